@@ -277,8 +277,7 @@ function peerOptions({ config, incarnation, fingerprint, clock, surroundings }: 
 /** Takes a direct announcement. Another worker's word counts only for a process that is not known yet: what it heard may be out of date. */
 function hearOf(roster: Roster, announcement: Announcement, from: string): void {
   const { id, incarnation } = announcement;
-  const isKnown = () => roster.members().some((member) => member.id === id && member.incarnation === incarnation);
-  if (from === id || !isKnown()) roster.hear(announcement);
+  if (from === id || !roster.knows(id, incarnation)) roster.hear(announcement);
 }
 
 /** Reacts to a change of membership: opens links to a worker that joined, and ends the calls of a worker that is gone. */

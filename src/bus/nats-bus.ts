@@ -11,7 +11,9 @@ import {
   type Subscription,
   throwLater,
 } from './bus.js';
+import { MessageTurns } from './message-turns.js';
 import { NatsPulse } from './nats-pulse.js';
+import { parseNatsUrl } from './nats-url.js';
 import { checkPattern, checkSubject } from './subject.js';
 
 /** The bus over NATS: connects, reconnects, and bounds the bytes that wait for the server. */
@@ -118,7 +120,7 @@ function pauseMs(lostForMs: number): number {
 type Settings = NodeConnectionOptions & { servers: string[] };
 
 function connectionOptions(options: NatsOptions): Settings {
-  const urls = options.url.split(',').map((url) => parseUrl(url.trim()));
+  const urls = options.url.split(',').map((url) => parseNatsUrl(url.trim()));
   const carrier = urls.find((url) => url.username !== '');
   const user = options.user ?? (carrier && decodeURIComponent(carrier.username));
   const password = options.password ?? (carrier && decodeURIComponent(carrier.password));
@@ -140,16 +142,6 @@ function connectionOptions(options: NatsOptions): Settings {
   return settings;
 }
 
-function parseUrl(text: string): URL {
-  try {
-    const url = new URL(text.includes('://') ? text : `nats://${text}`);
-    if (url.hostname !== '' && (url.protocol === 'nats:' || url.protocol === 'tls:')) return url;
-  } catch {
-    // Fall through: the text may contain a password, so the error shows neither the text nor the parser's error.
-  }
-  throw new Refused('the NATS URL is invalid; it must have the form nats://host:port or tls://host:port');
-}
-
 /** Bytes published between two flushes, by which the server confirms that it has read them. */
 const CONFIRM_BYTES = 256 * 1024;
 
@@ -163,6 +155,7 @@ export class NatsBus implements Bus {
   private state: 'connected' | 'lost' | 'closed' = 'connected';
   private readonly listeners = new Set<(status: BusStatus) => void>();
   private readonly pulse: NatsPulse;
+  private readonly turns: MessageTurns;
   private readonly maxPendingBytes: number;
   private readonly onError: OnBusError;
   /** Published bytes that the server has not confirmed. */
@@ -182,6 +175,7 @@ export class NatsBus implements Bus {
   ) {
     this.maxPendingBytes = options.maxPendingBytes ?? BUS_PENDING_BYTES;
     this.onError = options.onError ?? throwLater;
+    this.turns = new MessageTurns(this.onError);
     this.pulse = new NatsPulse(connection);
     this.pulse.start();
     void this.watch();
@@ -223,11 +217,14 @@ export class NatsBus implements Bus {
     if (this.state === 'closed') throw new Unavailable(`cannot subscribe to ${pattern}: the bus is closed`);
     // Of a pattern without wildcards the subject of each message is known, and need not be read from its bytes.
     const known = /[*>]/.test(pattern) ? null : pattern;
+    const deliver = (message: BusMessage) => {
+      if (!subscription.isClosed()) handler(message);
+    };
     const subscription = this.connection.subscribe(pattern, {
       ...(options?.queue === undefined ? {} : { queue: options.queue }),
       callback: (error, message) => {
         try {
-          if (error === null) handler(toBusMessage(message, known));
+          if (error === null) this.turns.take(toBusMessage(message, known), deliver);
           else if (error instanceof errors.PermissionViolationError) this.refuse(error);
           else throw error;
         } catch (thrown) {
@@ -247,13 +244,15 @@ export class NatsBus implements Bus {
     return () => this.listeners.delete(listener);
   }
 
+  /** Messages that this process has received before the answer are handled, too. */
   async flush(): Promise<void> {
     if (this.state !== 'connected') throw new Unavailable(`cannot flush: NATS is ${this.state}`);
     this.publishGathered();
     try {
       await this.connection.flush();
       // `watch` hears of refusals that came before the answer a few steps later than this.
-      await new Promise(setImmediate);
+      do await new Promise(setImmediate);
+      while (this.turns.busy);
     } catch {
       throw new Unavailable('cannot flush: the connection to NATS was lost');
     }

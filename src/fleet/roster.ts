@@ -1,3 +1,4 @@
+import { Gathering } from '../async/gathering.js';
 import type { Bus, Subscription } from '../bus/bus.js';
 import type { Clock, Timer } from '../clock.js';
 import { canJudge } from '../core/hearing.js';
@@ -25,6 +26,15 @@ type Probe = (target: ProcessRank & { id: string; address: PeerAddress }) => Pro
 /** The most workers that join within `JOIN_BATCH_MS`; those beyond wait, and then join together. As many wait as a fleet may have. */
 const JOIN_BATCH_WORKERS = 32;
 const JOIN_BATCH_MS = 20;
+/**
+ * The losses and the answers to probes that count at once within `LOSS_BATCH_MS`. Those beyond count together: a thousand workers are lost at one
+ * moment if a network is, and each change of the view costs as much as the fleet is large.
+ */
+const LOSS_BATCH_EVENTS = 4;
+const LOSS_BATCH_MS = 20;
+
+/** An event that concerns one worker, and of which many may come at one moment. */
+type Loss = Extract<MembershipEvent, { type: 'leaving' | 'linkClosed' | 'probeAnswered' | 'probeFailed' }>;
 
 /** Receives the effects of membership. After `changed`, the roster shows the new view. */
 export type RosterListener = (effect: MembershipEffect) => void;
@@ -57,6 +67,7 @@ export class Roster {
   private admitted = 0;
   /** The members of a state. */
   private listed: { readonly state: MembershipState; readonly members: readonly Member[] } | null = null;
+  private readonly losses: Gathering<Loss>;
   private unlisten: (() => void) | null = null;
   private readonly echo: string;
 
@@ -68,6 +79,7 @@ export class Roster {
     this.echo = options.subjects.echo(id, incarnation);
     this.current = viewOf(this.state);
     this.lastRing = new Ring(this.current.ring);
+    this.losses = new Gathering(clock, LOSS_BATCH_EVENTS, LOSS_BATCH_MS, (losses) => this.apply(...losses));
   }
 
   /** Subscribes to announcements, and asks all workers to announce themselves. */
@@ -99,6 +111,7 @@ export class Roster {
   stop(): void {
     this.ticking?.cancel();
     this.admitting?.cancel();
+    this.losses.stop();
     this.unlisten?.();
     for (const subscription of this.subscriptions) subscription.unsubscribe();
   }
@@ -130,7 +143,7 @@ export class Roster {
   /** Applies a worker's message that it leaves. */
   hearLeave(id: string, incarnation: string): void {
     this.joining.delete(joiningKey(id, incarnation));
-    this.apply({ type: 'leaving', id, incarnation });
+    this.losses.add({ type: 'leaving', id, incarnation });
   }
 
   /** This incarnation of a worker is no member any more, until it is pardoned. */
@@ -144,7 +157,7 @@ export class Roster {
 
   /** To be called when an established connection to a worker closes. */
   linkClosed(id: string, incarnation: string): void {
-    this.apply({ type: 'linkClosed', id, incarnation });
+    this.losses.add({ type: 'linkClosed', id, incarnation });
   }
 
   /** All members, including the dead, with the load of their last announcements. */
@@ -162,6 +175,12 @@ export class Roster {
   /** Whether this incarnation of a worker is a living member. */
   has(id: string, incarnation: string): boolean {
     return this.alive(id)?.incarnation === incarnation;
+  }
+
+  /** Whether this incarnation of a worker is a member, living or dead. It costs nothing, unlike a look through `members`. */
+  knows(id: string, incarnation: string): boolean {
+    const entry = this.state.entries.get(id);
+    return entry !== undefined && entry.standing.kind !== 'left' && entry.announcement.incarnation === incarnation;
   }
 
   /** Where an incarnation of a worker listens; null if it is not a living member. */
@@ -187,7 +206,7 @@ export class Roster {
     return this.hears && this.options.clock.now() >= this.state.hearing.judgeFromMs;
   }
 
-  /** The ring of the current view. It is computed when it is asked for, so that workers who join one after another cost one change. */
+  /** The ring of the current view. It is computed when it is asked for, and after each batch of joins, from the ring before. */
   get ring(): Ring {
     if (this.lastRing.epoch !== this.current.epoch) this.lastRing = new Ring(this.current.ring, this.lastRing);
     return this.lastRing;
@@ -207,6 +226,8 @@ export class Roster {
       if (next.length === 0) return;
       this.countJoins(next.length);
       this.applyAnnounced(next.map(([, announcement]) => announcement));
+      // Whoever asks next must not pay for all batches at once.
+      void this.ring;
     });
   }
 
@@ -243,8 +264,8 @@ export class Roster {
 
   private probe({ id, incarnation, generation, address }: Extract<MembershipEffect, { type: 'probe' }>): void {
     this.options.probe({ id, incarnation, generation, address }).then(
-      () => this.apply({ type: 'probeAnswered', id, incarnation }),
-      () => this.apply({ type: 'probeFailed', id, incarnation }),
+      () => this.losses.add({ type: 'probeAnswered', id, incarnation }),
+      () => this.losses.add({ type: 'probeFailed', id, incarnation }),
     );
   }
 }

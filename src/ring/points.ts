@@ -25,8 +25,8 @@ const OWNERS = 2 ** 21;
 const placeOf = (at: number, owner: number) => at * OWNERS + (OWNERS - 1 - owner);
 
 /**
- * The points of `after`, made from those of `before` in one pass. Only points that come or go are computed and sorted: a worker that joins or
- * leaves a fleet of a thousand costs a copy of the points instead of a thousand times as many hashes.
+ * The points of `after`, made from those of `before` in one pass. Only points that come, and those that a member which stays loses, are computed and
+ * sorted: a worker that joins or leaves a fleet of a thousand costs a copy of the points instead of a thousand times as many hashes.
  */
 export function changedPoints(
   points: RingPoints,
@@ -34,10 +34,10 @@ export function changedPoints(
   after: RingShares,
   pointsOf: PointsOf,
 ): RingPoints {
-  const gone = placesOf(before, after, pointsOf);
-  const come = placesOf(after, before, pointsOf);
   const renumbered = newIndices(before.members, after.members);
-  const at = new Uint32Array(points.at.length - gone.length + come.length);
+  const gone = placesOf(before, after, (id) => after.counts.has(id), pointsOf);
+  const come = placesOf(after, before, () => true, pointsOf);
+  const at = new Uint32Array([...after.counts.values()].reduce((sum, count) => sum + count, 0));
   const owners = new Uint32Array(at.length);
   let out = 0;
   let nextGone = 0;
@@ -60,6 +60,7 @@ export function changedPoints(
       continue;
     }
     const index = renumbered[owner]!;
+    if (index === GONE) continue;
     putComingBefore(placeOf(position, index));
     put(position, index);
   }
@@ -67,18 +68,27 @@ export function changedPoints(
   return { at, owners };
 }
 
-/** The places of the points that members have in `one` and not in `other`, ascending. */
-function placesOf(one: RingShares, other: RingShares, pointsOf: PointsOf): Float64Array {
+/** The places of the points that some members have in `one` and not in `other`, ascending. */
+function placesOf(
+  one: RingShares,
+  other: RingShares,
+  concerns: (id: string) => boolean,
+  pointsOf: PointsOf,
+): Float64Array {
   const places: number[] = [];
   for (const [owner, id] of one.members.entries()) {
+    if (!concerns(id)) continue;
     const [from, end] = [other.counts.get(id) ?? 0, one.counts.get(id) ?? 0];
     if (from < end) for (const at of pointsOf(id, from, end)) places.push(placeOf(at, owner));
   }
   return Float64Array.from(places).sort();
 }
 
-/** The index in `after` of each of `before` that is still there. Both are in the same order. */
+/** In place of the index of a member that is not there any more. */
+const GONE = 2 ** 32 - 1;
+
+/** The index in `after` of each of `before`. Both are in the same order. */
 function newIndices(before: readonly string[], after: readonly string[]): Uint32Array {
   const indices = new Map(after.map((id, index) => [id, index]));
-  return Uint32Array.from(before, (id) => indices.get(id) ?? 0);
+  return Uint32Array.from(before, (id) => indices.get(id) ?? GONE);
 }

@@ -63,6 +63,19 @@ describe('a roster', () => {
     world = new World();
   });
 
+  it('knows the incarnations of its members, living and dead', async () => {
+    const { roster } = world.roster(null);
+    await world.pass(400, ['a', 'b', 'c']);
+    await world.pass(4_000, ['b', 'c']);
+    expect(roster.alive('a')).toBeNull();
+    expect([roster.knows('a', '0001'), roster.knows('a', '0002'), roster.knows('d', '0001')]).toEqual([
+      ...[true, false, false],
+    ]);
+    world.out.publish(subjects.leave, encode({ id: 'b', incarnation: '0001' }));
+    await world.pass(200);
+    expect(roster.knows('b', '0001')).toBe(false);
+  });
+
   it('asks workers to announce themselves, and lists those that answer', async () => {
     let hellos = 0;
     world.out.subscribe(subjects.hello, () => {
@@ -149,6 +162,22 @@ describe('a roster', () => {
     roster.linkClosed('a', '0001');
     expect(types()).toContain('suspect');
     expect(roster.members()[0]!.state).toBe('suspect');
+  });
+
+  it('takes the loss of a whole fleet for few changes of its view, and the ring with it', async () => {
+    const { roster, types } = world.roster(null);
+    const fleet = Array.from({ length: 500 }, (_, i) => `w-${i}`);
+    for (let i = 0; i < 10; i++) await world.pass(200, [...fleet, 'other']);
+    expect(roster.ring.members).toHaveLength(501);
+    const changes = () => types().filter((type) => type === 'changed').length;
+    const before = changes();
+    for (const id of fleet) roster.linkClosed(id, '0001');
+    await world.clock.advance(20);
+    expect(roster.members().filter(({ state }) => state === 'suspect')).toHaveLength(500);
+    await world.pass(4_000, ['other']);
+    expect(types().filter((type) => type === 'dead')).toHaveLength(500);
+    expect(roster.ring.members).toEqual(['other']);
+    expect(changes() - before).toBeLessThan(20);
   });
 
   it('keeps its view while its bus is lost', async () => {

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import type { BusMessage } from '../../../src/bus/bus.js';
+import { MESSAGE_TURN_MS, MessageTurns } from '../../../src/bus/message-turns.js';
+
+const message = (number: number, bytes = 1): BusMessage => ({
+  subject: String(number),
+  payload: new Uint8Array(bytes),
+  reply: null,
+  nobody: false,
+});
+
+/** Turns of a loop that this test runs, with a clock of its own. */
+class Loop {
+  nowMs = 0;
+  readonly due: (() => void)[] = [];
+  readonly errors: unknown[] = [];
+  readonly handled: number[] = [];
+  readonly turns = new MessageTurns(
+    (error) => this.errors.push(error),
+    () => this.nowMs,
+    (begin) => this.due.push(begin),
+  );
+
+  /** A message whose handling takes so long. */
+  take(number: number, ms: number, bytes = 1): void {
+    this.turns.take(message(number, bytes), ({ subject }) => {
+      this.nowMs += ms;
+      this.handled.push(Number(subject));
+    });
+  }
+
+  turn(): void {
+    expect(this.due).toHaveLength(1);
+    this.due.shift()!();
+  }
+}
+
+describe('messages in turns of the event loop', () => {
+  it('are handled at once while there is time', () => {
+    const loop = new Loop();
+    for (let i = 0; i < 5; i++) loop.take(i, 1);
+    expect(loop.handled).toEqual([0, 1, 2, 3, 4]);
+    expect(loop.turns.busy).toBe(false);
+    loop.turn();
+    expect(loop.due).toEqual([]);
+  });
+
+  it('wait in their order once a turn has taken its time, and those that come meanwhile after them', () => {
+    const loop = new Loop();
+    const perTurn = MESSAGE_TURN_MS / 5;
+    for (let i = 0; i < 3 * perTurn; i++) loop.take(i, 5);
+    expect(loop.handled).toHaveLength(perTurn);
+    expect(loop.turns.busy).toBe(true);
+    loop.turn();
+    expect(loop.handled).toHaveLength(2 * perTurn);
+    loop.take(3 * perTurn, 5);
+    for (let turns = 0; loop.turns.busy; turns++) {
+      expect(turns).toBeLessThan(3);
+      const before = loop.nowMs;
+      loop.turn();
+      expect(loop.nowMs - before).toBeLessThanOrEqual(MESSAGE_TURN_MS);
+    }
+    expect(loop.handled).toEqual(Array.from({ length: 3 * perTurn + 1 }, (_, i) => i));
+  });
+
+  it('are handled at once, oldest first, when too many bytes wait', () => {
+    const loop = new Loop();
+    loop.take(0, MESSAGE_TURN_MS);
+    for (let i = 1; i <= 20; i++) loop.take(i, 0, 2 ** 20);
+    expect(loop.handled).toEqual([0, 1, 2, 3, 4, 5]);
+    loop.turn();
+    expect(loop.handled).toEqual(Array.from({ length: 21 }, (_, i) => i));
+  });
+
+  it('do not keep others from being handled when one fails', () => {
+    const loop = new Loop();
+    loop.take(0, MESSAGE_TURN_MS);
+    const failing = new Error('of a handler');
+    loop.turns.take(message(1), () => {
+      throw failing;
+    });
+    loop.take(2, 0);
+    loop.turn();
+    expect(loop.errors).toEqual([failing]);
+    expect(loop.handled).toEqual([0, 2]);
+  });
+});
