@@ -110,7 +110,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const roster = new Roster({ bus, clock, subjects, fingerprint, self, probe });
   const endings = new LinkEndings();
   const links = makeCallLinks(options, roster, endings);
-  const actors = makeActors(options, links);
+  const actors = makeActors(options, links, roster);
   const holdings = new Holdings();
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
@@ -244,11 +244,13 @@ function makeCallLinks(options: CoordinatorOptions, roster: Roster, endings: Lin
 function makeActors(
   { config, incarnation, bus, clock, surroundings, log, onCall }: CoordinatorOptions,
   links: PeerCallLinks,
+  roster: Roster,
 ): ActorSystem {
   return new ActorSystem({
     bus,
     links,
     onCall,
+    heardMs: ({ node, incarnation: of }) => roster.heardMs(node, of),
     clock,
     random: surroundings.random,
     node: { id: config.id, incarnation },

@@ -206,7 +206,7 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
     probe: async (target) => void (await peers.ping(target, PROBE_TIMEOUT_MS)),
   });
   const links = makeCallLinks(options, instruments, roster);
-  const actors = makeActors(options, links, instruments);
+  const actors = makeActors(options, links, instruments, roster);
   const linked = new LinkedCoordinators(actors, clock, () => roster.hears);
   return { links, actors, linked, suspicions: new SuspicionRelay(actors, clock, identity.id), roster, peers };
 }

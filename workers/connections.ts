@@ -42,12 +42,14 @@ export function makeActors(
   { config, identity, bus, clock, surroundings, log }: WorkerOptions,
   links: PeerCallLinks,
   instruments: Instruments,
+  roster: Roster,
 ): ActorSystem {
   const { id, incarnation } = identity;
   return new ActorSystem({
     bus,
     links,
     onCall: (path) => instruments.called(path),
+    heardMs: (node) => roster.heardMs(node.node, node.incarnation),
     clock,
     random: surroundings.random,
     node: { id, incarnation },

@@ -38,6 +38,7 @@ export class Outgoing implements CallOwner {
     private readonly post: Post,
     private readonly observe: ObserveActors,
     private readonly onCall: (path: RouteKind) => void,
+    private readonly heardMs: (node: NodeAddress) => number | null,
   ) {}
 
   call(to: ActorAddress, request: CallRequest, options: CallOptions, receiver: Receiver): OutgoingCall {
@@ -82,7 +83,8 @@ export class Outgoing implements CallOwner {
         break;
       }
     }
-    this.failWhere(({ to }) => sameNode(to, address), 'is gone');
+    const calls = [...this.open.values()].filter(({ to }) => sameNode(to, address));
+    this.failAll(calls, 'is gone');
   }
 
   /** Allows calls to an incarnation that was taken for gone. */
@@ -92,44 +94,60 @@ export class Outgoing implements CallOwner {
 
   /**
    * The bus reports that a node does not listen. Anyone on the bus can forge that, but nobody can forge that a direct link closed: after that, the
-   * report fails the node's calls over the bus. Otherwise the node is asked, and they fail if it is not heard. Soon after the bus was found the node
+   * report fails the node's calls over the bus. Otherwise the node is asked, and they fail if it is not heard. A node that has said lately that it
+   * lives gets as long as before a suspicion: its event loop may be busy, and a report must fail nothing that membership would not. Soon after the bus was found the node
    * may not have found it yet: then calls of which nothing was heard are sent again by the next sweep. Each call of an absent node leads to a
    * report, so all but the first of a doubt must cost nothing.
    */
   reportedAbsent(node: NodeAddress): void {
     if (this.doubts.has(nodeKey(node))) return;
-    const calls = [...this.open.values()].filter(({ route, to }) => route.kind === 'nats' && sameNode(to, node));
+    const calls = this.onBus(node);
     if (calls.length === 0) return;
     if (this.clock.now() < this.judgeFromMs) {
       for (const call of calls) call.undelivered ||= !call.answered;
     } else if (calls.some(({ cutOffMs }) => cutOffMs !== null)) {
       this.leaveBus(node);
     } else {
-      this.doubt(node);
+      this.doubt(node, limits.PROBE_TIMEOUT_MS);
       this.probe(calls);
     }
   }
 
   /** A node is not on the bus: its calls there go on over its direct link if one is open, and fail otherwise. */
   private leaveBus(node: NodeAddress): void {
-    const onBus = ({ route, to }: OutgoingCall) => route.kind === 'nats' && sameNode(to, node);
-    const link = this.routeTo(node);
-    if (link.kind === 'direct') this.move([...this.open.values()].filter(onBus));
-    else this.failWhere(onBus, 'is not on the bus');
+    const calls = this.onBus(node);
+    if (this.routeTo(node).kind === 'direct') this.move(calls);
+    else this.failAll(calls, 'is not on the bus');
   }
 
-  /** Waits for word from a node. Its calls leave the bus unless there is some. */
-  private doubt(node: NodeAddress): void {
+  /** Waits for word from a node. Its calls leave the bus unless there is some, or the node said lately that it lives. */
+  private doubt(node: NodeAddress, waitMs: number): void {
     const key = nodeKey(node);
     const sinceMs = this.clock.now();
-    const timer = this.clock.after(limits.PROBE_TIMEOUT_MS, () => {
+    const timer = this.clock.after(waitMs, () => {
       const heard = this.doubts.get(key)!.heard;
       this.doubts.delete(key);
       // A timer that is late says that this process stood still: the node's word may be among what it has not read yet.
-      const late = this.clock.now() - sinceMs >= 2 * limits.PROBE_TIMEOUT_MS;
-      if (!heard && !late) this.leaveBus(node);
+      const nowMs = this.clock.now();
+      if (heard || nowMs - sinceMs >= 2 * limits.PROBE_TIMEOUT_MS) return;
+      const leftMs = (this.heardMs(node) ?? Number.NEGATIVE_INFINITY) + limits.SUSPECT_AFTER_MS - nowMs;
+      if (leftMs > 0) this.doubtOn(node, Math.min(leftMs, limits.PROBE_TIMEOUT_MS));
+      else this.leaveBus(node);
     });
     this.doubts.set(key, { heard: false, timer });
+  }
+
+  /** Asks a node again that was heard lately, though not in answer to a call. */
+  private doubtOn(node: NodeAddress, waitMs: number): void {
+    const calls = this.onBus(node);
+    if (calls.length === 0) return;
+    this.doubt(node, waitMs);
+    this.probe(calls);
+  }
+
+  /** The open calls to a node over the bus. */
+  private onBus(node: NodeAddress): OutgoingCall[] {
+    return [...this.open.values()].filter(({ route, to }) => route.kind === 'nats' && sameNode(to, node));
   }
 
   heard(node: NodeAddress): void {
@@ -138,10 +156,8 @@ export class Outgoing implements CallOwner {
     if (doubt) doubt.heard = true;
   }
 
-  private failWhere(is: (call: OutgoingCall) => boolean, why: string): void {
-    for (const call of [...this.open.values()]) {
-      if (is(call)) call.fail(new Unheard(`cannot finish ${call.label}: the node ${why}`));
-    }
+  private failAll(calls: readonly OutgoingCall[], why: string): void {
+    for (const call of calls) call.fail(new Unheard(`cannot finish ${call.label}: the node ${why}`));
   }
 
   /**

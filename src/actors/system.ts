@@ -45,6 +45,8 @@ export interface ActorSystemOptions {
   readonly observe?: ObserveActors;
   /** Called for each call that this node makes, with the kind of its first route. */
   readonly onCall?: (path: RouteKind) => void;
+  /** When a node last said that it lives, by `clock`; null if it is unknown. Without it, only the node's answers to calls and probes count. */
+  readonly heardMs?: (node: NodeAddress) => number | null;
 }
 
 /** The environment of an actor, passed to its factory. */
@@ -98,7 +100,8 @@ export class ActorSystem {
       inbox: this.inbox(),
       observe: this.observe,
     });
-    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe, options.onCall ?? (() => undefined));
+    const { onCall = () => undefined, heardMs = () => null } = options;
+    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe, onCall, heardMs);
     this.incoming = new Incoming(clock, this.node, this.observe, (call) => this.deliver(call));
   }
 

@@ -183,6 +183,11 @@ export class Roster {
     return entry !== undefined && entry.standing.kind !== 'left' && entry.announcement.incarnation === incarnation;
   }
 
+  /** When an incarnation of a living member was last heard, by the clock; null for others. */
+  heardMs(id: string, incarnation: string): number | null {
+    return this.has(id, incarnation) ? this.state.entries.get(id)!.heardAtMs : null;
+  }
+
   /** Where an incarnation of a worker listens; null if it is not a living member. */
   addressOf(id: string, incarnation: string): PeerAddress | null {
     const member = this.alive(id);

@@ -37,6 +37,11 @@ export class NodeList {
     return this.entries.get(incarnation)?.node ?? null;
   }
 
+  /** When a member was last heard; null if it is none. */
+  heardMs(incarnation: string): number | null {
+    return this.entries.get(incarnation)?.heardMs ?? null;
+  }
+
   heard(node: NodeView, nowMs: number): NodeListEffect[] {
     const known = this.entries.get(node.incarnation);
     if (known) {

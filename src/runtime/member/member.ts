@@ -93,7 +93,9 @@ export class RuntimeMember {
     this.server = options.listen && new PeerServer({ ...peer, ...noBlocks, onCalls: accept });
     const node = { id, incarnation };
     const { links } = this;
-    this.actors = new ActorSystem({ bus, links, clock, random: peer.random, node, namespace, observe: logged(log) });
+    const heardMs = (address: NodeAddress) => this.directory.heardMs(address.incarnation);
+    const ports = { bus, links, clock, random: peer.random, observe: logged(log) };
+    this.actors = new ActorSystem({ ...ports, node, namespace, heardMs });
   }
 
   /** Joins the runtime. `life` leaves it again. */

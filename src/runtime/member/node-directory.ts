@@ -56,6 +56,11 @@ export class NodeDirectory {
     return this.list.suspects(incarnation);
   }
 
+  /** When a member was last heard; null if it is none. */
+  heardMs(incarnation: string): number | null {
+    return this.list.heardMs(incarnation);
+  }
+
   /** Calls back when a member joins, leaves or is gone. Returns the function that ends this. */
   listen(listener: (effect: NodeListEffect) => void): () => void {
     this.listeners.add(listener);

@@ -4,7 +4,7 @@ import { unpackFromBus } from '../../../src/actors/linked-message.js';
 import { DEFAULT_RESTART_POLICY } from '../../../src/actors/restart-policy.js';
 import { STREAM_WINDOW_BYTES } from '../../../src/actors/stream-sender.js';
 import { absenceSubject, inboxSubject } from '../../../src/actors/subjects.js';
-import { CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
+import { ActorSystem, CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
 import { settled } from '../../../src/clock.js';
 import {
   Cancelled,
@@ -15,6 +15,7 @@ import {
   Unavailable,
 } from '../../../src/errors.js';
 import * as limits from '../../../src/limits.js';
+import { SeededRandom } from '../../../src/random.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { Counter, CounterProtocol, deferred, drain, ScriptProtocol, SimulatedWorld, scripted } from './world.js';
 
@@ -265,6 +266,45 @@ describe('nodes that go away', () => {
     }
     expect(over).toBe(false);
     expect(probes).toBeLessThanOrEqual(passMs / limits.PROBE_TIMEOUT_MS + passMs / CALL_HEARTBEAT_MS + 1);
+  });
+
+  test('forged reports fail no call of a node that is busy, as long as it would not be suspected', async () => {
+    const target = { node: 'b', incarnation: '1' };
+    let heardMs: number | null = null;
+    const options = { bus: world.broker.connect('caller'), clock: world.clock, random: new SeededRandom(3) };
+    const node = { id: 'caller', incarnation: '1' };
+    const caller = new ActorSystem({ ...options, node, namespace: 'test', heardMs: () => heardMs });
+    const { address } = await world.b.spawn(ScriptProtocol, 'busy', () =>
+      scripted({ run: () => new Promise(() => {}) }),
+    );
+    const outcomes: unknown[] = [];
+    const ask = () =>
+      void caller
+        .ref(ScriptProtocol, address)
+        .ask('run', { note: null })
+        .catch((error: unknown) => outcomes.push(error));
+    ask();
+    await settled();
+    // Nothing that is said to the node arrives from now on, and somebody reports again and again that it is absent.
+    const inbox = inboxSubject('test', target);
+    world.broker.fault = (message) => (message.subject === inbox ? 0 : 1);
+    const subject = absenceSubject('test', { node: 'caller', incarnation: '1' }, target);
+    const forged = { subject, payload: new Uint8Array(0), reply: null, nobody: true };
+    const pass = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 50) {
+        world.broker.route(world.busB, forged);
+        await world.pass(50);
+      }
+    };
+    heardMs = world.clock.now();
+    await pass(limits.SUSPECT_AFTER_MS - 50);
+    expect(outcomes).toEqual([]);
+    heardMs = world.clock.now();
+    await pass(limits.SUSPECT_AFTER_MS - 50);
+    expect(outcomes).toEqual([]);
+    await pass(limits.PROBE_TIMEOUT_MS + 50);
+    expect(outcomes).toMatchObject([{ message: expect.stringContaining('is not on the bus') }]);
+    await caller.stop();
   });
 
   test('a new incarnation of a node does not receive messages for an earlier one', async () => {
