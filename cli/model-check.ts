@@ -12,6 +12,7 @@ import { parseReference, type Reference, type ReferenceComparison } from '../src
 import { Refused } from '../src/errors.js';
 import type { PullEvent } from '../src/hub/pull-ports.js';
 import { Lifecycle } from '../src/lifecycle.js';
+import { weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { type ModelFacts, modelFacts } from '../src/model/model-facts.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
@@ -92,6 +93,7 @@ async function checked(
   reference: Reference | null,
 ): Promise<ModelReport> {
   const facts = modelFacts(folder);
+  const { byteLength: weights } = await weightDigests(folder);
   // Refused here rather than by the coordinator, which alone needs it.
   const tokenizer = await Tokenizer.load(folder);
   const { provider, why } = chooseDevice(asked, surveyDevices());
@@ -116,7 +118,7 @@ async function checked(
     graph: { kind, layout, dependence, vocab, contextTokens },
     device: { kind: device.kind, why },
     bytes: {
-      weights: await weightBytes(folder),
+      weights,
       perToken: tokenBytes(layout),
       perBlock: blockBytes(layout),
       perSlot: contextTokens * tokenBytes(layout) + statesBytes(layout),
@@ -132,11 +134,6 @@ function capacityOf({ contextTokens, layout }: ModelGraph, reference: Reference 
   if (longest > contextTokens)
     throw new Refused(`the reference has a text of ${longest} tokens; the model's context is ${contextTokens}`);
   return Math.min(contextTokens, Math.max(longest, 2 * layout.blockTokens));
-}
-
-async function weightBytes({ graphPath, externalDataFiles }: ModelFolder): Promise<number> {
-  const sizes = await Promise.all([graphPath, ...externalDataFiles].map(async (path) => (await stat(path)).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 function wayDisagreements(ways: readonly WayCheck[], rounding: number): string[] {

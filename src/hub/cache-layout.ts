@@ -53,6 +53,13 @@ export function snapshotOf(dir: string): { readonly repository: string; readonly
   return repository === null ? null : { repository, commit: basename(dir) };
 }
 
+/** The digest in the path of a blob, whose links are resolved; null for any other file. */
+export function blobNameAt(realPath: string): string | null {
+  const blobs = dirname(realPath);
+  const isBlob = basename(blobs) === 'blobs' && repositoryOf(basename(dirname(blobs))) !== null;
+  return isBlob && isBlobName(basename(realPath)) ? basename(realPath) : null;
+}
+
 /** The text of the link from a path of a snapshot to its blob. */
 export function linkText(places: RepositoryPlaces, commit: string, path: string, blob: string): string {
   return relative(dirname(join(places.snapshots, commit, path)), join(places.blobs, blob));

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import { Corrupt, Refused } from '../errors.js';
 import { type HubFile, readRevision, readTree } from './answers.js';
+import { isEncoded } from './content-encoding.js';
 import { type HubAnswer, HubHttp, pause, readJsonBody } from './hub-http.js';
 import type { HubId } from './hub-id.js';
 import { hubError } from './hub-refusal.js';
@@ -14,6 +15,7 @@ const TREE_PAGES = 64;
 
 /** The status of a server that cannot continue a file: all of it is asked for instead. */
 const RANGE_REFUSED = 416;
+const PARTIAL = 206;
 
 /** The three requests of the hub that a download needs. */
 export class HubApi {
@@ -62,11 +64,11 @@ export class HubApi {
     const path = file.path.split('/').map(encodeURIComponent).join('/');
     const url = this.url(`${id.repository}/resolve/${commit}/${path}`);
     let answer = await this.http.get(url, fromByte > 0 ? { range: `bytes=${fromByte}-` } : {}, signal);
-    if (answer.status === RANGE_REFUSED && fromByte > 0) {
+    if (fromByte > 0 && isNoRange(answer)) {
       answer.discard();
       answer = await this.http.get(url, {}, signal);
     }
-    if (answer.status !== 200 && answer.status !== 206) throw this.refusal(id, file.path, answer);
+    if (answer.status !== 200 && answer.status !== PARTIAL) throw this.refusal(id, file.path, answer);
     const fault = differs(answer, file, commit);
     if (fault !== null) {
       answer.discard();
@@ -112,19 +114,24 @@ export class HubApi {
 
   private refusal(id: HubId, path: string | null, answer: HubAnswer): Error {
     answer.discard();
-    const code = answer.headers['x-error-code'];
-    const retryAfter = answer.headers['retry-after'];
+    const header = (name: string) => String(answer.headers[name] ?? '') || null;
     return hubError(
       id,
       path,
       {
-        status: answer.status,
-        code: typeof code === 'string' ? code : null,
-        retryAfter: String(retryAfter ?? '') || undefined,
+        ...{ status: answer.status, host: answer.host },
+        code: header('x-error-code'),
+        message: header('x-error-message'),
+        retryAfter: header('retry-after') ?? undefined,
       },
       { endpoint: this.settings.endpoint, hasToken: this.settings.token !== null, nowMs: this.wallMs() },
     );
   }
+}
+
+/** Whether a server refuses to continue a file, or continues a compressed form of it. */
+function isNoRange({ status, headers }: HubAnswer): boolean {
+  return status === RANGE_REFUSED || (status === PARTIAL && isEncoded(headers['content-encoding']));
 }
 
 /** How the hub's headers contradict its list of files; null if they do not. */

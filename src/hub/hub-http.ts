@@ -7,6 +7,7 @@ import { orAbort } from '../async/abort.js';
 import type { Clock } from '../clock.js';
 import type { EnvironmentVariables } from '../config/read-options.js';
 import { Cancelled, Refused, ShoalError } from '../errors.js';
+import { decodedBody } from './content-encoding.js';
 import { proxyFor } from './proxy.js';
 import { HubUnavailable } from './retry.js';
 import { Stall } from './stall.js';
@@ -15,9 +16,11 @@ import { Stall } from './stall.js';
 
 export interface HubAnswer {
   readonly status: number;
+  /** The host of the last answer, with its port: the endpoint's, or where that redirected to. */
+  readonly host: string;
   /** Of the last answer; the hub's own, `x-...`, also of the first one, which may be a redirect. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The body. Ends with an error if it is cut or stalls. Must be read, or discarded. */
+  /** The body, without a `content-encoding`. Ends with an error if it is cut or stalls. Must be read, or discarded. */
   readonly body: AsyncIterable<Uint8Array>;
   discard(): void;
 }
@@ -56,8 +59,10 @@ export class HubHttp {
         const next = redirectOf(message, at);
         if (next === null) {
           const { statusCode: status = 500 } = message;
-          const body = bodyOf(message, stall, at.host);
-          return { status, headers: { ...message.headers, ...kept }, body, discard: () => discard(message, stall) };
+          const { host } = at;
+          const body = decodedBody(bodyOf(message, stall, host), message.headers['content-encoding'], host);
+          const headers = { ...message.headers, ...kept };
+          return { status, host, headers, body, discard: () => discard(message, stall) };
         }
         discard(message, stall);
         if (at.protocol === 'https:' && next.protocol !== 'https:') {

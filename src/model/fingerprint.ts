@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import type { KvLayout } from '../core/kv-layout.js';
+import { CachedBlob } from './cached-blob.js';
 import type { ModelFolder } from './folder.js';
 
 const TAG = 'shoal/model/1';
@@ -23,6 +23,7 @@ const TAG = 'shoal/model/1';
  * 7. tokens per block as an ASCII decimal, such as `64`.
  *
  * Files are read as streams.
+ * @throws Corrupt for a blob of the hub's cache with other bytes than those of its name
  */
 export async function modelFingerprint(folder: ModelFolder, layout: KvLayout): Promise<string> {
   const { digests } = await weightDigests(folder);
@@ -53,7 +54,7 @@ interface WeightDigests {
 
 const computed = new WeakMap<ModelFolder, Promise<WeightDigests>>();
 
-/** The digests of the files with a model's weights. They are computed once for each opened folder. */
+/** The digests of the files with a model's weights. They are computed once for each opened folder. @throws Corrupt as `modelFingerprint` does */
 export function weightDigests(folder: ModelFolder): Promise<WeightDigests> {
   const known = computed.get(folder) ?? computeDigests(folder);
   computed.set(folder, known);
@@ -74,8 +75,15 @@ function shapeField({ layers, kvHeads, headDim, uneven = [] }: KvLayout): string
   return [layers, kvHeads, headDim, ...uneven.flatMap((shape) => [shape.kvHeads, shape.headDim])].join();
 }
 
+/** @throws Corrupt for a blob of the hub's cache with other bytes than those of its name */
 async function fileDigest(path: string): Promise<Buffer> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
-  return hash.digest();
+  const blob = await CachedBlob.at(path);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+    hash.update(chunk as Uint8Array);
+    blob?.update(chunk as Uint8Array);
+  }
+  const digest = hash.digest();
+  blob?.requireIntact(() => digest.toString('hex'));
+  return digest;
 }

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { lstat, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { Refused } from '../errors.js';
+import { CachedBlob } from './cached-blob.js';
 import { parsePythonJson } from './python-json.js';
 
 /** Reads the JSON files of a model folder. */
@@ -11,7 +13,8 @@ export const MODEL_JSON_BYTES = 128 * 2 ** 20;
 
 /**
  * Reads a text file of a model folder; null if there is none.
- * @throws Refused if it cannot be read, is too large, is no regular file (a pipe would block), or is a link to nothing, as downloads leave that were cut
+ * @throws Refused if it cannot be read, is too large, is no regular file (a pipe would block), or is a link to nothing, as downloads leave that were cut.
+ * Corrupt if it is in a hub's cache and has other bytes than those of its name
  */
 export async function readModelFile(dir: string, name: string): Promise<string | null> {
   const path = join(dir, name);
@@ -26,11 +29,15 @@ export async function readModelFile(dir: string, name: string): Promise<string |
   });
   if (!found.isFile()) throw new Refused(`cannot open model folder ${dir}: ${name} is not a regular file`);
   requireReadable(path, found.size);
-  return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
     throw new Refused(`cannot open model folder ${dir}: ${name} cannot be read: ${cause.code ?? cause.message}`, {
       cause,
     });
   });
+  const blob = await CachedBlob.at(path);
+  blob?.update(bytes);
+  blob?.requireIntact(() => createHash('sha256').update(bytes).digest('hex'));
+  return bytes.toString('utf8');
 }
 
 /** Checks the size of a file before it is read. @throws Refused if a file of this size is too large to be read */

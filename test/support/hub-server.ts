@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
 
 /** A small model hub on loopback, with the URLs, headers and answers of the real one, and the faults that a test orders. */
 
 /** What the hub does with the next request whose URL contains `url`. Each is used once. */
 export interface HubFault {
   readonly url: string;
-  readonly kind: 'status' | 'cut' | 'corrupt' | 'no-ranges' | 'hang';
+  readonly kind: 'status' | 'cut' | 'corrupt' | 'no-ranges' | 'hang' | 'gzip' | 'damaged-gzip';
   readonly status?: number;
   readonly headers?: Record<string, string>;
   /** For `cut` and `hang`: bytes that are sent before the connection is destroyed, or before nothing more comes. */
@@ -120,6 +121,8 @@ export class HubServer {
     const fault = this.fault(url.pathname, ['status']);
     if (fault !== null) return response.writeHead(fault.status!, fault.headers).end('{"error":"ordered"}');
     const { kind, name, revision, path } = routeOf(url.pathname);
+    const isJsonGzip = kind !== 'resolve' && this.fault(url.pathname, ['gzip']) !== null;
+    const answerJson = isJsonGzip ? gzippedJson : json;
     const repository = this.repositories.get(name);
     const refusal = this.refusal(repository, revision, request.headers.authorization, kind === 'resolve');
     if (refusal !== null) {
@@ -127,8 +130,8 @@ export class HubServer {
       return response.end(JSON.stringify({ error: refusal.code }));
     }
     if (kind === 'revision')
-      return json(response, { id: name, sha: repository!.commit, gated: repository!.access === 'gated' });
-    if (kind === 'tree') return this.answerTree(repository!, url, response);
+      return answerJson(response, { id: name, sha: repository!.commit, gated: repository!.access === 'gated' });
+    if (kind === 'tree') return this.answerTree(repository!, url, response, answerJson);
     this.answerResolve(repository!, path, url, request, response);
   }
 
@@ -150,7 +153,7 @@ export class HubServer {
     return null;
   }
 
-  private answerTree({ files }: Repository, url: URL, response: ServerResponse): void {
+  private answerTree({ files }: Repository, url: URL, response: ServerResponse, answerJson: typeof json): void {
     const from = Number(url.searchParams.get('cursor') ?? 0);
     const entries = [...files].map(([path, bytes]) => ({
       ...{
@@ -169,7 +172,7 @@ export class HubServer {
         'link',
         `<https://hub.invalid${url.pathname}?recursive=true&cursor=${from + PAGE_FILES}>; rel="next"`,
       );
-    json(response, page);
+    answerJson(response, page);
   }
 
   private answerResolve(
@@ -197,6 +200,8 @@ export class HubServer {
 
   private answerStore(request: IncomingMessage, response: ServerResponse): unknown {
     const url = this.note(request);
+    const fault = this.fault(url.pathname, ['status']);
+    if (fault !== null) return response.writeHead(fault.status!, fault.headers).end();
     const name = url.pathname.slice(1);
     const bytes = [...this.repositories.values()]
       .flatMap(({ files }) => [...files.values()])
@@ -207,12 +212,18 @@ export class HubServer {
   }
 
   private send(whole: Uint8Array, path: string, request: IncomingMessage, response: ServerResponse): unknown {
-    const fault = this.fault(path, ['cut', 'corrupt', 'no-ranges', 'hang']);
+    const fault = this.fault(path, ['cut', 'corrupt', 'no-ranges', 'hang', 'gzip', 'damaged-gzip']);
     const start =
       fault?.kind === 'no-ranges' ? 0 : Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
     if (start > 0) response.setHeader('content-range', `bytes ${start}-${whole.byteLength - 1}/${whole.byteLength}`);
     const bytes = Buffer.from(whole.subarray(start));
     if (fault?.kind === 'corrupt') bytes[bytes.byteLength - 1]! ^= 1;
+    if (fault?.kind === 'gzip' || fault?.kind === 'damaged-gzip') {
+      response.setHeader('content-encoding', 'gzip');
+      const packed = gzipSync(bytes);
+      if (fault.kind === 'damaged-gzip') packed[packed.byteLength - 8]! ^= 1;
+      return response.writeHead(start > 0 ? 206 : 200).end(packed);
+    }
     response.writeHead(start > 0 ? 206 : 200, { 'content-length': bytes.byteLength, 'accept-ranges': 'bytes' });
     if (fault?.kind !== 'cut' && fault?.kind !== 'hang') return response.end(bytes);
     response.write(bytes.subarray(0, fault.afterBytes ?? 0), () => {
@@ -240,6 +251,11 @@ function routeOf(pathname: string): Route {
 
 function json(response: ServerResponse, value: unknown): unknown {
   return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+}
+
+function gzippedJson(response: ServerResponse, value: unknown): unknown {
+  response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+  return response.end(gzipSync(JSON.stringify(value)));
 }
 
 function originOf(server: Server): string {

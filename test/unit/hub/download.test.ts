@@ -70,6 +70,30 @@ describe('a download', () => {
     expect(sha256(await readFile(blob))).toBe(sha256(data));
   });
 
+  it('that a proxy compressed is unpacked, and begun again where the compressed form is continued', async () => {
+    rig.hub.faults.push(
+      ...['/revision/', '/tree/', 'config.json', DATA].map((url) => ({ url, kind: 'gzip' }) as const),
+    );
+    expect(sha256(await readFile(join((await rig.pull()).dir, DATA)))).toBe(sha256(data));
+    await rm(blob);
+    await writeFile(`${blob}.incomplete`, data.subarray(0, 4_321));
+    rig.hub.faults.push({ url: DATA, kind: 'gzip' });
+    await rig.pull();
+    expect(ranges()).toEqual(['all', 'bytes=4321-', 'all']);
+    expect(sha256(await readFile(blob))).toBe(sha256(data));
+    expect(rig.hub.faults).toEqual([]);
+  });
+
+  it('whose compressed form is damaged, or unknown, is named', async () => {
+    rig.hub.faults.push({ url: DATA, kind: 'damaged-gzip' });
+    expect(sha256(await readFile(join((await pullWithoutPauses().pulled).dir, DATA)))).toBe(sha256(data));
+    expect(rig.events).toContainEqual(
+      expect.objectContaining({ type: 'retrying', why: expect.stringMatching(/its gzip encoding is damaged/) }),
+    );
+    rig.hub.faults.push({ url: '/revision/', kind: 'status', status: 200, headers: { 'content-encoding': 'zstd' } });
+    await expect(rig.pull()).rejects.toThrow(/content-encoding is "zstd", which was not asked for/);
+  });
+
   it('from a server that refuses a range asks for all of it', async () => {
     await mkdir(join(blob, '..'), { recursive: true });
     await writeFile(`${blob}.incomplete`, data.subarray(0, 4_321));

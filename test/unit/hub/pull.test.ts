@@ -3,9 +3,10 @@ import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph.js';
-import { Refused, Unavailable } from '../../../src/errors.js';
+import { Corrupt, Refused, Unavailable } from '../../../src/errors.js';
 import { HubCache } from '../../../src/hub/hub-cache.js';
 import type { PullEvent } from '../../../src/hub/pull-ports.js';
+import { modelFingerprint } from '../../../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
 import { withExternalWeights } from '../../support/external-weights.js';
@@ -197,6 +198,38 @@ describe('a model of the hub', () => {
   });
 });
 
+describe('a cached file with another byte than the hub listed', () => {
+  it.each([
+    ['onnx/model.onnx_data', sha256],
+    ['tokenizer.json', gitSha1],
+  ])('is found where it is read as a whole: %s', async (path, nameOf) => {
+    const files = await plain();
+    rig.hub.add(ID, files);
+    const { dir } = await rig.pull();
+    const blob = join(new HubCache(rig.cacheDir, ID).places.blobs, nameOf(files[path] as Uint8Array));
+    const bytes = await readFile(blob);
+    bytes[bytes.byteLength >> 1]! ^= 1;
+    await writeFile(blob, bytes);
+    const layout = { layers: 2, kvHeads: 2, headDim: 16, blockTokens: 64, elementType: 'float32' } as const;
+    const damaged = modelFingerprint(await openModelFolder(dir), layout);
+    await expect(damaged).rejects.toThrow(`cannot use ${blob}: its bytes have another digest than its name`);
+    await expect(damaged).rejects.toBeInstanceOf(Corrupt);
+    // The advice of the message helps.
+    await rm(blob);
+    await modelFingerprint(await openModelFolder((await rig.pull()).dir), layout);
+  });
+
+  it('is found in a configuration', async () => {
+    const files = await plain();
+    rig.hub.add(ID, files);
+    const { dir } = await rig.pull();
+    const blob = join(new HubCache(rig.cacheDir, ID).places.blobs, gitSha1(files['config.json'] as Uint8Array));
+    const text = await readFile(blob, 'utf8');
+    await writeFile(blob, text.replace(/1/, '2'));
+    await expect(openModelFolder(dir)).rejects.toThrow(`cannot use ${blob}`);
+  });
+});
+
 describe('access to a model', () => {
   it('is refused with the fix where it is gated, private, missing, or no model', async () => {
     rig.hub.add(ID, await plain(), 'gated');
@@ -214,6 +247,46 @@ describe('access to a model', () => {
     await expect(rig.pull('shoal/no-onnx')).rejects.toThrow(/export the model to ONNX/);
     for (const id of [ID, 'shoal/hidden', 'shoal/none']) await expect(rig.pull(id)).rejects.toBeInstanceOf(Refused);
     await expect(rig.pull('shoal/none', { environment: { HF_HUB_OFFLINE: '1' } })).rejects.toBeInstanceOf(Unavailable);
+  });
+
+  it.each([
+    [401, 'RepoNotFound', 'Invalid credentials in Authorization header', /does not accept the token of HF_TOKEN/],
+    [403, null, null, /the token of HF_TOKEN may not read it; give the token the right.*if it is gated$/],
+    [403, null, 'needs "repo.read" scope', /may not read it.*; the hub says: "needs "repo\.read" scope"$/],
+    [403, 'DisabledRepo', 'Access to this resource is disabled.', /has disabled access to it; see .*shoal\/tiny-test/],
+    [403, 'GatedRepo', null, /access to it is gated/],
+  ])('is refused by status %i with code %s and the words %s for what it is', async (status, code, words, expected) => {
+    rig.hub.add(ID, await plain());
+    const headers = {
+      ...(code !== null && { 'x-error-code': code }),
+      ...(words !== null && { 'x-error-message': words }),
+    };
+    rig.hub.faults.push({ url: '/revision/', kind: 'status', status, headers });
+    const refused = rig.pull(ID, { environment: { HF_TOKEN: 'hf_some' } });
+    await expect(refused).rejects.toThrow(expected);
+    await expect(refused).rejects.toBeInstanceOf(Refused);
+  });
+
+  it('that is forbidden without a token, perhaps by a proxy, is told so', async () => {
+    rig.hub.faults.push({ url: '/revision/', kind: 'status', status: 403 });
+    await expect(rig.pull()).rejects.toThrow(/not shown without a token, or a proxy forbids it; .* set HF_TOKEN/);
+  });
+
+  it('to the store of large files is asked for again where its signature is not accepted', async () => {
+    const files = await plain();
+    rig.hub.add(ID, files);
+    const store = sha256(files['onnx/model.onnx_data'] as Uint8Array);
+    rig.hub.faults.push({ url: store, kind: 'status', status: 403 });
+    const clock = new SimulatedClock();
+    const onEvent = (event: PullEvent) =>
+      void (event.type === 'retrying' && setImmediate(() => clock.advance(event.inMs)));
+    await rig.pull(ID, { clock, onEvent });
+    expect(rig.events).toContainEqual(
+      expect.objectContaining({
+        type: 'retrying',
+        why: expect.stringMatching(/redirects, answered with HTTP status 403/),
+      }),
+    );
   });
 
   it('is given to a token, which goes to the hub alone and not to the store that it redirects to', async () => {
