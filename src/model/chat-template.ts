@@ -1,6 +1,8 @@
 import { InvalidRequest, Refused } from '../errors.js';
 import type { ModelFolder } from './folder.js';
-import { JinjaTemplate } from './jinja.js';
+import { stripped } from './jinja/python-text.js';
+import { JinjaTemplate } from './jinja/template.js';
+import { NO_CONTENT } from './jinja/values.js';
 import { NO_SHADOWS, type Shadows } from './special-guard.js';
 import { type SpecialTokenRole, specialToken } from './special-token.js';
 import { mapStrings, stringsIn, withParsedArguments } from './tool-calls.js';
@@ -106,13 +108,13 @@ export class ChatTemplate {
       if (!this.template.names.has(name))
         throw new InvalidRequest(`${param}: the model's chat template has no variable '${name}'; leave it out`, param);
     }
-    const fill = (absent: null | '') => {
+    const fill = (absent: typeof NO_CONTENT | '') => {
       const text = orRejected(() => this.fill(messages, absent, options, hide));
       return options.continueFinalMessage ? upToContent(text, messages.at(-1), hide) : text;
     };
     if (messages.every(({ content }) => content !== null)) return fill('');
     try {
-      return fill(null);
+      return fill(NO_CONTENT);
     } catch (error) {
       if (!(error instanceof InvalidRequest)) throw error;
       // Many templates join contents to texts unseen, which fails for None, in transformers too.
@@ -123,7 +125,7 @@ export class ChatTemplate {
   /** @param absent what the template sees as the content of messages without one */
   private fill(
     messages: readonly ChatMessage[],
-    absent: null | '',
+    absent: typeof NO_CONTENT | '',
     { tools = [], variables = {}, addGenerationPrompt = true }: RenderOptions,
     hide: (text: string) => string,
   ): string {
@@ -158,7 +160,12 @@ function specialTokens(config: Readonly<Record<string, unknown>>): Record<string
   return Object.fromEntries(tokens.filter((entry): entry is [SpecialTokenRole, string] => entry[1] !== null));
 }
 
-function forTemplate(message: ChatMessage, index: number, absent: null | '', hide: (text: string) => string): object {
+function forTemplate(
+  message: ChatMessage,
+  index: number,
+  absent: typeof NO_CONTENT | '',
+  hide: (text: string) => string,
+): object {
   const { role, content, name, toolCalls, toolCallId, reasoning } = message;
   return {
     role,
@@ -174,12 +181,12 @@ function forTemplate(message: ChatMessage, index: number, absent: null | '', hid
 function upToContent(text: string, message: ChatMessage | undefined, hide: (text: string) => string): string {
   const param = 'continue_final_message';
   const content = hide(plainText(message?.content ?? '', 0));
-  const core = content.trim();
+  const core = stripped(content, null);
   if (core === '') throw new InvalidRequest(`${param}: the last message has no content that could be continued`, param);
   const at = text.lastIndexOf(core);
   if (at < 0)
     throw new InvalidRequest(`${param}: the model's chat template changes the content of the last message`, param);
-  const whole = content.trimStart();
+  const whole = stripped(content, null, 'left');
   return text.slice(0, at) + (text.startsWith(whole, at) ? whole : core);
 }
 

@@ -1,0 +1,174 @@
+import type { Filter, OpenFilter } from './filter.js';
+import { jsonOf } from './json-of.js';
+import { LIST_FILTERS } from './list-filters.js';
+import type { Machine } from './machine.js';
+import { bound } from './parameters.js';
+import { capitalized, lines, stripped } from './python-text.js';
+import { TEXT_METHODS } from './text-methods.js';
+import { textOf } from './text-of.js';
+import {
+  charsOf,
+  Float,
+  isNone,
+  isTruthy,
+  lengthOf,
+  numberOf,
+  TemplateError,
+  typeName,
+  Undefined,
+  type Value,
+} from './values.js';
+
+/** The filters of Jinja: `value | name(...)`. Those of lists are in `list-filters`. */
+
+type Args = readonly (Value | undefined)[];
+
+const FILTERS: Readonly<Record<string, Filter | OpenFilter>> = {
+  ...LIST_FILTERS,
+  string: { parameters: [], apply: textOf },
+  safe: { parameters: [], apply: textOf },
+  upper: { parameters: [], apply: (value) => textOf(value).toUpperCase() },
+  lower: { parameters: [], apply: (value) => textOf(value).toLowerCase() },
+  capitalize: { parameters: [], apply: (value) => capitalized(textOf(value)) },
+  title: { parameters: [], apply: (value) => titledWords(textOf(value)) },
+  trim: { parameters: ['chars'], apply: (value, [chars]) => stripped(textOf(value), charsArg(chars)) },
+  replace: { parameters: ['old', 'new', 'count'], required: 2, apply: replaceFilter },
+  indent: { parameters: ['width', 'first', 'blank'], apply: indented },
+  center: {
+    parameters: ['width'],
+    apply: (value, [width = 80], { budget }) => TEXT_METHODS.center!.apply(textOf(value), [width], budget),
+  },
+  truncate: { parameters: ['length', 'killwords', 'end', 'leeway'], apply: truncated },
+  wordcount: { parameters: [], apply: (value) => textOf(value).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0 },
+  tojson: { parameters: ['ensure_ascii', 'indent', 'separators', 'sort_keys'], apply: json },
+  default: { parameters: ['default_value', 'boolean'], apply: orDefault },
+  d: { parameters: ['default_value', 'boolean'], apply: orDefault },
+  length: { parameters: [], apply: lengthOf },
+  count: { parameters: [], apply: lengthOf },
+  abs: { parameters: [], apply: absolute },
+  int: { parameters: ['default', 'base'], apply: integer },
+  float: { parameters: ['default'], apply: float },
+  round: { parameters: ['precision', 'method'], apply: rounded },
+};
+
+/** @throws TemplateError if there is no such filter here, or for a value that it does not take */
+export function filtered(
+  name: string,
+  value: Value,
+  args: readonly Value[],
+  named: ReadonlyMap<string, Value>,
+  machine: Machine,
+): Value {
+  const filter = Object.hasOwn(FILTERS, name) ? FILTERS[name]! : null;
+  if (filter === null) throw new TemplateError(`the filter '${name}' is not supported`);
+  if ('applyAll' in filter) return machine.budget.made(filter.applyAll(value, args, named, machine));
+  return machine.budget.made(filter.apply(value, bound(name, filter, args, named), machine));
+}
+
+function charsArg(value: Value | undefined): string | null {
+  return value === undefined || isNone(value) ? null : textOf(value);
+}
+
+function replaceFilter(value: Value, [old, fresh, count]: Args, { budget }: Machine): Value {
+  const args = [textOf(old!), textOf(fresh!), ...(count === undefined ? [] : [count])];
+  return TEXT_METHODS.replace!.apply(textOf(value), args, budget);
+}
+
+/** Jinja's own words: they begin after blanks, dashes and opening brackets. */
+function titledWords(text: string): string {
+  return text
+    .split(/([-\s({[<]+)/)
+    .map((part) => (part === '' ? '' : capitalized(part)))
+    .join('');
+}
+
+function indented(value: Value, [width = 4, first = false, blank = false]: Args, { budget }: Machine): string {
+  const indent = typeof width === 'string' ? width : ' '.repeat(width as number);
+  const [head = '', ...rest] = lines(`${textOf(value)}\n`, false);
+  budget.reserveChars(indent.length * (rest.length + 1));
+  const others = rest.map((line) => (isTruthy(blank) || line !== '' ? indent + line : line));
+  return (isTruthy(first) ? indent : '') + [head, ...others].join('\n');
+}
+
+function truncated(value: Value, [length = 255, killsWords = false, end = '...', leeway = 5]: Args): string {
+  const [chars, most, tail] = [charsOf(textOf(value)), numberOf(length) ?? 0, textOf(end)];
+  if (chars.length <= most + (numberOf(leeway) ?? 0)) return chars.join('');
+  const kept = chars.slice(0, Math.max(0, most - charsOf(tail).length)).join('');
+  if (isTruthy(killsWords)) return kept + tail;
+  const cut = kept.lastIndexOf(' ');
+  return (cut < 0 ? kept : kept.slice(0, cut)) + tail;
+}
+
+function json(value: Value, [isAscii = false, indent = null, separators = null, sortsKeys = false]: Args): string {
+  const unit = isNone(indent) ? null : typeof indent === 'string' ? indent : ' '.repeat(numberOf(indent) ?? 0);
+  const pair = isNone(separators) ? [unit === null ? ', ' : ',', ': '] : pairOf(separators);
+  const [itemSeparator, keySeparator] = pair as [string, string];
+  return jsonOf(value, {
+    ...{ indent: unit, itemSeparator, keySeparator },
+    ...{ isAscii: isTruthy(isAscii), sortsKeys: isTruthy(sortsKeys) },
+  });
+}
+
+function pairOf(separators: Value): readonly Value[] {
+  const items = Array.isArray(separators) ? separators : ((separators as { items?: readonly Value[] }).items ?? []);
+  if (items.length === 2 && items.every((item) => typeof item === 'string')) return items;
+  throw new TemplateError('separators must be two texts');
+}
+
+function orDefault(value: Value, [other = '', isBoolean = false]: Args): Value {
+  return value instanceof Undefined || (isTruthy(isBoolean) && !isTruthy(value)) ? other : value;
+}
+
+function absolute(value: Value): Value {
+  if (value instanceof Float) return new Float(Math.abs(value.value));
+  return Math.abs(required(value, 'abs'));
+}
+
+function required(value: Value, filter: string): number {
+  const number = numberOf(value);
+  if (number === null) throw new TemplateError(`the filter '${filter}' needs a number, not '${typeName(value)}'`);
+  return number;
+}
+
+const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz';
+
+function integer(value: Value, [other = 0, base = 10]: Args): Value {
+  if (value instanceof Undefined) throw new TemplateError(value.why);
+  if (typeof value !== 'string') {
+    const number = numberOf(value);
+    return number === null || !Number.isFinite(number) ? other : Math.trunc(number);
+  }
+  const text = stripped(value, null).toLowerCase().replaceAll('_', '');
+  const digits = DIGITS.slice(0, numberOf(base) ?? 10);
+  if (new RegExp(`^[+-]?[${digits}]+$`).test(text)) return Number.parseInt(text, numberOf(base) ?? 10);
+  const number = parsedFloat(text);
+  return number === null || !Number.isFinite(number) ? other : Math.trunc(number);
+}
+
+function float(value: Value, [other = new Float(0)]: Args): Value {
+  if (value instanceof Undefined) throw new TemplateError(value.why);
+  const number = typeof value === 'string' ? parsedFloat(stripped(value, null)) : numberOf(value);
+  return number === null ? other : new Float(number);
+}
+
+function parsedFloat(text: string): number | null {
+  const special = /^([+-]?)(inf|infinity|nan)$/i.exec(text);
+  if (special !== null) return special[2]!.toLowerCase() === 'nan' ? Number.NaN : Number(`${special[1]}Infinity`);
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : null;
+}
+
+function rounded(value: Value, [precision = 0, method = 'common']: Args): Value {
+  const [number, places] = [required(value, 'round'), required(precision, 'round')];
+  const factor = 10 ** places;
+  if (method === 'ceil') return new Float(Math.ceil(number * factor) / factor);
+  if (method === 'floor') return new Float(Math.floor(number * factor) / factor);
+  if (method !== 'common') throw new TemplateError('method must be common, ceil or floor');
+  return value instanceof Float ? new Float(toEven(number * factor) / factor) : number;
+}
+
+/** Python's `round`: halves to the even neighbour. */
+function toEven(number: number): number {
+  const floor = Math.floor(number);
+  if (number - floor !== 0.5) return Math.round(number);
+  return floor % 2 === 0 ? floor : floor + 1;
+}

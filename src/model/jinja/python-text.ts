@@ -1,0 +1,85 @@
+/** Texts as Python treats them: its blanks, its line ends, and its counting of characters. */
+
+/** What `str.isspace` takes for a blank. JavaScript also has U+FEFF, and lacks U+001C to U+001F and U+0085. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Python takes these for blanks.
+const BLANK = /[\t-\r\p{Zs}\u001c-\u001f\u0085\u2028\u2029]/u;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Python takes these for ends of lines.
+const LINE_END = /\r\n|[\n\v\f\r\u001c-\u001e\u0085\u2028\u2029]/g;
+
+export function isBlank(char: string): boolean {
+  return BLANK.test(char);
+}
+
+/** The text without the characters of `set` at the ends, or without blanks. */
+export function stripped(text: string, set: string | null, ends: 'both' | 'left' | 'right' = 'both'): string {
+  const chars = set === null ? null : new Set(set);
+  const isStripped = chars === null ? isBlank : (char: string) => chars.has(char);
+  let [from, to] = [0, text.length];
+  while (ends !== 'right' && from < to) {
+    const char = String.fromCodePoint(text.codePointAt(from)!);
+    if (!isStripped(char)) break;
+    from += char.length;
+  }
+  while (ends !== 'left' && to > from) {
+    const char = lastChar(text, to);
+    if (!isStripped(char)) break;
+    to -= char.length;
+  }
+  return text.slice(from, Math.max(from, to));
+}
+
+/** The character that ends at an offset. */
+function lastChar(text: string, to: number): string {
+  const code = text.codePointAt(to - 2);
+  return code !== undefined && code > 0xffff && to >= 2 ? String.fromCodePoint(code) : text[to - 1]!;
+}
+
+/** The words between blanks; the last one is the rest, beyond `most` splits. */
+export function words(text: string, most: number): string[] {
+  const found: string[] = [];
+  let at = 0;
+  for (;;) {
+    while (at < text.length && isBlank(text[at]!)) at++;
+    if (at === text.length) return found;
+    if (found.length === most) return [...found, stripped(text.slice(at), null, 'right')];
+    const from = at;
+    while (at < text.length && !isBlank(text[at]!)) at++;
+    found.push(text.slice(from, at));
+  }
+}
+
+/** The words between blanks; the first one is the rest, beyond `most` splits. */
+export function wordsFromRight(text: string, most: number): string[] {
+  const found: string[] = [];
+  let to = text.length;
+  for (;;) {
+    while (to > 0 && isBlank(text[to - 1]!)) to--;
+    if (to === 0) return found.reverse();
+    if (found.length === most) return [...found, stripped(text.slice(0, to), null, 'left')].reverse();
+    const end = to;
+    while (to > 0 && !isBlank(text[to - 1]!)) to--;
+    found.push(text.slice(to, end));
+  }
+}
+
+/** The lines of a text. A line end at the end begins no further line. */
+export function lines(text: string, keepsEnds: boolean): string[] {
+  const found: string[] = [];
+  let from = 0;
+  for (const { 0: end, index } of text.matchAll(LINE_END)) {
+    found.push(text.slice(from, keepsEnds ? index + end.length : index));
+    from = index + end.length;
+  }
+  if (from < text.length) found.push(text.slice(from));
+  return found;
+}
+
+/** Each word with a capital letter and small ones after it. */
+export function titled(text: string): string {
+  return text.replace(/\p{L}+/gu, capitalized);
+}
+
+export function capitalized(text: string): string {
+  const [first = ''] = text;
+  return first.toUpperCase() + text.slice(first.length).toLowerCase();
+}

@@ -1,0 +1,20 @@
+import { Undefined, type Value } from './values.js';
+
+/** The names of a block: those that it sets, and those around it. */
+export class Scope {
+  private readonly names = new Map<string, Value>();
+
+  constructor(private readonly outer: Scope | null) {}
+
+  get(name: string): Value {
+    for (let scope: Scope | null = this; scope !== null; scope = scope.outer) {
+      const value = scope.names.get(name);
+      if (value !== undefined) return value;
+    }
+    return new Undefined(`'${name}' is undefined`);
+  }
+
+  set(name: string, value: Value): void {
+    this.names.set(name, value);
+  }
+}

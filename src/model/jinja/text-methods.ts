@@ -1,0 +1,218 @@
+import type { Budget } from './budget.js';
+import type { Signature } from './parameters.js';
+import { capitalized, isBlank, lines, stripped, titled, words, wordsFromRight } from './python-text.js';
+import { charsOf, isNone, iterated, TemplateError, Tuple, typeName, type Value } from './values.js';
+
+/** The methods of `str`. */
+
+type Args = readonly (Value | undefined)[];
+export interface TextMethod extends Signature {
+  apply(text: string, args: Args, budget: Budget): Value;
+}
+
+export const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
+  upper: plain((text) => text.toUpperCase()),
+  lower: plain((text) => text.toLowerCase()),
+  casefold: plain((text) => text.toLowerCase().replaceAll('ß', 'ss')),
+  swapcase: plain((text) => Array.from(text, swapped).join('')),
+  title: plain(titled),
+  capitalize: plain(capitalized),
+  strip: { parameters: ['chars'], apply: (text, [chars]) => stripped(text, charsArg(chars)) },
+  lstrip: { parameters: ['chars'], apply: (text, [chars]) => stripped(text, charsArg(chars), 'left') },
+  rstrip: { parameters: ['chars'], apply: (text, [chars]) => stripped(text, charsArg(chars), 'right') },
+  split: { parameters: ['sep', 'maxsplit'], apply: (text, [sep, most]) => split(text, sep, most) },
+  rsplit: { parameters: ['sep', 'maxsplit'], apply: (text, [sep, most]) => splitFromRight(text, sep, most) },
+  splitlines: { parameters: ['keepends'], apply: (text, [keeps]) => lines(text, keeps === true) },
+  partition: {
+    parameters: ['sep'],
+    required: 1,
+    apply: (text, [sep]) => partition(text, sep, text.indexOf(textArg(sep))),
+  },
+  rpartition: { parameters: ['sep'], required: 1, apply: partitionFromRight },
+  startswith: at((text, affix) => text.startsWith(affix)),
+  endswith: at((text, affix) => text.endsWith(affix)),
+  removeprefix: affix((text, prefix) => (text.startsWith(prefix) ? text.slice(prefix.length) : text)),
+  removesuffix: affix((text, suffix) => (text.endsWith(suffix) ? text.slice(0, text.length - suffix.length) : text)),
+  replace: { parameters: ['old', 'new', 'count'], required: 2, apply: replaced },
+  join: { parameters: ['iterable'], required: 1, apply: joined },
+  find: position((text, part) => text.indexOf(part)),
+  rfind: position((text, part) => text.lastIndexOf(part)),
+  index: position((text, part) => found(text.indexOf(part))),
+  rindex: position((text, part) => found(text.lastIndexOf(part))),
+  count: affix((text, part) => occurrences(text, part)),
+  zfill: { parameters: ['width'], required: 1, apply: zeroFilled },
+  center: padded((missing, odd) => Math.floor(missing / 2) + (odd ? missing % 2 : 0)),
+  ljust: padded(() => 0),
+  rjust: padded((missing) => missing),
+  isdigit: every(/^[\p{Nd}\u00b2\u00b3\u00b9\u2070-\u2079\u2080-\u2089]+$/u),
+  isdecimal: every(/^\p{Nd}+$/u),
+  isnumeric: every(/^\p{N}+$/u),
+  isalpha: every(/^\p{L}+$/u),
+  isalnum: every(/^[\p{L}\p{N}]+$/u),
+  isspace: plain((text) => text !== '' && Array.from(text).every(isBlank)),
+  isupper: plain((text) => text === text.toUpperCase() && text !== text.toLowerCase()),
+  islower: plain((text) => text === text.toLowerCase() && text !== text.toUpperCase()),
+  isascii: plain((text) => !/[\u0080-\uffff]/.test(text)),
+  isidentifier: every(/^[\p{L}_][\p{L}\p{N}_]*$/u),
+};
+
+function plain(apply: (text: string) => Value): TextMethod {
+  return { parameters: [], apply };
+}
+
+function affix(apply: (text: string, part: string) => Value): TextMethod {
+  return { parameters: ['part'], required: 1, apply: (text, [part]) => apply(text, textArg(part)) };
+}
+
+function every(pattern: RegExp): TextMethod {
+  return plain((text) => pattern.test(text));
+}
+
+/** `startswith` and `endswith`, with one text or several, and a range of the text. */
+function at(test: (text: string, affix: string) => boolean): TextMethod {
+  return {
+    parameters: ['prefix', 'start', 'end'],
+    required: 1,
+    apply: (text, [affixes, start, end]) => {
+      const part =
+        start === undefined
+          ? text
+          : charsOf(text)
+              .slice(intArg(start), end === undefined ? undefined : intArg(end))
+              .join('');
+      return affixes instanceof Tuple
+        ? affixes.items.some((one) => test(part, textArg(one)))
+        : test(part, textArg(affixes));
+    },
+  };
+}
+
+/** A method that finds a part and returns its position, in characters. */
+function position(find: (text: string, part: string) => number): TextMethod {
+  return {
+    parameters: ['sub', 'start', 'end'],
+    required: 1,
+    apply: (text, [part, start, end]) => {
+      const chars = charsOf(text);
+      const from = start === undefined ? 0 : clamped(intArg(start), chars.length);
+      const range = chars.slice(from, end === undefined ? chars.length : clamped(intArg(end), chars.length)).join('');
+      const offset = find(range, textArg(part));
+      return offset < 0 ? -1 : from + charsOf(range.slice(0, offset)).length;
+    },
+  };
+}
+
+function clamped(index: number, length: number): number {
+  return index < 0 ? Math.max(0, index + length) : Math.min(index, length);
+}
+
+function found(offset: number): number {
+  if (offset >= 0) return offset;
+  throw new TemplateError('substring not found');
+}
+
+function textArg(value: Value | undefined): string {
+  if (typeof value === 'string') return value;
+  throw new TemplateError(`a string is required, not '${typeName(value ?? null)}'`);
+}
+
+function intArg(value: Value): number {
+  if (typeof value === 'number' || typeof value === 'boolean') return Number(value);
+  throw new TemplateError(`'${typeName(value)}' object cannot be interpreted as an integer`);
+}
+
+function charsArg(value: Value | undefined): string | null {
+  return value === undefined || isNone(value) ? null : textArg(value);
+}
+
+function mostArg(value: Value | undefined): number {
+  const most = value === undefined ? -1 : intArg(value);
+  return most < 0 ? Number.POSITIVE_INFINITY : most;
+}
+
+function separatorArg(value: Value | undefined): string | null {
+  const separator = charsArg(value);
+  if (separator === '') throw new TemplateError('empty separator');
+  return separator;
+}
+
+function split(text: string, sep: Value | undefined, count: Value | undefined): string[] {
+  const [separator, most] = [separatorArg(sep), mostArg(count)];
+  if (separator === null) return words(text, most);
+  const parts = text.split(separator);
+  return parts.length - 1 <= most ? parts : [...parts.slice(0, most), parts.slice(most).join(separator)];
+}
+
+function splitFromRight(text: string, sep: Value | undefined, count: Value | undefined): string[] {
+  const [separator, most] = [separatorArg(sep), mostArg(count)];
+  if (separator === null) return wordsFromRight(text, most);
+  const parts: string[] = [];
+  let end = text.length;
+  while (parts.length < most) {
+    const offset = end < separator.length ? -1 : text.lastIndexOf(separator, end - separator.length);
+    if (offset < 0) break;
+    parts.push(text.slice(offset + separator.length, end));
+    end = offset;
+  }
+  return [...parts, text.slice(0, end)].reverse();
+}
+
+function partition(text: string, sep: Value | undefined, offset: number): Tuple {
+  const separator = separatorArg(sep)!;
+  if (offset < 0) return new Tuple([text, '', '']);
+  return new Tuple([text.slice(0, offset), separator, text.slice(offset + separator.length)]);
+}
+
+function partitionFromRight(text: string, [sep]: Args): Tuple {
+  const offset = text.lastIndexOf(textArg(sep));
+  return offset < 0 ? new Tuple(['', '', text]) : partition(text, sep, offset);
+}
+
+export function occurrences(text: string, part: string): number {
+  return part === '' ? charsOf(text).length + 1 : text.split(part).length - 1;
+}
+
+function replaced(text: string, [old, fresh, count]: Args, budget: Budget): string {
+  const [part, other] = [textArg(old), textArg(fresh)];
+  const most = count === undefined || isNone(count) ? Number.POSITIVE_INFINITY : mostArg(count);
+  const times = Math.min(most, occurrences(text, part));
+  budget.reserveChars(text.length + times * Math.max(0, other.length - part.length));
+  const parts = part === '' ? ['', ...charsOf(text), ''] : text.split(part);
+  const kept = parts.slice(times).join(part);
+  return times === 0 ? text : [...parts.slice(0, times), kept].join(other);
+}
+
+function joined(separator: string, [items]: Args, budget: Budget): string {
+  const texts = iterated(items!).map((item, i) => {
+    if (typeof item === 'string') return item;
+    throw new TemplateError(`sequence item ${i}: expected str instance, ${typeName(item)} found`);
+  });
+  budget.reserveChars(texts.reduce((sum, text) => sum + text.length, 0) + separator.length * texts.length);
+  return texts.join(separator);
+}
+
+function zeroFilled(text: string, [width]: Args, budget: Budget): string {
+  const missing = Math.max(0, intArg(width!) - charsOf(text).length);
+  budget.reserveChars(text.length + missing);
+  const sign = /^[+-]/.test(text) ? text[0]! : '';
+  return sign + '0'.repeat(missing) + text.slice(sign.length);
+}
+
+/** @param left the number of fill characters on the left, of those that are missing */
+function padded(left: (missing: number, isOddWidth: boolean) => number): TextMethod {
+  return {
+    parameters: ['width', 'fillchar'],
+    required: 1,
+    apply: (text, [width, fill = ' '], budget) => {
+      const missing = Math.max(0, intArg(width!) - charsOf(text).length);
+      budget.reserveChars(text.length + missing);
+      const before = left(missing, intArg(width!) % 2 === 1);
+      return textArg(fill).repeat(before) + text + textArg(fill).repeat(missing - before);
+    },
+  };
+}
+
+function swapped(char: string): string {
+  const upper = char.toUpperCase();
+  return char === upper ? char.toLowerCase() : upper;
+}
