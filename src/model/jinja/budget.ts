@@ -25,8 +25,9 @@ export class Budget {
   private chars = 0;
   private items = 0;
 
-  step(): void {
-    if (++this.steps > TEMPLATE_STEPS) throw exceeded(`takes more than ${TEMPLATE_STEPS} steps`);
+  step(steps = 1): void {
+    this.steps += steps;
+    if (this.steps > TEMPLATE_STEPS) throw exceeded(`takes more than ${TEMPLATE_STEPS} steps`);
   }
 
   /** Counts a value that was made, and returns it. */

@@ -138,11 +138,19 @@ function integer(value: Value, [other = 0, base = 10]: Args): Value {
     const number = numberOf(value);
     return number === null || !Number.isFinite(number) ? other : Math.trunc(number);
   }
-  const text = stripped(value, null).toLowerCase().replaceAll('_', '');
+  const text = withoutPrefix(stripped(value, null).toLowerCase().replaceAll('_', ''), numberOf(base) ?? 10);
   const digits = DIGITS.slice(0, numberOf(base) ?? 10);
   if (new RegExp(`^[+-]?[${digits}]+$`).test(text)) return Number.parseInt(text, numberOf(base) ?? 10);
   const number = parsedFloat(text);
   return number === null || !Number.isFinite(number) ? other : Math.trunc(number);
+}
+
+const PREFIXES: Readonly<Record<number, string>> = { 16: '0x', 8: '0o', 2: '0b' };
+
+/** A text of digits without the letters that name its base. */
+function withoutPrefix(text: string, base: number): string {
+  const prefix = PREFIXES[base];
+  return prefix === undefined || !text.startsWith(prefix) ? text : text.slice(prefix.length);
 }
 
 function float(value: Value, [other = new Float(0)]: Args): Value {

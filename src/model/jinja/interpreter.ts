@@ -29,6 +29,9 @@ import {
 /** What runs after a statement: the next one, or the end or the next iteration of the loop around it. */
 type Flow = 'next' | 'break' | 'continue';
 
+/** What an iteration of a loop costs besides its body: names of its own. */
+const ITERATION_STEPS = 8;
+
 const CONSTANTS: ReadonlyMap<string, Value> = new Map<string, Value>([
   ...(['true', 'True'] as const).map((name) => [name, true] as const),
   ...(['false', 'False'] as const).map((name) => [name, false] as const),
@@ -106,7 +109,7 @@ export class Interpreter implements Machine, Evaluator {
     const state = new LoopState(items);
     let isThrough = false;
     for (const [index, item] of items.entries()) {
-      this.budget.step();
+      this.budget.step(ITERATION_STEPS);
       state.enter(index);
       // Names that an iteration sets are gone in the next one.
       const inner = new Scope(scope);

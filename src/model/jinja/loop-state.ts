@@ -1,33 +1,56 @@
 import { Attributes, Callable, equals, TemplateError, Undefined, type Value } from './values.js';
 
-/** The variable `loop` of one loop. */
+/** The variable `loop` of one loop. Its fields are computed when a template asks for them. */
 export class LoopState {
-  readonly variable: Attributes;
+  readonly variable = new Attributes('LoopContext', new Map(), (name) => this.field(name));
+  private index = 0;
   private lastSeen: Value | null = null;
 
-  constructor(private readonly items: readonly Value[]) {
-    const cycle = new Callable('cycle', (args) => this.cycled(args));
-    const changed = new Callable('changed', (args) => this.hasChanged(args));
-    // Only recursive loops, which the parser does not know, are deeper.
-    const fixed = { length: items.length, depth: 1, depth0: 0, cycle, changed };
-    this.variable = new Attributes('LoopContext', new Map<string, Value>(Object.entries(fixed)));
+  constructor(private readonly items: readonly Value[]) {}
+
+  /** Begins an iteration, which is counted from 0. */
+  enter(index: number): void {
+    this.index = index;
   }
 
-  /** Sets the fields for an iteration, which is counted from 0. */
-  enter(index: number): void {
-    const { length } = this.items;
-    const fields = {
-      ...{ index: index + 1, index0: index, revindex: length - index, revindex0: length - index - 1 },
-      ...{ first: index === 0, last: index === length - 1 },
-      previtem: index > 0 ? this.items[index - 1]! : new Undefined('there is no previous item'),
-      nextitem: index < length - 1 ? this.items[index + 1]! : new Undefined('there is no next item'),
-    };
-    for (const [name, value] of Object.entries(fields)) this.variable.fields.set(name, value);
+  private field(name: string): Value | undefined {
+    const { index, items } = this;
+    switch (name) {
+      case 'index':
+        return index + 1;
+      case 'index0':
+        return index;
+      case 'revindex':
+        return items.length - index;
+      case 'revindex0':
+        return items.length - index - 1;
+      case 'first':
+        return index === 0;
+      case 'last':
+        return index === items.length - 1;
+      case 'length':
+        return items.length;
+      case 'previtem':
+        return index > 0 ? items[index - 1]! : new Undefined('there is no previous item');
+      case 'nextitem':
+        return index < items.length - 1 ? items[index + 1]! : new Undefined('there is no next item');
+      // Only recursive loops, which the parser does not know, are deeper.
+      case 'depth':
+        return 1;
+      case 'depth0':
+        return 0;
+      case 'cycle':
+        return new Callable(name, (args) => this.cycled(args));
+      case 'changed':
+        return new Callable(name, (args) => this.hasChanged(args));
+      default:
+        return undefined;
+    }
   }
 
   private cycled(args: readonly Value[]): Value {
     if (args.length === 0) throw new TemplateError('no items for cycling given');
-    return args[(this.variable.fields.get('index0') as number) % args.length]!;
+    return args[this.index % args.length]!;
   }
 
   private hasChanged(args: readonly Value[]): boolean {

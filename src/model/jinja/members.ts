@@ -102,7 +102,7 @@ function missing(value: Value, name: string): Undefined {
 
 /** A bound method, or a field of a namespace; undefined if there is none. */
 function methodOf(value: Value, name: string, budget: Budget): Value | undefined {
-  if (value instanceof Attributes) return value.fields.has(name) ? value.fields.get(name)! : undefined;
+  if (value instanceof Attributes) return value.field(name);
   if (FORBIDDEN[typeName(value)]?.includes(name))
     return new Undefined(`access to attribute '${name}' of '${typeName(value)}' object is unsafe`);
   if (typeof value === 'string') return boundMethod(TEXT_METHODS, name, value, budget);

@@ -30,7 +30,14 @@ export class Attributes {
   constructor(
     readonly type: 'Namespace' | 'LoopContext',
     readonly fields: Map<string, Value>,
+    /** Fields that are computed when they are asked for. */
+    private readonly computed: (name: string) => Value | undefined = () => undefined,
   ) {}
+
+  field(name: string): Value | undefined {
+    const stored = this.fields.get(name);
+    return stored === undefined ? this.computed(name) : stored;
+  }
 }
 
 /** A function, macro or bound method. */
