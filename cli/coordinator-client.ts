@@ -25,6 +25,9 @@ const FleetAnswer = z.looseObject({
 });
 export type FleetAnswer = z.infer<typeof FleetAnswer>;
 
+const DepartureAnswer = z.looseObject({ id: z.string(), safe: z.boolean(), why: z.string() });
+export type DepartureAnswer = z.infer<typeof DepartureAnswer>;
+
 const ExplainAnswer = z.object({
   blocks: z.array(
     z.object({
@@ -63,6 +66,21 @@ export class CoordinatorClient {
   async explain(prompt: string): Promise<ExplainAnswer> {
     const answer = await this.call('POST', '/v1/cache/explain', { prompt });
     return { ...(typeof answer === 'object' ? answer : {}), ...ExplainAnswer.parse(answer) };
+  }
+
+  /** Makes a worker drain. @throws Unavailable as `fleet` does, also for an unknown worker */
+  async drain(worker: string): Promise<void> {
+    await this.call('POST', `/v1/fleet/workers/${encodeURIComponent(worker)}/drain`, {});
+  }
+
+  /** Makes a drained worker serve again. @throws Unavailable as `drain` does */
+  async undrain(worker: string): Promise<void> {
+    await this.call('POST', `/v1/fleet/workers/${encodeURIComponent(worker)}/undrain`, {});
+  }
+
+  /** Whether a worker can end without the loss of a block's last copy. @throws Unavailable as `drain` does */
+  async departure(worker: string): Promise<DepartureAnswer> {
+    return DepartureAnswer.parse(await this.call('GET', `/v1/fleet/workers/${encodeURIComponent(worker)}/drain`));
   }
 
   /** Whether the coordinator accepts requests. */

@@ -84,6 +84,20 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./health.js')).health,
   },
   {
+    name: 'drain',
+    argument: ['<worker>', 'id of the worker'],
+    help: "Make a worker hand its blocks over, and wait until it can end without the loss of a request or of a block's last copy.",
+    options: OPTIONS,
+    load: async () => (await import('./drain.js')).drain,
+  },
+  {
+    name: 'undrain',
+    argument: ['<worker>', 'id of the worker'],
+    help: 'Make a drained worker serve again.',
+    options: OPTIONS,
+    load: async () => (await import('./drain.js')).undrain,
+  },
+  {
     name: 'explain',
     argument: ['<prompt>', 'the prompt'],
     help: 'Show where each block of a prompt is, and the reason for each miss.',

@@ -75,7 +75,7 @@ async function withNode(
     throw error;
   });
   return {
-    ready: running.ready,
+    ...running,
     stop: async () => {
       await beside.stop();
       await running.stop();

@@ -21,6 +21,7 @@ import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../src/protocol/coordinator.js';
 import type { Surroundings } from '../src/surroundings.js';
+import { LoadWatch } from './advice/load-watch.js';
 import { BlockTiers } from './block-tiers.js';
 import type { ConsoleSources } from './console/console.js';
 import { RequestJournal } from './console/request-journal.js';
@@ -94,6 +95,7 @@ export interface CoordinatorParts {
   readonly router: Router;
   readonly news: DirectNews;
   readonly quotas: Quotas;
+  readonly load: LoadWatch;
   readonly quarantined: QuarantinedWorkers;
   readonly objects: CoordinatorObjects;
   readonly console: ConsoleSources;
@@ -128,7 +130,9 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
     options.trail.write({ event: 'worker_quarantined', worker, by: [...by] });
   const { id } = config;
   const quarantined = new QuarantinedWorkers({ self: { id, incarnation }, bus, roster, subjects, log, onQuarantined });
+  const load = new LoadWatch({ clock, members: () => roster.members(), holdings, replicas });
   const fleet = new LiveFleet({
+    load,
     bus,
     clock,
     actors,
@@ -148,7 +152,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const parts = { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news };
   const objects = new CoordinatorObjects(roster, replicas, peerOptions(options));
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
-  return { ...parts, quotas, quarantined, objects, console: { journal, countBlocks } };
+  return { ...parts, quotas, load, quarantined, objects, console: { journal, countBlocks } };
 }
 
 /** Starts the parts. `life` stops them. */
@@ -175,6 +179,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   await life.start(parts.purges);
   await life.start(news);
   await life.start(parts.quotas);
+  await life.start(parts.load);
 }
 
 function makeRetentions(

@@ -1,9 +1,11 @@
 import type { TierName } from '../src/core/block.js';
+import type { Recommendation } from '../src/core/capacity/recommendation.js';
 import type { Member } from '../src/core/member.js';
 import type { Salt } from '../src/core/salt.js';
 import type { Accused } from '../src/core/tribunal.js';
 import type { GenerateEvent, GenerateRequest, Sampling, Stopping } from '../src/protocol/generate.js';
 import type { Span } from '../src/trace/span.js';
+import type { Departure } from './advice/departure.js';
 
 /** The port between the HTTP layer and the fleet. It hides workers' addresses and placement. */
 export interface Fleet {
@@ -19,6 +21,10 @@ export interface Fleet {
   drain(worker: string): Promise<void>;
   /** Tells a drained worker to serve again. Rejects with `InvalidRequest` for an unknown id, and with `Refused` if the worker is stopping. */
   undrain(worker: string): Promise<void>;
+  /** Whether a worker can end without the loss of a request or of a block's last copy; null for an unknown id. */
+  departure(worker: string): Promise<Departure | null>;
+  /** How many workers the fleet should have, by the load of the last minutes. */
+  recommendation(): Recommendation;
   /** Lifts the quarantine of a worker. False if it is not quarantined. @throws Unavailable while NATS is lost */
   pardon(worker: string): boolean;
   /** Drops every block in the fleet. */

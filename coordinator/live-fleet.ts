@@ -2,6 +2,7 @@ import type { ActorSystem } from '../src/actors/system.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import type { BlockKey, TierName } from '../src/core/block.js';
+import type { Recommendation } from '../src/core/capacity/recommendation.js';
 import type { Holdings } from '../src/core/holdings.js';
 import type { Member } from '../src/core/member.js';
 import type { Salt } from '../src/core/salt.js';
@@ -9,6 +10,8 @@ import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { CONTROL_TIMEOUT_MS } from '../src/limits.js';
 import { ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
+import { type Departure, departureOf } from './advice/departure.js';
+import type { LoadWatch } from './advice/load-watch.js';
 import type { BlockTiers } from './block-tiers.js';
 import type { Explanation, Fleet, FleetEvent, FleetRequest, FleetView, HealthCheck } from './fleet.js';
 import type { QuarantinedWorkers } from './quarantined-workers.js';
@@ -33,6 +36,7 @@ export interface LiveFleetOptions {
   readonly tiers: BlockTiers;
   readonly replicas: number;
   readonly quarantined: QuarantinedWorkers;
+  readonly load: LoadWatch;
   /** Why the store of the fleet's buckets does not work; null if it does. */
   readonly storeFault: () => string | null;
 }
@@ -84,6 +88,16 @@ export class LiveFleet implements Fleet {
 
   async undrain(worker: string): Promise<void> {
     await this.control(worker).ask('undrain', {}, { timeoutMs: CONTROL_TIMEOUT_MS });
+  }
+
+  async departure(worker: string): Promise<Departure | null> {
+    const { roster, holdings } = this.options;
+    const member = roster.members().find(({ id }) => id === worker);
+    return member === undefined ? null : departureOf(member, () => roster.members(), holdings);
+  }
+
+  recommendation(): Recommendation {
+    return this.options.load.recommendation();
   }
 
   pardon(worker: string): boolean {

@@ -2,6 +2,8 @@
 export interface RunningRole {
   /** The role's details for its starter, such as ID and addresses, as plain data. */
   readonly ready: unknown;
+  /** Time that the role may take to stop. Default: `PROCESS_STOP_MS`. */
+  readonly stopMs?: number;
   /** Stops the role in good order. Called once. */
   stop(): Promise<void>;
 }

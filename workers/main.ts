@@ -29,7 +29,7 @@ import { joinFleet } from '../src/fleet/joining.js';
 import { natsInbox } from '../src/fleet/nats-rights.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
-import { DEVICE_REASON_CHARS } from '../src/limits.js';
+import { DEVICE_REASON_CHARS, PROCESS_STOP_MS } from '../src/limits.js';
 import { createLog, type Log } from '../src/log.js';
 import { modelFingerprint, weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
@@ -133,6 +133,7 @@ async function buildWorker(
   log.info(addresses, 'serving');
   return {
     ready: { id, incarnation, ...addresses },
+    stopMs: PROCESS_STOP_MS + config.handOverMs,
     stop: async () => {
       await life.stop();
       log.info({}, 'stopped');

@@ -15,8 +15,8 @@ import { spawnWorkerActors } from './worker-actors.js';
 
 /** Time limit for running requests to finish when the worker stops. @internal exported for tests. */
 export const DRAIN_TIMEOUT_MS = 5_000;
-/** Time limit for handing blocks over to their next homes when the worker stops. @internal exported for tests. */
-export const HAND_OVER_TIMEOUT_MS = 3_000;
+/** Time limit for the last readers of blocks when the worker stops. */
+const QUIET_TIMEOUT_MS = 3_000;
 /** Time limit for writing blocks to disk when the worker stops. */
 const FLUSH_TIMEOUT_MS = 3_000;
 
@@ -137,13 +137,13 @@ export class Worker {
   }
 
   private async finish(): Promise<void> {
-    const { clock, log } = this.options;
+    const { clock, log, config } = this.options;
     const { engine, replicator } = this.parts;
     this.drain();
     const finished = this.over || (await within(clock, DRAIN_TIMEOUT_MS, engine.idle()));
     if (!finished) log.warn({ running: engine.stats().running }, 'requests were cut off: they did not finish in time');
     const copied = Promise.all([replicator.idle(), this.parts.objects?.idle()]).then(() => {});
-    const handedOver = this.over || (await within(clock, HAND_OVER_TIMEOUT_MS, copied));
+    const handedOver = this.over || (await within(clock, config.handOverMs, copied));
     if (!handedOver) log.warn({ blocks: replicator.lagBlocks }, 'not all blocks and objects were handed over in time');
   }
 
@@ -151,7 +151,7 @@ export class Worker {
     const { clock, log } = this.options;
     const { store } = this.parts;
     // Connections unpin blocks a turn or two of the event loop after they are closed.
-    await within(clock, HAND_OVER_TIMEOUT_MS, store.quiet());
+    await within(clock, QUIET_TIMEOUT_MS, store.quiet());
     const flushed = this.over || (await within(clock, FLUSH_TIMEOUT_MS, store.idle()));
     if (!flushed) log.warn({}, 'not all blocks were written to disk in time');
     await store.close();

@@ -54,10 +54,13 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
     else await link.send({ type: 'failed', reason: options.describe(error) });
     return 1;
   }
-  const stopMs = (await ending) === 'signal' ? limits.PROCESS_STOP_MS : ORPHAN_STOP_MS;
+  const isOrphan = (await ending) === 'parent-gone';
   leaving.abort();
   try {
-    await within(stopMs, stopped(starting), 'stop');
+    const startMs = isOrphan ? ORPHAN_STOP_MS : limits.PROCESS_STOP_MS;
+    const role = await within(startMs, started(starting), 'stop');
+    const stopMs = isOrphan ? ORPHAN_STOP_MS : (role?.stopMs ?? limits.PROCESS_STOP_MS);
+    if (role !== null) await within(stopMs, role.stop(), 'stop');
     return 0;
   } catch (error) {
     options.onError(error);
@@ -65,10 +68,10 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
   }
 }
 
-async function stopped(starting: Promise<RunningRole>): Promise<void> {
-  const role = await starting.catch((error: unknown) => {
+/** Null if the start was cancelled. */
+function started(starting: Promise<RunningRole>): Promise<RunningRole | null> {
+  return starting.catch((error: unknown) => {
     if (error instanceof Cancelled) return null;
     throw error;
   });
-  await role?.stop();
 }

@@ -17,6 +17,8 @@ export function watchedFleet(
     explain: (tokens, salt) => fleet.explain(tokens, salt),
     drain: (worker) => fleet.drain(worker),
     undrain: (worker) => fleet.undrain(worker),
+    departure: (worker) => fleet.departure(worker),
+    recommendation: () => fleet.recommendation(),
     pardon: (worker) => fleet.pardon(worker),
     resetCache: () => fleet.resetCache(),
     health: () => fleet.health(),

@@ -12,6 +12,8 @@ export type Command =
   | 'inspect'
   | 'status'
   | 'health'
+  | 'drain'
+  | 'undrain'
   | 'explain'
   | 'bench'
   | 'chaos'

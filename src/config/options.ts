@@ -3,6 +3,7 @@ import { ACCESS_OPTIONS } from './access-options.js';
 import { AUDIT_LOG_OPTIONS } from './audit-log-options.js';
 import { BENCH_OPTIONS } from './bench-options.js';
 import { BUNDLE_OPTIONS } from './bundle-options.js';
+import { DRAIN_OPTIONS } from './drain-options.js';
 import { HTTP_OPTIONS } from './http-options.js';
 import { MODEL_OPTIONS } from './model-options.js';
 import { OBJECT_OPTIONS } from './object-options.js';
@@ -210,6 +211,7 @@ export const OPTIONS = {
   }),
   ...TRACE_OPTIONS,
   ...WORKER_OPTIONS,
+  ...DRAIN_OPTIONS,
   ...RUNTIME_OPTIONS,
   ...ORT_LIBRARY_OPTIONS,
   ...BENCH_OPTIONS,
@@ -226,6 +228,7 @@ export const OPTIONS = {
       'list',
       'inspect',
       'status',
+      'drain',
       'explain',
       'bench',
       'doctor',
@@ -253,7 +256,7 @@ export const OPTIONS = {
     placeholder: 'URL',
     type: types.url('http', 'https'),
     default: 'http://127.0.0.1:8080',
-    commands: ['status', 'health', 'explain', 'bundle', 'worker', 'node', 'run'],
+    commands: ['status', 'health', 'drain', 'undrain', 'explain', 'bundle', 'worker', 'node', 'run'],
     help: "URL of the coordinator, which also says where the K/V of a prefix is, for actors and tasks near it. health also accepts the address of a worker's metrics.",
   }),
   rounds: option({
@@ -272,7 +275,7 @@ export const OPTIONS = {
     placeholder: 'KEY',
     type: types.text('1 to 1024 characters', 1, 1024),
     default: null,
-    commands: ['status', 'explain', 'bundle', 'bench', 'worker', 'node', 'run'],
+    commands: ['status', 'drain', 'undrain', 'explain', 'bundle', 'bench', 'worker', 'node', 'run'],
     help: 'API key for the coordinator.',
     secret: true,
   }),

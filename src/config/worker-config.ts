@@ -59,6 +59,8 @@ export interface WorkerConfig {
   readonly sharedWeightsDir: string | null;
   readonly threads: number;
   readonly prefillChunkTokens: number;
+  /** Time for the hand-over of blocks when the worker stops. */
+  readonly handOverMs: number;
   /** Requests that may wait for a slot. */
   readonly maxWaiting: number;
   readonly peer: PeerConfig;
@@ -169,6 +171,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     sharedWeightsDir: weights === null ? null : resolve(weights),
     threads: values.threads ?? defaultThreads(machine, 1),
     prefillChunkTokens: values.prefillChunk,
+    handOverMs: values.handOver,
     maxWaiting: values.maxWaiting,
     peer: peerConfig(values, machine),
     objectBytes: values.objectBytes,

@@ -7,6 +7,9 @@ import { KEY_BYTES, unpackKeys } from './key.js';
 /** Keys of a worker that a coordinator keeps in its index. */
 const INDEX_KEYS_PER_WORKER = 1_000_000;
 
+/** Keys that `lastCopies` looks at in one step. */
+const KEYS_PER_STEP = 4_096;
+
 /** A change of a worker's holdings, numbered from 1. Keys are packed. */
 export interface HoldingsChange {
   readonly worker: string;
@@ -106,6 +109,27 @@ export class Holdings {
   /** The workers that hold a block. */
   holders(key: BlockKey): readonly string[] {
     return this.index.get(key)?.workers ?? [];
+  }
+
+  /**
+   * Counts the keys of a worker that no worker holds of those that `keeps` accepts. It yields between parts of the keys, so that the caller can let
+   * others run. Gives null if not all keys are known: the index has not heard the change `seq`, lost its place meanwhile, or is full.
+   */
+  *lastCopies(worker: string, seq: number, keeps: (other: string) => boolean): Generator<void, number | null> {
+    const entry = this.entries.get(worker);
+    const isKnown = () =>
+      entry !== undefined &&
+      this.entries.get(worker) === entry &&
+      entry.pending === null &&
+      (entry.seq ?? -1) >= seq &&
+      entry.keys.size < INDEX_KEYS_PER_WORKER;
+    if (entry === undefined || !isKnown()) return null;
+    let [last, looked] = [0, 0];
+    for (const { workers } of entry.keys) {
+      if (!workers.some((other) => other !== worker && keeps(other))) last++;
+      if (++looked % KEYS_PER_STEP === 0) yield;
+    }
+    return isKnown() ? last : null;
   }
 
   /** Begins a snapshot of a worker, or begins again after a failure. The known keys of the incarnation stay until the first page arrives. */

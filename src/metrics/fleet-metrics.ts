@@ -36,6 +36,17 @@ export function watchFleet(registry: MetricsRegistry, view: () => FleetCounts): 
   );
 }
 
+/** Registers the gauge that an autoscaler follows. Each scrape calls `wanted`. */
+export function watchRecommendation(registry: MetricsRegistry, wanted: () => number): void {
+  registry.gauge(
+    {
+      name: 'shoal_fleet_workers_wanted',
+      help: 'Workers that the fleet should have, by the load of the last minutes (GET /v1/fleet/recommendation says why).',
+    },
+    (gauge) => gauge.set(wanted()),
+  );
+}
+
 /** Registers the gauge of the workers that make wrong blocks. Each scrape calls `accused`. */
 export function watchQuarantine(registry: MetricsRegistry, accused: () => readonly Accused[]): void {
   /** A series that was once there goes on at 0. */

@@ -189,6 +189,7 @@ export class SimWorker {
       threads: 1,
       prefillChunkTokens: 256,
       auditOneIn: 0,
+      handOverMs: 3_000,
       maxWaiting: 64,
       peer: { socketPath: null, host: this.process.host, port: 0, advertiseHost: this.process.host },
       objectBytes: 0,

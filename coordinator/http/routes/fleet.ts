@@ -5,7 +5,10 @@ import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** `GET /v1/fleet`: workers and coordinators; `POST /v1/fleet/workers/{id}/drain` and `/undrain`: a worker stops serving, and serves again; `/pardon`: lifts its quarantine. */
+/**
+ * `GET /v1/fleet`: workers and coordinators; `/v1/fleet/recommendation`: workers wanted. `POST /v1/fleet/workers/{id}/drain` and `/undrain`: a worker
+ * stops serving, and serves again; `GET …/drain`: whether it can end; `/pardon`: lifts its quarantine.
+ */
 export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
   return [
     {
@@ -26,6 +29,29 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
           ),
           workers: workers.map((worker) => rowOf(worker, quarantined)),
         });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/fleet/recommendation',
+      about: { summary: 'Recommends how many workers the fleet should have, and says why.' },
+      access: 'operator',
+      handle: () => {
+        const { serving, wanted, why } = fleet.recommendation();
+        return json({ workers: { serving, wanted }, why, leave: wanted < serving ? cheapestToLose(fleet) : null });
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/fleet/workers/:id/drain',
+      about: { summary: "Says whether a worker can end without the loss of a request or of a block's last copy." },
+      access: 'operator',
+      handle: async ({ params }) => {
+        const id = params.id ?? '';
+        const departure = await fleet.departure(id);
+        if (departure === null) throw unknownWorker(id);
+        const { state, running, waiting, blocks, lastCopies, safe, why } = departure;
+        return json({ id, state, running, waiting, blocks, last_copies: lastCopies, safe, why });
       },
     },
     {
@@ -71,10 +97,19 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
 
 function knownWorker(fleet: Fleet, id = ''): string {
   if (fleet.view().workers.some((worker) => worker.id === id)) return id;
-  throw new ApiError(404, `id: no worker '${id}' in the fleet; GET /v1/fleet lists the workers`, {
-    param: 'id',
-    code: 'worker_not_found',
-  });
+  throw unknownWorker(id);
+}
+
+function unknownWorker(id: string): ApiError {
+  const message = `id: no worker '${id}' in the fleet; GET /v1/fleet lists the workers`;
+  return new ApiError(404, message, { param: 'id', code: 'worker_not_found' });
+}
+
+/** The serving worker with the fewest blocks to hand over; null if none serves. */
+function cheapestToLose(fleet: Fleet): string | null {
+  const serving = fleet.view().workers.filter(({ state }) => state === 'serving');
+  const [first] = serving.sort((a, b) => a.blocks - b.blocks || (a.id < b.id ? -1 : 1));
+  return first?.id ?? null;
 }
 
 /** Null for a worker whose blocks nobody complains of. */

@@ -113,6 +113,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       threads: 1,
       prefillChunkTokens: 64,
       auditOneIn: 0,
+      handOverMs: 3_000,
       maxWaiting: 4,
       peer: { socketPath: join(dir, 'w.sock'), host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
       metrics: { host: '127.0.0.1', port: takenPort },

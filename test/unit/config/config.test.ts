@@ -100,6 +100,7 @@ describe('the configuration of a worker', () => {
       threads: 8,
       prefillChunkTokens: 256,
       auditOneIn: 256,
+      handOverMs: 3_000,
       maxWaiting: 512,
       peer: { socketPath: null, host: '127.0.0.1', port: 0, advertiseHost: '127.0.0.1' },
       metrics: { host: '127.0.0.1', port: 0 },

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LoadWatch } from '../../../coordinator/advice/load-watch.js';
 import { BlockTiers } from '../../../coordinator/block-tiers.js';
 import { LiveFleet } from '../../../coordinator/live-fleet.js';
 import { QuarantinedWorkers } from '../../../coordinator/quarantined-workers.js';
@@ -31,8 +32,9 @@ describe('a live fleet', () => {
       onQuarantined: () => {},
     });
     storeFault = null;
+    const load = new LoadWatch({ clock, members: () => roster.members(), holdings, replicas: 2 });
     fleet = new LiveFleet({
-      ...{ quarantined, bus, clock, actors, roster, holdings, router, siblings, tiers, replicas: 2 },
+      ...{ load, quarantined, bus, clock, actors, roster, holdings, router, siblings, tiers, replicas: 2 },
       storeFault: () => storeFault,
     });
   });

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { saying, sayingForever } from './support/scripted-fleet.js';
+import { member, saying, sayingForever } from './support/scripted-fleet.js';
 import { CONTEXT_TOKENS, idsOf, testServer } from './support/test-server.js';
 
 describe('the routes', () => {
@@ -69,6 +69,25 @@ describe('the routes', () => {
     for (const order of ['drain', 'undrain'])
       expect((await post(`/v1/fleet/workers/w9/${order}`, {})).status).toBe(404);
     expect(fleet.calls).toEqual(['drain w1', 'undrain w1']);
+  });
+
+  it('recommend a number of workers, and say which one is to leave and when it can', async () => {
+    const { url, fleet } = await testServer();
+    const get = async (path: string) => (await fetch(url + path)).json();
+    expect(await get('/v1/fleet/recommendation')).toEqual({
+      workers: { serving: 1, wanted: 1 },
+      why: ['none may leave'],
+      leave: null,
+    });
+    fleet.workers = [{ ...member('w1'), blocks: 9 }, member('w2'), { ...member('w3'), blocks: 0, state: 'draining' }];
+    fleet.advice = { serving: 2, wanted: 1, why: ['one may leave'] };
+    expect(await get('/v1/fleet/recommendation')).toMatchObject({ workers: { serving: 2, wanted: 1 }, leave: 'w2' });
+    expect(await (await fetch(`${url}/metrics`)).text()).toContain('shoal_fleet_workers_wanted 1');
+    expect(await get('/v1/fleet/workers/w3/drain')).toEqual({
+      ...{ id: 'w3', state: 'draining', running: 1, waiting: 0, blocks: 3, last_copies: 2 },
+      ...{ safe: false, why: '1 requests have not ended' },
+    });
+    expect((await fetch(`${url}/v1/fleet/workers/w9/drain`)).status).toBe(404);
   });
 
   it('name the workers that make wrong blocks, and pardon them', async () => {

@@ -47,6 +47,35 @@ describe('the index of holdings', () => {
     expect([holdings.size, counts()]).toEqual([0, [0, 0, 0, 0]]);
   });
 
+  it('counts the blocks that would be lost with a worker, and says when it does not know them all', () => {
+    const holdings = holdingsOf({ v: ['a', 'b'], w: ['a', 'c', 'd'], x: ['d'] });
+    const last = (worker: string, seq: number, keeps: (other: string) => boolean = () => true) => {
+      const counting = holdings.lastCopies(worker, seq, keeps);
+      for (;;) {
+        const { done, value } = counting.next();
+        if (done === true) return value;
+      }
+    };
+    expect([last('v', 0), last('w', 0), last('x', 0)]).toEqual([1, 1, 0]);
+    // A copy on a worker that itself drains is no copy.
+    expect(last('w', 0, (other) => other !== 'x')).toBe(2);
+    expect(last('w', 1)).toBeNull();
+    expect(last('y', 0)).toBeNull();
+    holdings.applyChange(change(1, [], ['c']));
+    expect(last('w', 1)).toBe(0);
+    holdings.beginSnapshot('w', '1');
+    expect(last('w', 1)).toBeNull();
+  });
+
+  it('counts nothing if the index of a worker begins anew meanwhile', () => {
+    const many = Array.from({ length: 5_000 }, (_, i) => i);
+    const holdings = holdingsOf({ w: many });
+    const counting = holdings.lastCopies('w', 0, () => true);
+    expect(counting.next().done).toBe(false);
+    holdings.beginSnapshot('w', '1');
+    expect(counting.next()).toEqual({ done: true, value: null });
+  });
+
   it('knows the holders of a block from a snapshot and later changes', () => {
     const holdings = holdingsOf({ v: ['a'], w: ['a', 'b'] });
     expect(holdings.applyChange(change(1, ['c'], ['a']))).toBeNull();

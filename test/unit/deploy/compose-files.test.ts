@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PINNED_RELEASE } from '../../../cli/nats/release.js';
 import { HTTP_CLOSE_GRACE_MS } from '../../../coordinator/http/server.js';
+import { parseDuration } from '../../../src/config/duration.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { PROCESS_STOP_MS } from '../../../src/limits.js';
-import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../workers/worker.js';
+import { DRAIN_TIMEOUT_MS } from '../../../workers/worker.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const compose = read('docker-compose.yml');
@@ -69,8 +70,9 @@ describe('the Compose files', () => {
   });
 
   it('give roles more time to stop than they need', () => {
+    const handOverMs = parseDuration(OPTIONS.handOver.default)!;
     const graceMs = (role: string) => 1000 * Number(/stop_grace_period: (\d+)s/.exec(service(compose, role))![1]);
-    expect(graceMs('worker')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, DRAIN_TIMEOUT_MS + HAND_OVER_TIMEOUT_MS));
+    expect(graceMs('worker')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, DRAIN_TIMEOUT_MS + handOverMs));
     expect(graceMs('coordinator')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, HTTP_CLOSE_GRACE_MS));
   });
 

@@ -4,9 +4,10 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { parseDuration } from '../../../src/config/duration.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { PROCESS_STOP_MS } from '../../../src/limits.js';
-import { DRAIN_TIMEOUT_MS, HAND_OVER_TIMEOUT_MS } from '../../../workers/worker.js';
+import { DRAIN_TIMEOUT_MS } from '../../../workers/worker.js';
 
 /** The chart and the manifests for Kubernetes, against its schemas and the options of shoal. */
 
@@ -152,8 +153,10 @@ describe('the manifests', () => {
 
   it('give a worker time for its requests and its blocks', () => {
     const worker = fleet.find(({ metadata, kind }) => kind === 'StatefulSet' && metadata.name === 'shoal-worker')!;
-    const seconds = podOf(worker)!.terminationGracePeriodSeconds!;
-    expect(seconds * 1_000).toBeGreaterThan(DRAIN_TIMEOUT_MS + HAND_OVER_TIMEOUT_MS + PROCESS_STOP_MS);
+    const pod = podOf(worker)!;
+    const handOver = pod.containers[0]!.env!.find(({ name }) => name === OPTIONS.handOver.variable)!.value!;
+    const neededMs = DRAIN_TIMEOUT_MS + parseDuration(handOver)! + PROCESS_STOP_MS;
+    expect(pod.terminationGracePeriodSeconds! * 1_000).toBeGreaterThan(neededMs);
   });
 
   it('find fields that Kubernetes does not have', () => {
@@ -187,6 +190,8 @@ describe.skipIf(!hasHelm)('the chart, by helm', () => {
     ['coordinator.insecure=true', 'networkPolicy.enabled=false', 'podDisruptionBudget.enabled=false'],
     ['coordinator.tlsSecret=tls', 'coordinator.ingress.enabled=true', 'coordinator.ingress.host=api.example.com'],
     ['autoscaling.kind=hpa', 'autoscaling.hitRatePercent=40'],
+    ['autoscaling.kind=hpa', 'autoscaling.by=recommendation'],
+    ['autoscaling.kind=keda', 'autoscaling.by=recommendation', 'worker.handOverSeconds=900'],
     ['autoscaling.kind=keda', 'autoscaling.hitRatePercent=40', 'fleet.context=8192', 'worker.hostCacheBytes=4GiB'],
     ['metrics.serviceMonitor.enabled=true', 'metrics.prometheusRule.enabled=true', 'metrics.dashboard.enabled=true'],
   ];

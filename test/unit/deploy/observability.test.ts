@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
-import { watchFleet, watchQuarantine } from '../../../src/metrics/fleet-metrics.js';
+import { watchFleet, watchQuarantine, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.js';
 
@@ -15,6 +15,7 @@ async function exported(): Promise<Set<string>> {
   metrics.watchCache(() => []);
   metrics.watchDisk(() => false);
   watchQuarantine(worker, () => []);
+  watchRecommendation(coordinator, () => 1);
   for (const registry of [coordinator, worker]) {
     registry.watchProcess();
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
-import { watchFleet } from '../../../src/metrics/fleet-metrics.js';
+import { watchFleet, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.js';
 
@@ -46,8 +46,9 @@ describe('the metrics of', () => {
     const registry = new MetricsRegistry();
     new CoordinatorMetrics(registry);
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
+    watchRecommendation(registry, () => 1);
     expect(namesIn(await registry.text()).sort()).toEqual(
-      [...REQUESTS, ...POISON, ...FLEET, 'shoal_audit_log_entries_total'].sort(),
+      [...REQUESTS, ...POISON, ...FLEET, 'shoal_fleet_workers_wanted', 'shoal_audit_log_entries_total'].sort(),
     );
   });
 

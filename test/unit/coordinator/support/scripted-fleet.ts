@@ -1,3 +1,4 @@
+import type { Departure } from '../../../../coordinator/advice/departure.js';
 import type {
   Explanation,
   Fleet,
@@ -6,6 +7,7 @@ import type {
   FleetView,
   HealthCheck,
 } from '../../../../coordinator/fleet.js';
+import type { Recommendation } from '../../../../src/core/capacity/recommendation.js';
 import type { Member } from '../../../../src/core/member.js';
 import type { Accused } from '../../../../src/core/tribunal.js';
 import { Cancelled } from '../../../../src/errors.js';
@@ -21,6 +23,11 @@ export class ScriptedFleet implements Fleet {
   checks: HealthCheck[] = [{ name: 'nats', ok: true, required: true, latencyMs: 1.5, detail: 'connected' }];
   workers: Member[] = [member('w1')];
   quarantined: Accused[] = [];
+  advice: Recommendation = { serving: 1, wanted: 1, why: ['none may leave'] };
+  leaving: Departure = {
+    ...{ state: 'draining', running: 1, waiting: 0, blocks: 3, lastCopies: 2 },
+    ...{ safe: false, why: '1 requests have not ended' },
+  };
 
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent> {
     this.asked.push({ request, signal });
@@ -59,6 +66,14 @@ export class ScriptedFleet implements Fleet {
 
   async undrain(worker: string): Promise<void> {
     this.calls.push(`undrain ${worker}`);
+  }
+
+  async departure(worker: string): Promise<Departure | null> {
+    return this.workers.some(({ id }) => id === worker) ? this.leaving : null;
+  }
+
+  recommendation(): Recommendation {
+    return this.advice;
   }
 
   pardon(worker: string): boolean {

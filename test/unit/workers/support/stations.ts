@@ -125,6 +125,7 @@ export class Station {
       threads: 1,
       prefillChunkTokens: BLOCK,
       auditOneIn,
+      handOverMs: 3_000,
       maxWaiting: 16,
       peer: { socketPath, host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
       metrics,
