@@ -7,6 +7,8 @@ export interface CommandContext {
   readonly args: readonly string[];
   readonly environment: EnvironmentVariables;
   readonly io: Io;
+  /** The environment with the options file read again. @throws WrongUsage */
+  readonly reread?: () => EnvironmentVariables;
 }
 
 export interface Io {

@@ -6,6 +6,7 @@ import { serviceVariables } from '../src/config/kubernetes.js';
 import type { Command as CommandName, OptionTable } from '../src/config/option.js';
 import { OPTIONS } from '../src/config/options.js';
 import { packageVersion } from '../src/config/package-root.js';
+import { PRINT_OPTIONS } from '../src/config/print-options.js';
 import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import type { CommandContext, CommandRun } from './context.js';
@@ -162,6 +163,13 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./model-info.js')).modelInfo,
   },
   {
+    name: 'config print',
+    argument: ['[role]', 'up, coordinator, worker or node; up by default'],
+    help: 'Show the options of a role as a file for --config, and where the value of each comes from.',
+    options: PRINT_OPTIONS,
+    load: async () => (await import('./config-print.js')).configPrint,
+  },
+  {
     name: 'bundle',
     help: 'Write versions, configuration, state, metrics and logs into one file for somebody who helps, without secrets.',
     options: OPTIONS,
@@ -259,7 +267,10 @@ function build(world: World, done: (code: number) => void): Command {
       outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')),
     });
   const model = program.command('model').description('Download, show, check, remove and make models.');
-  for (const spec of COMMANDS) add(spec.name.startsWith('model ') ? model : program, spec, world, done);
+  const config = program.command('config').description('Show options.');
+  const parentOf = (name: string) =>
+    name.startsWith('model ') ? model : name.startsWith('config ') ? config : program;
+  for (const spec of COMMANDS) add(parentOf(spec.name), spec, world, done);
   return program;
 }
 
@@ -276,9 +287,12 @@ function add(parent: Command, spec: CommandSpec, world: World, done: (code: numb
   }
   command.action(async () => {
     const execute = await spec.load();
-    const { config, ...flags } = command.opts<Record<string, unknown>>();
-    const environment = withFile(spec, config, withoutServices(spec, world));
-    done(await execute({ ...world, environment, flags, args: command.args }));
+    const given = command.opts<Record<string, unknown>>();
+    const { config, ...rest } = given;
+    const flags = spec.options.config === undefined ? given : rest;
+    const own = withoutServices(spec, world);
+    const reread = () => withFile(spec, config, own);
+    done(await execute({ ...world, environment: reread(), reread, flags, args: command.args }));
   });
 }
 

@@ -19,6 +19,7 @@ import { checkedConfig, settledConfig } from './hub-model.js';
 import { openParentLink, type ParentLink } from './process/parent-link.js';
 import { runRole } from './process/role.js';
 import { LineReport } from './pull-report.js';
+import { OptionReload } from './reload.js';
 
 /** `shoal coordinator` and `shoal worker`: runs one coordinator until a signal comes or its parent is gone. */
 export function coordinator(context: CommandContext): Promise<number> {
@@ -76,6 +77,9 @@ async function withNode(
   });
   return {
     ...running,
+    reload: async (options) => {
+      await Promise.all([running.reload?.(options), beside.reload?.(options)]);
+    },
     stop: async () => {
       await beside.stop();
       await running.stop();
@@ -110,16 +114,18 @@ async function leaveFolder(folder: string): Promise<void> {
 
 function role(
   context: CommandContext,
-  name: string,
+  name: 'coordinator' | 'worker' | 'node',
   link: ParentLink | null,
   start: (leaving: AbortSignal) => Promise<RunningRole>,
 ): Promise<number> {
+  const line = (level: string, msg: string, more: object = {}) =>
+    context.io.err(`${JSON.stringify({ level, time: new Date().toISOString(), role: name, msg, ...more })}\n`);
+  const reload = new OptionReload(name, context, line);
   const describe = (error: unknown) => (error instanceof Error ? error.message : String(error));
   // The role's log may not be open yet, or may be closed already. Write the line directly.
   const onError = (error: unknown) => {
     const stack = error instanceof Error ? error.stack : undefined;
-    const line = { level: 'fatal', time: new Date().toISOString(), role: name, msg: describe(error), stack };
-    context.io.err(`${JSON.stringify(line)}\n`);
+    line('fatal', describe(error), { stack });
   };
-  return runRole({ start, describe, onError }, link);
+  return runRole({ start, describe, onError, onHangup: (running) => reload.run(running) }, link);
 }

@@ -19,7 +19,7 @@ import { storeCheck } from '../src/fleet/store-check.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { BLOCK_TOKENS, PROMPT_TOKENS } from '../src/limits.js';
-import { createLog, type Log } from '../src/log.js';
+import { AdjustableLog, type Log } from '../src/log.js';
 import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
@@ -30,6 +30,7 @@ import { Tokenizer } from '../src/model/tokenizer.js';
 import { largestObject } from '../src/objects/object.js';
 import { ValueStaging } from '../src/objects/value-staging.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
+import { Reloads } from '../src/reload.js';
 import { fleetResp } from '../src/resp/fleet-resp.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings, type Surroundings } from '../src/surroundings.js';
@@ -64,7 +65,7 @@ import { TrailFile } from './trail/trail-file.js';
  * while it waits for NATS
  */
 export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningCoordinator> {
-  const log = createLog({
+  const log = AdjustableLog.create({
     gathered: true,
     level: config.logLevel,
     fields: { role: 'coordinator', coordinator: config.id },
@@ -82,7 +83,11 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
   const openText = async (life: Lifecycle, source: TextSource) => {
     return life.use(await TextThreads.start({ clock, log, start: nodeThreads(source) }), (text) => text.close());
   };
-  return startCoordinator(config, { clock, log, connect, openText });
+  const reloads = new Reloads();
+  reloads.on(({ logLevel }) => {
+    log.level = logLevel;
+  });
+  return startCoordinator(config, { clock, log, connect, openText, reloads });
 }
 
 interface RunningCoordinator extends RunningRole {
@@ -94,6 +99,8 @@ interface RunningCoordinator extends RunningRole {
 export interface CoordinatorWorld {
   readonly clock: Clock;
   readonly log: Log;
+  /** The parts that take options again add themselves. */
+  readonly reloads: Reloads;
   /** Called once, when the model is known. The coordinator closes the transport's bus. `onRefused`: the bus does not allow what it needs. */
   readonly connect: (onRefused: (why: Error) => void) => Promise<Transport>;
   /** Called once, with the model. Whatever needs an end is handed to `life`. */
@@ -102,7 +109,7 @@ export interface CoordinatorWorld {
 
 /** `runCoordinator` over any transport. @internal exported for tests. */
 export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWorld): Promise<RunningCoordinator> {
-  const { clock, log, connect, openText } = world;
+  const { clock, log, connect, openText, reloads } = world;
   return Lifecycle.build(async (life) => {
     const { served, fingerprint, layout, dependence, name } = await openModel(config, (source) =>
       openText(life, source),
@@ -160,6 +167,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
     return {
       ready: { id: config.id, url: http.url, redis },
+      reload: (options) => reloads.run(options),
       workerKilled: (worker, incarnation) => parts.poison.killed(worker, incarnation),
       stop: async () => {
         await life.stop();
@@ -262,7 +270,7 @@ async function openTrail(
 async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
-  { clock, log }: CoordinatorWorld,
+  { clock, log, reloads }: CoordinatorWorld,
   { fleet, retentions, layers, purges, router, quotas, objects, console, poison }: CoordinatorParts,
   { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
@@ -287,7 +295,13 @@ async function serveHttp(
     trail,
     metrics,
     clock,
-    tracer: await openTracer(life, config.trace, { role: 'coordinator', id: config.id, version: own.version, log }),
+    tracer: await openTracer(life, config.trace, {
+      role: 'coordinator',
+      id: config.id,
+      version: own.version,
+      log,
+      reloads,
+    }),
     console,
     kv: kvDeps(config, objects, clock, wallMs),
   };
@@ -295,6 +309,7 @@ async function serveHttp(
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);
     const keeper = await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
+    reloads.on(() => keeper.look());
     await life.start(new TlsWatch(() => keeper.pems, clock, wallMs, log));
   }
   return http;
@@ -339,10 +354,11 @@ async function serveRedis(
 async function startAccess(
   life: Lifecycle,
   config: CoordinatorConfig,
-  { clock, log }: CoordinatorWorld,
+  { clock, log, reloads }: CoordinatorWorld,
   { wallMs }: Surroundings,
 ): Promise<Access> {
-  const { access, parts } = openAccess(config, { clock, log, wallMs });
+  const { access, parts, reload } = openAccess(config, { clock, log, wallMs });
+  reloads.on(reload);
   for (const part of parts) await life.start(part);
   return access;
 }

@@ -3,6 +3,8 @@ import { pino } from 'pino';
 /** Logs JSON lines to stderr, without secrets; the only file that imports pino. */
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+/** From the most lines to none. */
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {
@@ -32,6 +34,48 @@ const SECRET_FIELDS = [
   ...['prompt', 'prompts', 'messages', 'content', 'text', 'tokens', 'ids', 'body', 'salt', 'cacheSalt', 'user'],
   ...['secret', 'password', 'pass', 'authorization', 'apiKey', 'apiKeys', 'headers', 'env'],
 ];
+
+/** A log whose level can change; all its children follow. */
+export class AdjustableLog implements Log {
+  /** @param gate shared with its children */
+  private constructor(
+    private readonly inner: Log,
+    private readonly gate: { level: LogLevel },
+  ) {}
+
+  /** As `createLog`, which makes the lines. */
+  static create(options: LogOptions): AdjustableLog {
+    return new AdjustableLog(createLog({ ...options, level: 'debug' }), { level: options.level });
+  }
+
+  set level(level: LogLevel) {
+    this.gate.level = level;
+  }
+
+  debug(fields: LogFields, message: string): void {
+    if (this.passes('debug')) this.inner.debug(fields, message);
+  }
+
+  info(fields: LogFields, message: string): void {
+    if (this.passes('info')) this.inner.info(fields, message);
+  }
+
+  warn(fields: LogFields, message: string): void {
+    if (this.passes('warn')) this.inner.warn(fields, message);
+  }
+
+  error(fields: LogFields, message: string): void {
+    if (this.passes('error')) this.inner.error(fields, message);
+  }
+
+  child(fields: LogFields): Log {
+    return new AdjustableLog(this.inner.child(fields), this.gate);
+  }
+
+  private passes(level: LogLevel): boolean {
+    return LEVELS.indexOf(level) >= LEVELS.indexOf(this.gate.level);
+  }
+}
 
 /** Creates a log. Errors belong in the field `err`. Values of secret fields and credentials in URLs are redacted. */
 export function createLog({ level, fields = {}, write, gathered = false }: LogOptions): Log {

@@ -30,13 +30,14 @@ import { natsInbox } from '../src/fleet/nats-rights.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { DEVICE_REASON_CHARS, PROCESS_STOP_MS } from '../src/limits.js';
-import { createLog, type Log } from '../src/log.js';
+import { AdjustableLog, type Log } from '../src/log.js';
 import { modelFingerprint, weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { vocabularyOf } from '../src/model/vocabulary.js';
 import { WeightCache } from '../src/model/weight-cache.js';
 import type { Provider } from '../src/ort/provider.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
+import { Reloads } from '../src/reload.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings } from '../src/surroundings.js';
 import { TlsWatch } from '../src/tls-watch.js';
@@ -58,7 +59,10 @@ const FILES_CLOSE_MS = 1_000;
  */
 export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningRole> {
   const incarnation = newIncarnation();
-  const log = createLog({ level: config.logLevel, fields: { role: 'worker', worker: config.id, incarnation } });
+  const log = AdjustableLog.create({
+    level: config.logLevel,
+    fields: { role: 'worker', worker: config.id, incarnation },
+  });
   const connect = (onRefused: (why: Error) => void) =>
     natsTransport({
       ...config.nats,
@@ -68,7 +72,17 @@ export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<R
       signal: leaving,
       onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
     });
-  return Lifecycle.build((life) => buildWorker(life, config, leaving, incarnation, log, connect));
+  const reloads = new Reloads();
+  reloads.on(({ logLevel }) => {
+    log.level = logLevel;
+  });
+  return Lifecycle.build((life) => buildWorker(life, config, leaving, incarnation, { log, reloads, connect }));
+}
+
+interface WorkerWorld {
+  readonly log: Log;
+  readonly reloads: Reloads;
+  readonly connect: (onRefused: (why: Error) => void) => Promise<Transport>;
 }
 
 async function buildWorker(
@@ -76,8 +90,7 @@ async function buildWorker(
   config: WorkerConfig,
   leaving: AbortSignal,
   incarnation: string,
-  log: Log,
-  connect: (onRefused: (why: Error) => void) => Promise<Transport>,
+  { log, reloads, connect }: WorkerWorld,
 ): Promise<RunningRole> {
   const { id } = config;
   const clock = new SystemClock();
@@ -108,7 +121,7 @@ async function buildWorker(
   logBusStatus(bus, log);
   const charter = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name, onOutlawed: end });
   const generation = await takeGeneration({ transport, log, config });
-  const tracer = await openTracer(life, config.trace, { role: 'worker', id, version: packageVersion(), log });
+  const tracer = await openTracer(life, config.trace, { role: 'worker', id, version: packageVersion(), log, reloads });
   const worker = new Worker({
     config,
     identity: { id, incarnation, generation, pid: process.pid, host: hostname() },
@@ -133,6 +146,7 @@ async function buildWorker(
   log.info(addresses, 'serving');
   return {
     ready: { id, incarnation, ...addresses },
+    reload: (options) => reloads.run(options),
     stopMs: PROCESS_STOP_MS + config.handOverMs,
     stop: async () => {
       await life.stop();

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { Cancelled } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
 import type { RunningRole } from '../../src/running-role.js';
@@ -13,19 +14,40 @@ export interface RoleOptions {
   readonly start: (leaving: AbortSignal) => Promise<RunningRole>;
   /** Called with an error while starting or stopping, unless the parent gets the error. */
   readonly onError: (error: unknown) => void;
+  /** Called at each SIGHUP while the role runs. Without it, and where the process has a terminal that may be gone, SIGHUP ends the role. */
+  readonly onHangup?: (role: RunningRole) => Promise<void>;
   /** The text of an error for the parent to show. */
   readonly describe: (error: unknown) => string;
 }
 
 type Ending = 'signal' | 'parent-gone';
 
-function nextSignal(): Promise<Ending> {
+function nextSignal(hangup: () => boolean): Promise<Ending> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       // With `once`, a second signal would end the process in the middle of its stop.
-      process.on(signal, () => resolve('signal'));
+      process.on(signal, () => {
+        if (signal !== 'SIGHUP' || !hangup()) resolve('signal');
+      });
     }
   });
+}
+
+/** Gives a role to `onHangup`, one call after another. */
+class Hangups {
+  role: RunningRole | null = null;
+  private last: Promise<void> = Promise.resolve();
+  private readonly hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
+
+  constructor(private readonly onHangup: RoleOptions['onHangup']) {}
+
+  /** False if the signal is to end the process. */
+  take(): boolean {
+    const { role, onHangup } = this;
+    if (role === null || onHangup === undefined || this.hasTerminal) return false;
+    this.last = this.last.then(() => onHangup(role));
+    return true;
+  }
 }
 
 function within<T>(timeMs: number, promise: Promise<T>, task: string): Promise<T> {
@@ -41,13 +63,18 @@ function within<T>(timeMs: number, promise: Promise<T>, task: string): Promise<T
  */
 export async function runRole(options: RoleOptions, link: ParentLink | null = openParentLink()): Promise<0 | 1> {
   const never = new Promise<Ending>(() => {});
-  const ending = Promise.race([nextSignal(), link?.gone.then((): Ending => 'parent-gone') ?? never]);
+  const hangups = new Hangups(options.onHangup);
+  const ending = Promise.race([
+    nextSignal(() => hangups.take()),
+    link?.gone.then((): Ending => 'parent-gone') ?? never,
+  ]);
   // Without a parent the output pipes are closed. The write error must not end the process before its role has stopped.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const leaving = new AbortController();
   const starting = options.start(leaving.signal);
   try {
     const first = await Promise.race([starting, ending]);
+    if (typeof first === 'object') hangups.role = first;
     if (typeof first === 'object') await link?.send({ type: 'ready', info: first.ready });
   } catch (error) {
     if (link === null) options.onError(error);

@@ -15,6 +15,8 @@ export interface OpenedAccess {
   readonly access: Access;
   /** Watch files and keys of the identity provider. */
   readonly parts: readonly Startable[];
+  /** Reads the keys file now, if it has changed. */
+  readonly reload: () => Promise<void>;
 }
 
 interface AccessWorld {
@@ -29,7 +31,8 @@ type AccessConfig = Pick<CoordinatorConfig, 'apiKeys' | 'keysFile' | 'jwt' | 'se
 /** @throws WrongUsage if the keys file has become wrong since the configuration was read */
 export function openAccess(config: AccessConfig, world: AccessWorld): OpenedAccess {
   const { apiKeys, keysFile, jwt, secret } = config;
-  if (apiKeys.length === 0 && keysFile === null && jwt === null) return { access: new Access(null), parts: [] };
+  if (apiKeys.length === 0 && keysFile === null && jwt === null)
+    return { access: new Access(null), parts: [], reload: async () => {} };
   const file = keysFile === null ? null : new KeysFileSource(keysFile, world);
   // A single key has nobody to be protected from.
   const role = apiKeys.length === 1 && file === null && jwt === null ? 'operator' : 'user';
@@ -38,5 +41,5 @@ export function openAccess(config: AccessConfig, world: AccessWorld): OpenedAcce
   const keySet = jwt?.keys.kind === 'jwks' ? new KeySetSource({ source: jwt.keys.source, ...world }) : null;
   const tokens = jwt === null ? null : new TokenAccess(jwt, keySet, world.wallMs);
   const access = new Access({ rings, tokens, guardsMetrics: file !== null || jwt !== null });
-  return { access, parts: [file, keySet].filter((part) => part !== null) };
+  return { access, parts: [file, keySet].filter((part) => part !== null), reload: async () => file?.look() };
 }

@@ -67,8 +67,8 @@ export class CertificateKeeper {
     this.timer?.cancel();
   }
 
-  /** One look at a time: a file system that hangs must not gather them. */
-  private async look(): Promise<void> {
+  /** Reads the files now. One look at a time: a file system that hangs must not gather them. */
+  async look(): Promise<void> {
     if (this.looking) return;
     this.looking = true;
     try {

@@ -33,6 +33,7 @@ export const ACCESS_OPTIONS = {
     type: types.path,
     default: null,
     commands: COORDINATOR,
+    reload: 'file',
     help: 'YAML or JSON file of keys with tenants, roles, models and limits (docs/TENANTS.md). A change is read without a restart.',
   }),
   jwtIssuer: option({

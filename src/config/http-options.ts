@@ -77,6 +77,7 @@ export const HTTP_OPTIONS = {
     default: null,
     defaultNote: 'none: plain HTTP',
     commands: COORDINATOR,
+    reload: 'file',
     help: 'Private key (PEM) of the HTTP API, which then speaks TLS only. The files are read again when they change.',
   }),
   tlsCert: option({
@@ -86,6 +87,7 @@ export const HTTP_OPTIONS = {
     type: types.path,
     default: null,
     commands: COORDINATOR,
+    reload: 'file',
     help: 'Certificate (PEM) for --tls-key, followed by those between it and the authority.',
   }),
   tlsClientCa: option({
@@ -96,6 +98,7 @@ export const HTTP_OPTIONS = {
     default: null,
     defaultNote: 'none: clients need no certificate',
     commands: COORDINATOR,
+    reload: 'file',
     help: 'Certificate (PEM) of an authority. Clients then need a certificate that it signed, except for /health.',
   }),
 } as const satisfies OptionTable;

@@ -24,6 +24,7 @@ export type Command =
   | 'nats-users'
   | 'key'
   | 'audit'
+  | 'config print'
   | 'model synth'
   | 'model check'
   | 'model pull'
@@ -46,6 +47,11 @@ export interface OptionSpec<T = unknown, D extends string | null = string | null
   readonly unit?: string;
   readonly commands: readonly Command[];
   readonly help: string;
+  /**
+   * What a running process reads again when it gets SIGHUP: the value, from the file of options; or the file that the value names, which is also
+   * noticed when it changes.
+   */
+  readonly reload?: 'value' | 'file';
   /** The value never appears in a message. */
   readonly secret?: true;
 }

@@ -5,6 +5,11 @@ import { OPTIONS } from './options.js';
 
 const HEAD = '| flag | variable | default | commands | meaning |\n| --- | --- | --- | --- | --- |';
 
+const RELOADED = {
+  value: 'Read again at SIGHUP.',
+  file: 'The file is read again when it changes, and at SIGHUP.',
+} as const;
+
 function cell(text: string): string {
   return text.replaceAll('|', '\\|');
 }
@@ -16,7 +21,8 @@ export function optionsMarkdown(table: OptionTable = OPTIONS): string {
       spec.flag === null ? '' : `\`--${spec.flag}${spec.placeholder === null ? '' : ` ${spec.placeholder}`}\``;
     const preset = spec.defaultNote ?? (spec.default === null ? '' : `\`${spec.default}\``);
     const unit = spec.unit === undefined || spec.unit === 'bytes' || preset === '' ? '' : ` ${spec.unit}`;
-    const cells = [flag, `\`${spec.variable}\``, `${preset}${unit}`, spec.commands.join(', '), spec.help];
+    const meaning = spec.reload === undefined ? spec.help : `${spec.help} ${RELOADED[spec.reload]}`;
+    const cells = [flag, `\`${spec.variable}\``, `${preset}${unit}`, spec.commands.join(', '), meaning];
     return `| ${cells.map(cell).join(' | ')} |`;
   });
   return [HEAD, ...rows].join('\n');

@@ -207,6 +207,7 @@ export const OPTIONS = {
     default: null,
     defaultNote: 'info; up and run: warn',
     commands: MEMBERS,
+    reload: 'value',
     help: 'Lowest level of the JSON log on stderr: silent, error, warn, info or debug.',
   }),
   ...TRACE_OPTIONS,

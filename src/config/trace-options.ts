@@ -32,6 +32,7 @@ export const TRACE_OPTIONS = {
     type: types.fraction,
     default: '1',
     commands: ROLES,
+    reload: 'value',
     help: 'Share of the requests that are traced, 0 to 1. A request with the header traceparent is traced if its caller traces it.',
   }),
 } as const satisfies OptionTable;

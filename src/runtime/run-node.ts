@@ -3,7 +3,7 @@ import type { HostingConfig } from '../config/hosting-config.js';
 import type { NodeConfig } from '../config/node-config.js';
 import type { WorkerConfig } from '../config/worker-config.js';
 import { Lifecycle } from '../lifecycle.js';
-import { createLog, type Log } from '../log.js';
+import { AdjustableLog, type Log } from '../log.js';
 import type { RunningRole } from '../running-role.js';
 import { NodeHost } from './host/node-host.js';
 import { type JoinRuntimeOptions, joinRuntime } from './join.js';
@@ -15,13 +15,14 @@ import { Library } from './library.js';
  * Runs one node in this process. Resolves when it hosts. If it rejects, it has released everything.
  * @throws InvalidRequest if a module cannot be hosted, Cancelled if `leaving` aborts while it waits for NATS
  */
-export function runNode(config: NodeConfig, leaving: AbortSignal): Promise<RunningRole> {
-  const log = createLog({ level: config.logLevel, fields: { role: 'node', node: config.id } });
-  return host(config, { ...placeOf(config), log, leaving, id: config.id, worker: null, role: 'node' });
+export async function runNode(config: NodeConfig, leaving: AbortSignal): Promise<RunningRole> {
+  const log = AdjustableLog.create({ level: config.logLevel, fields: { role: 'node', node: config.id } });
+  const place = { ...placeOf(config), log, leaving, id: config.id, worker: null, role: 'node' } as const;
+  return adjustable(await host(config, place), log);
 }
 
 /** Runs a node beside the worker of this process: with an address of its own, and the worker's credentials. Rejects like `runNode`. */
-export function runNodeBeside(
+export async function runNodeBeside(
   config: WorkerConfig,
   hosting: HostingConfig,
   leaving: AbortSignal,
@@ -29,8 +30,19 @@ export function runNodeBeside(
   const { socketPath, ...peer } = config.peer;
   const beside = socketPath === null ? null : join(dirname(socketPath), `actors-${basename(socketPath)}`);
   const place = placeOf({ ...config, peer: { ...peer, port: peer.port === null ? null : 0, socketPath: beside } });
-  const log = createLog({ level: config.logLevel, fields: { role: 'node', node: config.id } });
-  return host(hosting, { ...place, log, leaving, id: `${config.id}-actors`, worker: config.id, role: 'worker' });
+  const log = AdjustableLog.create({ level: config.logLevel, fields: { role: 'node', node: config.id } });
+  const own = { log, leaving, id: `${config.id}-actors`, worker: config.id, role: 'worker' } as const;
+  return adjustable(await host(hosting, { ...place, ...own }), log);
+}
+
+/** The role with a log whose level can change. */
+function adjustable(role: RunningRole, log: AdjustableLog): RunningRole {
+  return {
+    ...role,
+    reload: async ({ logLevel }) => {
+      log.level = logLevel;
+    },
+  };
 }
 
 function placeOf(config: Pick<NodeConfig, 'namespace' | 'nats' | 'secret' | 'peerTls' | 'peer'>) {

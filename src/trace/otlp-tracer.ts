@@ -12,6 +12,7 @@ import {
   BasicTracerProvider,
   BatchSpanProcessor,
   ParentBasedSampler,
+  type Sampler,
   type SpanExporter,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
@@ -52,6 +53,7 @@ export interface OtlpOptions {
 
 /** Records spans, and sends them in the background. A collector that cannot be reached costs only spans. */
 export class OtlpTracer implements Tracer {
+  private readonly sampler: ShareSampler;
   private readonly provider: BasicTracerProvider;
 
   constructor({ endpoint, service, ratio, role, id, version, log }: OtlpOptions) {
@@ -59,6 +61,7 @@ export class OtlpTracer implements Tracer {
       url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
       timeoutMillis: EXPORT_MS,
     });
+    this.sampler = new ShareSampler(ratio);
     this.provider = new BasicTracerProvider({
       resource: resourceFromAttributes({
         'service.name': service,
@@ -66,7 +69,7 @@ export class OtlpTracer implements Tracer {
         'service.instance.id': id,
         'shoal.role': role,
       }),
-      sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
+      sampler: new ParentBasedSampler({ root: this.sampler }),
       spanProcessors: [
         new BatchSpanProcessor(reporting(exporter, log), {
           maxQueueSize: WAITING_SPANS,
@@ -76,6 +79,11 @@ export class OtlpTracer implements Tracer {
         }),
       ],
     });
+  }
+
+  /** Share of the traces that begin here from now on which are recorded. */
+  set ratio(ratio: number) {
+    this.sampler.ratio = ratio;
   }
 
   start(name: string, traceparent: string | null, attributes: SpanAttributes = {}, kind: SpanKind = 'internal'): Span {
@@ -105,6 +113,27 @@ export class OtlpTracer implements Tracer {
     if (!span.isRecording()) return passingSpan(contextOf(span));
     const own = trace.setSpan(from, span);
     return new RecordedSpan(span, (...child) => this.begin(own, ...child));
+  }
+}
+
+/** Records a share that can change. */
+class ShareSampler implements Sampler {
+  private current: Sampler;
+
+  constructor(ratio: number) {
+    this.current = new TraceIdRatioBasedSampler(ratio);
+  }
+
+  set ratio(ratio: number) {
+    this.current = new TraceIdRatioBasedSampler(ratio);
+  }
+
+  shouldSample(...asked: Parameters<Sampler['shouldSample']>): ReturnType<Sampler['shouldSample']> {
+    return this.current.shouldSample(...asked);
+  }
+
+  toString(): string {
+    return this.current.toString();
   }
 }
 

@@ -11,6 +11,7 @@ import { Refused, Unavailable } from '../../../src/errors.js';
 import { CHARTER_FORMAT_VERSION, joinCharter } from '../../../src/fleet/charter.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { SILENT_LOG } from '../../../src/log.js';
+import { Reloads } from '../../../src/reload.js';
 import { SeededRandom } from '../../../src/random.js';
 import { inlineText } from '../../support/inline-text.js';
 import { passTime } from '../../support/pass-time.js';
@@ -53,7 +54,7 @@ function world() {
   const bucket = new MemoryKeyValue();
   const connect = async () => ({ bus, openKeyValue: async () => bucket });
   const openText: CoordinatorWorld['openText'] = (_life, source) => inlineText(source);
-  return { broker, clock, bus, bucket, connect, openText, log: SILENT_LOG };
+  return { broker, clock, bus, bucket, connect, openText, log: SILENT_LOG, reloads: new Reloads() };
 }
 
 describe('a coordinator', () => {

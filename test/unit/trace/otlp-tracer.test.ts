@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Unavailable } from '../../../src/errors.js';
 import { Lifecycle } from '../../../src/lifecycle.js';
 import { createLog, SILENT_LOG } from '../../../src/log.js';
+import { Reloads } from '../../../src/reload.js';
 import { openTracer } from '../../../src/trace/open-tracer.js';
 import { OtlpTracer } from '../../../src/trace/otlp-tracer.js';
 import { NO_SPAN, PASSING_TRACER } from '../../../src/trace/span.js';
@@ -58,6 +59,18 @@ describe('the tracer', () => {
     expect(collector.spans.map(({ name }) => name).toSorted()).toEqual(['d', 'e']);
   });
 
+  it('takes another share while it runs', async () => {
+    const reloads = new Reloads();
+    const config = { endpoint: collector.url, service: 'shop', ratio: 0 };
+    const recorder = { role: 'worker', id: 'w1', version: '1', log: SILENT_LOG, reloads } as const;
+    const own = (await openTracer(new Lifecycle(), config, recorder)) as OtlpTracer;
+    own.start('before', null).end();
+    await reloads.run({ logLevel: 'info', traceRatio: 1 });
+    own.start('after', null).end();
+    await own.close();
+    expect(collector.spans.map(({ name }) => name)).toEqual(['after']);
+  });
+
   it('loses spans while the collector fails, and says so once', async () => {
     const lines: string[] = [];
     const own = tracer(1, createLog({ level: 'warn', write: (line) => lines.push(line) }));
@@ -70,7 +83,7 @@ describe('the tracer', () => {
   });
 
   it('is not there without a collector: spans are not made, and traces of callers are handed on', async () => {
-    const recorder = { role: 'worker', id: 'w1', version: '1', log: SILENT_LOG } as const;
+    const recorder = { role: 'worker', id: 'w1', version: '1', log: SILENT_LOG, reloads: new Reloads() } as const;
     expect(await openTracer(new Lifecycle(), null, recorder)).toBeNull();
     const span = PASSING_TRACER.start('a', CALLER);
     expect([span.traceparent, span.child('b').traceId]).toEqual([CALLER, CALLER.slice(3, 35)]);
