@@ -151,7 +151,7 @@ export class Instruments {
 
   async serve(
     at: { host: string; port: number },
-    state: Pick<MetricsServerOptions, 'ready' | 'degraded'>,
+    state: Pick<MetricsServerOptions, 'ready' | 'degraded' | 'debug'>,
   ): Promise<string> {
     this.server = await startMetricsServer({ registry: this.metrics.registry, ...at, ...state });
     return this.server.url;

@@ -3,10 +3,12 @@ import { within } from '../src/async/within.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Announcement, PeerAddress } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
+import { Profiler } from '../src/debug/profiler.js';
 import { Refused } from '../src/errors.js';
 import { Announcer } from '../src/fleet/announcer.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
+import { operatorKey } from '../src/operator-key.js';
 import { PASSING_TRACER } from '../src/trace/span.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
 import { spawnWorkerActors } from './worker-actors.js';
@@ -129,11 +131,13 @@ export class Worker {
   }
 
   private async serveMetrics(): Promise<string | null> {
-    const { metrics } = this.options.config;
+    const { clock, config } = this.options;
+    const { metrics } = config;
     const { instruments, store } = this.parts;
     const ready = () => this.state === 'serving';
     const degraded = () => (store.disk === 'away' ? 'disk' : null);
-    return metrics && instruments.serve(metrics, { ready, degraded });
+    const debug = { key: operatorKey(config.secret), profiler: new Profiler(clock) };
+    return metrics && instruments.serve(metrics, { ready, degraded, debug });
   }
 
   private async finish(): Promise<void> {

@@ -32,6 +32,7 @@ import { chaosRoutes } from './routes/chaos.js';
 import { chatRoute } from './routes/chat.js';
 import { completionsRoute } from './routes/completions.js';
 import { consoleRoutes } from './routes/console.js';
+import { debugRoutes } from './routes/debug.js';
 import { documentRoutes } from './routes/documents.js';
 import { fleetRoutes } from './routes/fleet.js';
 import { healthRoutes } from './routes/health.js';
@@ -171,6 +172,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...chaosRoutes(fleet, options.kill ?? null),
     ...consoleRoutes(console),
     ...healthRoutes(fleet, () => generation.requestLimit.admitted),
+    ...debugRoutes(clock),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),
   ];
   return [...routes, ...documentRoutes(routes, options.version)];

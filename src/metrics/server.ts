@@ -1,10 +1,13 @@
+import { hash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type Profiler, profileRequest } from '../debug/profiler.js';
+import { InvalidRequest, Overloaded } from '../errors.js';
 import { hostName, isLoopbackName } from '../host-name.js';
 import { connectionLimit } from '../open-files.js';
 import type { MetricsRegistry } from './registry.js';
 
-/** Serves a worker's metrics and health over HTTP. */
+/** Serves a worker's metrics, health and profiles over HTTP. */
 
 /** Connections of scrapers and health checks. */
 const METRICS_CONNECTIONS = 64;
@@ -19,6 +22,8 @@ export interface MetricsServerOptions {
   readonly ready: () => boolean;
   /** What the process does without at the moment; null for nothing. */
   readonly degraded?: () => string | null;
+  /** Profiles for whoever has the key; null for none. */
+  readonly debug?: { readonly key: string; readonly profiler: Profiler } | null;
 }
 
 export interface MetricsServer {
@@ -27,7 +32,7 @@ export interface MetricsServer {
 }
 
 /**
- * Serves `GET /metrics`, `/health/live` and `/health/ready`. Rejects if the address is taken.
+ * Serves `GET /metrics`, `/health/live`, `/health/ready` and, for operators, `/debug/profile`. Rejects if the address is taken.
  *
  * On a loopback address only requests to loopback names are answered, so that no name of a stranger leads a browser to it (DNS rebinding). A
  * connection serves one request, so that a client cannot send many at once on each.
@@ -35,7 +40,9 @@ export interface MetricsServer {
 export function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const host = options.host ?? '127.0.0.1';
   const server = createServer((request, response) => {
-    void answerTo(request, host, options).then((reply) => send(response, reply));
+    const leaving = new AbortController();
+    response.on('close', () => leaving.abort());
+    void answerTo(request, host, options, leaving.signal).then((reply) => send(response, reply));
   });
   server.maxRequestsPerSocket = 1;
   server.maxConnections = connectionLimit(METRICS_CONNECTIONS);
@@ -68,6 +75,7 @@ async function answerTo(
   { method, url, headers }: IncomingMessage,
   host: string,
   options: MetricsServerOptions,
+  signal: AbortSignal,
 ): Promise<Reply> {
   if (isLoopbackName(host) && !isLoopbackName(hostName(headers.host ?? '') ?? ''))
     return { status: 403, body: 'this host name is not allowed; use localhost\n' };
@@ -82,9 +90,34 @@ async function answerTo(
         (body) => ({ status: 200, body, contentType: options.registry.contentType }),
         () => ({ status: 500, body: 'cannot read the metrics\n' }),
       );
+    case '/debug/profile':
+      return profile(url ?? '', headers.authorization ?? '', options, signal);
     default:
       return { status: 404, body: 'not found: try /metrics, /health/live or /health/ready\n' };
   }
+}
+
+async function profile(
+  url: string,
+  authorization: string,
+  { debug = null }: MetricsServerOptions,
+  signal: AbortSignal,
+): Promise<Reply> {
+  if (debug === null || !isSame(authorization, `Bearer ${debug.key}`))
+    return { status: 401, body: 'profiles need the key of the operators\n' };
+  try {
+    const request = profileRequest(new URLSearchParams(url.split('?')[1] ?? ''));
+    const body = JSON.stringify(await debug.profiler.take(request, signal));
+    return { status: 200, body, contentType: 'application/json' };
+  } catch (error) {
+    const status = error instanceof InvalidRequest ? 400 : error instanceof Overloaded ? 429 : 500;
+    return { status, body: `${error instanceof Error && status !== 500 ? error.message : 'cannot take a profile'}\n` };
+  }
+}
+
+/** In a time that does not depend on where the two differ. */
+function isSame(given: string, wanted: string): boolean {
+  return timingSafeEqual(hash('sha256', given, 'buffer'), hash('sha256', wanted, 'buffer'));
 }
 
 function readyText({ degraded }: MetricsServerOptions): string {

@@ -1,7 +1,8 @@
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { operatorKey } from '../../../src/operator-key.js';
 import { member, saying, sayingForever } from './support/scripted-fleet.js';
-import { CONTEXT_TOKENS, idsOf, testServer } from './support/test-server.js';
+import { CONTEXT_TOKENS, idsOf, TEST_SECRET, testServer } from './support/test-server.js';
 
 describe('the routes', () => {
   it('convert text to tokens and back', async () => {
@@ -69,6 +70,16 @@ describe('the routes', () => {
     for (const order of ['drain', 'undrain'])
       expect((await post(`/v1/fleet/workers/w9/${order}`, {})).status).toBe(404);
     expect(fleet.calls).toEqual(['drain w1', 'undrain w1']);
+  });
+
+  it('take profiles for operators', async () => {
+    const { url } = await testServer({ apiKeys: ['first-key-of-a-user', 'second-key-of-a-user'] });
+    const headers = (key: string) => ({ headers: { authorization: `Bearer ${key}` } });
+    expect((await fetch(`${url}/debug/profile`, headers('first-key-of-a-user'))).status).toBe(403);
+    const operator = headers(operatorKey(TEST_SECRET));
+    const profile = await fetch(`${url}/debug/profile?kind=loop&seconds=1`, operator);
+    expect(await profile.json()).toMatchObject({ utilization: expect.any(Number) });
+    expect((await fetch(`${url}/debug/profile?kind=snapshot`, operator)).status).toBe(400);
   });
 
   it('recommend a number of workers, and say which one is to leave and when it can', async () => {

@@ -1,6 +1,8 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from 'vitest';
+import { SystemClock } from '../../../src/clock.js';
+import { Profiler } from '../../../src/debug/profiler.js';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
 import { type MetricsServer, startMetricsServer } from '../../../src/metrics/server.js';
 
@@ -24,6 +26,26 @@ describe('the metrics server', () => {
     expect(await status('/health/ready')).toBe(200);
     expect(await status('/')).toBe(404);
     expect(await status('/metrics', { method: 'POST' })).toBe(405);
+  });
+
+  it('gives profiles to operators alone', async () => {
+    const debug = { key: 'the key of the operators', profiler: new Profiler(new SystemClock()) };
+    server = await startMetricsServer({ registry: new MetricsRegistry(), port: 0, ready: () => true, debug });
+    const ask = (query: string, key: string | null) =>
+      fetch(`${server!.url}/debug/profile?${query}`, {
+        headers: key === null ? {} : { authorization: `Bearer ${key}` },
+      });
+    expect((await ask('kind=loop', null)).status).toBe(401);
+    expect((await ask('kind=loop', 'another key')).status).toBe(401);
+    const loop = await ask('kind=loop&seconds=1', debug.key);
+    expect(await loop.json()).toMatchObject({ delay_ms: { max: expect.any(Number) } });
+    const wrong = await ask('kind=snapshot', debug.key);
+    expect([wrong.status, await wrong.text()]).toEqual([400, 'kind: must be one of cpu, heap, loop\n']);
+  });
+
+  it('has no profiles without a key', async () => {
+    server = await startMetricsServer({ registry: new MetricsRegistry(), port: 0, ready: () => true });
+    expect((await fetch(`${server.url}/debug/profile`)).status).toBe(401);
   });
 
   it('answers one request on a connection, however many a client sends at once', async () => {
