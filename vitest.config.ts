@@ -5,6 +5,14 @@ process.env.ORT_DISABLE_TELEMETRY = '1';
 
 export default defineConfig({
   test: {
+    // `npm run coverage`. Processes that tests start are not measured.
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts', 'workers/**/*.ts', 'coordinator/**/*.ts'],
+      reporter: ['text-summary', 'json-summary'],
+      reportOnFailure: true,
+      thresholds: { lines: 85 },
+    },
     globalSetup: ['test/support/software-vulkan.ts'],
     // One group after the other: few machines can run several at once.
     projects: [

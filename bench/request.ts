@@ -43,14 +43,14 @@ const LABELS: Record<Kind, string> = {
   stream: `${LONG_TOKENS} tokens as a stream`,
 };
 
-interface Measured {
+export interface Measured {
   readonly perSecond: number;
   readonly cpuMicros: number;
   readonly p50Micros: number;
 }
 
 /** A server to ask, with the process that it costs time. */
-interface Side {
+export interface Side {
   readonly url: URL;
   readonly pid: number;
 }
@@ -111,26 +111,7 @@ class RequestBench {
   }
 
   async measure(kind: Kind): Promise<Measured> {
-    const side = this.sides![kind === 'bare' ? 'bare' : 'shoal'];
-    const lanes = await Promise.all(Array.from({ length: CLIENTS }, () => HttpLane.dial(side.url)));
-    const idle = [...lanes];
-    let asked = 0;
-    const ask = async () => {
-      const lane = idle.pop()!;
-      await lane.post('/v1/completions', this.body(kind));
-      asked++;
-      idle.push(lane);
-    };
-    try {
-      const alone = await roundTrips(ask, ALONE_MS, now);
-      asked = 0;
-      const cpuSeconds = cpuSecondsOf(side.pid);
-      const perSecond = await callsPerSecond(ask, CLIENTS, SLICE_MS, now);
-      const cpuMicros = (1e6 * (cpuSecondsOf(side.pid) - cpuSeconds)) / asked;
-      return { perSecond, cpuMicros, p50Micros: median(alone) };
-    } finally {
-      for (const lane of lanes) lane.close();
-    }
+    return measureSide(this.sides![kind === 'bare' ? 'bare' : 'shoal'], () => this.body(kind));
   }
 
   async close(): Promise<void> {
@@ -150,17 +131,46 @@ class RequestBench {
   }
 
   private async fork(name: string, start: object): Promise<[ChildProcess, unknown]> {
-    const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
-    const child = fork(file, [`shoal-bench-${name}`], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const [child, ready] = forkPart(name, start);
     this.children.push(child);
-    child.send(start);
-    const [message] = await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(([code]) => {
-        throw new Error(`${name} ended with ${code} before it was ready`);
-      }),
-    ]);
-    return [child, message];
+    return [child, await ready];
+  }
+}
+
+/** Starts a part of the benchmark in a process of its own. It ends when it is disconnected. Gives the part's first message. */
+export function forkPart(name: string, start: object): [ChildProcess, Promise<unknown>] {
+  const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  const child = fork(file, [`shoal-bench-${name}`], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  child.send(start);
+  const ready = Promise.race([
+    once(child, 'message').then(([message]) => message as unknown),
+    once(child, 'exit').then(([code]) => {
+      throw new Error(`${name} ended with ${code} before it was ready`);
+    }),
+  ]);
+  return [child, ready];
+}
+
+/** Asks a server for completions with these bodies, first by one client, then by many. */
+export async function measureSide(side: Side, body: () => string): Promise<Measured> {
+  const lanes = await Promise.all(Array.from({ length: CLIENTS }, () => HttpLane.dial(side.url)));
+  const idle = [...lanes];
+  let asked = 0;
+  const ask = async () => {
+    const lane = idle.pop()!;
+    await lane.post('/v1/completions', body());
+    asked++;
+    idle.push(lane);
+  };
+  try {
+    const alone = await roundTrips(ask, ALONE_MS, now);
+    asked = 0;
+    const cpuSeconds = cpuSecondsOf(side.pid);
+    const perSecond = await callsPerSecond(ask, CLIENTS, SLICE_MS, now);
+    const cpuMicros = (1e6 * (cpuSecondsOf(side.pid) - cpuSeconds)) / asked;
+    return { perSecond, cpuMicros, p50Micros: median(alone) };
+  } finally {
+    for (const lane of lanes) lane.close();
   }
 }
 

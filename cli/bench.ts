@@ -26,6 +26,7 @@ const NAMES = [
   'replay',
   'serve',
   'route',
+  'tracing',
 ];
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */

@@ -21,6 +21,7 @@ import { Lifecycle } from '../src/lifecycle.js';
 import { BLOCK_TOKENS, PROMPT_TOKENS } from '../src/limits.js';
 import { AdjustableLog, type Log } from '../src/log.js';
 import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
+import { sendMetrics } from '../src/metrics/open-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { modelFingerprint } from '../src/model/fingerprint.js';
 import { openModelFolder } from '../src/model/folder.js';
@@ -305,6 +306,8 @@ async function serveHttp(
     console,
     kv: kvDeps(config, objects, clock, wallMs),
   };
+  const sender = { role: 'coordinator', id: config.id, version: own.version, clock, wallMs, log } as const;
+  await sendMetrics(life, config.trace, { ...sender, registry: metrics.registry });
   const http = life.use(await createHttpServer(deps), (server) => server.close());
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);

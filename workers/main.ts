@@ -31,6 +31,7 @@ import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { DEVICE_REASON_CHARS, PROCESS_STOP_MS } from '../src/limits.js';
 import { AdjustableLog, type Log } from '../src/log.js';
+import { sendMetrics } from '../src/metrics/open-metrics.js';
 import { modelFingerprint, weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { vocabularyOf } from '../src/model/vocabulary.js';
@@ -139,6 +140,17 @@ async function buildWorker(
   });
   life.use(worker, () => worker.stop());
   const addresses = await worker.start();
+  const { wallMs } = surroundings;
+  const sender = {
+    role: 'worker',
+    id,
+    version: packageVersion(),
+    registry: worker.metrics,
+    clock,
+    wallMs,
+    log,
+  } as const;
+  await sendMetrics(life, config.trace, sender);
   const checks = [async () => charter?.check(), generationCheck({ transport, config }, () => worker.generation)];
   await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
   await settled(bus);

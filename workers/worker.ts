@@ -8,6 +8,7 @@ import { Refused } from '../src/errors.js';
 import { Announcer } from '../src/fleet/announcer.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
+import type { MetricsRegistry } from '../src/metrics/registry.js';
 import { operatorKey } from '../src/operator-key.js';
 import { PASSING_TRACER } from '../src/trace/span.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
@@ -44,6 +45,10 @@ export class Worker {
   /** Orders this process among those of its ID. */
   get generation(): number {
     return this.parts.roster.rank.generation;
+  }
+
+  get metrics(): MetricsRegistry {
+    return this.parts.instruments.registry;
   }
 
   /** Joins the fleet. Resolves with the addresses when this worker serves. If it rejects, `stop` undoes the partial start. */

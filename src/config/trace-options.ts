@@ -16,6 +16,15 @@ export const TRACE_OPTIONS = {
     commands: ROLES,
     help: 'OpenTelemetry collector that gets the traces of requests, by OTLP over HTTP: http://HOST:4318. OTEL_EXPORTER_OTLP_HEADERS adds headers.',
   }),
+  otlpMetrics: option({
+    flag: 'otlp-metrics',
+    variable: 'SHOAL_OTLP_METRICS',
+    placeholder: 'on|off',
+    type: types.onOff,
+    default: 'off',
+    commands: ROLES,
+    help: 'Sends metrics to the collector of --otlp-endpoint, too.',
+  }),
   otlpService: option({
     flag: 'otlp-service',
     variable: 'OTEL_SERVICE_NAME',

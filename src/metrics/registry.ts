@@ -1,4 +1,5 @@
 import * as prometheus from 'prom-client';
+import type { MetricSeries } from './otlp-body.js';
 
 /** Counters, gauges and histograms, exported as Prometheus text; knows prom-client. */
 
@@ -59,6 +60,12 @@ export class MetricsRegistry {
   /** All metrics in Prometheus text format. */
   text(): Promise<string> {
     return this.registry.metrics();
+  }
+
+  /** All metrics with their series. A histogram has series named `_bucket` (cumulative, with the label `le`), `_sum` and `_count`. */
+  async read(): Promise<MetricSeries[]> {
+    const found = (await this.registry.getMetricsAsJSON()) as unknown as MetricSeries[];
+    return found.map(({ name, help, type, values }) => ({ name, help, type, values }));
   }
 
   private options<L extends string>({ name, help, labels }: MetricSpec<L>) {

@@ -61,7 +61,7 @@ describe('the tracer', () => {
 
   it('takes another share while it runs', async () => {
     const reloads = new Reloads();
-    const config = { endpoint: collector.url, service: 'shop', ratio: 0 };
+    const config = { endpoint: collector.url, service: 'shop', metrics: false, ratio: 0 };
     const recorder = { role: 'worker', id: 'w1', version: '1', log: SILENT_LOG, reloads } as const;
     const own = (await openTracer(new Lifecycle(), config, recorder)) as OtlpTracer;
     own.start('before', null).end();

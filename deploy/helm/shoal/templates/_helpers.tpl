@@ -62,6 +62,18 @@ capabilities: { drop: [ALL] }
 {{- with include "shoal.model" $ }}
 - { name: SHOAL_MODEL, value: {{ . | quote }} }
 {{- end }}
+{{- with $.Values.tracing.endpoint }}
+- { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
+- { name: OTEL_SERVICE_NAME, value: {{ $.Values.tracing.service | quote }} }
+- { name: OTEL_TRACES_SAMPLER_ARG, value: {{ $.Values.tracing.sampling | quote }} }
+{{- if $.Values.tracing.metrics }}
+- { name: SHOAL_OTLP_METRICS, value: "on" }
+{{- end }}
+{{- with $.Values.tracing.headersSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: headers } }
+{{- end }}
+{{- end }}
 - { name: SHOAL_DTYPE, value: {{ $.Values.model.dtype | quote }} }
 {{- if eq $.Values.model.source "hub" }}
 - { name: HF_HOME, value: /models }
