@@ -1,13 +1,12 @@
 import { formatByteSize } from '../src/config/byte-size.js';
-import { clusterSecret } from '../src/config/cluster-secret.js';
 import { readValues } from '../src/config/config.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import type { FleetClient } from '../src/runtime/client/fleet-client.js';
-import { connect } from '../src/runtime/connect.js';
 import { describeResources } from '../src/runtime/core/resources.js';
 import { QUEUE_CODE } from '../src/runtime/host/bounded-queue.js';
 import type { CommandContext } from './context.js';
 import { table } from './table.js';
+import { withFleet } from './with-fleet.js';
 
 /** `shoal list` and `shoal inspect`: shows what runs on the nodes of a fleet. */
 
@@ -26,12 +25,12 @@ const KINDS = {
     },
   },
   actors: {
-    headings: ['actor', 'class', 'name', 'node', 'lifetime', 'restarts', 'running', 'calls', 'errors'],
+    headings: ['actor', 'class', 'name', 'node', 'lifetime', 'restarts', 'running', 'waiting', 'calls', 'errors'],
     entries: (fleet: FleetClient) => fleet.listActors(),
     row: (actor: Awaited<ReturnType<FleetClient['listActors']>>[number]) => {
       const name = actor.name === null ? '' : `${actor.namespace}/${actor.name}`;
-      const { id, node, lifetime, restarts, running, calls, errors } = actor;
-      return [id, actor.class, name, node, lifetime, restarts, running, calls, errors];
+      const { id, node, lifetime, restarts, running, waiting, calls, errors } = actor;
+      return [id, actor.class, name, node, lifetime, restarts, running, waiting, calls, errors];
     },
   },
   tasks: {
@@ -88,24 +87,4 @@ export async function inspect(context: CommandContext): Promise<number> {
   }
   context.io.out(`${JSON.stringify(found, null, json ? 0 : 2)}\n`);
   return 0;
-}
-
-async function withFleet<T>(
-  command: 'list' | 'inspect',
-  context: CommandContext,
-  use: (fleet: FleetClient) => Promise<T>,
-): Promise<T> {
-  const values = readValues(command, context);
-  const secret = clusterSecret(values);
-  const fleet = await connect(values.nats ?? undefined, {
-    namespace: values.namespace,
-    ...(secret === null ? {} : { secret }),
-    ...(values.natsUser === null ? {} : { user: values.natsUser }),
-    ...(values.natsPassword === null ? {} : { password: values.natsPassword }),
-  });
-  try {
-    return await use(fleet);
-  } finally {
-    await fleet.close();
-  }
 }

@@ -73,6 +73,13 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./list.js')).inspect,
   },
   {
+    name: 'logs',
+    argument: ['<actor>', 'name or id of an actor'],
+    help: 'Show what an actor wrote to the console, on whatever nodes it was. With -f, also what it writes from now on.',
+    options: OPTIONS,
+    load: async () => (await import('./logs.js')).logs,
+  },
+  {
     name: 'status',
     help: 'Show the workers of a fleet.',
     options: OPTIONS,
@@ -282,7 +289,10 @@ function add(parent: Command, spec: CommandSpec, world: World, done: (code: numb
     const preset = option.defaultNote ?? option.default;
     const text = `${option.help}${preset === null ? '' : ` Default: ${preset}.`} [${option.variable}]`;
     command.addOption(
-      new Option(`--${option.flag}${option.placeholder === null ? '' : ` <${option.placeholder}>`}`, text),
+      new Option(
+        `${option.short === undefined ? '' : `-${option.short}, `}--${option.flag}${option.placeholder === null ? '' : ` <${option.placeholder}>`}`,
+        text,
+      ),
     );
   }
   command.action(async () => {

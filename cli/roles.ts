@@ -12,6 +12,7 @@ import { namedHubId } from '../src/config/model-folder.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import type { PullEvent } from '../src/hub/pull-ports.js';
 import { createLog, type LogLevel } from '../src/log.js';
+import type { MetricsRegistry } from '../src/metrics/registry.js';
 import type { GraphWish } from '../src/model/graph-choice.js';
 import type { RunningRole } from '../src/running-role.js';
 import type { CommandContext } from './context.js';
@@ -65,13 +66,13 @@ export async function node(context: CommandContext): Promise<number> {
 
 /** A worker with a node beside it. Both stop, the node first, so that its actors can still use the worker. */
 async function withNode(
-  running: RunningRole,
+  running: RunningRole & { readonly registry: MetricsRegistry },
   config: WorkerConfig,
   hosting: HostingConfig,
   leaving: AbortSignal,
 ): Promise<RunningRole> {
   const { runNodeBeside } = await import('../src/runtime/run-node.js');
-  const beside = await runNodeBeside(config, hosting, leaving).catch(async (error) => {
+  const beside = await runNodeBeside(config, hosting, running.registry, leaving).catch(async (error) => {
     await running.stop();
     throw error;
   });

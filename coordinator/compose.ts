@@ -47,6 +47,7 @@ import { RetentionStore } from './retention/retention-store.js';
 import { LiveRetentions, type Retentions } from './retention/retentions.js';
 import { StoreTime } from './retention/store-time.js';
 import { Router } from './router.js';
+import { LiveRuntimeView } from './runtime/runtime-view.js';
 import { Siblings } from './siblings.js';
 import type { Trail } from './trail/trail.js';
 
@@ -99,6 +100,7 @@ export interface CoordinatorParts {
   readonly quarantined: QuarantinedWorkers;
   readonly objects: CoordinatorObjects;
   readonly console: ConsoleSources;
+  readonly runtime: LiveRuntimeView;
 }
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
@@ -152,7 +154,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const parts = { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news };
   const objects = new CoordinatorObjects(roster, replicas, peerOptions(options));
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
-  return { ...parts, quotas, load, quarantined, objects, console: { journal, countBlocks } };
+  const runtime = new LiveRuntimeView(bus, clock, config.namespace, actors);
+  return { ...parts, quotas, load, quarantined, objects, console: { journal, countBlocks }, runtime };
 }
 
 /** Starts the parts. `life` stops them. */
@@ -180,6 +183,7 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
   await life.start(news);
   await life.start(parts.quotas);
   await life.start(parts.load);
+  await parts.runtime.start(life);
 }
 
 function makeRetentions(

@@ -272,7 +272,7 @@ async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log, reloads }: CoordinatorWorld,
-  { fleet, retentions, layers, purges, router, quotas, objects, console, poison }: CoordinatorParts,
+  { fleet, retentions, layers, purges, router, quotas, objects, console, poison, runtime }: CoordinatorParts,
   { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
@@ -305,6 +305,7 @@ async function serveHttp(
     }),
     console,
     kv: kvDeps(config, objects, clock, wallMs),
+    runtime,
   };
   const sender = { role: 'coordinator', id: config.id, version: own.version, clock, wallMs, log } as const;
   await sendMetrics(life, config.trace, { ...sender, registry: metrics.registry });

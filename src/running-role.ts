@@ -1,6 +1,6 @@
 import type { ReloadedOptions } from './reload.js';
 
-/** A coordinator or worker that runs in this process. */
+/** A coordinator, worker or node that runs in this process. */
 export interface RunningRole {
   /** The role's details for its starter, such as ID and addresses, as plain data. */
   readonly ready: unknown;

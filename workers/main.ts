@@ -32,6 +32,7 @@ import { Lifecycle } from '../src/lifecycle.js';
 import { DEVICE_REASON_CHARS, PROCESS_STOP_MS } from '../src/limits.js';
 import { AdjustableLog, type Log } from '../src/log.js';
 import { sendMetrics } from '../src/metrics/open-metrics.js';
+import type { MetricsRegistry } from '../src/metrics/registry.js';
 import { modelFingerprint, weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { vocabularyOf } from '../src/model/vocabulary.js';
@@ -48,6 +49,11 @@ import { type BlockFiles, BlockFolder } from './cache/block-folder.js';
 import { openedInTime } from './cache/late-files.js';
 import { Worker } from './worker.js';
 
+interface RunningWorker extends RunningRole {
+  /** The worker serves what is in it. */
+  readonly registry: MetricsRegistry;
+}
+
 /** Time limit for the folder of the disk cache to be closed. */
 const FILES_CLOSE_MS = 1_000;
 
@@ -58,7 +64,7 @@ const FILES_CLOSE_MS = 1_000;
  * @throws Refused if the model, the device or a budget is unusable or does not fit the fleet, Cancelled if `leaving` aborts while it waits
  * for NATS or for the weights that another worker packs
  */
-export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningRole> {
+export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<RunningWorker> {
   const incarnation = newIncarnation();
   const log = AdjustableLog.create({
     level: config.logLevel,
@@ -92,7 +98,7 @@ async function buildWorker(
   leaving: AbortSignal,
   incarnation: string,
   { log, reloads, connect }: WorkerWorld,
-): Promise<RunningRole> {
+): Promise<RunningWorker> {
   const { id } = config;
   const clock = new SystemClock();
   const surroundings = machineSurroundings();
@@ -157,6 +163,7 @@ async function buildWorker(
   serving = true;
   log.info(addresses, 'serving');
   return {
+    registry: worker.registry,
     ready: { id, incarnation, ...addresses },
     reload: (options) => reloads.run(options),
     stopMs: PROCESS_STOP_MS + config.handOverMs,

@@ -21,6 +21,7 @@ import type { ServedModel } from '../openai/served-model.js';
 import type { Purges } from '../purge/purges.js';
 import type { Quotas } from '../quota/quotas.js';
 import type { Retentions } from '../retention/retentions.js';
+import type { RuntimeView } from '../runtime/runtime-view.js';
 import type { Trail } from '../trail/trail.js';
 import type { HttpListenOptions } from './listen-options.js';
 import { metered } from './metered.js';
@@ -42,6 +43,7 @@ import { modelRoutes } from './routes/models.js';
 import { pinRoutes } from './routes/pins.js';
 import { purgeRoutes } from './routes/purges.js';
 import { responsesRoute } from './routes/responses.js';
+import { runtimeRoutes } from './routes/runtime.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpServer, listen } from './server.js';
 
@@ -90,6 +92,8 @@ export interface HttpDeps {
   readonly console: ConsoleSources;
   /** Objects over HTTP; null if the fleet has none. */
   readonly kv?: KvDeps | null;
+  /** The runtime for users' code. */
+  readonly runtime: RuntimeView;
   /** Source of ids, and of seeds where a request gives none. */
   readonly random?: Random;
 }
@@ -169,6 +173,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...pinRoutes({ retentions, layers, model, prompts }),
     ...(deps.kv ? kvRoutes(deps.kv) : []),
     ...fleetRoutes(fleet, model.name),
+    ...runtimeRoutes(deps.runtime),
     ...chaosRoutes(fleet, options.kill ?? null),
     ...consoleRoutes(console),
     ...healthRoutes(fleet, () => generation.requestLimit.admitted),

@@ -75,6 +75,11 @@ export class Actor {
 
   constructor(private readonly settings: ActorSettings) {}
 
+  /** Calls in the mailbox. */
+  get waitingCalls(): number {
+    return this.waiting.size;
+  }
+
   /** Starts the first life. Rejects with the error of the factory. */
   async start(): Promise<void> {
     const life = this.newLife();

@@ -27,6 +27,7 @@ export interface IncomingOwner {
 export class IncomingCall {
   /** When the caller was last heard. */
   heardMs: number;
+  private readonly arrivedMs: number;
   /** Items of the stream sent by this node. */
   itemsSent = 0;
   private readonly abort = new AbortController();
@@ -48,15 +49,18 @@ export class IncomingCall {
     private readonly owner: IncomingOwner,
   ) {
     const { deadlineMs } = message;
-    this.heardMs = owner.clock.now();
+    this.arrivedMs = owner.clock.now();
+    this.heardMs = this.arrivedMs;
     this.deadlineAtMs = deadlineMs === null ? null : this.heardMs + deadlineMs;
     this.deadline = deadlineMs === null ? null : owner.clock.after(deadlineMs, () => this.expire());
   }
 
   /** The handler's view of the call. */
   get call(): Call {
-    const deadlineMs = this.deadlineAtMs === null ? null : Math.max(this.deadlineAtMs - this.owner.clock.now(), 0);
-    return new HandledCall(this.abort, deadlineMs, this.message.from.node, this.message.trace ?? null);
+    const nowMs = this.owner.clock.now();
+    const deadlineMs = this.deadlineAtMs === null ? null : Math.max(this.deadlineAtMs - nowMs, 0);
+    const { from, trace } = this.message;
+    return new HandledCall(this.abort, deadlineMs, nowMs - this.arrivedMs, from.node, trace ?? null);
   }
 
   /** Whether the caller still waits for an answer. */
@@ -190,6 +194,7 @@ class HandledCall implements Call {
   constructor(
     private readonly abort: AbortController,
     readonly deadlineMs: number | null,
+    readonly waitedMs: number,
     readonly from: string,
     readonly trace: string | null,
   ) {}

@@ -63,6 +63,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Time left until the caller's deadline; null without one. */
   readonly deadlineMs: number | null;
+  /** Milliseconds from the arrival of the call to the beginning of its handler. */
+  readonly waitedMs: number;
   /** Node of the caller. */
   readonly from: string;
   /** The `traceparent` of the caller's part of a trace; null without one. */

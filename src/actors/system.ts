@@ -219,6 +219,11 @@ export class ActorSystem {
     await entry.actor.stop(new Unavailable(`the actor ${name} was stopped`));
   }
 
+  /** Calls in the mailbox of an actor; 0 if there is none of that name. */
+  waiting(name: string): number {
+    return this.actors.get(name)?.actor.waitingCalls ?? 0;
+  }
+
   /** The route that a call to a node would take now. A direct route that closes stays closed; the bus may come back. */
   routeTo(node: NodeAddress): Pick<Route, 'kind' | 'open'> {
     return this.post.routeTo(node);

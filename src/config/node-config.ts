@@ -5,7 +5,8 @@ import type { Machine } from './machine.js';
 import { type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
-import { type PeerConfig, peerConfig } from './worker-config.js';
+import { type TraceConfig, traceConfig } from './trace-config.js';
+import { type MetricsConfig, metricsConfig, type PeerConfig, peerConfig } from './worker-config.js';
 import { WrongUsage } from './wrong-usage.js';
 
 /** The complete configuration of one node of the runtime. */
@@ -18,6 +19,10 @@ export interface NodeConfig extends HostingConfig {
   readonly secret: string;
   readonly peerTls: PeerTlsConfig | null;
   readonly peer: PeerConfig;
+  /** Null: no metrics are served. */
+  readonly metrics: MetricsConfig | null;
+  /** Null: no traces are recorded. */
+  readonly trace: TraceConfig | null;
   readonly logLevel: LogLevel;
 }
 
@@ -33,6 +38,8 @@ export function nodeConfig(values: Values, machine: Machine): NodeConfig {
     secret: requiredSecret(values),
     peerTls: peerTls(values),
     peer: peerConfig(values, machine),
+    metrics: metricsConfig(values),
+    trace: traceConfig(values),
     logLevel: values.logLevel ?? 'info',
   };
 }

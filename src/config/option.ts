@@ -10,6 +10,7 @@ export type Command =
   | 'run'
   | 'list'
   | 'inspect'
+  | 'logs'
   | 'status'
   | 'health'
   | 'drain'
@@ -37,6 +38,8 @@ export interface OptionSpec<T = unknown, D extends string | null = string | null
   /** `port` means `--port`. Null for a secret, which must not appear in a process list: it has a variable only. */
   readonly flag: string | null;
   readonly variable: string;
+  /** `f` means that `-f` is the same. */
+  readonly short?: string;
   /** Stands for the value in the help. Null for a switch, which has no value. */
   readonly placeholder: string | null;
   readonly type: OptionType<T>;

@@ -26,7 +26,7 @@ const NATS_SERVERS = 16;
 
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
 /** Roles, and processes of the runtime. */
-const MEMBERS = [...ROLES, 'node', 'run', 'list', 'inspect'] as const satisfies readonly Command[];
+const MEMBERS = [...ROLES, 'node', 'run', 'list', 'inspect', 'logs'] as const satisfies readonly Command[];
 const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
 
 /** Every option of shoal: flag, variable, default and meaning. */
@@ -228,6 +228,7 @@ export const OPTIONS = {
       'up',
       'list',
       'inspect',
+      'logs',
       'status',
       'drain',
       'explain',

@@ -2,7 +2,15 @@ import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
 // Coordinators dial workers too, to notice their death.
-const ONE_ROLE = ['coordinator', 'worker', 'node', 'run', 'list', 'inspect'] as const satisfies readonly Command[];
+const ONE_ROLE = [
+  'coordinator',
+  'worker',
+  'node',
+  'run',
+  'list',
+  'inspect',
+  'logs',
+] as const satisfies readonly Command[];
 
 /** The options for TLS between peers, needed on networks shared with others. */
 export const PEER_TLS_OPTIONS = {

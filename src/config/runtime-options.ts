@@ -71,4 +71,14 @@ export const RUNTIME_OPTIONS = {
     commands: ['worker', 'node', 'run'],
     help: 'Folder for objects beyond three quarters of --actor-object-bytes. Each process uses a folder of its own in it, and removes it at its end.',
   }),
+  follow: option({
+    flag: 'follow',
+    variable: 'SHOAL_FOLLOW',
+    short: 'f',
+    placeholder: null,
+    type: types.onOff,
+    default: 'off',
+    commands: ['logs'],
+    help: 'Goes on with the lines that are still to come, until Ctrl-C.',
+  }),
 } as const satisfies OptionTable;

@@ -3,7 +3,7 @@ import * as types from './option-types.js';
 
 /** Options of traces. Their variables are those of OpenTelemetry's specification. */
 
-const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
+const ROLES = ['up', 'coordinator', 'worker', 'node'] as const satisfies readonly Command[];
 
 export const TRACE_OPTIONS = {
   otlpEndpoint: option({
@@ -14,7 +14,7 @@ export const TRACE_OPTIONS = {
     default: null,
     defaultNote: 'nothing is recorded',
     commands: ROLES,
-    help: 'OpenTelemetry collector that gets the traces of requests, by OTLP over HTTP: http://HOST:4318. OTEL_EXPORTER_OTLP_HEADERS adds headers.',
+    help: 'OpenTelemetry collector that gets the traces of requests and of calls of actors, by OTLP over HTTP: http://HOST:4318. OTEL_EXPORTER_OTLP_HEADERS adds headers.',
   }),
   otlpMetrics: option({
     flag: 'otlp-metrics',

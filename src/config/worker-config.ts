@@ -69,7 +69,7 @@ export interface WorkerConfig {
   /** Null: no clients of the Redis protocol. */
   readonly redis: RedisConfig | null;
   /** The address of /metrics; null for none. Port 0 takes a free port. */
-  readonly metrics: { readonly host: string; readonly port: number } | null;
+  readonly metrics: MetricsConfig | null;
   /** Null: no traces are recorded. */
   readonly trace: TraceConfig | null;
   readonly logLevel: LogLevel;
@@ -176,9 +176,20 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     peer: peerConfig(values, machine),
     objectBytes: values.objectBytes,
     redis: redisConfig(values),
-    metrics: values.metricsPort.port === null ? null : { host: values.metricsHost, port: values.metricsPort.port },
+    metrics: metricsConfig(values),
     trace: traceConfig(values),
     logLevel: values.logLevel ?? 'info',
     hosting: hostingConfig(values, machine),
   };
+}
+
+/** The address of /metrics. Port 0 takes a free port. */
+export interface MetricsConfig {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Null: no metrics are served. */
+export function metricsConfig({ metricsHost, metricsPort }: Values): MetricsConfig | null {
+  return metricsPort.port === null ? null : { host: metricsHost, port: metricsPort.port };
 }

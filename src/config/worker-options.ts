@@ -235,8 +235,8 @@ export const WORKER_OPTIONS = {
     placeholder: 'PORT|off',
     type: types.portOrOff,
     default: '0',
-    commands: ['worker'],
-    help: "Port of a worker's /metrics. 0 takes a free port; off turns it off.",
+    commands: ['worker', 'node'],
+    help: "Port of a worker's or node's /metrics. 0 takes a free port; off turns it off.",
   }),
   metricsHost: option({
     flag: 'metrics-host',
@@ -244,7 +244,7 @@ export const WORKER_OPTIONS = {
     placeholder: 'HOST',
     type: types.host,
     default: '127.0.0.1',
-    commands: ['worker'],
-    help: "Address of a worker's /metrics.",
+    commands: ['worker', 'node'],
+    help: "Address of a worker's or node's /metrics.",
   }),
 } as const satisfies OptionTable;

@@ -65,10 +65,19 @@ export function natsRights(namespace: string, role: NatsRole, servers: NatsServe
     };
   }
   const buckets = [fleetBucket(namespace), retentionBucket(namespace)];
+  const members = runtimeSubjects(namespace);
   const changes = servers === 'cluster' ? buckets.map((bucket) => streamCall('UPDATE', bucket)) : [];
   return {
-    publish: [coordinator, suspicion, usage, ...both.publish, ...buckets.flatMap(bucketSubjects), ...changes],
-    subscribe: [suspicion, usage, holdings, ...both.subscribe],
+    publish: [
+      coordinator,
+      suspicion,
+      usage,
+      ...both.publish,
+      members.hello,
+      ...buckets.flatMap(bucketSubjects),
+      ...changes,
+    ],
+    subscribe: [suspicion, usage, holdings, ...both.subscribe, members.announce, members.leave],
   };
 }
 

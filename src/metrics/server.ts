@@ -7,7 +7,7 @@ import { hostName, isLoopbackName } from '../host-name.js';
 import { connectionLimit } from '../open-files.js';
 import type { MetricsRegistry } from './registry.js';
 
-/** Serves a worker's metrics, health and profiles over HTTP. */
+/** Serves the metrics, health and profiles of a worker or node over HTTP. */
 
 /** Connections of scrapers and health checks. */
 const METRICS_CONNECTIONS = 64;

@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { InvalidRequest } from '../errors.js';
+import type { Span } from '../trace/span.js';
 import type { FleetClient } from './client/fleet-client.js';
 import type { ActorHandle } from './client/handle-types.js';
-import type { Trace } from './messages.js';
+import type { LogLine, Trace } from './messages.js';
 
 /** What user code can learn of the call that it runs for. */
 
@@ -21,12 +22,23 @@ export interface CurrentCall {
   readonly deadlineMs: number | null;
   /** Ids of the GPUs that this actor or task was given. */
   readonly gpuIds: readonly string[];
+  /** The header `traceparent` with which a request goes on with the trace of this call; null without one. */
+  readonly traceparent: string | null;
+}
+
+/** Keeps what an actor writes to the console. */
+export interface Printer {
+  print(level: LogLine['level'], text: string): void;
 }
 
 /** A call, and what the runtime has to know of it. */
 export interface CallScope {
   readonly current: CurrentCall;
   readonly trace: Trace;
+  /** The part of a trace that the call is. */
+  readonly span: Span;
+  /** Null in a task. */
+  readonly printer: Printer | null;
 }
 
 const scopes = new AsyncLocalStorage<CallScope>();

@@ -157,8 +157,16 @@ export const InstanceEntry = z.strictObject({
   node: Name,
   restarts: Count,
   running: Count,
+  /** Calls in its mailboxes. */
+  waiting: Count,
   calls: Count,
   errors: Count,
+  maxConcurrency: Count,
+  /** Milliseconds since it was created, or created again. */
+  ageMs: z.number(),
+  /** Id of the process that created it; null for a detached actor. */
+  owner: Name.nullable(),
+  bundle: Name.nullable(),
   resources: Amounts,
 });
 export type InstanceEntry = z.infer<typeof InstanceEntry>;
@@ -185,6 +193,19 @@ const BundleEntry = z.strictObject({
   users: Count,
 });
 export type BundleEntry = z.infer<typeof BundleEntry>;
+
+/** A line that an actor wrote to the console of its node. */
+const LogLine = z.strictObject({
+  /** Milliseconds since 1970, by the clock of the node. */
+  timeMs: z.number(),
+  node: Name,
+  actor: Name,
+  name: Name.nullable(),
+  class: Name,
+  level: z.enum(['debug', 'info', 'warn', 'error']),
+  text: z.string(),
+});
+export type LogLine = z.infer<typeof LogLine>;
 
 /** Entries in one message. */
 export const LISTED_AT_A_TIME = 256;
@@ -229,6 +250,8 @@ export const HostProtocol = defineProtocol('shoal-host', {
   /** Streams of lists, because a node may have more of them than fit into a message. */
   instances: stream(z.strictObject({}), z.array(InstanceEntry).max(LISTED_AT_A_TIME)),
   tasks: stream(z.strictObject({}), z.array(TaskEntry).max(LISTED_AT_A_TIME)),
+  /** What the actors of this name or id wrote to the console; with `follow`, also what they write from now on. */
+  logs: stream(z.strictObject({ actor: Name, follow: z.boolean() }), z.array(LogLine).max(LISTED_AT_A_TIME)),
 });
 
 export const OWNER_ACTOR = 'shoal-owner';

@@ -1,10 +1,17 @@
 import { basename, dirname, join } from 'node:path';
 import type { HostingConfig } from '../config/hosting-config.js';
 import type { NodeConfig } from '../config/node-config.js';
-import type { WorkerConfig } from '../config/worker-config.js';
+import { packageVersion } from '../config/package-root.js';
+import type { TraceConfig } from '../config/trace-config.js';
+import type { MetricsConfig, WorkerConfig } from '../config/worker-config.js';
 import { Lifecycle } from '../lifecycle.js';
 import { AdjustableLog, type Log } from '../log.js';
+import { MetricsRegistry } from '../metrics/registry.js';
+import { RuntimeMetrics } from '../metrics/runtime-metrics.js';
+import { startMetricsServer } from '../metrics/server.js';
+import { Reloads } from '../reload.js';
 import type { RunningRole } from '../running-role.js';
+import { openTracer } from '../trace/open-tracer.js';
 import { NodeHost } from './host/node-host.js';
 import { type JoinRuntimeOptions, joinRuntime } from './join.js';
 import { Library } from './library.js';
@@ -15,34 +22,41 @@ import { Library } from './library.js';
  * Runs one node in this process. Resolves when it hosts. If it rejects, it has released everything.
  * @throws InvalidRequest if a module cannot be hosted, Cancelled if `leaving` aborts while it waits for NATS
  */
-export async function runNode(config: NodeConfig, leaving: AbortSignal): Promise<RunningRole> {
+export function runNode(config: NodeConfig, leaving: AbortSignal): Promise<RunningRole> {
   const log = AdjustableLog.create({ level: config.logLevel, fields: { role: 'node', node: config.id } });
-  const place = { ...placeOf(config), log, leaving, id: config.id, worker: null, role: 'node' } as const;
-  return adjustable(await host(config, place), log);
+  const registry = new MetricsRegistry();
+  registry.watchProcess();
+  const { metrics } = config;
+  const own = { registry, metrics, trace: config.trace, id: config.id, worker: null, role: 'node' } as const;
+  return host(config, { ...placeOf(config), log, reloads: reloadsOf(log), leaving, ...own });
 }
 
-/** Runs a node beside the worker of this process: with an address of its own, and the worker's credentials. Rejects like `runNode`. */
-export async function runNodeBeside(
+/**
+ * Runs a node beside the worker of this process: with an address of its own, and the worker's credentials. The worker serves `registry`. Rejects like
+ * `runNode`.
+ */
+export function runNodeBeside(
   config: WorkerConfig,
   hosting: HostingConfig,
+  registry: MetricsRegistry,
   leaving: AbortSignal,
 ): Promise<RunningRole> {
   const { socketPath, ...peer } = config.peer;
   const beside = socketPath === null ? null : join(dirname(socketPath), `actors-${basename(socketPath)}`);
-  const place = placeOf({ ...config, peer: { ...peer, port: peer.port === null ? null : 0, socketPath: beside } });
+  const at = placeOf({ ...config, peer: { ...peer, port: peer.port === null ? null : 0, socketPath: beside } });
   const log = AdjustableLog.create({ level: config.logLevel, fields: { role: 'node', node: config.id } });
-  const own = { log, leaving, id: `${config.id}-actors`, worker: config.id, role: 'worker' } as const;
-  return adjustable(await host(hosting, { ...place, ...own }), log);
+  const own = { id: `${config.id}-actors`, worker: config.id, role: 'worker' } as const;
+  const place = { ...at, log, reloads: reloadsOf(log), leaving, registry, metrics: null, trace: config.trace, ...own };
+  return host(hosting, place);
 }
 
-/** The role with a log whose level can change. */
-function adjustable(role: RunningRole, log: AdjustableLog): RunningRole {
-  return {
-    ...role,
-    reload: async ({ logLevel }) => {
-      log.level = logLevel;
-    },
-  };
+/** What the role takes again at SIGHUP: first the level of its log. */
+function reloadsOf(log: AdjustableLog): Reloads {
+  const reloads = new Reloads();
+  reloads.on(({ logLevel }) => {
+    log.level = logLevel;
+  });
+  return reloads;
 }
 
 function placeOf(config: Pick<NodeConfig, 'namespace' | 'nats' | 'secret' | 'peerTls' | 'peer'>) {
@@ -52,10 +66,17 @@ function placeOf(config: Pick<NodeConfig, 'namespace' | 'nats' | 'secret' | 'pee
   return { namespace, nats, secret, peerTls, listen };
 }
 
-type Place = Omit<JoinRuntimeOptions, 'kind' | 'onClose' | 'objects' | 'coordinator'> & { readonly log: Log };
+interface Place extends Omit<JoinRuntimeOptions, 'kind' | 'onClose' | 'objects' | 'coordinator'> {
+  readonly log: Log;
+  readonly reloads: Reloads;
+  readonly registry: MetricsRegistry;
+  /** Where the node serves the registry; null: it does not. */
+  readonly metrics: MetricsConfig | null;
+  readonly trace: TraceConfig | null;
+}
 
 function host(hosting: HostingConfig, place: Place): Promise<RunningRole> {
-  const { log } = place;
+  const { log, reloads, registry, metrics, trace, id } = place;
   return Lifecycle.build(async (life) => {
     const library = await Library.load(hosting.modules);
     const onClose = async () => log.warn({}, 'code on this node closed its fleet; a node leaves when its process ends');
@@ -68,15 +89,31 @@ function host(hosting: HostingConfig, place: Place): Promise<RunningRole> {
     });
     fleet.knowErrors(library.exported);
     const { resources: total, gpuIds } = hosting;
-    await new NodeHost({ member, library, fleet, total, gpuIds, log }).start(life);
+    const tracer = await openTracer(life, trace, { role: 'node', id, version: packageVersion(), log, reloads });
+    const traced = tracer === null ? {} : { tracer };
+    const observer: RuntimeMetrics = new RuntimeMetrics(registry, () => node.uses);
+    const node: NodeHost = new NodeHost({ member, library, fleet, total, gpuIds, log, observer, ...traced });
+    await node.start(life);
+    const url = metrics && (await serveMetrics(life, metrics, registry));
     const exports = library.exports.map(({ name, version }) => `${name}@${version}`);
-    log.info({ exports }, 'hosting');
+    log.info({ exports, metrics: url }, 'hosting');
     return {
-      ready: { id: member.self.node, incarnation: member.self.incarnation, exports },
+      ready: { id: member.self.node, incarnation: member.self.incarnation, exports, metrics: url },
+      reload: (options) => reloads.run(options),
       stop: async () => {
         await life.stop();
         log.info({}, 'stopped');
       },
     };
   });
+}
+
+/** Resolves with the URL. `life` ends it. @throws an error of the system if the address is taken */
+async function serveMetrics(
+  life: Lifecycle,
+  { host, port }: MetricsConfig,
+  registry: MetricsRegistry,
+): Promise<string> {
+  const server = await startMetricsServer({ host, port, registry, ready: () => true });
+  return life.use(server, (open) => open.close()).url;
 }

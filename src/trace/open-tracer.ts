@@ -6,7 +6,7 @@ import type { Tracer } from './span.js';
 
 /** The process that records. */
 interface Recorder {
-  readonly role: 'coordinator' | 'worker';
+  readonly role: 'coordinator' | 'worker' | 'node';
   readonly id: string;
   readonly version: string;
   readonly log: Log;

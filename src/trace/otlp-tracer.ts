@@ -44,7 +44,7 @@ export interface OtlpOptions {
   readonly service: string;
   /** Share of the traces that begin here which are recorded, 0 to 1. Traces that a caller began follow the caller. */
   readonly ratio: number;
-  readonly role: 'coordinator' | 'worker';
+  readonly role: 'coordinator' | 'worker' | 'node';
   /** Of the process, unique in the fleet. */
   readonly id: string;
   readonly version: string;
@@ -181,7 +181,8 @@ function contextOf(span: OtelSpan): TraceContext {
 
 function errorType(error: unknown): string {
   if (error instanceof ShoalError) return error.code;
-  return error instanceof Error ? error.name : 'unknown';
+  const name = typeof error === 'object' && error !== null ? (error as { name?: unknown }).name : null;
+  return typeof name === 'string' ? name : 'unknown';
 }
 
 /** Logs when the collector begins to fail, and when it takes spans again. */

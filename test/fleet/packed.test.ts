@@ -28,7 +28,7 @@ it('the packed package, installed into an empty folder, serves', { timeout: 600_
   expect(stdout.trim()).toMatch(/^\d+\.\d+\.\d+/);
   const fleet = await UpFleet.start(join(folder, 'node_modules/shoal/dist/cli/main.js'), ['--workers', '1']);
   try {
-    const answer = await fleet.complete('The harbor', { max_tokens: 2 });
+    const answer = await fleet.complete({ prompt: 'The harbor', max_tokens: 2 });
     expect(answer.usage.completion_tokens).toBe(2);
   } finally {
     await fleet.stop();

@@ -162,7 +162,10 @@ export class ActorCalls implements HandleCalls {
   }
 
   private attempts(to: HandleState, method: string, options: CallOptions): Attempts {
-    return { to, method, options, begunMs: this.member.options.clock.now(), misses: 0, attempt: 0 };
+    // The call is a part of the trace of the call that makes it.
+    const trace = options.trace ?? currentScope()?.span.traceparent ?? null;
+    const traced = trace === null ? options : { ...options, trace };
+    return { to, method, options: traced, begunMs: this.member.options.clock.now(), misses: 0, attempt: 0 };
   }
 
   /** The options of the next attempt, with the time that is left. */

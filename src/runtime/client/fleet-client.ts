@@ -1,8 +1,7 @@
 import type { NodeAddress } from '../../actors/envelope.js';
-import type { ItemOf, RequestOf } from '../../actors/protocol.js';
 import { mapAsDone, mapInOrder } from '../../async/bounded-map.js';
 import type { KeyValue } from '../../bus/key-value.js';
-import { InvalidRequest } from '../../errors.js';
+import { InvalidRequest, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { currentScope } from '../context.js';
 import type { NodeView } from '../core/node-view.js';
@@ -11,20 +10,13 @@ import { Takeovers } from '../detached/takeover.js';
 import { BoundedQueue, QUEUE_CODE } from '../host/bounded-queue.js';
 import { describeCode, type UserClass, type UserFunction } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
-import {
-  type BundleEntry,
-  HOST_ACTOR,
-  HostProtocol,
-  type InstanceEntry,
-  type InstanceSpec,
-  type ObjectsEntry,
-  type TaskEntry,
-} from '../messages.js';
+import type { BundleEntry, InstanceEntry, InstanceSpec, LogLine, ObjectsEntry, TaskEntry } from '../messages.js';
 import type { ObjectMemoryOptions } from '../objects/object-memory.js';
 import type { ObjectRef } from '../objects/object-ref.js';
 import { ProcessObjects } from '../objects/process-objects.js';
 import { ActorCalls } from './actor-calls.js';
 import { ActorCreation, DEFAULT_NAMESPACE, stateOf } from './actor-creation.js';
+import { actorLogs, type LogOptions } from './actor-logs.js';
 import { ActorNames, checkName } from './actor-names.js';
 import { type ActorOptions, type TaskOptions, taskRetries, type WantedResources } from './actor-options.js';
 import { Demands, stateOfHandle } from './demands.js';
@@ -33,6 +25,7 @@ import type { ActorHandle, RefFunction, RemoteFunction } from './handle-types.js
 import { OwnedActors } from './owned-actors.js';
 import { type GroupOptions, type PlacementGroup, PlacementGroups } from './placement-groups.js';
 import type { CoordinatorAccess } from './prefix-place.js';
+import { RuntimeLists } from './runtime-lists.js';
 import { TaskCalls, type WantedTask } from './task-calls.js';
 import type { MessageValues } from './values.js';
 import { type Waited, type WaitOptions, waitFor } from './wait.js';
@@ -44,8 +37,6 @@ const MAP_CONCURRENCY = 4_096;
 const QUEUE_CAPACITY = 1_024;
 /** Calls of each kind that wait at a queue. */
 const QUEUE_CALLS = 4_096;
-/** Time for a node to say what runs on it. */
-const LIST_TIMEOUT_MS = 5_000;
 
 export interface MapOptions extends TaskOptions {
   /** Items in work at a time. Default: 16. */
@@ -77,6 +68,7 @@ export class FleetClient {
   private readonly objects: ProcessObjects;
   private readonly takeovers: Takeovers;
   private readonly groups: PlacementGroups;
+  private readonly lists: RuntimeLists;
   /** @internal for the host of a node. */
   readonly records: ActorRecords;
   private readonly onClose: () => Promise<void>;
@@ -94,6 +86,7 @@ export class FleetClient {
     this.names = new ActorNames(member, this.records);
     this.tasks = new TaskCalls(member, this.calls);
     this.groups = new PlacementGroups(member, () => this.calls.newId());
+    this.lists = new RuntimeLists(member.directory, member.actors);
     this.demands = new Demands(member, this.calls, coordinator);
     this.creation = new ActorCreation(member, this.calls, this.names, this.owned, this.demands);
   }
@@ -223,24 +216,32 @@ export class FleetClient {
     return this.member.directory.nodes();
   }
 
-  /** The actors on all nodes. */
-  listActors(): Promise<InstanceEntry[]> {
+  /** The actors on all nodes. @throws (all lists) Unavailable if a node does not answer */
+  listActors(): Promise<readonly InstanceEntry[]> {
     return this.listed('instances');
   }
 
   /** The tasks that run now on all nodes. */
-  listTasks(): Promise<TaskEntry[]> {
+  listTasks(): Promise<readonly TaskEntry[]> {
     return this.listed('tasks');
   }
 
   /** The bundles of placement groups that are reserved on all nodes. */
-  listGroups(): Promise<BundleEntry[]> {
+  listGroups(): Promise<readonly BundleEntry[]> {
     return this.listed('bundles');
   }
 
   /** The objects that each node stores. */
-  listObjects(): Promise<ObjectsEntry[]> {
-    return Promise.all(this.hosts().map((host) => host.ask('objects', {}, { timeoutMs: LIST_TIMEOUT_MS })));
+  listObjects(): Promise<readonly ObjectsEntry[]> {
+    return this.listed('objects');
+  }
+
+  /**
+   * What the actors of a name or id wrote to the console. With `follow`, also what they write from now on, on whatever node, until the signal
+   * aborts or the reader leaves. Each node keeps some thousand lines.
+   */
+  logs(actor: string, options: LogOptions = {}): AsyncGenerator<LogLine> {
+    return actorLogs(this.member, actor, options);
   }
 
   /** Makes classes of errors known, so that errors of other processes arrive in them. */
@@ -274,22 +275,10 @@ export class FleetClient {
     };
   }
 
-  private async listed<K extends 'instances' | 'tasks' | 'bundles'>(kind: K): Promise<ItemOf<typeof HostProtocol, K>> {
-    const lists = this.hosts().map(async (host) => {
-      const entries: unknown[] = [];
-      const request = {} as RequestOf<typeof HostProtocol, K>;
-      const some: AsyncIterable<unknown> = host.stream(kind, request, { timeoutMs: LIST_TIMEOUT_MS });
-      for await (const list of some) entries.push(...(list as unknown[]));
-      return entries;
-    });
-    return (await Promise.all(lists)).flat() as ItemOf<typeof HostProtocol, K>;
-  }
-
-  private hosts() {
-    const nodes = this.nodes().filter(({ kind }) => kind === 'node');
-    return nodes.map(({ id, incarnation }) =>
-      this.member.actors.ref(HostProtocol, { node: id, incarnation, actor: HOST_ACTOR }),
-    );
+  private async listed<K extends Parameters<RuntimeLists['list']>[0]>(kind: K) {
+    const { entries, silent } = await this.lists.list(kind);
+    if (silent.length === 0) return entries;
+    throw new Unavailable(`cannot list all: no answer of ${silent.join(', ')}`);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import { abortReason } from '../../async/abort.js';
 import { DeadlineExceeded, NoSuchActor, Unavailable } from '../../errors.js';
+import { currentScope } from '../context.js';
 import type { NodeView } from '../core/node-view.js';
 import type { CodeDemand } from '../core/scheduler.js';
 import { TaskLost } from '../errors.js';
@@ -28,7 +29,8 @@ export class TaskCalls {
 
   async run(wanted: WantedTask, args: readonly unknown[]): Promise<unknown> {
     const result = await this.begun(wanted, args, async (call, signal) => {
-      const ask = (host: ReturnType<TaskCalls['host']>, request: TaskCall) => host.ask('run', request, { signal });
+      const options = { signal, trace: traceNow() };
+      const ask = (host: ReturnType<TaskCalls['host']>, request: TaskCall) => host.ask('run', request, options);
       return this.calls.result(await this.attempts(wanted, call, signal, ask));
     });
     if (!(result instanceof ObjectRef) || !wanted.keep) return result;
@@ -46,7 +48,7 @@ export class TaskCalls {
     try {
       const call = await this.prepare(wanted, packed.wire, limit.signal);
       const begun = await this.attempts(wanted, call, limit.signal, async (host, request) => {
-        const items = host.stream('flow', request, { signal: limit.signal })[Symbol.asyncIterator]();
+        const items = host.stream('flow', request, { signal: limit.signal, trace: traceNow() })[Symbol.asyncIterator]();
         return { items, first: await items.next() };
       });
       const { items } = begun;
@@ -125,6 +127,11 @@ export class TaskCalls {
   private host({ id, incarnation }: NodeView) {
     return this.member.actors.ref(HostProtocol, { node: id, incarnation, actor: HOST_ACTOR });
   }
+}
+
+/** The trace of the call that runs now, if any: the task is a part of it. */
+function traceNow(): string | null {
+  return currentScope()?.span.traceparent ?? null;
 }
 
 async function nextOf<T>({ demand }: WantedTask, items: AsyncIterator<T>): Promise<IteratorResult<T>> {

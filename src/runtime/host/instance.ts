@@ -1,20 +1,41 @@
 import type { NodeAddress } from '../../actors/envelope.js';
 import type { Behavior, Call } from '../../actors/protocol.js';
+import type { Clock } from '../../clock.js';
 import { InvalidRequest, NoSuchActor, Unavailable } from '../../errors.js';
 import type { Log } from '../../log.js';
+import type { Span, Tracer } from '../../trace/span.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import type { ActorHandle } from '../client/handle-types.js';
+import type { Printer } from '../context.js';
 import { laneOf } from '../core/lane.js';
 import type { NodeGrant } from '../core/node-resources.js';
-import type { InstanceEntry, InstanceProtocol, InstanceSpec, MethodCall, Outcome } from '../messages.js';
+import type { InstanceEntry, InstanceProtocol, InstanceSpec, LogLine, MethodCall, Outcome } from '../messages.js';
 import { packThrown } from '../values/error-value.js';
+import type { ActorLines } from './actor-lines.js';
 import type { Checkpoints } from './checkpoints.js';
-import { type Invocation, invoke, invokeStream } from './invocation.js';
+import type { HostObserver } from './host-observer.js';
+import { type Invocation, invoke, invokeStream, thrownIn } from './invocation.js';
 import { checkedCall, methodSchema } from './schemas.js';
 
 /** An instance of a user's class on this node, behind the methods of an actor. */
 
+/** What the instances of a node share. */
+export interface InstanceHost {
+  readonly node: string;
+  readonly fleet: FleetClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly lines: ActorLines;
+  readonly observer: HostObserver;
+  readonly tracer: Tracer;
+  /** A handle of an instance here. */
+  readonly handleOf: (spec: InstanceSpec, owner: NodeAddress | null) => ActorHandle<object>;
+  /** Calls that wait for the instance. */
+  readonly waitingFor: (spec: InstanceSpec) => number;
+}
+
 export interface InstanceOptions {
+  readonly host: InstanceHost;
   readonly spec: InstanceSpec;
   /** Null: it is detached. */
   readonly owner: NodeAddress | null;
@@ -25,34 +46,52 @@ export interface InstanceOptions {
   /** Null: it has none. */
   readonly checkpoints: Checkpoints | null;
   readonly grant: NodeGrant;
-  readonly fleet: FleetClient;
-  readonly self: ActorHandle<object>;
-  readonly log: Log;
 }
 
-export class Instance implements Behavior<typeof InstanceProtocol> {
+type Method = (...args: never[]) => unknown;
+
+/** A call that has begun. */
+interface Running {
+  readonly method: string;
+  /** Null: the class has no such method. */
+  readonly run: Method | null;
+  readonly call: Call;
+  readonly span: Span;
+  readonly startedMs: number;
+}
+
+export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
+  private readonly createdMs: number;
   private running = 0;
   private calls = 0;
   private errors = 0;
 
-  constructor(readonly options: InstanceOptions) {}
+  constructor(readonly options: InstanceOptions) {
+    this.createdMs = options.host.clock.now();
+  }
 
   async call(request: MethodCall, call: Call): Promise<Outcome> {
     this.checkLease();
-    this.running++;
-    const outcome = await invoke(this.invocation(request, call), request.args, (args) => this.apply(request, args));
-    this.ended(outcome);
-    const unsaved = await this.saved();
-    if (this.options.mayAnswer()) return unsaved ?? outcome;
-    throw new Unavailable('the node lost the actor during the call');
+    const running = this.begin(request, call);
+    let outcome: Outcome | null = null;
+    try {
+      const own = await invoke(this.invocation(request, running), request.args, (args) => this.apply(running, args));
+      outcome = (await this.saved()) ?? own;
+      if (this.options.mayAnswer()) return outcome;
+      outcome = null;
+      throw new Unavailable('the node lost the actor during the call');
+    } finally {
+      this.ended(running, outcome);
+    }
   }
 
   async send(request: MethodCall, call: Call): Promise<void> {
     const outcome = await this.call(request, call);
     if (outcome.type === 'value') return;
-    const { log, spec } = this.options;
+    const { host, spec } = this.options;
     const { name, message, stack } = outcome.error;
-    log.error(
+    this.print('error', `the sent call ${request.method} failed: ${name}: ${message}`);
+    host.log.error(
       { actor: spec.name ?? spec.id, method: request.method, error: { name, message, stack } },
       'a sent call failed',
     );
@@ -60,38 +99,39 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
 
   async *flow(request: MethodCall, call: Call): AsyncGenerator<Outcome> {
     this.checkLease();
-    this.running++;
-    let last: Outcome | null = null;
+    const running = this.begin(request, call);
+    // A reader that leaves ends a stream in good order.
+    let last: Outcome | null = { type: 'value', value: NOTHING };
     try {
-      const items = invokeStream(this.invocation(request, call), request.args, (args) => this.apply(request, args));
+      const items = invokeStream(this.invocation(request, running), request.args, (args) => this.apply(running, args));
       for await (last of items) {
-        if (!this.options.mayAnswer()) throw new Unavailable('the node lost the actor during the stream');
+        if (!this.options.mayAnswer()) {
+          last = null;
+          throw new Unavailable('the node lost the actor during the stream');
+        }
         yield last;
       }
+      const unsaved = await this.saved();
+      if (unsaved) yield unsaved;
     } finally {
-      this.ended(last);
+      this.ended(running, last);
     }
-    const unsaved = await this.saved();
-    if (unsaved) yield unsaved;
   }
 
-  describe(node: string): InstanceEntry {
-    const { spec, epoch } = this.options;
-    const { id, name, namespace, lifetime, version, resources } = spec;
+  print(level: LogLine['level'], text: string): void {
+    const { host, spec } = this.options;
+    host.lines.add(spec, level, text);
+  }
+
+  describe(): InstanceEntry {
+    const { host, spec, epoch: restarts, owner } = this.options;
+    const { id, class: of, name, namespace, lifetime, version, maxConcurrency, bundle, resources } = spec;
     const { running, calls, errors } = this;
     return {
-      id,
-      class: spec.class,
-      version,
-      name,
-      namespace,
-      lifetime,
-      node,
-      restarts: epoch,
-      running,
-      calls,
-      errors,
-      resources,
+      ...{ id, class: of, version, name, namespace, lifetime, node: host.node, restarts },
+      ...{ running, waiting: host.waitingFor(spec), calls, errors, maxConcurrency },
+      ageMs: host.clock.now() - this.createdMs,
+      ...{ owner: owner?.node ?? null, bundle, resources },
     };
   }
 
@@ -106,10 +146,25 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
     }
   }
 
-  private ended(outcome: Outcome | null): void {
+  private begin({ method }: MethodCall, call: Call): Running {
+    const { host, spec, value } = this.options;
+    const attributes = { 'rpc.system': 'shoal', 'rpc.service': spec.class, 'rpc.method': method };
+    const actor = { 'shoal.actor': spec.name ?? spec.id };
+    const span = host.tracer.start(`${spec.class}.${method}`, call.trace, { ...attributes, ...actor }, 'server');
+    this.running++;
+    return { method, run: methodOf(value, method), call, span, startedMs: host.clock.now() };
+  }
+
+  /** `outcome`: null if the call was lost. */
+  private ended({ method, run, call, span, startedMs }: Running, outcome: Outcome | null): void {
+    const { host, spec } = this.options;
     this.running--;
     this.calls++;
     if (outcome?.type === 'threw') this.errors++;
+    const tookMs = host.clock.now() - startedMs;
+    const end = outcome === null ? 'lost' : outcome.type === 'threw' ? 'threw' : 'ok';
+    host.observer.called(spec.class, run && method, { outcome: end, waitedMs: call.waitedMs, tookMs });
+    span.end(thrownIn(outcome));
   }
 
   private checkLease(): void {
@@ -117,28 +172,26 @@ export class Instance implements Behavior<typeof InstanceProtocol> {
     throw new NoSuchActor('the node cannot tell whether another one has the actor by now');
   }
 
-  private apply({ method }: MethodCall, args: readonly unknown[]): unknown {
+  private apply({ method, run }: Running, args: readonly unknown[]): unknown {
     const { value, spec } = this.options;
-    const run = methodOf(value, method, spec.class);
+    if (run === null) throw new InvalidRequest(`cannot call ${spec.class}.${method}: the class has no such method`);
     const schema = methodSchema(value.constructor, method);
     return checkedCall(schema, `${spec.class}.${method}`, args, (given) => Reflect.apply(run, value, given));
   }
 
-  private invocation({ trace, method }: MethodCall, call: Call): Invocation {
-    const { fleet, self, grant, spec } = this.options;
+  private invocation({ trace, method }: MethodCall, { call, span }: Running): Invocation {
+    const { host, grant, spec, owner } = this.options;
     // Calls that the method makes and waits for carry this actor in their chain.
-    return {
-      fleet,
-      self,
-      gpuIds: grant.gpuIds,
-      call,
-      trace: { ...trace, chain: [...trace.chain, laneOf(spec, method).name] },
-    };
+    const chain = [...trace.chain, laneOf(spec, method).name];
+    const self = () => host.handleOf(spec, owner);
+    return { fleet: host.fleet, self, gpuIds: grant.gpuIds, call, span, printer: this, trace: { ...trace, chain } };
   }
 }
 
-/** A public method of the class or of those that it extends. Fields and what every object has cannot be called. */
-function methodOf(value: object, method: string, className: string): (...args: never[]) => unknown {
+const NOTHING = { plain: null, tagged: false };
+
+/** A public method of the class or of those that it extends; null if there is none. Fields and what every object has cannot be called. */
+function methodOf(value: object, method: string): Method | null {
   for (
     let at: object = Object.getPrototypeOf(value);
     at !== null && at !== Object.prototype;
@@ -146,7 +199,7 @@ function methodOf(value: object, method: string, className: string): (...args: n
   ) {
     if (!Object.hasOwn(at, method) || method === 'constructor') continue;
     const found: unknown = Object.getOwnPropertyDescriptor(at, method)?.value;
-    if (typeof found === 'function') return found as (...args: never[]) => unknown;
+    if (typeof found === 'function') return found as Method;
   }
-  throw new InvalidRequest(`cannot call ${className}.${method}: the class has no such method`);
+  return null;
 }

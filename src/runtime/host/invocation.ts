@@ -1,8 +1,9 @@
 import type { Call } from '../../actors/protocol.js';
-import { InvalidRequest } from '../../errors.js';
+import { InvalidRequest, Unavailable } from '../../errors.js';
+import type { Span } from '../../trace/span.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import type { ActorHandle } from '../client/handle-types.js';
-import { type CallScope, runInScope } from '../context.js';
+import { type CallScope, type Printer, runInScope } from '../context.js';
 import type { Outcome, Trace, WireValue } from '../messages.js';
 import { packThrown } from '../values/error-value.js';
 
@@ -10,10 +11,15 @@ import { packThrown } from '../values/error-value.js';
 
 export interface Invocation {
   readonly fleet: FleetClient;
-  readonly self: ActorHandle<object> | null;
+  /** A handle of the actor; null in a task. */
+  readonly self: (() => ActorHandle<object>) | null;
   readonly gpuIds: readonly string[];
   readonly trace: Trace;
   readonly call: Pick<Call, 'signal' | 'deadlineMs'>;
+  /** The caller ends it. */
+  readonly span: Span;
+  /** Null for a task. */
+  readonly printer: Printer | null;
 }
 
 /** Runs code that returns one value. With `keep`, the value stays here, and the outcome is a reference to it. Never rejects. */
@@ -74,13 +80,24 @@ function syncIterator(iterator: Iterator<unknown>): AsyncIterator<unknown> {
   };
 }
 
-function scopeOf({ fleet, self, gpuIds, trace, call }: Invocation): CallScope {
+/** What user code threw, for a trace: an error of the name of its class. */
+export function thrownIn(outcome: Outcome | null): unknown {
+  if (outcome?.type === 'value') return undefined;
+  return outcome === null ? new Unavailable('lost') : { name: outcome.error.name };
+}
+
+function scopeOf({ fleet, self, gpuIds, trace, call, span, printer }: Invocation): CallScope {
   const { deadlineMs } = call;
+  const { traceparent } = span;
   const current = {
-    ...{ fleet, self, gpuIds, deadlineMs, callId: trace.id, attempt: trace.attempt },
+    ...{ fleet, gpuIds, deadlineMs, traceparent, callId: trace.id, attempt: trace.attempt },
+    // Few methods ask for it.
+    get self() {
+      return self?.() ?? null;
+    },
     get signal() {
       return call.signal;
     },
   };
-  return { current, trace };
+  return { current, trace, span, printer };
 }

@@ -4,8 +4,9 @@ import { Overloaded } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { CALLS_IN_FLIGHT } from '../../limits.js';
 import type { Log } from '../../log.js';
+import { PASSING_TRACER, type Tracer } from '../../trace/span.js';
 import type { FleetClient } from '../client/fleet-client.js';
-import { runInScope } from '../context.js';
+import { type CallScope, runInScope } from '../context.js';
 import { lanesOf } from '../core/lane.js';
 import { type NodeGrant, NodeResources } from '../core/node-resources.js';
 import { describeResources, type Resources } from '../core/resources.js';
@@ -20,16 +21,16 @@ import {
   LISTED_AT_A_TIME,
   OWNER_ACTOR,
   OwnerProtocol,
-  type TaskCall,
-  type TaskEntry,
   type WireValue,
 } from '../messages.js';
 import { packThrown } from '../values/error-value.js';
+import { ActorLines, listenToConsole } from './actor-lines.js';
 import { Checkpoints, savingOf } from './checkpoints.js';
 import { DetachedHost } from './detached-host.js';
-import { Instance } from './instance.js';
-import { type Invocation, invoke, invokeStream } from './invocation.js';
-import { checkedArguments, checkedCall, functionSchema, methodSchema } from './schemas.js';
+import { type HostObserver, NO_OBSERVER } from './host-observer.js';
+import { Instance, type InstanceHost } from './instance.js';
+import { NodeTasks } from './node-tasks.js';
+import { checkedArguments, methodSchema } from './schemas.js';
 
 /** A node: hosts instances of the classes of its library, and runs its functions. */
 
@@ -43,6 +44,9 @@ export interface NodeHostOptions {
   readonly total: Resources;
   readonly gpuIds: readonly string[];
   readonly log: Log;
+  readonly observer?: HostObserver;
+  /** Default: nothing is recorded, and traces of callers are handed on. */
+  readonly tracer?: Tracer;
 }
 
 type CreateRequest = RequestOf<typeof HostProtocol, 'create'>;
@@ -50,21 +54,38 @@ type Created = ResponseOf<typeof HostProtocol, 'create'>;
 
 const always = () => true;
 
-interface RunningTask {
-  readonly call: TaskCall;
-  readonly startedMs: number;
-}
-
 export class NodeHost {
   private readonly instances = new Map<string, Instance>();
   private readonly creating = new Set<string>();
-  private readonly running = new Set<RunningTask>();
   private readonly detached: DetachedHost;
   private readonly resources: NodeResources;
+  private readonly shared: InstanceHost;
+  private readonly tasks: NodeTasks;
 
   constructor(private readonly options: NodeHostOptions) {
     this.resources = new NodeResources(options.total, options.gpuIds);
     this.detached = new DetachedHost(options.member, options.fleet.records, () => this.fenced());
+    const { library } = options;
+    this.shared = this.share();
+    this.tasks = new NodeTasks({
+      host: this.shared,
+      library,
+      grant: ({ resources, bundle }) => this.grant(resources, bundle),
+      release: (grant) => this.release(grant),
+    });
+  }
+
+  /** The actors of each class that this node can host. */
+  get uses(): { readonly class: string; readonly actors: number; readonly waiting: number }[] {
+    const classes = this.options.library.offered.filter(({ kind }) => kind === 'class');
+    const uses = new Map(classes.map(({ name }) => [name, { class: name, actors: 0, waiting: 0 }]));
+    for (const { options } of this.instances.values()) {
+      const use = uses.get(options.spec.class);
+      if (!use) continue;
+      use.actors++;
+      use.waiting += this.shared.waitingFor(options.spec);
+    }
+    return [...uses.values()];
   }
 
   /** Hosts from now on. `life` ends it, before the member leaves. */
@@ -73,23 +94,24 @@ export class NodeHost {
     const behavior: Behavior<typeof HostProtocol> = {
       create: (request, call) => this.create(request, call),
       kill: ({ id, restart, epoch }) => this.kill(id, restart, epoch),
-      run: (request, call) =>
-        this.runTask(request, (task) => invoke(task, request.args, this.functionOf(request), request.keep), call),
-      flow: (request, call) => this.flowTask(request, call),
+      run: (request, call) => this.tasks.run(request, call),
+      flow: (request, call) => this.tasks.flow(request, call),
       reserve: (request) => ({ reserved: this.reserve(request) }),
       unreserve: async ({ bundle }) => {
         await this.unreserve(bundle);
         return {};
       },
       bundles: () => each(this.resources.reserved, (bundle) => ({ ...bundle, node: member.self.node })),
-      instances: () => each([...this.instances.values()], (instance) => instance.describe(member.self.node)),
-      tasks: () => each(this.describeTasks(), (task) => task),
+      instances: () => each([...this.instances.values()], (instance) => instance.describe()),
+      tasks: () => each(this.tasks.describe(), (task) => task),
+      logs: ({ actor, follow }, { signal }) => this.shared.lines.of(actor, follow, signal),
       objects: () => ({ node: member.self.node, ...fleet.objectStats() }),
     };
     await member.actors.spawn(HostProtocol, HOST_ACTOR, () => behavior, {
       concurrency: CALLS_IN_FLIGHT,
       mailbox: CALLS_IN_FLIGHT,
     });
+    life.use(listenToConsole(), (end) => end());
     life.use(this, () => this.stop());
     this.detached.start(life);
     const unlisten = member.directory.listen(({ type, node }) => {
@@ -101,8 +123,21 @@ export class NodeHost {
       total: this.resources.total,
       free: this.resources.free,
       actors: this.instances.size,
-      tasks: this.running.size,
+      tasks: this.tasks.size,
     }));
+  }
+
+  private share(): InstanceHost {
+    const { member, fleet, library, log, observer = NO_OBSERVER, tracer = PASSING_TRACER } = this.options;
+    const { clock, surroundings } = member.options;
+    const { node } = member.self;
+    return {
+      ...{ node, fleet, clock, log, observer, tracer },
+      lines: new ActorLines(node, surroundings.wallMs),
+      handleOf: (spec, owner) => fleet.handleOf(spec, owner, library.streamsOf(spec.class)),
+      waitingFor: (spec) =>
+        lanesOf(spec).reduce((sum, { name }) => sum + member.actors.waiting(instanceActor(name)), 0),
+    };
   }
 
   private async create(request: CreateRequest, call: Call): Promise<Created> {
@@ -151,15 +186,11 @@ export class NodeHost {
     grant: NodeGrant,
     call: Call,
   ): Promise<Instance> {
-    const { library, fleet, log } = this.options;
+    const { library, fleet } = this.options;
     const Class = library.classOf(spec.class, spec.version);
-    const self = fleet.handleOf(spec, owner, library.streamsOf(spec.class));
     const given = await fleet.values.unpackArguments(spec.args);
     const args = checkedArguments(methodSchema(Class, 'constructor'), `the constructor of ${spec.class}`, given);
-    const trace = { id: spec.id, attempt: epoch, chain: [spec.id] };
-    const own = { callId: spec.id, attempt: epoch, gpuIds: grant.gpuIds, deadlineMs: null };
-    const current = { fleet, self, signal: call.signal, ...own };
-    const scope = { current, trace };
+    const scope = this.creationScope(spec, owner, epoch, grant, call);
     const value = runInScope(scope, () => Reflect.construct(Class, args) as object);
     const checkpoints = this.checkpointsOf(spec, owner, epoch, value);
     if (checkpoints && state) {
@@ -167,7 +198,26 @@ export class NodeHost {
       await runInScope(scope, () => savingOf(value, spec.class).restore(saved));
     }
     const mayAnswer = owner === null ? this.detached.mayAnswer : always;
-    return new Instance({ spec, owner, mayAnswer, epoch, value, checkpoints, grant, fleet, self, log });
+    return new Instance({ host: this.shared, spec, owner, mayAnswer, epoch, value, checkpoints, grant });
+  }
+
+  /** What the constructor and `restore` of an actor see of their call. */
+  private creationScope(
+    spec: InstanceSpec,
+    owner: NodeAddress | null,
+    epoch: number,
+    { gpuIds }: NodeGrant,
+    { signal, trace: traceparent }: Call,
+  ): CallScope {
+    const { fleet, handleOf, lines } = this.shared;
+    const self = handleOf(spec, owner);
+    const own = { callId: spec.id, attempt: epoch, gpuIds, deadlineMs: null, traceparent };
+    return {
+      current: { fleet, self, signal, ...own },
+      trace: { id: spec.id, attempt: epoch, chain: [spec.id] },
+      span: PASSING_TRACER.start(spec.class, traceparent),
+      printer: { print: (level, text) => lines.add(spec, level, text) },
+    };
   }
 
   private checkpointsOf(spec: InstanceSpec, owner: NodeAddress | null, epoch: number, value: object) {
@@ -192,6 +242,7 @@ export class NodeHost {
       await actors.spawn(InstanceProtocol, instanceActor(name), () => instance, options);
     }
     this.instances.set(spec.id, instance);
+    if (instance.options.epoch > 0) this.shared.observer.restarted(spec.class);
     this.options.member.directory.soon();
   }
 
@@ -228,56 +279,6 @@ export class NodeHost {
       if (instance.options.owner?.incarnation === incarnation) void this.end(instance);
     }
     for (const bundle of this.resources.bundlesOf(incarnation)) void this.unreserve(bundle);
-  }
-
-  private functionOf({ function: name, version }: TaskCall): (args: readonly unknown[]) => unknown {
-    const run = this.options.library.functionOf(name, version);
-    return (args) => checkedCall(functionSchema(run), name, args, (given) => Reflect.apply(run, undefined, given));
-  }
-
-  private async runTask<T>(request: TaskCall, run: (task: Invocation) => Promise<T>, call: Call): Promise<T> {
-    const task = this.beginTask(request, call);
-    try {
-      return await run(task.invocation);
-    } finally {
-      task.end();
-    }
-  }
-
-  private async *flowTask(request: TaskCall, call: Call) {
-    const task = this.beginTask(request, call);
-    try {
-      yield* invokeStream(task.invocation, request.args, this.functionOf(request));
-    } finally {
-      task.end();
-    }
-  }
-
-  private beginTask(request: TaskCall, call: Call): { invocation: Invocation; end: () => void } {
-    const { fleet, member } = this.options;
-    const grant = this.grant(request.resources, request.bundle);
-    const { gpuIds } = grant;
-    const task = { call: request, startedMs: member.options.clock.now() };
-    this.running.add(task);
-    return {
-      invocation: { fleet, self: null, gpuIds, trace: request.trace, call },
-      end: () => {
-        this.running.delete(task);
-        this.release(grant);
-      },
-    };
-  }
-
-  private describeTasks(): TaskEntry[] {
-    const { member } = this.options;
-    const nowMs = member.options.clock.now();
-    return [...this.running].map(({ call, startedMs }) => ({
-      id: call.trace.id,
-      function: call.function,
-      node: member.self.node,
-      attempt: call.trace.attempt,
-      runningMs: nowMs - startedMs,
-    }));
   }
 
   private reserve({ bundle, owner, resources }: RequestOf<typeof HostProtocol, 'reserve'>): boolean {

@@ -35,7 +35,7 @@ export interface RuntimeMemberOptions {
   /** Sealed. The member does not close its bus. */
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly surroundings: Pick<Surroundings, 'hostId' | 'network' | 'setSendBuffer' | 'random'>;
+  readonly surroundings: Pick<Surroundings, 'hostId' | 'network' | 'setSendBuffer' | 'random' | 'wallMs'>;
   readonly log: Log;
   /** Where to listen for other members, and the host under which they reach this one; null: it only dials. */
   readonly listen: (ListenOptions & { readonly advertiseHost: string | null }) | null;

@@ -20,8 +20,8 @@ export interface NodeDirectoryOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly subjects: RuntimeSubjects;
-  /** What this process announces of itself. */
-  readonly describe: () => NodeView;
+  /** What this process announces of itself; null: it only listens. */
+  readonly describe: (() => NodeView) | null;
 }
 
 export class NodeDirectory {
@@ -145,15 +145,15 @@ export class NodeDirectory {
     this.over = true;
     this.due?.cancel();
     const { bus, subjects, describe } = this.options;
-    tryPublish(bus, subjects.leave, encode({ incarnation: describe().incarnation }));
+    if (describe) tryPublish(bus, subjects.leave, encode({ incarnation: describe().incarnation }));
     for (const end of this.endings.splice(0)) end();
   }
 
   private announce(): void {
     this.due?.cancel();
     this.due = null;
-    if (this.over) return;
     const { bus, subjects, describe } = this.options;
+    if (this.over || !describe) return;
     const own = describe();
     this.hear(own);
     tryPublish(bus, subjects.announce, encode(own));
@@ -161,7 +161,7 @@ export class NodeDirectory {
 
   private onAnnouncement(view: NodeView | null): void {
     // What this process says of itself it has heard before.
-    if (view !== null && view.incarnation !== this.options.describe().incarnation) this.hear(view);
+    if (view !== null && view.incarnation !== this.options.describe?.().incarnation) this.hear(view);
   }
 
   private hear(view: NodeView): void {

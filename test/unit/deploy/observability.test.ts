@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
 import { watchFleet, watchQuarantine, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
+import { RuntimeMetrics } from '../../../src/metrics/runtime-metrics.js';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.js';
 
 const read = (path: string) => readFileSync(new URL(`../../../deploy/${path}`, import.meta.url), 'utf8');
@@ -16,6 +17,7 @@ async function exported(): Promise<Set<string>> {
   metrics.watchDisk(() => false);
   watchQuarantine(worker, () => []);
   watchRecommendation(coordinator, () => 1);
+  new RuntimeMetrics(worker, () => []);
   for (const registry of [coordinator, worker]) {
     registry.watchProcess();
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
 import { watchFleet, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
+import { RuntimeMetrics } from '../../../src/metrics/runtime-metrics.js';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.js';
 
 /** The names that the dashboard and the alerts depend on. */
@@ -39,6 +40,17 @@ const CACHE = [
   'shoal_wrong_blocks_dropped_total',
 ];
 
+const RUNTIME = [
+  'shoal_actors',
+  'shoal_actor_calls_total',
+  'shoal_actor_calls_waiting',
+  'shoal_actor_call_seconds',
+  'shoal_actor_queue_seconds',
+  'shoal_actor_restarts_total',
+  'shoal_tasks_total',
+  'shoal_task_seconds',
+];
+
 const namesIn = (text: string) => [...text.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]);
 
 describe('the metrics of', () => {
@@ -57,6 +69,12 @@ describe('the metrics of', () => {
     new WorkerMetrics(registry).watchCache(() => []);
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
     expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...FLEET, ...CACHE].sort());
+  });
+
+  it('a node cover actors and tasks', async () => {
+    const registry = new MetricsRegistry();
+    new RuntimeMetrics(registry, () => []);
+    expect(namesIn(await registry.text()).sort()).toEqual([...RUNTIME].sort());
   });
 
   it('a process exist once it is watched', async () => {

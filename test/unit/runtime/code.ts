@@ -130,6 +130,42 @@ export class Meter {
   }
 }
 
+/** Writes to the console. */
+export class Talker {
+  constructor(name = 'nobody') {
+    console.info('made for', name);
+  }
+
+  say(...words: unknown[]): void {
+    console.log(...words);
+  }
+
+  async warnLater(word: string): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    console.warn(word);
+  }
+
+  fail(): never {
+    throw new Broke('no voice', 1);
+  }
+
+  seen(): string | null {
+    return current().traceparent;
+  }
+
+  async askSeen(other: Talker): Promise<string | null> {
+    return other.seen();
+  }
+
+  async taskSeen(): Promise<string | null> {
+    return current().fleet.task(seenByTask)();
+  }
+}
+
+export function seenByTask(): string | null {
+  return current().traceparent;
+}
+
 export class Relay {
   async addTo(counter: { add(amount: number): Promise<number> }, amount: number): Promise<number> {
     return counter.add(amount);

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ActorSystem } from '../../../src/actors/system.js';
+import type { Bus } from '../../../src/bus/bus.js';
 import type { KeyValue } from '../../../src/bus/key-value.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
@@ -12,10 +14,12 @@ import { newIncarnation } from '../../../src/fleet/identity.js';
 import { Lifecycle } from '../../../src/lifecycle.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import { FleetClient } from '../../../src/runtime/client/fleet-client.js';
+import type { HostObserver } from '../../../src/runtime/host/host-observer.js';
 import { NodeHost } from '../../../src/runtime/host/node-host.js';
 import { Library } from '../../../src/runtime/library.js';
 import { RuntimeMember } from '../../../src/runtime/member/member.js';
 import { machineSurroundings } from '../../../src/surroundings.js';
+import type { Tracer } from '../../../src/trace/span.js';
 
 /** Members of a runtime in one process, with real sockets between them and a bus in memory. */
 
@@ -35,6 +39,8 @@ export interface NodeOptions {
   readonly resources?: Readonly<Record<string, number>>;
   readonly gpuIds?: readonly string[];
   readonly worker?: string;
+  readonly observer?: HostObserver;
+  readonly tracer?: Tracer;
 }
 
 export class RuntimeWorld {
@@ -52,11 +58,11 @@ export class RuntimeWorld {
   }
 
   async node(id: string, options: NodeOptions = {}): Promise<Member> {
-    const { resources = { cpu: 4 }, gpuIds = [], worker = null } = options;
+    const { resources = { cpu: 4 }, gpuIds = [], worker = null, ...watched } = options;
     return this.join(id, 'node', worker, async (life, { member, fleet }) => {
       const library = await Library.load([CODE]);
       fleet.knowErrors(library.exported);
-      await new NodeHost({ member, library, fleet, total: resources, gpuIds, log: SILENT_LOG }).start(life);
+      await new NodeHost({ member, library, fleet, total: resources, gpuIds, log: SILENT_LOG, ...watched }).start(life);
     });
   }
 
@@ -67,6 +73,19 @@ export class RuntimeWorld {
     const heard = () => nodes.every(({ member }) => joined.member.directory.get(member.self.incarnation) !== null);
     await until(joined.member, heard);
     return joined;
+  }
+
+  /** The bus and actors of a process that is no member, as a coordinator has them. */
+  async bystander(id: string): Promise<{ readonly bus: Bus; readonly actors: ActorSystem }> {
+    const incarnation = newIncarnation();
+    const clock = new SystemClock();
+    const { random } = machineSurroundings();
+    const plain = { bus: this.broker.connect(id), openKeyValue: async () => this.bucketOf(id) };
+    const self = { id, incarnation };
+    const { bus } = sealTransport(plain, { clock, random, secret: SECRET, self, namespace: 'test' });
+    const actors = new ActorSystem({ bus, clock, random, node: self, namespace: 'test' });
+    actors.start();
+    return { bus, actors };
   }
 
   /** A member's messages on the bus, and its requests to the store, are lost from now on; its connections stay. */

@@ -7,6 +7,7 @@ import { Layers } from '../../../../coordinator/layers/layers.js';
 import { messageFormatOf } from '../../../../coordinator/openai/message/message-format.js';
 import type { ServedModel } from '../../../../coordinator/openai/served-model.js';
 import { Quotas } from '../../../../coordinator/quota/quotas.js';
+import type { RuntimeView } from '../../../../coordinator/runtime/runtime-view.js';
 import type { Bus } from '../../../../src/bus/bus.js';
 import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
 import { type Clock, SystemClock } from '../../../../src/clock.js';
@@ -58,7 +59,10 @@ export interface TestKeys {
   readonly jwt: JwtConfig | null;
 }
 
-type TestOptions = HttpOptions & TestKeys & { readonly model: ServedModel };
+type TestOptions = HttpOptions & TestKeys & { readonly model: ServedModel; readonly runtime: RuntimeView };
+
+const none = async () => ({ entries: [], silent: [] });
+const NO_RUNTIME: RuntimeView = { nodes: () => [], actors: none, tasks: none, groups: none, objects: none };
 
 /** The cluster secret of a test server. */
 export const TEST_SECRET = 'a secret that all of the fleet know';
@@ -86,7 +90,14 @@ let servers = 0;
 
 /** A server over a scripted fleet on a free port, closed when the test ends. */
 export async function testServer(
-  { apiKeys = [], keysFile = null, jwt = null, model = MODEL, ...options }: Partial<TestOptions> = {},
+  {
+    apiKeys = [],
+    keysFile = null,
+    jwt = null,
+    model = MODEL,
+    runtime = NO_RUNTIME,
+    ...options
+  }: Partial<TestOptions> = {},
   clock: Clock = new SystemClock(),
   bus: Bus = new MemoryBroker().connect('coordinator'),
 ): Promise<TestServer> {
@@ -111,6 +122,7 @@ export async function testServer(
     retentions,
     layers,
     purges,
+    runtime,
     keysOf: (tokens, salt) => keysUnder(tokens, salt),
     trail: { write: (entry) => trail.push(entry) },
     model,
