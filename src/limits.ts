@@ -23,6 +23,10 @@ export const STOP_TOKEN_IDS = 256;
 export const LEAST_REPETITION_PENALTY = 0.001;
 /** Limit on the entries of `logit_bias`. */
 export const LOGIT_BIAS_ENTRIES = 1024;
+/** Limit on `allowed_token_ids`. */
+export const ALLOWED_TOKEN_IDS = 4096;
+/** Limit on the tokens of all `bad_words` of a request. */
+export const BANNED_TOKENS = 2048;
 /** Limit on `logprobs`: the most likely alternatives per token. */
 export const LOGPROBS = 20;
 /** Limit on the tokens of a prompt for any model: they travel to a worker in one message. */

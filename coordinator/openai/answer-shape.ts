@@ -22,14 +22,16 @@ export interface AnswerParts {
   readonly tokenIds: boolean;
   /** Whether log-probabilities name tokens by their ids. */
   readonly tokensAsIds: boolean;
+  /** Whether the prompt has log-probabilities beside the answer's. */
+  readonly promptLogprobs: boolean;
 }
 
 export interface AnswerShape {
   readonly idPrefix: string;
   readonly wholeObject: string;
   readonly chunkObject: string;
-  /** Where the ids of a prompt stand, if they are requested: in each choice, or once in the answer, which then has one prompt. */
-  readonly promptIds: 'choice' | 'answer';
+  /** Where the ids and the log-probabilities of a prompt stand, if requested: in each choice, or once in the answer, which then has one prompt. */
+  readonly promptParts: 'choice' | 'answer';
   /** Renders a choice of a whole answer. */
   whole(choice: WholeChoice, parts: AnswerParts): object;
   /** Renders a choice of a chunk. `first`: whether it is the first chunk of its choice. */

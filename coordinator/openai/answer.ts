@@ -43,23 +43,26 @@ export async function wholeAnswer(
     const choice =
       choices.get(delta.index) ?? new GrowingChoice(delta.index, new TokenReports(tokenizer, parts.tokensAsIds));
     choices.set(delta.index, choice);
-    held += delta.reports.logprobs;
+    held += delta.reports.logprobs + (delta.promptReports?.logprobs ?? 0);
     share.growTo(held);
     choice.add(delta);
   }
-  const whole = [...choices.values()]
-    .sort((a, b) => a.index - b.index)
-    .map((choice) => ({
-      ...shape.whole(choice.whole(), parts),
-      ...(parts.tokenIds && shape.promptIds === 'choice' ? { prompt_token_ids: promptIds(choice.index) } : {}),
-    }));
+  const inOrder = [...choices.values()].sort((a, b) => a.index - b.index);
+  const promptOf = (choice: GrowingChoice) => ({
+    ...(parts.promptLogprobs ? { prompt_logprobs: promptLogprobsOf(choice.promptReports) } : {}),
+    ...(parts.tokenIds ? { prompt_token_ids: promptIds(choice.index) } : {}),
+  });
+  const whole = inOrder.map((choice) => ({
+    ...shape.whole(choice.whole(), parts),
+    ...(shape.promptParts === 'choice' ? promptOf(choice) : {}),
+  }));
   return {
     id: head.id,
     object: shape.wholeObject,
     created: head.created,
     model: head.model,
     choices: whole,
-    ...(parts.tokenIds && shape.promptIds === 'answer' ? { prompt_token_ids: promptIds(0) } : {}),
+    ...(shape.promptParts === 'answer' ? promptOf(inOrder[0]!) : {}),
     ...usageOf(tally),
   };
 }
@@ -86,9 +89,9 @@ export async function* answerChunks(
     started.add(delta.index);
     const ids = first && parts.tokenIds ? { prompt_token_ids: promptIds(delta.index) } : {};
     const own = shape.chunk(delta, parts, first);
-    const choice = shape.promptIds === 'choice' ? { ...own, ...ids } : own;
+    const choice = shape.promptParts === 'choice' ? { ...own, ...ids } : own;
     const ofAnswer = {
-      ...(shape.promptIds === 'answer' ? ids : {}),
+      ...(shape.promptParts === 'answer' ? ids : {}),
       ...(usage === 'none' ? {} : { usage: usage === 'each' ? tally.usage : null }),
     };
     const isLong = delta.reports.logprobs > CHUNK_LOGPROBS;
@@ -109,6 +112,20 @@ function usageOf(tally: Tally): object {
   return { usage, shoal: usage.shoal };
 }
 
+/** As in vLLM: for each token, the log-probabilities by token id, its own and those of the alternatives; null for the first. */
+function promptLogprobsOf(reports: TokenReports | null): readonly object[] {
+  return (
+    reports?.mapLazily(({ id, text, logprob, rank, top }) => {
+      if (logprob === null) return null;
+      const entries = top.map((other, i): [number, object] => [
+        other.id,
+        { logprob: other.logprob, rank: i + 1, decoded_token: other.text },
+      ]);
+      return Object.fromEntries([[id, { logprob, rank, decoded_token: text }], ...entries]);
+    }) ?? []
+  );
+}
+
 class GrowingChoice {
   private readonly texts: string[] = [];
   private reasoning = '';
@@ -116,6 +133,7 @@ class GrowingChoice {
   private finish: FinishReason = 'length';
   private stopReason: StopReason = null;
   private readonly ids: number[] = [];
+  promptReports: TokenReports | null = null;
 
   constructor(
     readonly index: number,
@@ -127,6 +145,7 @@ class GrowingChoice {
     this.reasoning += delta.reasoning;
     for (const piece of delta.calls) addPiece(this.calls, piece);
     this.reports.append(delta.reports);
+    this.promptReports ??= delta.promptReports;
     for (const id of delta.ids) this.ids.push(id);
     if (delta.finish === null) return;
     this.finish = delta.finish;

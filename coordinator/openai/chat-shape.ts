@@ -8,7 +8,7 @@ export const CHAT_SHAPE: AnswerShape = {
   idPrefix: 'chatcmpl-',
   wholeObject: 'chat.completion',
   chunkObject: 'chat.completion.chunk',
-  promptIds: 'answer',
+  promptParts: 'answer',
   whole: ({ index, text, reasoning, calls, reports, ids, finish, stopReason }, { logprobs, tokenIds }) => ({
     index,
     message: {

@@ -26,6 +26,8 @@ export interface Delta {
   readonly calls: readonly CallPiece[];
   /** Reports of all tokens since the last delta, including tokens without visible text. Empty unless requested. */
   readonly reports: TokenReports;
+  /** Reports of all tokens of the prompt, if they are not part of the text's. Null in all deltas but one, or if they are not requested. */
+  readonly promptReports: TokenReports | null;
   /** Ids of all tokens since the last delta, without a stop token. Empty unless requested. */
   readonly ids: readonly number[];
   /** Set in the last delta of the choice. */
@@ -48,6 +50,7 @@ export class Choice {
   /** Prompt tokens reported so far. */
   private promptReported = 0;
   private reports: TokenReports;
+  private promptReports: TokenReports | null;
   private ids: number[] = [];
   private stopReason: StopReason = null;
   /** Code points decoded so far, including text held back for a possible stop string. */
@@ -65,6 +68,7 @@ export class Choice {
     this.message = plan.message === null ? null : new MessageReader(plan.message.options);
     this.logprobs = plan.request.sampling.logprobs !== null;
     this.reports = this.newReports();
+    this.promptReports = plan.request.sampling.promptAlternatives === undefined ? null : new TokenReports(tokenizer);
   }
 
   /** Consumes an event. Returns the delta, or null if there is no text to show yet. Do not call after `finish` is set. */
@@ -132,17 +136,18 @@ export class Choice {
     for (const ofToken of logprobs) {
       const id = this.plan.request.tokens[this.promptReported++]!;
       const { offset, shown } = this.prompt.next(id);
-      this.reports.add(id, ofToken, offset, shown);
+      (this.promptReports ?? this.reports).add(id, ofToken, offset, shown);
     }
   }
 
   private delta(text: string): Delta | null {
     const pieces = this.piecesOf(text);
     if (pieces.text === '' && pieces.reasoning === '' && pieces.calls.length === 0 && this.finish === null) return null;
-    const { reports, ids } = this;
+    const { reports, promptReports, ids, finish, stopReason } = this;
     this.reports = this.newReports();
+    this.promptReports = null;
     this.ids = [];
-    return { index: this.plan.index, ...pieces, reports, ids, finish: this.finish, stopReason: this.stopReason };
+    return { index: this.plan.index, ...pieces, reports, promptReports, ids, finish, stopReason };
   }
 
   private piecesOf(text: string): MessagePieces {

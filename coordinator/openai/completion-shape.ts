@@ -7,7 +7,7 @@ export const COMPLETION_SHAPE: AnswerShape = {
   idPrefix: 'cmpl-',
   wholeObject: 'text_completion',
   chunkObject: 'text_completion',
-  promptIds: 'choice',
+  promptParts: 'choice',
   whole: ({ index, text, reports, ids, finish, stopReason }, { logprobs, tokenIds }) => ({
     index,
     text,

@@ -71,6 +71,12 @@ export const Stop = z
     },
   });
 
+/** Texts that an answer may not have, and the length of each. */
+const BAD_WORDS = 256;
+const BAD_WORD_CHARS = 256;
+
+export const BadWords = listOf(z.string().max(BAD_WORD_CHARS), BAD_WORDS);
+
 /** 64 bits, within the precision of a JSON number. */
 export const Seed = z
   .number()

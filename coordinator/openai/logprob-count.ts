@@ -3,12 +3,12 @@ import type { FleetRequest } from '../fleet.js';
 
 /** Counts the log-probabilities of an answer and checks them against the limit. */
 
-/** Log-probabilities in one answer: of all choices, a token's own and its alternatives', those of an echoed prompt among them. */
+/** Log-probabilities in one answer: of all choices, a token's own and its alternatives', those of its prompt among them. */
 export const ANSWER_LOGPROBS = 512 * 1024;
 
-/** Log-probabilities of an echoed prompt: one for each token and for each of its alternatives. 0 if not requested. */
+/** Log-probabilities of a prompt: one for each token and for each of its alternatives. 0 if not requested. */
 export function promptLogprobs({ tokens, sampling }: FleetRequest): number {
-  return sampling.promptLogprobs ? tokens.length * perToken(sampling.logprobs) : 0;
+  return sampling.promptLogprobs ? tokens.length * perToken(sampling.promptAlternatives ?? sampling.logprobs) : 0;
 }
 
 /** How many tokens each of `choices` may generate before the answer exceeds `ANSWER_LOGPROBS`. */

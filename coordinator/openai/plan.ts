@@ -1,6 +1,6 @@
 import type { Salt } from '../../src/core/salt.js';
 import { InvalidRequest } from '../../src/errors.js';
-import type { Sampling, Stopping } from '../../src/protocol/generate.js';
+import { packTokens, type Sampling, type Stopping } from '../../src/protocol/generate.js';
 import { StopPattern } from '../../src/text/stop-strings.js';
 import type { Span } from '../../src/trace/span.js';
 import type { FleetRequest } from '../fleet.js';
@@ -51,6 +51,8 @@ export interface Demand {
   readonly stops?: readonly string[] | undefined;
   /** As in `Sampling`; null for none. */
   readonly constraint: Uint8Array | null;
+  /** As in `Sampling`. Default: none. */
+  readonly banned?: readonly number[][] | undefined;
   /** How the answer to a prompt is read as a message; null: it is one text. */
   readonly messageOf: ((prompt: Prompt) => MessagePlan | null) | null;
 }
@@ -72,11 +74,13 @@ export interface Caller {
  */
 export function planChoices(
   fields: CommonRequest,
-  demand: Demand,
+  wanted: Demand,
   caller: Caller,
   model: ServedModel,
   randomSeed: () => number,
 ): ChoicePlan[] {
+  const demand = { ...wanted, logprobs: alternativesOf(fields, wanted) };
+  checkPromptLogprobs(fields, demand);
   const n = fields.n ?? 1;
   const { prompts } = demand;
   const stops = (fields.stop ?? demand.stops ?? []).map((stop) => new StopPattern(stop));
@@ -106,7 +110,7 @@ export function planChoices(
     });
   });
   checkPromptIds(choices);
-  checkLogprobCount(choices, demand, fields.stream ? 'stream' : 'whole');
+  checkLogprobCount(choices, fields, demand);
   return choices;
 }
 
@@ -132,30 +136,44 @@ function showOf(fields: CommonRequest): TextShow {
   };
 }
 
+/** The alternatives of each token: as many as asked for, or those that are named. */
+function alternativesOf({ logprob_token_ids: ids = [] }: CommonRequest, { logprobs }: Demand): Demand['logprobs'] {
+  if (ids.length === 0) return logprobs;
+  if (logprobs === null)
+    throw new InvalidRequest('logprob_token_ids: is only allowed with logprobs', 'logprob_token_ids');
+  return { value: ids.length, param: 'logprob_token_ids' };
+}
+
+function checkPromptLogprobs({ prompt_logprobs: wanted, stream }: CommonRequest, { echo, logprobs }: Demand): void {
+  if (wanted === undefined) return;
+  const other = stream ? 'stream' : echo && logprobs !== null ? 'echo and logprobs' : null;
+  if (other !== null) throw new InvalidRequest(`prompt_logprobs: cannot be combined with ${other}`, 'prompt_logprobs');
+}
+
 function checkLogprobCount(
   choices: readonly ChoicePlan[],
+  { stream, prompt_logprobs: ofPrompt }: CommonRequest,
   { logprobs, maxTokens, echo }: Demand,
-  kind: 'whole' | 'stream',
 ): void {
-  if (logprobs === null) return;
+  if (logprobs === null && ofPrompt === undefined) return;
   const requests = choices.map(({ request }) => request);
-  checkLogprobs(requests, kind, logprobs.param, [
-    maxTokens?.param ?? 'max_tokens',
-    ...(echo ? ['echo', 'prompt', 'n'] : ['n']),
+  const prompts = echo || ofPrompt !== undefined;
+  checkLogprobs(requests, stream ? 'stream' : 'whole', logprobs?.param ?? 'prompt_logprobs', [
+    ...(logprobs === null ? [] : [maxTokens?.param ?? 'max_tokens']),
+    ...(echo ? ['echo'] : []),
+    ...(prompts ? ['prompt', 'n'] : ['n']),
   ]);
 }
 
 function samplingOf(
   fields: CommonRequest,
-  { logprobs, echo, constraint }: Demand,
+  { logprobs, echo, constraint, banned = [] }: Demand,
   { defaults, tokenizer }: ServedModel,
 ): Omit<Sampling, 'seed'> {
   const logitBias = Object.entries(fields.logit_bias ?? {}).map(([key, bias]): [number, number] => [Number(key), bias]);
-  checkIds(
-    logitBias.map(([id]) => id),
-    'logit_bias',
-    tokenizer.vocabSize,
-  );
+  const { allowed_token_ids: allowed, logprob_token_ids: named = [], prompt_logprobs: ofPrompt } = fields;
+  const ids = { logit_bias: logitBias.map(([id]) => id), allowed_token_ids: allowed ?? [], logprob_token_ids: named };
+  for (const [param, list] of Object.entries(ids)) checkIds(list, param, tokenizer.vocabSize);
   return {
     temperature: fields.temperature ?? defaults.temperature ?? 1,
     topK: Math.max(0, fields.top_k ?? defaults.topK ?? 0),
@@ -166,7 +184,11 @@ function samplingOf(
     repetitionPenalty: fields.repetition_penalty ?? defaults.repetitionPenalty ?? 1,
     logitBias,
     logprobs: logprobs?.value ?? null,
-    promptLogprobs: echo && logprobs !== null,
+    promptLogprobs: ofPrompt !== undefined || (echo && logprobs !== null),
+    ...(ofPrompt === undefined ? {} : { promptAlternatives: ofPrompt }),
+    ...(named.length === 0 ? {} : { logprobTokens: [...new Set(named)] }),
+    ...(allowed === undefined ? {} : { allowed: packTokens(allowed) }),
+    ...(banned.length === 0 ? {} : { banned: [...banned] }),
     ...(constraint === null ? {} : { constraint }),
   };
 }

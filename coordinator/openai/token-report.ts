@@ -7,10 +7,13 @@ export interface ShownToken {
 }
 
 export interface TokenReport extends ShownToken {
+  readonly id: number;
   /** Null for the first token of a prompt: nothing precedes it. */
   readonly logprob: number | null;
   /** Most likely first. */
-  readonly top: readonly (ShownToken & { readonly logprob: number })[];
+  readonly top: readonly (ShownToken & { readonly id: number; readonly logprob: number })[];
+  /** Its place among all tokens, the most likely first; null if it was not asked for. */
+  readonly rank: number | null;
   /** Code points of the choice's text before the token. */
   readonly offset: number;
 }

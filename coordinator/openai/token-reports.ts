@@ -11,6 +11,8 @@ export class TokenReports {
   private readonly tokenizer: TextTokenizer;
   private readonly ids: number[] = [];
   private readonly offsets: number[] = [];
+  /** Those that were asked for; NaN for none. */
+  private readonly ranks: number[] = [];
   /** NaN for none: an array of numbers alone takes half the memory of a mixed array. */
   private readonly _logprobs: number[] = [];
   /** For each token, the end of its alternatives in `topIds` and `topLogprobs`. */
@@ -45,6 +47,7 @@ export class TokenReports {
     if (shown !== null) this.shownAs.set(this.ids.length, { text: shown, bytes: [...Buffer.from(shown)] });
     this.ids.push(id);
     this.offsets.push(offset);
+    this.ranks.push(logprobs?.rank ?? Number.NaN);
     this._logprobs.push(logprobs?.logprob ?? Number.NaN);
     for (const [token, logprob] of logprobs?.top ?? []) {
       this.topIds.push(token);
@@ -58,6 +61,7 @@ export class TokenReports {
     for (const [index, shown] of others.shownAs) this.shownAs.set(this.ids.length + index, shown);
     for (const id of others.ids) this.ids.push(id);
     for (const offset of others.offsets) this.offsets.push(offset);
+    for (const rank of others.ranks) this.ranks.push(rank);
     for (const logprob of others._logprobs) this._logprobs.push(logprob);
     for (const end of others.topEnds) this.topEnds.push(before + end);
     for (const id of others.topIds) this.topIds.push(id);
@@ -83,9 +87,18 @@ export class TokenReports {
     const { text, bytes } = this.token(index);
     const top = this.topIds.slice(begin, this.topEnds[index]!).map((id, i) => {
       const shown = id === this.ids[index] ? { text, bytes } : this.shown(id);
-      return { text: shown.text, bytes: shown.bytes, logprob: this.topLogprobs[begin + i]! };
+      return { id, text: shown.text, bytes: shown.bytes, logprob: this.topLogprobs[begin + i]! };
     });
-    return { text, bytes, logprob: this.logprob(index), top, offset: this.offset(index) };
+    const rank = this.ranks[index]!;
+    return {
+      id: this.ids[index]!,
+      text,
+      bytes,
+      logprob: this.logprob(index),
+      top,
+      rank: Number.isNaN(rank) ? null : rank,
+      offset: this.offset(index),
+    };
   }
 
   /** Maps the index of each token. */

@@ -3,7 +3,7 @@ import { blockKeys, type KeySeed, rootSeed } from '../core/key.js';
 import { adapterOf, type KvDependence, type Regime, regimeOf } from '../core/kv-dependence.js';
 import type { Salt } from '../core/salt.js';
 import { InvalidRequest, Refused } from '../errors.js';
-import { type GenerateRequest, unpackTokens } from '../protocol/generate.js';
+import { type GenerateRequest, type Sampling, unpackTokens } from '../protocol/generate.js';
 
 /** Checks a request when it arrives at the engine. */
 
@@ -49,15 +49,25 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
   }
   const tokens = unpackTokens(request.tokens);
   checkTokens(tokens, request, bounds);
-  for (const [id] of request.sampling.logitBias) {
-    if (id >= bounds.vocab) {
-      throw new InvalidRequest(
-        `logit_bias: token ${id} is not in the model's vocabulary; ids are 0 to ${bounds.vocab - 1}`,
-        'logit_bias',
-      );
-    }
-  }
+  checkSampling(request.sampling, bounds.vocab);
   return { request, tokens, ...keyTokens(tokens, request.salt, bounds) };
+}
+
+function checkSampling({ logitBias, allowed, banned = [], logprobTokens = [] }: Sampling, vocab: number): void {
+  const named = {
+    logit_bias: logitBias.map(([id]) => id),
+    allowed_token_ids: allowed === undefined ? [] : [...unpackTokens(allowed)],
+    bad_words: banned.flat(),
+    logprob_token_ids: logprobTokens,
+  };
+  for (const [param, ids] of Object.entries(named)) {
+    const wrong = ids.find((id) => id >= vocab);
+    if (wrong === undefined) continue;
+    throw new InvalidRequest(
+      `${param}: token ${wrong} is not in the model's vocabulary; ids are 0 to ${vocab - 1}`,
+      param,
+    );
+  }
 }
 
 /** Computes the keys of a sequence's full blocks. */

@@ -3,12 +3,12 @@ import type { ConstraintCursor } from '../core/constraint/cursor.js';
 import { NO_TENANT, type Tenant } from '../core/fair-shares.js';
 import { blockAfter, type KeySeed } from '../core/key.js';
 import type { Regime } from '../core/kv-dependence.js';
-import { logprobsOf } from '../core/sampling/logprobs.js';
+import { logprobsOf, rankOf } from '../core/sampling/logprobs.js';
 import { Sampler } from '../core/sampling/sampler.js';
 import type { SamplingScratch } from '../core/sampling/scratch.js';
 import { InternalError, Refused } from '../errors.js';
 import { BURST_TOKENS, EVENT_TOKENS } from '../limits.js';
-import type { GenerateRequest, TokenLogprobs } from '../protocol/generate.js';
+import { type GenerateRequest, type TokenLogprobs, unpackTokens } from '../protocol/generate.js';
 import { NO_SPAN, type Span } from '../trace/span.js';
 import type { AdmittedRequest, KeyedTokens } from './admission.js';
 import type { BacklogPart } from './backlog.js';
@@ -115,7 +115,12 @@ export class Sequence {
     const endIds = stopping.ignoreEos ? stopping.tokenIds : [...stopping.tokenIds, ...bounds.eosTokenIds];
     this.endIds = new Set(endIds);
     this.sampler = new Sampler(
-      { ...sampling, minTokens: stopping.minTokens, endIds },
+      {
+        ...sampling,
+        allowed: sampling.allowed && unpackTokens(sampling.allowed),
+        minTokens: stopping.minTokens,
+        endIds,
+      },
       tokens.subarray(0, this.promptTokens),
       tokens.subarray(this.promptTokens),
       scratch,
@@ -237,8 +242,10 @@ export class Sequence {
   /** Adds the log-probability of the prompt token after `position`, from the logits at `position`. Sends an event when one is full. */
   addPromptLogits(logits: Float32Array, position: number): void {
     if (position + 1 >= this.promptTokens) return;
-    const alternatives = this.request.sampling.logprobs ?? 0;
-    this.promptLogprobs.push(logprobsOf(logits, this._tokens[position + 1]!, alternatives));
+    const token = this._tokens[position + 1]!;
+    const { promptAlternatives: ranked, logprobTokens, logprobs } = this.request.sampling;
+    const ofToken = logprobsOf(logits, token, ranked ?? logprobTokens ?? logprobs ?? 0);
+    this.promptLogprobs.push(ranked === undefined ? ofToken : { ...ofToken, rank: rankOf(logits, token) });
     if (this.promptLogprobs.length >= EVENT_TOKENS) this.flushPromptLogprobs();
   }
 

@@ -46,6 +46,17 @@ export const Sampling = z.strictObject({
   logprobs: z.int().min(0).max(limits.LOGPROBS).nullable(),
   /** Also give log-probabilities of the prompt's tokens (`echo`). The whole prompt is then computed, even if it is cached. */
   promptLogprobs: z.boolean(),
+  /** The prompt's tokens have so many alternatives, and ranks. Absent: as many as `logprobs` says, without ranks. */
+  promptAlternatives: z.int().min(0).max(limits.LOGPROBS).optional(),
+  /** The alternatives, in place of the most likely tokens; `logprobs` is their number. */
+  logprobTokens: z.array(z.int().min(0)).min(1).max(limits.LOGPROBS).optional(),
+  /** The only tokens that may be chosen, those that end the answer included. uint32[]. Absent for all. */
+  allowed: packed(4, limits.ALLOWED_TOKEN_IDS).optional(),
+  /** Runs of tokens that the answer may not have. */
+  banned: z
+    .array(z.array(z.int().min(0)).min(1).max(limits.BANNED_TOKENS))
+    .max(limits.BANNED_TOKENS)
+    .optional(),
   /** The program of the texts that the answer may be. uint16[], four for each edge. Absent for any text. */
   constraint: packed(8, PROGRAM_EDGES).optional(),
 });
@@ -98,6 +109,8 @@ export type GenerateRequest = z.infer<typeof GenerateRequest>;
 /** Log-probability of a token, and the alternatives at its position as `[token id, log-probability]`, most likely first. */
 export const TokenLogprobs = z.strictObject({
   logprob: z.number(),
+  /** Its place among all tokens, the most likely first. Only with `promptAlternatives`. */
+  rank: z.int().min(1).optional(),
   top: z.array(z.tuple([z.int(), z.number()])),
 });
 export type TokenLogprobs = z.infer<typeof TokenLogprobs>;

@@ -11,6 +11,7 @@ import { type AnswerHead, answerChunks, type StreamUsage, wholeAnswer } from '..
 import { answerAttributes, requestAttributes } from '../../openai/answer-account.js';
 import type { AnswerShape } from '../../openai/answer-shape.js';
 import { ApiError } from '../../openai/api-error.js';
+import { bannedRuns } from '../../openai/bad-words.js';
 import type { Delta } from '../../openai/choice.js';
 import { constraintIn, type NamedConstraint } from '../../openai/constraint-fields.js';
 import { generate } from '../../openai/generation.js';
@@ -53,7 +54,7 @@ export interface GenerationEndpoint<R extends CommonRequest> {
   readonly path: string;
   readonly schema: z.ZodObject & z.ZodType<R>;
   readonly shape: AnswerShape | TranslatedShape<R>;
-  demand(request: R, caller: TextCaller): Promise<Omit<Demand, 'constraint' | 'messageOf'>>;
+  demand(request: R, caller: TextCaller): Promise<Omit<Demand, 'constraint' | 'banned' | 'messageOf'>>;
   /** How the answers to prompts are read as messages, and what tools demand of them; null: an answer is one text. */
   readonly message: ((request: R) => MessageReading) | null;
 }
@@ -90,7 +91,8 @@ export async function answerWithTokens<R extends CommonRequest>(
   const own = await demandOf(request, texts);
   const constraint = wanted && (await model.text.constrain(wanted.constraint, wanted, texts));
   const messageOf = reading && ((prompt: Prompt) => reading.planOf(prompt, constraint !== null));
-  const demand = { ...own, constraint, messageOf };
+  const banned = await bannedRuns(request.bad_words ?? [], model.text, texts);
+  const demand = { ...own, constraint, banned, messageOf };
   const operation = reading === null ? 'text_completion' : 'chat';
   const span = exchange.span.child(`${operation} ${model.name}`, requestAttributes(operation, request, model.name));
   exchange.onClose(() => span.end());
@@ -118,13 +120,16 @@ export async function answerWithTokens<R extends CommonRequest>(
   const head = { id: shape.idPrefix + exchange.requestId, created: Math.floor(clock.now() / 1_000), model: model.name };
   if ('builder' in shape) return translated(deltas, shape.builder(request, head, tally), request);
   const { tokenIds, tokensAsIds } = choices[0]!.show;
-  const parts = { logprobs: demand.logprobs !== null, tokenIds, tokensAsIds };
+  const logprobs = demand.logprobs !== null;
+  const ofPrompt = request.prompt_logprobs !== undefined;
+  const parts = { logprobs, tokenIds, tokensAsIds, promptLogprobs: ofPrompt };
   const promptIds = (choice: number) => [...choices[choice]!.request.tokens];
   const options = { head, shape, tally, parts, promptIds };
   if (!request.stream) {
     const answer = await wholeAnswer(deltas, { ...options, tokenizer: model.tokenizer, share });
     // Only log-probabilities make an answer long to serialize.
-    const text = demand.logprobs === null ? JSON.stringify(answer) : await jsonInTurns(answer, exchange.signal);
+    const isLong = logprobs || ofPrompt;
+    const text = isLong ? await jsonInTurns(answer, exchange.signal) : JSON.stringify(answer);
     return { kind: 'text', contentType: JSON_TYPE, text };
   }
   return {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import * as limits from '../../../src/limits.js';
 import { GuidedChoice, GuidedJson, GuidedRegex, ResponseFormat, StructuredOutputs } from '../constraint-fields.js';
-import { Count, LogitBias, listOf, Name, Penalty, Seed, Stop } from '../fields.js';
+import { BadWords, Count, LogitBias, listOf, Name, Penalty, Seed, Stop } from '../fields.js';
 import { honoured, inert, type ParameterTable } from './parameter.js';
 
 const StreamOptions = z.object({
@@ -33,6 +33,24 @@ export const COMMON_PARAMETERS = {
     'Makes tokens of prompt and answer less likely; 1 is off.',
   ),
   logit_bias: honoured(LogitBias.optional(), 'Numbers that are added to logits, by token id.'),
+  allowed_token_ids: honoured(
+    listOf(Count, limits.ALLOWED_TOKEN_IDS)
+      .refine((ids) => ids.length > 0, 'must not be empty')
+      .optional(),
+    'The only tokens that the answer may have. It can end by itself only if they have a token that ends it.',
+  ),
+  bad_words: honoured(
+    BadWords.optional(),
+    'Texts that the answer may not have, at its beginning or after a blank, in the tokens that the tokenizer gives them.',
+  ),
+  prompt_logprobs: honoured(
+    z.int().min(0).max(limits.LOGPROBS).optional(),
+    'How many alternatives each token of the prompt has, with log-probabilities and ranks by token id, in `prompt_logprobs` of the answer. The whole prompt is then computed. Not with `stream`, nor with `echo` and `logprobs`.',
+  ),
+  logprob_token_ids: honoured(
+    listOf(Count, limits.LOGPROBS).optional(),
+    'The tokens that log-probabilities have as alternatives, in place of the most likely ones; only with `logprobs`.',
+  ),
   stop: honoured(Stop.optional(), 'Texts at which the answer ends; the answer does not have them.'),
   include_stop_str_in_output: honoured(
     z.boolean().optional(),

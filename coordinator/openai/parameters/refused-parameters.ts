@@ -2,8 +2,6 @@ import { type ParameterTable, refused } from './parameter.js';
 
 /** The parameters of OpenAI's and vLLM's completions and chats that no route of this fleet honours. */
 export const REFUSED_PARAMETERS = {
-  allowed_token_ids: refused([], 'use logit_bias'),
-  bad_words: refused([[]], 'use logit_bias, or stop'),
   best_of: refused([1], 'use n and choose among the choices'),
   chat_template_kwargs: refused([{}], 'render the template yourself and send a prompt to /v1/completions'),
   documents: refused([[]], 'put the documents into messages'),
@@ -13,12 +11,10 @@ export const REFUSED_PARAMETERS = {
   kv_transfer_params: refused([{}], 'leave it out; workers share prefixes by themselves'),
   length_penalty: refused([1], 'leave it out; it concerns beam search'),
   logits_processors: refused([[]], 'use logit_bias'),
-  logprob_token_ids: refused([[]], 'use logprobs'),
   priority: refused([0], 'give the API key a priority in the keys file'),
   prompt_cache_options: refused([{}, { mode: 'implicit' }], 'pin the prompt with POST /v1/cache/pin'),
   prompt_cache_retention: refused(['in_memory'], 'pin the prompt with POST /v1/cache/pin'),
   prompt_embeds: refused([], 'send text or token ids'),
-  prompt_logprobs: refused([], 'send echo and logprobs to /v1/completions'),
   repetition_detection: refused([], 'use repetition_penalty'),
   request_id: refused([], 'send the header x-request-id'),
   service_tier: refused(['auto', 'default'], 'leave it out; API keys have priorities'),

@@ -60,7 +60,7 @@ beforeAll(async () => {
 
 /** The answer "▁Paris▁Paris" to a prompt, as an endpoint shows it. */
 function answer(tokens: readonly number[], echo: string | null) {
-  const show = { specialTokens: false, stop: false, tokenIds: false, tokensAsIds: false };
+  const show = { specialTokens: false, stop: false, tokenIds: false, tokensAsIds: false, promptLogprobs: false };
   const plan = {
     index: 0,
     promptIndex: 0,
@@ -93,7 +93,9 @@ function answer(tokens: readonly number[], echo: string | null) {
     ids: [],
   };
   return JSON.parse(
-    JSON.stringify(COMPLETION_SHAPE.whole(whole, { logprobs: true, tokenIds: false, tokensAsIds: false })),
+    JSON.stringify(
+      COMPLETION_SHAPE.whole(whole, { logprobs: true, tokenIds: false, tokensAsIds: false, promptLogprobs: false }),
+    ),
   ) as {
     text: string;
     logprobs: { tokens: string[]; text_offset: number[]; top_logprobs: (Record<string, number> | null)[] };

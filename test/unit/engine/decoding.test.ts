@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { InvalidRequest } from '../../../src/errors.js';
 import { EVENT_TOKENS } from '../../../src/limits.js';
 import type { ModelFolder } from '../../../src/model/folder.js';
+import { packTokens } from '../../../src/protocol/generate.js';
 import { slowGreedy } from './support/reference.js';
 import { ask, noise, Rig, SAMPLED, tinyModel } from './support/rig.js';
 
@@ -183,6 +184,39 @@ describe.each([
       expect(again.top.map(([id]) => id)).toEqual(token.top.map(([id]) => id));
       expect(token.top[0]![0]).toBe(first.ids[i]);
     }
+  });
+
+  test('a prompt has alternatives of its own number, and the ranks of its tokens', async () => {
+    const prompt = noise(70, 512, 80);
+    const sampling = { logprobs: 1, promptLogprobs: true, promptAlternatives: 20 };
+    const { prompt: ranked, logprobs } = await rig.run(ask(prompt, { sampling }));
+    expect(logprobs[0]!.top).toHaveLength(1);
+    expect(logprobs[0]).not.toHaveProperty('rank');
+    let among = 0;
+    for (const [i, token] of ranked!.entries()) {
+      if (i === 0) continue;
+      expect(token!.top).toHaveLength(20);
+      const better = token!.top.filter(([, logprob]) => logprob > token!.logprob).length;
+      if (token!.rank! <= 20) expect(token!.rank).toBe(better + 1);
+      else expect(better).toBe(20);
+      if (token!.top.some(([id]) => id === prompt[i])) among++;
+    }
+    expect(among).toBe(ranked!.filter((token) => token !== null && token.rank! <= 20).length);
+  });
+
+  test('an answer under rules for its tokens keeps to them when another worker goes on with it', async () => {
+    const prompt = noise(40, 512, 81);
+    const free = await rig.run(ask(prompt));
+    const sampling = { banned: [[free.ids[0]!, free.ids[1]!], [free.ids[4]!]] };
+    const ruled = await rig.run(ask(prompt, { sampling }));
+    expect(ruled.ids[0]).toBe(free.ids[0]);
+    expect(ruled.ids[1]).not.toBe(free.ids[1]);
+    expect(ruled.ids).not.toContain(free.ids[4]);
+    const resumed = await rig.run(ask([...prompt, ruled.ids[0]!], { sampling, resumeTokens: 1 }));
+    expect(resumed.ids).toEqual(ruled.ids.slice(1));
+    const allowed = packTokens([3, 5, 8]);
+    const { ids } = await rig.run(ask(prompt, { sampling: { allowed, temperature: 2 } }));
+    expect(new Set([3, 5, 8, ...ids])).toEqual(new Set([3, 5, 8]));
   });
 
   test('log-probabilities of a long prompt arrive in several events, each exactly once', async () => {

@@ -4,6 +4,7 @@ import { Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Refused, Unava
 import type { ModelFolder } from '../../../src/model/folder.js';
 import { Value } from '../../../src/ort/value.js';
 import type { GenerateEvent } from '../../../src/protocol/generate.js';
+import { packTokens } from '../../../src/protocol/generate.js';
 import { ask, collect, noise, Rig, type RigOptions, tinyModel } from './support/rig.js';
 
 let folder: ModelFolder;
@@ -56,6 +57,9 @@ test('invalid requests are refused before anything runs, and the error names the
     [ask([1, 512, 2]), 'prompt'],
     [ask([1, 2], { resumeTokens: 2 }), 'prompt'],
     [ask([1, 2], { sampling: { logitBias: [[512, 1]] } }), 'logit_bias'],
+    [ask([1, 2], { sampling: { allowed: packTokens([512]) } }), 'allowed_token_ids'],
+    [ask([1, 2], { sampling: { banned: [[1], [2, 512]] } }), 'bad_words'],
+    [ask([1, 2], { sampling: { logprobs: 1, logprobTokens: [512] } }), 'logprob_token_ids'],
   ];
   for (const [request, param] of bad) {
     await expect(rig.run(request)).rejects.toSatisfy((e) => e instanceof InvalidRequest && e.param === param);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { uniformAt } from '../../../../src/core/sampling/philox.js';
 import { Sampler, type SamplerSettings } from '../../../../src/core/sampling/sampler.js';
 import { SamplingScratch } from '../../../../src/core/sampling/scratch.js';
-import { InternalError } from '../../../../src/errors.js';
+import { InternalError, InvalidRequest } from '../../../../src/errors.js';
 
 const VOCAB = 24;
 const GREEDY: SamplerSettings = {
@@ -123,4 +123,33 @@ test('different seeds give different streams', () => {
   const streams = new Set<string>();
   for (let seed = 0; seed < 20; seed++) streams.add(generate(sampler({ temperature: 1, seed }), [1], 20).join());
   expect(streams.size).toBe(20);
+});
+
+test('only allowed tokens are chosen, those that end the answer included', () => {
+  const only = sampler({ allowed: [0, 5], temperature: 2, endIds: [2] });
+  for (let i = 0; i < 50; i++) expect([0, 5]).toContain(only.next(logits(1, 2, 9), i).token);
+});
+
+test('a banned run of tokens never appears, also where another worker generated its beginning', () => {
+  const banned = [[2], [1, 0], [3, 3, 3]];
+  expect(sampler({ banned }).next(logits(1, 2, 9, 3), 0).token).toBe(3);
+  expect(sampler({ banned }, [], [1]).next(logits(9, 2), 1).token).toBe(1);
+  expect(sampler({ banned }, [1]).next(logits(9, 2), 1).token).toBe(0);
+  expect(sampler({ banned }, [], [3, 3]).next(logits(1, 2, 3, 9), 2).token).toBe(1);
+  expect(sampler({ banned }, [], [3, 1, 3]).next(logits(1, 2, 3, 9), 3).token).toBe(3);
+  const long = generate(sampler({ banned, allowed: [0, 1, 2, 3], temperature: 1.5 }), [], 500);
+  expect(long).not.toContain(2);
+  expect(long.join()).not.toMatch(/\b1,0\b|\b3,3,3\b/);
+  expect(long.join()).toMatch(/\b3,3\b/);
+});
+
+test('an answer fails that may go on with no token', () => {
+  expect(() => sampler({ allowed: [4], banned: [[4]] }).next(logits(1), 0)).toThrow(InvalidRequest);
+  expect(() => sampler({ allowed: [4], endIds: [4], minTokens: 1 }).next(logits(1), 0)).toThrow(InvalidRequest);
+});
+
+test('named tokens take the place of the most likely alternatives', () => {
+  const { logprobs } = sampler({ logprobs: 3, logprobTokens: [7, 1, 0] }).next(logits(1, 2, 9), 0);
+  expect(logprobs!.top.map(([id]) => id)).toEqual([1, 0, 7]);
+  expect(logprobs!.top[0]![1]).toBeCloseTo(logprobs!.logprob - 7, 5);
 });
