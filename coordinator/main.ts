@@ -28,6 +28,7 @@ import { openModelFolder } from '../src/model/folder.js';
 import { graphSignature } from '../src/model/graph-signature.js';
 import { kvDependence } from '../src/model/kv-dependence.js';
 import { Tokenizer } from '../src/model/tokenizer.js';
+import { tokenizerInfo } from '../src/model/tokenizer-info.js';
 import { largestObject } from '../src/objects/object.js';
 import { ValueStaging } from '../src/objects/value-staging.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
@@ -217,8 +218,9 @@ async function openModel(
   const { layout } = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
   const served: ServedModel = {
     name: config.servedModelName,
-    aliases: [],
+    aliases: config.modelAliases,
     tokenizer,
+    tokenizerInfo: tokenizerInfo(folder),
     text: await openText(folder),
     message: messageFormatOf(folder.chatTemplate, tokenizer, config.parsers),
     contextTokens: Math.min(config.contextTokens ?? PROMPT_TOKENS, folder.config.contextTokens),
@@ -275,12 +277,13 @@ async function serveHttp(
   { fleet, retentions, layers, purges, router, quotas, objects, console, poison, runtime }: CoordinatorParts,
   { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
-  const { host, port, allowRouting } = config;
+  const { id, host, port, allowRouting } = config;
   const kill = config.allowChaos ? workerKiller(poison) : null;
-  const { allowedHosts, allowedOrigins, bodyBudgetBytes } = config.http;
+  const { allowedHosts, allowedOrigins, bodyBudgetBytes, socketPath } = config.http;
+  const socket = socketPath === null ? null : { path: socketPath, owner: `coordinator ${id} (process ${process.pid})` };
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting, kill };
-  const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls };
+  const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls, socket };
   const keysOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt).map(({ key }) => key);
   const deps = {
     fleet,

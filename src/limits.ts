@@ -15,8 +15,11 @@ export const SEGMENT_BLOCKS = 8;
 export const HTTP_PART_BYTES = 64 * KiB;
 /** Limit on the length of a name from a client: a model, a tenant's salt, a user. */
 export const CLIENT_NAME_CHARS = 256;
-/** Limit on `n`, and on the choices of one request over all its prompts. */
-export const CHOICES_PER_REQUEST = 128;
+/** Limit on `n`. */
+export const CHOICES_PER_PROMPT = 128;
+/** Limits on the prompts of one request, and on its choices over all prompts. */
+export const PROMPTS_PER_REQUEST = 2048;
+export const CHOICES_PER_REQUEST = 2048;
 /** Limit on the stop token IDs of a request. */
 export const STOP_TOKEN_IDS = 256;
 /** Least `repetition_penalty`: logits that are divided by it stay finite. */

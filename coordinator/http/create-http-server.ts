@@ -44,6 +44,7 @@ import { pinRoutes } from './routes/pins.js';
 import { purgeRoutes } from './routes/purges.js';
 import { responsesRoute } from './routes/responses.js';
 import { runtimeRoutes } from './routes/runtime.js';
+import { serverInfoRoutes } from './routes/server-info.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpServer, listen } from './server.js';
 
@@ -168,6 +169,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     messagesRoute(generation),
     ...modelRoutes(model),
     ...tokenizeRoutes(model, prompts),
+    ...serverInfoRoutes(model, options.version),
     ...cacheRoutes(fleet, layers, model, prompts),
     ...purgeRoutes({ purges: deps.purges, layers, prompts, keysOf: deps.keysOf }),
     ...pinRoutes({ retentions, layers, model, prompts }),

@@ -57,10 +57,13 @@ export class Listener {
     this.connections = new Connections(this.maxConnections);
   }
 
-  /** Makes a server that does not listen yet. A host name with two addresses needs two, which share all limits. */
-  makeServer(handle: RequestListener): Server {
+  /**
+   * Makes a server that does not listen yet. A host name with two addresses needs two, which share all limits.
+   * @param tls default: that of the API
+   */
+  makeServer(handle: RequestListener, tls = this.options.tls): Server {
     const listener: RequestListener = (request, response) => this.accept(request, response, handle);
-    const server = plainOrTls(listener, this.options.tls, this.options.times ?? CLIENT_TIMES);
+    const server = plainOrTls(listener, tls, this.options.times ?? CLIENT_TIMES);
     server.maxConnections = this.maxConnections;
     server.on('checkExpectation', (request, response) => this.accept(request, response, refuseExpectation));
     server.on('error', (err) => this.acceptFailed(err));

@@ -22,6 +22,9 @@ export interface GenerationPorts {
   readonly clock: Clock;
 }
 
+/** Choices of one request that run at once. Further ones wait for their turn. */
+const CHOICES_AT_ONCE = 128;
+
 /** One request being answered. */
 export interface GenerationJob {
   readonly choices: readonly ChoicePlan[];
@@ -34,12 +37,13 @@ export interface GenerationJob {
 }
 
 /**
- * Runs all choices concurrently and yields their deltas in order of arrival, with backpressure: each choice is at most one delta ahead of the
- * reader. If a choice fails, the others are cancelled and its error is thrown.
+ * Runs the choices concurrently, at most `CHOICES_AT_ONCE`, and yields their deltas in order of arrival, with backpressure: each choice is at most
+ * one delta ahead of the reader. If a choice fails, the others are cancelled and its error is thrown.
  */
 export async function* generate(job: GenerationJob, ports: GenerationPorts): AsyncGenerator<Delta, void> {
   const { choices, signal } = job;
-  const release = ports.requestLimit.admit(choices.length, choices[0]?.request.tenant?.name ?? null);
+  const atOnce = Math.min(choices.length, CHOICES_AT_ONCE);
+  const release = ports.requestLimit.admit(atOnce, choices[0]?.request.tenant?.name ?? null);
   try {
     yield* choices.length === 1 ? runChoice(choices[0]!, job, ports, signal) : runChoices(job, ports);
   } catch (error) {
@@ -54,10 +58,13 @@ export async function* generate(job: GenerationJob, ports: GenerationPorts): Asy
 async function* runChoices(job: GenerationJob, ports: GenerationPorts): AsyncGenerator<Delta, void> {
   const group = new AbortController();
   // Each choice adds a listener, and Node warns above ten.
-  setMaxListeners(job.choices.length, group.signal);
+  setMaxListeners(CHOICES_AT_ONCE, group.signal);
   const unlink = linkAbort(job.signal, group);
   try {
-    yield* merged(job.choices.map((plan) => runChoice(plan, job, ports, group.signal)));
+    yield* merged(
+      job.choices.map((plan) => runChoice(plan, job, ports, group.signal)),
+      CHOICES_AT_ONCE,
+    );
   } finally {
     unlink();
     group.abort(new Cancelled('the answer has ended'));

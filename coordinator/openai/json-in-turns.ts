@@ -37,6 +37,7 @@ async function writeList(list: readonly unknown[], parts: string[], signal: Abor
     for (const [i, item] of list.entries()) {
       parts.push(i === 0 ? '[' : ',');
       await write(item, parts, signal);
+      if (i % ITEMS_PER_TURN === ITEMS_PER_TURN - 1) await LOOP_TURNS.next();
     }
     parts.push(']');
     return;

@@ -8,8 +8,12 @@ type Settled<T> = { readonly from: AsyncGenerator<T, void> } & (
 /**
  * Yields the items of several generators in order of arrival. Each generator is at most one item ahead of the reader. The first error is
  * thrown. On an error, or when the reader stops, the other generators are asked to return; `merged` does not wait for them.
+ * @param atOnce so many generators run at once; each further one begins, in their order, when one has ended
  */
-export async function* merged<T>(generators: readonly AsyncGenerator<T, void>[]): AsyncGenerator<T, void> {
+export async function* merged<T>(
+  generators: readonly AsyncGenerator<T, void>[],
+  atOnce = Number.POSITIVE_INFINITY,
+): AsyncGenerator<T, void> {
   const settled: Settled<T>[] = [];
   let wake = () => {};
   const pull = (from: AsyncGenerator<T, void>) => {
@@ -22,9 +26,17 @@ export async function* merged<T>(generators: readonly AsyncGenerator<T, void>[])
       (error: unknown) => put({ from, error }),
     );
   };
-  const running = new Set(generators);
+  const running = new Set<AsyncGenerator<T, void>>();
+  let begun = 0;
+  const begin = () => {
+    const generator = generators[begun];
+    if (generator === undefined) return;
+    begun++;
+    running.add(generator);
+    pull(generator);
+  };
   try {
-    for (const generator of generators) pull(generator);
+    while (begun < generators.length && begun < atOnce) begin();
     while (running.size > 0) {
       if (settled.length === 0) await new Promise<void>((resolve) => (wake = resolve));
       const outcome = settled.shift()!;
@@ -32,6 +44,7 @@ export async function* merged<T>(generators: readonly AsyncGenerator<T, void>[])
       if ('error' in outcome) throw outcome.error;
       if (outcome.result.done) {
         running.delete(outcome.from);
+        begin();
         continue;
       }
       yield outcome.result.value;

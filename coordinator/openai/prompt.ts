@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import { InvalidRequest, Overloaded } from '../../src/errors.js';
-import { CHOICES_PER_REQUEST, PROMPT_TOKENS } from '../../src/limits.js';
+import { CHOICES_PER_REQUEST, PROMPT_TOKENS, PROMPTS_PER_REQUEST } from '../../src/limits.js';
 import type { ChatTextOptions, EncodedText, TextCaller } from '../../src/text/text-work.js';
 import { contextLengthExceeded } from './api-error.js';
 import type { RequestMessage } from './messages.js';
@@ -11,8 +11,6 @@ import { type ToolFields, toolUseOf } from './tool-use.js';
 
 /** Turns the prompts of requests into token ids. */
 
-/** Prompts in one completion request. */
-const PROMPTS_PER_REQUEST = 64;
 /** Time for all texts of a request, waiting included, after which no further text of it is converted. */
 const PROMPTS_MS = 30_000;
 

@@ -18,6 +18,8 @@ export interface ServedModel {
   /** Other names that clients may use for it. */
   readonly aliases: readonly string[];
   readonly tokenizer: TextTokenizer;
+  /** What clients learn of the tokenizer. */
+  readonly tokenizerInfo: Readonly<Record<string, unknown>>;
   /** How its answers are read as messages. */
   readonly message: MessageFormat;
   /** Everything else that concerns texts. */

@@ -33,7 +33,10 @@ export interface CoordinatorConfig {
   readonly modelDir: string;
   /** Which of the model's graphs the workers run. */
   readonly graph: NamedGraph;
+  /** The name of the model in answers. */
   readonly servedModelName: string;
+  /** Other names that clients may use for it. */
+  readonly modelAliases: readonly string[];
   /** How the model's answers are read as messages. */
   readonly parsers: {
     readonly toolCalls: ToolCallParser | 'auto' | 'none';
@@ -99,7 +102,7 @@ export function checkedKeysFile({ keysFile }: Pick<Values, 'keysFile'>): string 
 }
 
 export function modelName(values: Pick<Values, 'servedModelName'>, modelDir: string): string {
-  return values.servedModelName ?? modelNameOf(modelDir);
+  return values.servedModelName?.[0] ?? modelNameOf(modelDir);
 }
 
 function auditLogConfig({ auditLog, auditLogBytes, auditLogFiles }: Values): AuditLogConfig | null {
@@ -127,6 +130,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     modelDir,
     graph: namedGraph(values),
     servedModelName: modelName(values, modelDir),
+    modelAliases: values.servedModelName?.slice(1) ?? [],
     parsers: { toolCalls: values.toolCallParser ?? 'auto', reasoning: values.reasoningParser ?? 'auto' },
     replicas: values.replicas,
     contextTokens: values.context,

@@ -20,20 +20,32 @@ export interface HttpConfig {
   readonly bodyBudgetBytes: number;
   /** Null for plain HTTP. */
   readonly tls: TlsFiles | null;
+  /** A Unix socket beside the port; null for none. */
+  readonly socketPath: string | null;
 }
 
 const LEAST_BODY_BUDGET_BYTES = 64 * 2 ** 20;
 const MOST_BODY_BUDGET_BYTES = 2 ** 30;
 const BODY_BUDGET_SHARE = 1 / 8;
 
-/** @throws WrongUsage if only some of the files for TLS are given */
+/** @throws WrongUsage if only some of the files for TLS are given, or a Unix socket with client certificates */
 export function httpConfig(values: Values, machine: Machine): HttpConfig {
   return {
     allowedHosts: values.allowedHosts ?? [],
     allowedOrigins: values.allowedOrigins ?? [],
     bodyBudgetBytes: values.bodyBudget ?? defaultBodyBudget(machine),
     tls: tlsFiles(values),
+    socketPath: socketPath(values),
   };
+}
+
+/** @throws WrongUsage if clients must show certificates, which those of a Unix socket cannot */
+function socketPath({ uds, tlsClientCa }: Values): string | null {
+  if (uds !== null && tlsClientCa !== null)
+    throw new WrongUsage(
+      '--uds (SHOAL_UDS): must not be set with --tls-client-ca, as its clients have no certificates',
+    );
+  return uds;
 }
 
 function defaultBodyBudget({ availableBytes }: Machine): number {

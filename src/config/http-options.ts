@@ -48,6 +48,15 @@ export const HTTP_OPTIONS = {
     commands: [...COORDINATOR, 'worker'],
     help: 'Allows --host and --redis-host to be addresses that others can reach while no API key is needed.',
   }),
+  uds: option({
+    flag: 'uds',
+    variable: 'SHOAL_UDS',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    commands: ONE_ROLE,
+    help: 'Unix socket on which the HTTP API listens too, without TLS, for processes of the same user.',
+  }),
   publishedHost: option({
     flag: 'published-host',
     variable: 'SHOAL_PUBLISHED_HOST',

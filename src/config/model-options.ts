@@ -6,6 +6,9 @@ import * as types from './option-types.js';
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
 const GRAPH = [...ROLES, 'doctor', 'model check', 'model pull', 'model info'] as const satisfies readonly Command[];
 
+/** Names of one model. */
+const SERVED_NAMES = 64;
+
 /** The options that say which model is served, and which of its graphs. */
 export const MODEL_OPTIONS = {
   model: option({
@@ -40,12 +43,12 @@ export const MODEL_OPTIONS = {
   servedModelName: option({
     flag: 'served-model-name',
     variable: 'SHOAL_SERVED_MODEL_NAME',
-    placeholder: 'NAME',
-    type: types.text('1 to 128 characters', 1, 128),
+    placeholder: 'NAME...',
+    type: types.listOf(SERVED_NAMES, 'names of at most 128 characters', /^.{1,128}$/),
     default: null,
     defaultNote: "the model folder's name, or its id on the hub",
     commands: ['up', 'coordinator'],
-    help: 'Name of the model in the HTTP API.',
+    help: 'Names of the model in the HTTP API, separated by blanks or commas. Answers have the first.',
   }),
   toolCallParser: option({
     flag: 'tool-call-parser',

@@ -3,7 +3,7 @@ import { WrongUsage } from './wrong-usage.js';
 
 /** Reads the options of a command from flags and variables, and passes them on to child processes. */
 
-/** Flags from the command line, by name in camel case. A switch is `true`. */
+/** Flags from the command line, by name in camel case. A switch is `true`, and a flag with several values an array. */
 export type Flags = Readonly<Record<string, unknown>>;
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
@@ -16,6 +16,8 @@ function given(
   const flag = spec.flag === null ? undefined : flags[flagKey(spec.flag)];
   if (flag === true) return { name: `--${spec.flag}`, text: 'on' };
   if (typeof flag === 'string') return { name: `--${spec.flag}`, text: flag };
+  // A flag with several values.
+  if (Array.isArray(flag)) return { name: `--${spec.flag}`, text: flag.join(',') };
   const text = environment[spec.variable];
   // Compose files and shells pass an unset variable as an empty one.
   return text === undefined || text.trim() === '' ? null : { name: spec.variable, text };

@@ -33,8 +33,8 @@ interface Connection {
  * connection is idle until a whole request has come, and again after its answer.
  */
 export class Connections {
-  /** By remote address and port: a TLS socket and the socket below it have those in common. */
-  private readonly open = new Map<string, Connection>();
+  /** By `keyOf`. */
+  private readonly open = new Map<string | Socket, Connection>();
   /** By address; the longest idle first. */
   private readonly idle = new Map<string, Set<Connection>>();
 
@@ -119,6 +119,8 @@ export class Connections {
   }
 }
 
-function keyOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+/** Remote address and port, which a TLS socket and the socket below it have in common. A Unix socket has none, and no TLS. */
+function keyOf(socket: Socket): string | Socket {
+  const { remoteAddress, remotePort } = socket;
+  return remoteAddress === undefined ? socket : `${remoteAddress} ${remotePort}`;
 }

@@ -69,7 +69,7 @@ export const COMMON_PARAMETERS = {
   guided_json: honoured(GuidedJson.optional(), 'The older name of `structured_outputs.json`.'),
   guided_regex: honoured(GuidedRegex.optional(), 'The older name of `structured_outputs.regex`.'),
   guided_choice: honoured(GuidedChoice.optional(), 'The older name of `structured_outputs.choice`.'),
-  n: honoured(z.int().min(1).max(limits.CHOICES_PER_REQUEST).optional(), 'Choices for each prompt. Default: 1.'),
+  n: honoured(z.int().min(1).max(limits.CHOICES_PER_PROMPT).optional(), 'Choices for each prompt. Default: 1.'),
   stream: honoured(z.boolean().optional(), 'Whether the answer is sent as server-sent events while it grows.'),
   stream_options: honoured(
     StreamOptions.optional(),

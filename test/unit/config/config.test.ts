@@ -297,6 +297,7 @@ describe('the configuration of a coordinator', () => {
       host: '127.0.0.1',
       port: 8080,
       servedModelName: 'recall',
+      modelAliases: [],
       allowRouting: false,
       apiKeys: [],
     });
@@ -400,6 +401,21 @@ describe('the configuration of shoal up', () => {
   it('gives children variables that they can read', () => {
     const config = up({ cacheBytes: '64MiB', cache: 'off', servedModelName: 'echo' });
     expect(worker({ ...config.worker })).toMatchObject({ cacheBytes: 64 * 2 ** 20, cache: false, logLevel: 'warn' });
-    expect(coordinator({ ...config.coordinator })).toMatchObject({ servedModelName: 'echo', allowRouting: true });
+    expect(coordinator({ ...config.coordinator })).toMatchObject({ servedModelName: 'echo', modelAliases: [], allowRouting: true });
+  });
+
+  it('gives the model the names that follow one flag', () => {
+    const config = up({ servedModelName: ['echo', 'org/echo'] });
+    expect(config.modelName).toBe('echo');
+    const names = { servedModelName: 'echo', modelAliases: ['org/echo'] };
+    expect(coordinator({ ...config.coordinator })).toMatchObject(names);
+    expect(coordinator({ SHOAL_SERVED_MODEL_NAME: 'echo org/echo' })).toMatchObject(names);
+    expect(() => coordinator({ SHOAL_SERVED_MODEL_NAME: 'x'.repeat(129) })).toThrow(/SHOAL_SERVED_MODEL_NAME: must be/);
+  });
+
+  it('has a Unix socket for clients, unless they need certificates', () => {
+    expect(coordinator({ SHOAL_UDS: '/run/shoal' }).http.socketPath).toBe('/run/shoal');
+    const tls = { SHOAL_TLS_KEY: 'k', SHOAL_TLS_CERT: 'c', SHOAL_TLS_CLIENT_CA: 'ca' };
+    expect(() => coordinator({ ...tls, SHOAL_UDS: '/run/shoal' })).toThrow(/--uds \(SHOAL_UDS\): must not/);
   });
 });

@@ -61,3 +61,23 @@ describe('merged', () => {
     expect(returned).toBe(2);
   });
 });
+
+it('runs so many generators at once as it may, and begins the others in their order', async () => {
+  const begun: number[] = [];
+  let running = 0;
+  let most = 0;
+  const sources = Array.from({ length: 9 }, (_, i) =>
+    (async function* () {
+      begun.push(i);
+      most = Math.max(most, ++running);
+      yield i;
+      await settled();
+      yield i;
+      running--;
+    })(),
+  );
+  const items = await collect(merged(sources, 3));
+  expect(items.toSorted()).toEqual(Array.from({ length: 18 }, (_, i) => Math.floor(i / 2)));
+  expect(begun).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  expect(most).toBe(3);
+});

@@ -45,7 +45,8 @@ async function coordinator(
       graph: { dtype: 'auto', file: null },
       parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'tiny',
-      http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null },
+      modelAliases: [],
+      http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null, socketPath: null },
       contextTokens: graph.contextTokens,
     },
     ...{

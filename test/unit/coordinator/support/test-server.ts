@@ -20,6 +20,7 @@ import { MetricsRegistry } from '../../../../src/metrics/registry.js';
 import { ChatTemplate } from '../../../../src/model/chat-template.js';
 import { openModelFolder } from '../../../../src/model/folder.js';
 import { Tokenizer } from '../../../../src/model/tokenizer.js';
+import { tokenizerInfo } from '../../../../src/model/tokenizer-info.js';
 import { SeededRandom } from '../../../../src/random.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { inlineText } from '../../../support/inline-text.js';
@@ -36,6 +37,7 @@ export const MODEL: ServedModel = {
   name: 'recall',
   aliases: ['shoal/recall'],
   tokenizer,
+  tokenizerInfo: tokenizerInfo(folder),
   text: await inlineText(folder),
   message: { tools: null, reasons: false, marks: new Map() },
   contextTokens: CONTEXT_TOKENS,
