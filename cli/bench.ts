@@ -15,6 +15,7 @@ const NAMES = [
   'ttft',
   'decode',
   'batch',
+  'structured',
   'hostile',
   'fairness',
   'oracle',
