@@ -43,6 +43,7 @@ const Tool = z.looseObject({
   function: z.looseObject({
     name: Name.min(1),
     parameters: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }).nullish(),
+    strict: z.boolean().nullish(),
   }),
 });
 export const Tools = listOf(Tool, TOOLS);

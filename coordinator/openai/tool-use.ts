@@ -14,16 +14,25 @@ export interface ToolFields {
   readonly parallel_tool_calls?: boolean | undefined;
 }
 
+interface OfferedTool extends CallableTool {
+  /** Whether its arguments must satisfy the schema wherever it is called. */
+  readonly strict: boolean;
+}
+
 /** What the model may do with the tools of a request, or must. */
 export interface ToolUse {
   readonly type: 'none' | 'auto' | 'enforced';
-  readonly tools: readonly CallableTool[];
+  readonly tools: readonly OfferedTool[];
   readonly most: 'one' | 'many';
 }
 
 /** @throws InvalidRequest for a choice that does not fit the tools */
 export function toolUseOf({ tools = [], tool_choice: choice, parallel_tool_calls: parallel }: ToolFields): ToolUse {
-  const all = tools.map(({ function: { name, parameters } }) => ({ name, schema: parameters ?? NO_PARAMETERS }));
+  const all = tools.map(({ function: { name, parameters, strict } }) => ({
+    name,
+    schema: parameters ?? NO_PARAMETERS,
+    strict: strict ?? false,
+  }));
   const most = parallel === false ? 'one' : 'many';
   if (choice === 'none' || (all.length === 0 && (choice === undefined || choice === 'auto')))
     return { type: 'none', tools: [], most };
@@ -48,14 +57,35 @@ export function toolConstraint(
   { tools: format }: MessageFormat,
 ): NamedConstraint | null {
   if (type !== 'enforced') return null;
-  const chars = JSON.stringify(tools).length;
-  if (chars > SCHEMA_CHARS)
-    throw new InvalidRequest(
-      `tools: must have at most ${SCHEMA_CHARS} characters if one must be called; have ${chars}`,
-      'tools',
-    );
+  checkSize(tools);
   const { form } = format ?? TOOL_FORMATS.llama3_json;
   return { constraint: { type: 'calls', form, tools, most }, param: 'tools' };
+}
+
+/**
+ * What the calls of an answer must be, if the model calls: those of strict tools satisfy their schemas. Null if the answer may be any text, also
+ * where a call begins with a special token, which no text under a constraint has, or with nothing that tells it from text.
+ */
+export function strictCalls({ type, tools, most }: ToolUse, format: MessageFormat): NamedConstraint | null {
+  if (type !== 'auto' || format.tools === null || !tools.some(({ strict }) => strict)) return null;
+  const { form, marks, bare } = format.tools;
+  const special = [...format.marks.values()];
+  const mark = marks.find((text) => form.open.startsWith(text) && !special.includes(text));
+  if (mark === undefined || bare) return null;
+  checkSize(tools);
+  const callable = tools.map(({ name, schema, strict }) => ({ name, schema: strict ? schema : ANY_OBJECT }));
+  return { constraint: { type: 'calls', form, tools: callable, most, mark }, param: 'tools' };
+}
+
+const ANY_OBJECT = { type: 'object' };
+
+function checkSize(tools: readonly OfferedTool[]): void {
+  const chars = JSON.stringify(tools).length;
+  if (chars <= SCHEMA_CHARS) return;
+  throw new InvalidRequest(
+    `tools: must have at most ${SCHEMA_CHARS} characters if one must be called, or is strict; have ${chars}`,
+    'tools',
+  );
 }
 
 /** How the calls of an answer are read; null if it has none that can be told from text. */

@@ -68,6 +68,8 @@ interface TranslatedShape<R> {
 export interface MessageReading {
   /** What the answer must be beside the fields of the request; at most one. */
   readonly constraints: readonly NamedConstraint[];
+  /** What it must be if nothing else says so, and which leaves it the parts of a message; at most one. */
+  readonly ifFree: readonly NamedConstraint[];
   /** @param enforced whether the answer has a given form */
   planOf(prompt: Prompt, enforced: boolean): MessagePlan | null;
 }
@@ -86,11 +88,12 @@ export async function answerWithTokens<R extends CommonRequest>(
   const ignored = unknownNames(schema, exchange.body);
   deps.ignoredNames.note(path, ignored);
   const reading = readingOf?.(request) ?? null;
-  const wanted = constraintIn(request, reading?.constraints ?? []);
+  const enforced = constraintIn(request, reading?.constraints ?? []);
+  const wanted = enforced ?? constraintIn(request, reading?.ifFree ?? []);
   const texts = textCallerOf(exchange);
   const own = await demandOf(request, texts);
   const constraint = wanted && (await model.text.constrain(wanted.constraint, wanted, texts));
-  const messageOf = reading && ((prompt: Prompt) => reading.planOf(prompt, constraint !== null));
+  const messageOf = reading && ((prompt: Prompt) => reading.planOf(prompt, enforced !== null));
   const banned = await bannedRuns(request.bad_words ?? [], model.text, texts);
   const demand = { ...own, constraint, banned, messageOf };
   const operation = reading === null ? 'text_completion' : 'chat';

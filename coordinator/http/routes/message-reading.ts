@@ -1,6 +1,6 @@
 import type { NamedConstraint } from '../../openai/constraint-fields.js';
 import { messagePlan } from '../../openai/message/message-plan.js';
-import { callReading, type ToolFields, toolConstraint, toolUseOf } from '../../openai/tool-use.js';
+import { callReading, strictCalls, type ToolFields, toolConstraint, toolUseOf } from '../../openai/tool-use.js';
 import type { GenerationDeps, MessageReading } from './generation.js';
 
 /**
@@ -16,6 +16,7 @@ export function messageReading(
   const calls = callReading(use, model.message, (bytes) => random.bytes(bytes));
   return {
     constraints: [toolConstraint(use, model.message), format].filter((one) => one !== null),
+    ifFree: [strictCalls(use, model.message)].filter((one) => one !== null),
     planOf: ({ tokens }, enforced) => messagePlan(tokens, model.message, { calls, enforced }, model.tokenizer),
   };
 }

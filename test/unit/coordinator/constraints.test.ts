@@ -47,6 +47,15 @@ describe('structured outputs', () => {
     }
   });
 
+  it('end at a stop string before they are complete, and say so', async () => {
+    const { post, fleet } = await testServer();
+    fleet.script = () => saying(idsOf('{"a": 1, "b": 2}'));
+    const body = { messages: USER, stop: '"b"', response_format: { type: 'json_object' } };
+    const { choices } = (await (await post('/v1/chat/completions', body)).json()) as { choices: object[] };
+    expect(choices[0]).toMatchObject({ finish_reason: 'stop', stop_reason: '"b"', message: { content: '{"a": 1, ' } });
+    expect(fleet.asked[0]!.request.sampling).toHaveProperty('constraint');
+  });
+
   it.each([[{ response_format: { type: 'text' } }], [{ structured_outputs: null }], [{ response_format: null }]])(
     'are none for %j',
     async (fields) => {

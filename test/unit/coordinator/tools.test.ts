@@ -120,6 +120,30 @@ describe('tools, with OpenAI’s SDK', () => {
     expect(usage!.completion_tokens).toBeLessThan(idsOf(`${CALL}\n${CALL}`).length);
   });
 
+  it('have the arguments of their schema wherever the model calls, if they are strict', async () => {
+    const server = await withSdk(`I look <now>.\n${CALL}`);
+    const strict = [{ ...WEATHER, function: { ...WEATHER.function, strict: true } }, CLOCK];
+    const asked = { model: 'recall', messages: USER, tools: strict };
+    const { choices } = await server.openai.chat.completions.create(asked);
+    expect(choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: 'I look <now>.' } });
+    const time = '<tool_call>\n{"name": "get_time", "arguments": {"zone": [1]}}\n</tool_call>';
+    for (const right of ['', 'Yes, <tool_cal> é!', CALL, `Well<${CALL}\n${time}, I say <tool_`])
+      expect([right, told(server, right)]).toEqual([right, true]);
+    for (const wrong of [
+      CALL.replace('"city"', '"town"'),
+      `<<tool_call>${CALL}`,
+      `${CALL} ${CALL.replace('"Rome"', '7')}`,
+      time.replace('time', 'date'),
+      CALL.slice(0, -20),
+    ])
+      expect([wrong, told(server, wrong)]).toEqual([wrong, false]);
+    await server.openai.chat.completions.create({ ...asked, parallel_tool_calls: false });
+    expect([told(server, CALL), told(server, `${CALL}\n${CALL}`)]).toEqual([true, false]);
+    const format = { type: 'json_object' as const };
+    await server.openai.chat.completions.create({ ...asked, response_format: format });
+    expect([told(server, '{}'), told(server, CALL)]).toEqual([true, false]);
+  });
+
   it('must be called with tool_choice required, with arguments that satisfy the schema', async () => {
     const server = await withSdk(CALL);
     const asked = { model: 'recall', messages: USER, tools, tool_choice: 'required' } as const;
