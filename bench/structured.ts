@@ -34,7 +34,10 @@ const KINDS = {
   free: { ignore_eos: true },
   schema: { ignore_eos: false, structured_outputs: { json: { type: 'array', minItems: MANY, items: PERSON } } },
   regex: { ignore_eos: false, structured_outputs: { regex: `([a-z]{3,12} [0-9]{1,4};\\n){${MANY}}` } },
-  'any object': { ignore_eos: false, structured_outputs: { json: { type: 'array', minItems: MANY, items: { type: 'object' } } } },
+  'any object': {
+    ignore_eos: false,
+    structured_outputs: { json: { type: 'array', minItems: MANY, items: { type: 'object' } } },
+  },
 } as const;
 type Kind = keyof typeof KINDS;
 const ORDER = Object.keys(KINDS) as Kind[];

@@ -277,13 +277,12 @@ async function serveHttp(
   { fleet, retentions, layers, purges, router, quotas, objects, console, poison, runtime }: CoordinatorParts,
   { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
-  const { id, host, port, allowRouting } = config;
+  const { host, port, allowRouting } = config;
   const kill = config.allowChaos ? workerKiller(poison) : null;
   const { allowedHosts, allowedOrigins, bodyBudgetBytes, socketPath } = config.http;
-  const socket = socketPath === null ? null : { path: socketPath, owner: `coordinator ${id} (process ${process.pid})` };
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting, kill };
-  const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls, socket };
+  const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls, socketPath };
   const keysOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt).map(({ key }) => key);
   const deps = {
     fleet,

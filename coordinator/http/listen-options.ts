@@ -7,8 +7,8 @@ export interface HttpListenOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
-  /** A Unix socket beside the port, and the name of this process for others that want it. Default: none. */
-  readonly socket?: { readonly path: string; readonly owner: string } | null;
+  /** A Unix socket beside the port. Default: none. */
+  readonly socketPath?: string | null;
   readonly bodyLimitBytes?: number;
   readonly bodyBudgetBytes?: number;
   readonly maxConnections?: number;

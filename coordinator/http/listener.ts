@@ -5,6 +5,7 @@ import type { Log } from '../../src/log.js';
 import { connectionLimit } from '../../src/open-files.js';
 import { Connections } from './border/connections.js';
 import { refuseExpectation } from './refusals.js';
+import { listenOnUnixSocket } from './unix-socket.js';
 
 /** The sockets of the HTTP API: plain or TLS, with the time limits of the API and a limit on connections. */
 
@@ -51,17 +52,28 @@ export class Listener {
   private readonly maxConnections: number;
   private readonly servers: Server[] = [];
   private acceptLoggedMs = Number.NEGATIVE_INFINITY;
+  private handle: RequestListener = () => {};
 
   constructor(private readonly options: ListenerOptions) {
     this.maxConnections = options.maxConnections ?? connectionLimit(HTTP_CONNECTIONS);
     this.connections = new Connections(this.maxConnections);
   }
 
-  /**
-   * Makes a server that does not listen yet. A host name with two addresses needs two, which share all limits.
-   * @param tls default: that of the API
-   */
-  makeServer(handle: RequestListener, tls = this.options.tls): Server {
+  /** Makes a server that does not listen yet. A host name with two addresses needs two, which share all limits. */
+  makeServer(handle: RequestListener): Server {
+    this.handle = handle;
+    return this.newServer(handle, this.options.tls);
+  }
+
+  /** Handles the requests of a Unix socket as those of the servers made so far, without TLS; null for none. @throws Unavailable if it cannot listen */
+  async listenOnSocket(path: string | null): Promise<void> {
+    if (path !== null) this.closeSocket = await listenOnUnixSocket(this.newServer(this.handle, null), path);
+  }
+
+  /** Accepts no more connections on the Unix socket. Resolves when those that are open have ended. */
+  closeSocket = async (): Promise<void> => {};
+
+  private newServer(handle: RequestListener, tls: TlsContext | null): Server {
     const listener: RequestListener = (request, response) => this.accept(request, response, handle);
     const server = plainOrTls(listener, tls, this.options.times ?? CLIENT_TIMES);
     server.maxConnections = this.maxConnections;

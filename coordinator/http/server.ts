@@ -1,10 +1,4 @@
-import type {
-  Server as HttpListener,
-  IncomingMessage,
-  OutgoingHttpHeaders,
-  RequestListener,
-  ServerResponse,
-} from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { IdleCondition } from '../../src/async/idle.js';
@@ -33,7 +27,6 @@ import { requestTrace } from './request-span.js';
 import type { EventsAnswer, HttpRoute } from './route.js';
 import { sendBytes } from './send-bytes.js';
 import { StallGuard } from './stall-guard.js';
-import { listenOnSocket } from './unix-socket.js';
 
 /** The HTTP server: listens, dispatches to routes, renders errors, closes gracefully. The only file that imports fastify. */
 
@@ -113,11 +106,6 @@ class Server implements HttpServer {
   private readonly listener: Listener;
   private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
-  private handle: RequestListener = () => {};
-  /** The server of the Unix socket. */
-  private unix: HttpListener | null = null;
-  /** Gives the path of the Unix socket up. */
-  private releaseSocket = async (): Promise<void> => {};
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
     this.options = options;
@@ -131,10 +119,7 @@ class Server implements HttpServer {
     this.listener = new Listener({ tls, maxConnections, answerHeaders, clock: deps.clock, log: deps.log });
     this.app = fastify({
       bodyLimit: limitBytes,
-      serverFactory: (handle) => {
-        this.handle = handle as RequestListener;
-        return this.listener.makeServer(this.handle);
-      },
+      serverFactory: (handle) => this.listener.makeServer(handle),
       routerOptions: { maxParamLength: limits.CLIENT_NAME_CHARS },
       genReqId: (request) => requestIdOf(request.headers['x-request-id']),
       return503OnClosing: false,
@@ -189,9 +174,11 @@ class Server implements HttpServer {
   }
 
   async listen(): Promise<void> {
-    const { host, port, tls, socket = null } = this.options;
-    await this.app.listen({ host, port }).catch(async (error: unknown) => {
+    const { host, port, tls, socketPath } = this.options;
+    const opened = this.app.listen({ host, port }).then(() => this.listener.listenOnSocket(socketPath ?? null));
+    await opened.catch(async (error: unknown) => {
       await this.app.close();
+      if (error instanceof Unavailable) throw error;
       const reason = error instanceof Error ? error.message : String(error);
       throw new Unavailable(`cannot listen on ${host}:${port}: ${reason}; choose another --host or --port`, {
         cause: error,
@@ -199,12 +186,6 @@ class Server implements HttpServer {
     });
     const address = this.app.server.address() as AddressInfo;
     this.url = `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
-    if (socket === null) return;
-    this.unix = this.listener.makeServer(this.handle, null);
-    this.releaseSocket = await listenOnSocket(this.unix, socket).catch(async (error: unknown) => {
-      await this.app.close();
-      throw error;
-    });
   }
 
   renewTls(tls: TlsContext): void {
@@ -217,8 +198,7 @@ class Server implements HttpServer {
   }
 
   private async drain(): Promise<void> {
-    const closed = this.app.close();
-    this.unix?.close();
+    const closed = Promise.all([this.app.close(), this.listener.closeSocket()]);
     const { clock } = this.deps;
     const graceMs = this.options.closeGraceMs ?? HTTP_CLOSE_GRACE_MS;
     const timers = [
@@ -233,7 +213,6 @@ class Server implements HttpServer {
     // Idle keep-alive connections would keep the server open.
     this.listener.closeConnections();
     await closed;
-    await this.releaseSocket();
   }
 
   /** Decides by the head of a request, before its body is read. */

@@ -401,7 +401,11 @@ describe('the configuration of shoal up', () => {
   it('gives children variables that they can read', () => {
     const config = up({ cacheBytes: '64MiB', cache: 'off', servedModelName: 'echo' });
     expect(worker({ ...config.worker })).toMatchObject({ cacheBytes: 64 * 2 ** 20, cache: false, logLevel: 'warn' });
-    expect(coordinator({ ...config.coordinator })).toMatchObject({ servedModelName: 'echo', modelAliases: [], allowRouting: true });
+    expect(coordinator({ ...config.coordinator })).toMatchObject({
+      servedModelName: 'echo',
+      modelAliases: [],
+      allowRouting: true,
+    });
   });
 
   it('gives the model the names that follow one flag', () => {
