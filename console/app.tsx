@@ -1,18 +1,34 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import { ActorsPage } from './actors/actors-page.js';
+import { CachePage } from './cache/cache-page.js';
 import { ChatPage } from './chat/chat-page.js';
+import { ExplainPage } from './explain/explain-page.js';
 import { FeedConnection } from './feed/connection.js';
 import { useStore } from './feed/store.js';
 import { MetricsPage } from './metrics/metrics-page.js';
+import { addressOf, useAddress } from './parts/address.js';
 import { chooseTheme, currentTheme } from './parts/theme.js';
 import { RequestsPage } from './requests/requests-page.js';
 import { RingPage } from './ring/ring-page.js';
 import { Api } from './session/api.js';
 import { storedKey, storeKey } from './session/key-store.js';
 import { Login } from './session/login.js';
+import { TenantsPage } from './tenants/tenants-page.js';
+import { WorkersPage } from './workers/workers-page.js';
 
 /** The frame of the console: login, header and pages. */
 
-const PAGES = { ring: 'Ring', requests: 'Requests', metrics: 'Metrics', chat: 'Chat' } as const;
+const PAGES = {
+  ring: 'Ring',
+  requests: 'Requests',
+  metrics: 'Metrics',
+  chat: 'Chat',
+  explain: 'Explain',
+  workers: 'Workers',
+  cache: 'Cache',
+  actors: 'Actors',
+  tenants: 'Tenants',
+} as const;
 type PageName = keyof typeof PAGES;
 
 export function App() {
@@ -24,7 +40,8 @@ export function App() {
     return () => feed.close();
   }, [feed]);
   const status = useStore(feed.status);
-  const page = usePage();
+  const address = useAddress();
+  const page = pageOf(address.page);
   const enter = (next: string | null) => {
     storeKey(next);
     setKey(next);
@@ -39,13 +56,41 @@ export function App() {
         </p>
       )}
       <main>
-        {page === 'ring' && <RingPage api={api} feed={feed} />}
-        {page === 'requests' && <RequestsPage feed={feed} />}
-        {page === 'metrics' && <MetricsPage api={api} />}
-        {page === 'chat' && <ChatPage api={api} feed={feed} />}
+        <Page {...{ page, api, feed }} params={address.params} />
       </main>
     </>
   );
+}
+
+interface PageProps {
+  readonly page: PageName;
+  readonly params: URLSearchParams;
+  readonly api: Api;
+  readonly feed: FeedConnection;
+}
+
+function Page({ page, params, api, feed }: PageProps) {
+  const filter = params.get('filter') ?? '';
+  switch (page) {
+    case 'ring':
+      return <RingPage api={api} feed={feed} />;
+    case 'requests':
+      return <RequestsPage api={api} feed={feed} worker={params.get('worker')} />;
+    case 'metrics':
+      return <MetricsPage api={api} />;
+    case 'chat':
+      return <ChatPage api={api} feed={feed} />;
+    case 'explain':
+      return <ExplainPage api={api} />;
+    case 'workers':
+      return <WorkersPage api={api} feed={feed} filter={filter} />;
+    case 'cache':
+      return <CachePage api={api} feed={feed} />;
+    case 'actors':
+      return <ActorsPage api={api} filter={filter} />;
+    case 'tenants':
+      return <TenantsPage api={api} />;
+  }
 }
 
 interface HeaderProps {
@@ -66,7 +111,7 @@ function Header({ feed, page, keyed, onLogout }: HeaderProps) {
       <strong class="brand">shoal</strong>
       <nav aria-label="Pages">
         {Object.entries(PAGES).map(([name, title]) => (
-          <a key={name} href={`#${name}`} aria-current={page === name ? 'page' : undefined}>
+          <a key={name} href={addressOf(name)} aria-current={page === name ? 'page' : undefined}>
             {title}
           </a>
         ))}
@@ -102,18 +147,6 @@ function Header({ feed, page, keyed, onLogout }: HeaderProps) {
   );
 }
 
-/** The page that the address names after `#`. */
-function usePage(): PageName {
-  const [page, setPage] = useState(pageInAddress);
-  useEffect(() => {
-    const follow = () => setPage(pageInAddress());
-    addEventListener('hashchange', follow);
-    return () => removeEventListener('hashchange', follow);
-  }, []);
-  return page;
-}
-
-function pageInAddress(): PageName {
-  const name = location.hash.slice(1);
-  return name in PAGES ? (name as PageName) : 'ring';
+function pageOf(name: string): PageName {
+  return Object.hasOwn(PAGES, name) ? (name as PageName) : 'ring';
 }

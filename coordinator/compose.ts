@@ -25,6 +25,8 @@ import { LoadWatch } from './advice/load-watch.js';
 import { BlockTiers } from './block-tiers.js';
 import type { ConsoleSources } from './console/console.js';
 import { RequestJournal } from './console/request-journal.js';
+import { RuntimeSurvey } from './console/runtime-survey.js';
+import { SlowRequests } from './console/slow-requests.js';
 import { DirectNews } from './direct-news.js';
 import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
@@ -119,7 +121,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const poison = makePoisonGuard(options, { roster, actors, endings }, () => siblings.list().length === 1);
-  const journal = new RequestJournal(clock);
+  const slow = new SlowRequests();
+  const journal = new RequestJournal(clock, slow);
   const router = new Router({
     journal,
     ...{ bus, actors, roster, holdings, clock, replicas, poison, onResumed },
@@ -155,7 +158,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const objects = new CoordinatorObjects(roster, replicas, peerOptions(options));
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
   const runtime = new LiveRuntimeView(bus, clock, config.namespace, actors);
-  return { ...parts, quotas, load, quarantined, objects, console: { journal, countBlocks }, runtime };
+  const console = { journal, countBlocks, slow, runtime: new RuntimeSurvey(runtime, clock) };
+  return { ...parts, quotas, load, quarantined, objects, console, runtime };
 }
 
 /** Starts the parts. `life` stops them. */

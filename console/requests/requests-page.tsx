@@ -1,17 +1,22 @@
 import { useState } from 'preact/hooks';
 import type { PlacedStep } from '../../src/console/feed-messages.js';
+import type { SlowAnswer } from '../../src/console/table-answers.js';
 import type { FeedConnection } from '../feed/connection.js';
 import type { FleetModel } from '../feed/fleet-model.js';
-import { firstTokenMs, type RequestTrace, workerOf } from '../feed/request-trace.js';
+import { firstTokenMs, type RequestTrace, withStep, workerOf } from '../feed/request-trace.js';
 import { useStore } from '../feed/store.js';
+import { PolledState } from '../parts/polled-state.js';
 import { SourceBar, SourceLegend } from '../parts/source-bar.js';
+import { usePolled } from '../parts/use-polled.js';
 import { agoText, sourceOf, sourceSentence, stageOf, timeText } from '../parts/words.js';
+import type { Api } from '../session/api.js';
 import { durationMs, PHASE_NAMES, phasesOf, type RequestOrder, shownRequests } from './waterfall.js';
 
 /** The latest requests, each with its phases on a common scale, and why it ran where it ran. */
 
 const ROWS = 60;
 const REFRESH_MS = 400;
+const SLOW_REFRESH_MS = 3_000;
 const PHASE_TITLES = [
   ['waited', 'placed'],
   ['fetched', 'queued, fetched'],
@@ -23,40 +28,61 @@ const ORDERS: Readonly<Record<RequestOrder, string>> = {
   'first-token': 'slowest first token',
 };
 
-export function RequestsPage({ feed }: { readonly feed: FeedConnection }) {
+const SCOPES = { live: 'since the page opened', hour: 'the slowest of the last hour' } as const;
+type Scope = keyof typeof SCOPES;
+
+export interface RequestsPageProps {
+  readonly api: Api;
+  readonly feed: FeedConnection;
+  /** The worker whose requests are shown at first; null for all. */
+  readonly worker: string | null;
+}
+
+export function RequestsPage({ api, feed, worker: named }: RequestsPageProps) {
   const live = useStore(feed.model, REFRESH_MS);
+  const [scope, setScope] = useState<Scope>('live');
+  const polled = usePolled<SlowAnswer>(api, scope === 'hour' ? '/v1/fleet/slow' : null, SLOW_REFRESH_MS);
   const [frozen, setFrozen] = useState<{ readonly model: FleetModel; readonly now: number } | null>(null);
   const [order, setOrder] = useState<RequestOrder>('newest');
-  const [worker, setWorker] = useState<string | null>(null);
+  const [chosen, setChosen] = useState<string | null>(null);
   const [opened, setOpened] = useState<number | null>(null);
+  const worker = chosen ?? named;
   const model = frozen?.model ?? live;
   const now = frozen?.now ?? feed.now();
-  const rows = shownRequests(model.traces.values(), { order, worker, limit: ROWS, now });
+  const traces = scope === 'live' ? model.traces.values() : slowTraces(polled.answer);
+  const by = scope === 'live' ? order : 'first-token';
+  const rows = shownRequests(traces, { order: by, worker: worker === '' ? null : worker, limit: ROWS, now });
   const scaleMs = Math.max(1, ...rows.map((trace) => durationMs(trace, now) ?? 0));
   return (
     <section class="card requests" aria-labelledby="requests-title">
       <div class="tools">
         <h1 id="requests-title">Requests</h1>
-        <Choice label="Order" value={order} choices={ORDERS} onChoose={(name) => setOrder(name as RequestOrder)} />
+        <Choice label="Show" value={scope} choices={SCOPES} onChoose={(name) => setScope(name as Scope)} />
+        {scope === 'live' && (
+          <Choice label="Order" value={order} choices={ORDERS} onChoose={(name) => setOrder(name as RequestOrder)} />
+        )}
         <Choice
           label="Worker"
           value={worker ?? ''}
           choices={{ '': 'all', ...Object.fromEntries([...model.workers.keys()].map((id) => [id, id])) }}
-          onChoose={(id) => setWorker(id === '' ? null : id)}
+          onChoose={setChosen}
         />
-        <button
-          type="button"
-          class="small"
-          aria-pressed={frozen !== null}
-          onClick={() => setFrozen(frozen === null ? { model: live, now: feed.now() } : null)}
-        >
-          Pause
-        </button>
+        {scope === 'live' && (
+          <button
+            type="button"
+            class="small"
+            aria-pressed={frozen !== null}
+            onClick={() => setFrozen(frozen === null ? { model: live, now: feed.now() } : null)}
+          >
+            Pause
+          </button>
+        )}
         <SourceLegend />
         <PhaseLegend />
       </div>
+      {scope === 'hour' && <PolledState polled={polled} />}
       {rows.length > 0 && <Head scaleMs={scaleMs} />}
-      {rows.length === 0 && <NoRequests ofTenant={model.hello?.role === 'user'} />}
+      {rows.length === 0 && <NoRequests ofTenant={model.hello?.role === 'user'} scope={scope} />}
       <ol class="waterfall" aria-label={`Requests, on a scale of ${timeText(scaleMs)}`}>
         {rows.map((trace) => (
           <Row
@@ -69,6 +95,14 @@ export function RequestsPage({ feed }: { readonly feed: FeedConnection }) {
       </ol>
     </section>
   );
+}
+
+/** The requests that the coordinator kept, as the page would have seen them. */
+function slowTraces(answer: SlowAnswer | null): RequestTrace[] {
+  return (answer?.requests ?? []).flatMap((steps) => {
+    const trace = steps.reduce<RequestTrace | undefined>((known, step) => withStep(known, step), undefined);
+    return trace === undefined ? [] : [trace];
+  });
 }
 
 /** What the colours of phases mean. The prompt's computation has the colour of computed tokens. */
@@ -124,11 +158,12 @@ function Choice({ label, value, choices, onChoose }: ChoiceProps) {
   );
 }
 
-function NoRequests({ ofTenant }: { readonly ofTenant: boolean }) {
+function NoRequests({ ofTenant, scope }: { readonly ofTenant: boolean; readonly scope: Scope }) {
   return (
     <p class="hint">
-      No requests since you opened the console. Send one from <a href="#ring">Ring</a> or <a href="#chat">Chat</a>, or
-      with curl. {ofTenant ? 'You see those of your tenant.' : 'You see those of all clients.'}
+      {scope === 'live' ? 'No requests since you opened the console.' : 'No requests in the last hour.'} Send one from{' '}
+      <a href="#ring">Ring</a> or <a href="#chat">Chat</a>, or with curl.{' '}
+      {ofTenant ? 'You see those of your tenant.' : 'You see those of all clients.'}
     </p>
   );
 }

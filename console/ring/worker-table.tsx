@@ -1,9 +1,12 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { FeedWorker } from '../../src/console/feed-messages.js';
-import { byteText, percent } from '../parts/words.js';
+import { addressOf } from '../parts/address.js';
+import { Confirmation, type Deed } from '../parts/confirmation.js';
+import { percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
-import { ActionButton, type AskedAction, actionsFor, Confirmation } from './worker-actions.js';
+import { WorkerActions } from '../workers/worker-actions.js';
+import { WorkerMemory, WorkerState } from '../workers/worker-cells.js';
 
 /** The workers in a table. */
 
@@ -18,7 +21,7 @@ export interface WorkerTableProps {
 }
 
 export function WorkerTable({ workers, api, operator, chaos, selected, onSelect }: WorkerTableProps) {
-  const [asked, setAsked] = useState<AskedAction | null>(null);
+  const [deed, setDeed] = useState<Deed | null>(null);
   return (
     <section class="card" aria-labelledby="workers-title">
       <h2 id="workers-title">Workers</h2>
@@ -31,9 +34,7 @@ export function WorkerTable({ workers, api, operator, chaos, selected, onSelect 
                 {operator && (
                   <td>
                     <span class="actions">
-                      {actionsFor(worker, chaos).map((action) => (
-                        <ActionButton key={action} asked={{ action, id: worker.id }} onAsk={setAsked} />
-                      ))}
+                      <WorkerActions {...{ worker, chaos, api }} onAsk={setDeed} />
                     </span>
                   </td>
                 )}
@@ -42,7 +43,7 @@ export function WorkerTable({ workers, api, operator, chaos, selected, onSelect 
           </tbody>
         </table>
       </div>
-      <Confirmation asked={asked} api={api} onClose={() => setAsked(null)} />
+      <Confirmation deed={deed} onClose={() => setDeed(null)} />
     </section>
   );
 }
@@ -84,13 +85,15 @@ function Row({ worker, selected, onSelect, children }: RowProps) {
       onMouseEnter={() => onSelect(id)}
       onMouseLeave={() => onSelect(null)}
     >
-      <th scope="row">{id}</th>
+      <th scope="row">
+        <a href={addressOf('workers', { filter: id })}>{id}</a>
+      </th>
       <td>
-        <State worker={worker} />
+        <WorkerState worker={worker} />
       </td>
       <td class="number">{blocks.toLocaleString('en')}</td>
       <td>
-        <Memory worker={worker} />
+        <WorkerMemory worker={worker} />
       </td>
       <td class="number">
         {running} / {waiting}
@@ -98,25 +101,5 @@ function Row({ worker, selected, onSelect, children }: RowProps) {
       <td class="number">{percent(hits, 1)}</td>
       {children}
     </tr>
-  );
-}
-
-function State({ worker: { state, quarantined } }: { readonly worker: FeedWorker }) {
-  return (
-    <span class={`state ${state}`}>
-      <span class="mark" aria-hidden="true" />
-      {quarantined ? 'quarantined' : state}
-    </span>
-  );
-}
-
-function Memory({ worker: { bytes, budget } }: { readonly worker: FeedWorker }) {
-  return (
-    <span class="memory">
-      <meter min={0} max={Math.max(1, budget)} value={bytes} aria-label="Memory for blocks in use" />
-      <span class="number">
-        {byteText(bytes)} of {byteText(budget)}
-      </span>
-    </span>
   );
 }

@@ -23,6 +23,10 @@ export class Api {
     return (await this.ask('POST', path, body, headers)).json() as Promise<T>;
   }
 
+  async delete<T>(path: string): Promise<T> {
+    return (await this.ask('DELETE', path, null, {})).json() as Promise<T>;
+  }
+
   /** The data of server-sent events, up to the end of the stream. */
   async *events(
     path: string,
@@ -50,7 +54,7 @@ export class Api {
   }
 
   private async ask(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'DELETE',
     path: string,
     body: object | null,
     headers: Record<string, string>,

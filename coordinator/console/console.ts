@@ -1,16 +1,20 @@
 import { join } from 'node:path';
 import type { Clock } from '../../src/clock.js';
 import { packageRoot } from '../../src/config/package-root.js';
+import type { ActorsAnswer, SlowAnswer, TenantsAnswer } from '../../src/console/table-answers.js';
 import type { Fleet } from '../fleet.js';
 import { type ConsoleFiles, readConsoleFiles } from './console-files.js';
 import { FleetFeed, type FleetFeedOptions } from './fleet-feed.js';
 import { History } from './history.js';
 import type { RequestJournal } from './request-journal.js';
+import type { RuntimeSurvey } from './runtime-survey.js';
+import type { SlowRequests } from './slow-requests.js';
+import { TenantCounts } from './tenant-counts.js';
 import { watchedFleet } from './watched-fleet.js';
 
 /** Makes and connects what the console needs of a coordinator. */
 
-export interface ConsoleOptions extends Pick<FleetFeedOptions, 'about' | 'countBlocks' | 'journal'> {
+export interface ConsoleOptions extends ConsoleSources, Pick<FleetFeedOptions, 'about'> {
   readonly fleet: Fleet;
   readonly clock: Clock;
 }
@@ -19,6 +23,8 @@ export interface ConsoleOptions extends Pick<FleetFeedOptions, 'about' | 'countB
 export interface ConsoleSources {
   readonly journal: RequestJournal;
   readonly countBlocks: FleetFeedOptions['countBlocks'];
+  readonly slow: SlowRequests;
+  readonly runtime: Pick<RuntimeSurvey, 'answer'>;
 }
 
 export interface Console {
@@ -28,19 +34,27 @@ export interface Console {
   readonly history: History;
   readonly files: ConsoleFiles;
   readonly now: () => number;
+  readonly slow: (mayRead: (tenant: string | null) => boolean) => SlowAnswer;
+  readonly tenants: () => TenantsAnswer;
+  readonly actors: () => Promise<ActorsAnswer>;
 }
 
 /** Starts the feed. The caller has to stop it. */
-export function openConsole({ fleet, clock, journal, countBlocks, about }: ConsoleOptions): Console {
+export function openConsole({ fleet, clock, about, ...sources }: ConsoleOptions): Console {
+  const { journal, countBlocks, slow, runtime } = sources;
   const history = new History();
+  const tenants = new TenantCounts(clock.now());
   const view = () => fleet.view();
   const feed = new FleetFeed({ clock, view, countBlocks, journal, history, about });
   feed.start();
   return {
-    fleet: watchedFleet(fleet, journal, history, clock),
+    fleet: watchedFleet(fleet, { journal, history, tenants, clock }),
     feed,
     history,
     files: readConsoleFiles(join(packageRoot(), 'dist', 'console')),
     now: () => clock.now(),
+    slow: (mayRead) => ({ now: clock.now(), requests: slow.list(clock.now(), mayRead) }),
+    tenants: () => tenants.answer(clock.now()),
+    actors: () => runtime.answer(),
   };
 }

@@ -2,8 +2,9 @@ import type { Clock } from '../../src/clock.js';
 import type { CandidateCost, RequestStep } from '../../src/console/feed-messages.js';
 import type { Candidate } from '../../src/core/placement.js';
 import type { StartEvent } from '../attempts.js';
+import type { SlowRequests } from './slow-requests.js';
 
-/** Follows requests through the coordinator, and tells the steps of a bounded number of them to those who watch. */
+/** Follows requests through the coordinator, tells the steps of a bounded number of them to those who watch, and keeps those of the slowest. */
 
 /** Requests a second of which steps are told, and as many at once. @internal exported for tests. */
 export const WATCHED_PER_SECOND = 250;
@@ -36,39 +37,49 @@ export interface PlacementNews {
   readonly candidates: readonly Candidate[];
 }
 
+interface Followed {
+  readonly id: number;
+  readonly tenant: string | null;
+  /** To whom its steps are told; null for nobody. */
+  readonly listener: JournalListener | null;
+  readonly steps: RequestStep[];
+}
+
 export class RequestJournal {
-  private readonly followed = new Map<string, { readonly id: number; readonly tenant: string | null }>();
+  private readonly followed = new Map<string, Followed>();
   private listener: JournalListener | null = null;
   private requests = 0;
   /** Requests that may still be told: a token bucket. */
   private room = WATCHED_PER_SECOND;
   private refilledMs: number;
 
-  constructor(private readonly clock: Pick<Clock, 'now'>) {
+  constructor(
+    private readonly clock: Pick<Clock, 'now'>,
+    private readonly slow: Pick<SlowRequests, 'offer'>,
+  ) {
     this.refilledMs = clock.now();
   }
 
   /** Begins to tell the steps of new requests to `listener`, or stops with null. */
   watch(listener: JournalListener | null): void {
     this.listener = listener;
-    this.followed.clear();
   }
 
-  /** Follows a request; null if nobody watches, or if there are too many. */
-  arrived(requestId: string, tenant: string | null, promptTokens: number): FollowedRequest | null {
-    if (this.listener === null) return null;
+  /** Follows a request. Nobody is told of it if nobody watches, or if there are too many. */
+  arrived(requestId: string, tenant: string | null, promptTokens: number): FollowedRequest {
     const id = ++this.requests;
-    if (!this.takeRoom()) {
-      this.listener.skipped(tenant);
-      return null;
-    }
-    this.followed.set(requestId, { id, tenant });
+    const told = this.listener !== null && this.takeRoom();
+    if (!told) this.listener?.skipped(tenant);
+    const followed: Followed = { id, tenant, listener: told ? this.listener : null, steps: [] };
+    this.followed.set(requestId, followed);
     this.tell(requestId, { step: 'arrived', id, at: this.clock.now(), tokens: promptTokens });
     return {
       first: () => this.tell(requestId, { step: 'first', id, at: this.clock.now() }),
       ended: (tokens, outcome) => {
         this.tell(requestId, { step: 'ended', id, at: this.clock.now(), tokens, outcome });
+        if (this.followed.get(requestId) !== followed) return;
         this.followed.delete(requestId);
+        this.slow.offer(tenant, followed.steps);
       },
     };
   }
@@ -97,7 +108,11 @@ export class RequestJournal {
 
   private tell(requestId: string, step: RequestStep): void {
     const known = this.followed.get(requestId);
-    if (known !== undefined && known.id === step.id) this.listener?.step({ tenant: known.tenant, step });
+    if (known === undefined || known.id !== step.id) return;
+    known.steps.push(step);
+    // Those who watch now may be others than those who were told of its beginning.
+    if (known.listener !== null && known.listener === this.listener)
+      known.listener.step({ tenant: known.tenant, step });
   }
 
   private takeRoom(): boolean {

@@ -3,16 +3,12 @@ import { Cancelled } from '../../src/errors.js';
 import type { Fleet, FleetEvent, FleetRequest } from '../fleet.js';
 import type { History } from './history.js';
 import type { RequestJournal } from './request-journal.js';
+import type { TenantCounts } from './tenant-counts.js';
 
-/** A fleet whose requests the console sees: passes everything on, and reports each request to the journal and to the history. */
-export function watchedFleet(
-  fleet: Fleet,
-  journal: RequestJournal,
-  history: History,
-  clock: Pick<Clock, 'now'>,
-): Fleet {
+/** A fleet whose requests the console sees: passes everything on, and reports each request to those who keep count. */
+export function watchedFleet(fleet: Fleet, watching: Watching): Fleet {
   return {
-    generate: (request, signal) => follow(fleet.generate(request, signal), request, { journal, history, clock }),
+    generate: (request, signal) => follow(fleet.generate(request, signal), request, watching),
     view: () => fleet.view(),
     explain: (tokens, salt) => fleet.explain(tokens, salt),
     drain: (worker) => fleet.drain(worker),
@@ -28,29 +24,35 @@ export function watchedFleet(
 interface Watching {
   readonly journal: RequestJournal;
   readonly history: History;
+  readonly tenants: TenantCounts;
   readonly clock: Pick<Clock, 'now'>;
 }
 
 async function* follow(
   events: AsyncIterable<FleetEvent>,
   { requestId, tenant, tokens: prompt }: FleetRequest,
-  { journal, history, clock }: Watching,
+  { journal, history, tenants, clock }: Watching,
 ): AsyncGenerator<FleetEvent> {
   const arrivedMs = clock.now();
   const followed = journal.arrived(requestId, tenant?.name ?? null, prompt.length);
+  const use = tenants.begin(tenant?.name ?? null, arrivedMs);
   let generated = 0;
   // A reader that leaves early ends this generator at a `yield`.
   let outcome: 'done' | 'cancelled' | 'failed' = 'cancelled';
   try {
     for await (const event of events) {
-      if (event.type === 'start') history.started(event.cached, event.queueMs);
+      if (event.type === 'start') {
+        history.started(event.cached, event.queueMs);
+        use.started(event.cached);
+      }
       if (event.type === 'tokens') {
         if (generated === 0) {
-          followed?.first();
+          followed.first();
           history.first(clock.now() - arrivedMs);
         }
         generated += event.ids.length;
         history.generated(event.ids.length);
+        use.generated(event.ids.length);
       }
       if (event.type === 'end') outcome = 'done';
       yield event;
@@ -59,7 +61,8 @@ async function* follow(
     outcome = error instanceof Cancelled ? 'cancelled' : 'failed';
     throw error;
   } finally {
-    followed?.ended(generated, outcome);
+    followed.ended(generated, outcome);
     history.ended(outcome);
+    use.ended(outcome);
   }
 }

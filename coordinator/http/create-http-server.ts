@@ -33,6 +33,7 @@ import { chaosRoutes } from './routes/chaos.js';
 import { chatRoute } from './routes/chat.js';
 import { completionsRoute } from './routes/completions.js';
 import { consoleRoutes } from './routes/console.js';
+import { consoleTableRoutes } from './routes/console-tables.js';
 import { debugRoutes } from './routes/debug.js';
 import { documentRoutes } from './routes/documents.js';
 import { fleetRoutes } from './routes/fleet.js';
@@ -178,6 +179,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...runtimeRoutes(deps.runtime),
     ...chaosRoutes(fleet, options.kill ?? null),
     ...consoleRoutes(console),
+    ...consoleTableRoutes(console),
     ...healthRoutes(fleet, () => generation.requestLimit.admitted),
     ...debugRoutes(clock),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),

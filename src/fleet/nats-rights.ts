@@ -65,6 +65,7 @@ export function natsRights(namespace: string, role: NatsRole, servers: NatsServe
     };
   }
   const buckets = [fleetBucket(namespace), retentionBucket(namespace)];
+  // A coordinator hears the nodes of the runtime, to show them, but is none of them.
   const members = runtimeSubjects(namespace);
   const changes = servers === 'cluster' ? buckets.map((bucket) => streamCall('UPDATE', bucket)) : [];
   return {

@@ -3,6 +3,7 @@ import { FEED_BACKLOG } from '../../../../coordinator/console/feed-client.js';
 import { FEED_CLIENTS, FleetFeed } from '../../../../coordinator/console/fleet-feed.js';
 import { History } from '../../../../coordinator/console/history.js';
 import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
+import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { SimulatedClock, settled } from '../../../../src/clock.js';
 import type { FeedMessage } from '../../../../src/console/feed-messages.js';
 import { Overloaded } from '../../../../src/errors.js';
@@ -13,7 +14,7 @@ const OPERATOR = { role: 'operator' as const, tenant: null };
 class Scene {
   readonly clock = new SimulatedClock();
   readonly fleet = new ScriptedFleet();
-  readonly journal = new RequestJournal(this.clock);
+  readonly journal = new RequestJournal(this.clock, new SlowRequests());
   blocks = { blocks: 4, below: 0 };
   readonly feed = new FleetFeed({
     clock: this.clock,
@@ -106,7 +107,7 @@ describe('the feed of the console', () => {
     const scene = new Scene();
     const operator = scene.page();
     const user = scene.page({ role: 'user', tenant: 'acme' });
-    scene.journal.arrived('r1', 'acme', 10)!.ended(1, 'done');
+    scene.journal.arrived('r1', 'acme', 10).ended(1, 'done');
     scene.journal.arrived('r2', 'other', 20);
     scene.journal.arrived('r3', null, 30);
     await scene.clock.advance(100);
@@ -118,14 +119,23 @@ describe('the feed of the console', () => {
     expect(arrived(user)).toEqual(['arrived 1', 'ended 1']);
   });
 
-  it('follows no requests while nobody looks', async () => {
+  it('tells those who look of requests that began while they looked, and of no others', async () => {
     const scene = new Scene();
-    expect(scene.journal.arrived('r1', null, 1)).toBeNull();
-    const { close, ended } = scene.page();
-    expect(scene.journal.arrived('r2', null, 1)).not.toBeNull();
-    close();
-    await ended;
-    expect(scene.journal.arrived('r3', null, 1)).toBeNull();
+    const early = scene.journal.arrived('r1', null, 1);
+    const page = scene.page();
+    const watched = scene.journal.arrived('r2', null, 1);
+    early.first();
+    watched.first();
+    await scene.clock.advance(100);
+    const steps = page.messages.flatMap((message) => (message.type === 'steps' ? message.steps : []));
+    expect(steps.map(({ step, id }) => `${step} ${id}`)).toEqual(['arrived 2', 'first 2']);
+    page.close();
+    await page.ended;
+    const told = page.messages.length;
+    scene.journal.arrived('r3', null, 1);
+    watched.ended(1, 'done');
+    await scene.clock.advance(100);
+    expect(page.messages.length).toBe(told);
   });
 
   it('refuses pages beyond its limit, and has room again when one closes', async () => {

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { RequestJournal, WATCHED_PER_SECOND } from '../../../../coordinator/console/request-journal.js';
+import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 import type { RequestStep } from '../../../../src/console/feed-messages.js';
 import type { Candidate } from '../../../../src/core/placement.js';
 
 function watched(clock = new SimulatedClock()) {
-  const journal = new RequestJournal(clock);
+  const journal = new RequestJournal(clock, new SlowRequests());
   const steps: RequestStep[] = [];
   const skipped: (string | null)[] = [];
   journal.watch({ step: ({ step }) => steps.push(step), skipped: (tenant) => skipped.push(tenant) });
@@ -26,7 +27,7 @@ const candidate = (worker: string): Candidate => ({
 describe('the journal of requests', () => {
   it('tells the way of a request in order', () => {
     const { journal, steps } = watched();
-    const request = journal.arrived('r', null, 70)!;
+    const request = journal.arrived('r', null, 70);
     journal.placed({ requestId: 'r', worker: 'w2', resumed: 0, candidates: ['w1', 'w2'].map(candidate) });
     const cached = { local: 64, remote: 0, computed: 6 };
     journal.started('r', 'w2', { type: 'start', cached, queueMs: 2 });
@@ -50,7 +51,7 @@ describe('the journal of requests', () => {
   it('says nothing of a request that it does not follow', () => {
     const { journal, steps } = watched();
     journal.placed({ requestId: 'unknown', worker: 'w', resumed: 0, candidates: [] });
-    const ended = journal.arrived('r', null, 1)!;
+    const ended = journal.arrived('r', null, 1);
     ended.ended(0, 'failed');
     journal.placed({ requestId: 'r', worker: 'w', resumed: 0, candidates: [] });
     expect(steps.map(({ step }) => step)).toEqual(['arrived', 'ended']);

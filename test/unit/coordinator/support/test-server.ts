@@ -1,6 +1,7 @@
 import { onTestFinished } from 'vitest';
 import { openAccess } from '../../../../coordinator/access/open-access.js';
 import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
+import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
 import { Layers } from '../../../../coordinator/layers/layers.js';
@@ -119,6 +120,7 @@ export async function testServer(
   const quotas = new Quotas({ bus, clock, wallMs: () => clock.now(), subject: 'fleet.usage', self: `c${++servers}` });
   quotas.start();
   onTestFinished(() => quotas.stop());
+  const slow = new SlowRequests();
   const server = await createHttpServer({
     fleet,
     retentions,
@@ -142,7 +144,12 @@ export async function testServer(
     log,
     metrics: new CoordinatorMetrics(new MetricsRegistry()),
     clock,
-    console: { journal: new RequestJournal(clock), countBlocks: () => ({ blocks: 7, below: 0 }) },
+    console: {
+      journal: new RequestJournal(clock, slow),
+      countBlocks: () => ({ blocks: 7, below: 0 }),
+      slow,
+      runtime: { answer: async () => ({ nodes: [], actors: [], tasks: [], silent: [], more: false }) },
+    },
     random: new SeededRandom(1),
   });
   onTestFinished(() => server.close());

@@ -1,0 +1,69 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { CachePurge } from '../../src/console/cache-answers.js';
+import { type Column, DataTable } from '../parts/data-table.js';
+import { counted } from '../parts/words.js';
+import type { Api } from '../session/api.js';
+
+/** The receipt of a purge: what was dropped where, and which worker has not answered yet. */
+
+const REFRESH_MS = 2_000;
+
+type ReceiptRow = CachePurge['workers'][number];
+
+const COLUMNS: readonly Column<ReceiptRow>[] = [
+  { key: 'id', title: 'Worker', value: ({ id }) => id },
+  {
+    key: 'state',
+    title: 'State',
+    value: ({ state }) => (state === 'done' ? 'done' : 'not reached: it purges when it is back'),
+  },
+  { key: 'blocks', title: 'Blocks dropped', numeric: true, value: ({ blocks }) => blocks },
+  { key: 'device', title: 'On the device', numeric: true, value: ({ device }) => device },
+  { key: 'host', title: 'In host memory', numeric: true, value: ({ host }) => host },
+  { key: 'disk', title: 'On disk', numeric: true, value: ({ disk }) => disk },
+];
+
+export function PurgeReceipt({ api, ordered }: { readonly api: Api; readonly ordered: CachePurge }) {
+  const purge = useReceipt(api, ordered);
+  return (
+    <section class="card" aria-labelledby="receipt-title">
+      <h2 id="receipt-title">Receipt</h2>
+      <p role="status">{receiptSentence(purge)}</p>
+      <p class="hint">
+        {purge.id}, ordered at {new Date(purge.created_at * 1_000).toLocaleString('en-GB')}. The receipt is kept for 30
+        days.
+      </p>
+      <DataTable
+        name="workers of the receipt"
+        rows={purge.workers}
+        columns={COLUMNS}
+        rowKey={({ id }) => id}
+        empty="The fleet had no worker."
+      />
+    </section>
+  );
+}
+
+/** What a purge has done so far. Pure. */
+export function receiptSentence({ state, dropped, pins, workers }: CachePurge): string {
+  const done = workers.filter((row) => row.state === 'done').length;
+  const ended = pins === 0 ? '' : ` It ended ${counted(pins, 'pin')}.`;
+  const copies = `${counted(dropped.device + dropped.host + dropped.disk, 'copy').replace('copys', 'copies')} of ${counted(dropped.blocks, 'block')}`;
+  return state === 'complete'
+    ? `Complete: ${counted(done, 'worker')} dropped ${copies}.${ended}`
+    : `Not complete: ${done} of ${counted(workers.length, 'worker')} dropped ${copies}; the others do it when they answer.${ended}`;
+}
+
+/** The receipt as it is now; it grows until it is complete. */
+function useReceipt(api: Api, ordered: CachePurge): CachePurge {
+  const [latest, setLatest] = useState<CachePurge | null>(null);
+  const purge = latest?.id === ordered.id ? latest : ordered;
+  const { id, state } = purge;
+  useEffect(() => {
+    if (state === 'complete') return;
+    const ask = () => api.get<CachePurge>(`/v1/cache/purge/${id}`).then(setLatest, () => {});
+    const timer = setInterval(ask, REFRESH_MS);
+    return () => clearInterval(timer);
+  }, [api, id, state]);
+  return purge;
+}

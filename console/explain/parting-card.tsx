@@ -1,0 +1,70 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Api } from '../session/api.js';
+import { partingSentence, sharedTokens } from './parting.js';
+import { type ExplainedPrompt, tokenText } from './use-explanation.js';
+
+/** Where two prompts part: the words before, and how each of them goes on. */
+
+/** Tokens that are shown on either side. */
+const AROUND = 16;
+
+interface PartingTexts {
+  readonly before: string;
+  readonly first: string;
+  readonly second: string;
+}
+
+interface PartingProps {
+  readonly api: Api;
+  readonly first: ExplainedPrompt;
+  readonly second: ExplainedPrompt;
+}
+
+export function Parting({ api, first, second }: PartingProps) {
+  const texts = usePartingTexts(api, first.tokens, second.tokens);
+  return (
+    <section class="card" aria-labelledby="parting-title">
+      <h2 id="parting-title">Where they part</h2>
+      <p role="status">{partingSentence(first.tokens, second.tokens)}</p>
+      {texts !== null && (
+        <pre class="parting">
+          <span class="local">{texts.before}</span>
+          {'\n'}
+          <Continuation name="first" text={texts.first} />
+          {'\n'}
+          <Continuation name="second" text={texts.second} />
+        </pre>
+      )}
+    </section>
+  );
+}
+
+function Continuation({ name, text }: { readonly name: string; readonly text: string }) {
+  return (
+    <>
+      <b>{name}: </b>
+      {text === '' ? '(ends here)' : <span class="computed">{text}</span>}
+    </>
+  );
+}
+
+/** Null until they are known, and for two prompts that are the same. */
+function usePartingTexts(api: Api, a: readonly number[], b: readonly number[]): PartingTexts | null {
+  const [texts, setTexts] = useState<PartingTexts | null>(null);
+  useEffect(() => {
+    let current = true;
+    const at = sharedTokens(a, b);
+    setTexts(null);
+    if (at === a.length && at === b.length) return;
+    const pieces = [a.slice(Math.max(0, at - AROUND), at), a.slice(at, at + AROUND), b.slice(at, at + AROUND)];
+    Promise.all(pieces.map((tokens) => tokenText(api, tokens))).then(
+      ([before, first, second]) => current && setTexts({ before: before!, first: first!, second: second! }),
+      // The sentence says it without them.
+      () => {},
+    );
+    return () => {
+      current = false;
+    };
+  }, [api, a, b]);
+  return texts;
+}

@@ -1,0 +1,31 @@
+import { useEffect, useState } from 'preact/hooks';
+
+/** What the page's address names after `#`: a page and what it shows, such as `#requests?worker=worker-1`. */
+
+export interface PageAddress {
+  readonly page: string;
+  readonly params: URLSearchParams;
+}
+
+/** The page and the parameters of the part of an address after `#`. Pure. */
+export function readAddress(hash: string): PageAddress {
+  const [page = '', query = ''] = hash.replace(/^#/, '').split('?', 2);
+  return { page, params: new URLSearchParams(query) };
+}
+
+/** A link to a page of the console. Pure. */
+export function addressOf(page: string, params: Readonly<Record<string, string>> = {}): string {
+  const query = new URLSearchParams(params).toString();
+  return query === '' ? `#${page}` : `#${page}?${query}`;
+}
+
+/** The address that the browser shows now. */
+export function useAddress(): PageAddress {
+  const [address, setAddress] = useState(() => readAddress(location.hash));
+  useEffect(() => {
+    const follow = () => setAddress(readAddress(location.hash));
+    addEventListener('hashchange', follow);
+    return () => removeEventListener('hashchange', follow);
+  }, []);
+  return address;
+}

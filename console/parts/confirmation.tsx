@@ -1,0 +1,71 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { ApiFailure } from '../session/api.js';
+
+/** Asks before something is done, does it, and shows the error if it fails. */
+
+export interface Deed {
+  readonly label: string;
+  /** What the reader is asked: the deed and its consequences. */
+  readonly question: string;
+  /** @throws ApiFailure */
+  readonly act: () => Promise<void>;
+}
+
+export function Confirmation({ deed, onClose }: { readonly deed: Deed | null; readonly onClose: () => void }) {
+  const [problem, setProblem] = useState<string | null>(null);
+  const act = async ({ label, act: perform }: Deed) => {
+    onClose();
+    setProblem(null);
+    try {
+      await perform();
+    } catch (error) {
+      setProblem(error instanceof ApiFailure ? `${label}: ${error.message}` : String(error));
+    }
+  };
+  return (
+    <>
+      {deed !== null && <Question deed={deed} onAct={() => act(deed)} onClose={onClose} />}
+      {problem !== null && (
+        <p class="error" role="alert">
+          {problem}
+        </p>
+      )}
+    </>
+  );
+}
+
+interface QuestionProps {
+  readonly deed: Deed;
+  readonly onAct: () => void;
+  readonly onClose: () => void;
+}
+
+function Question({ deed, onAct, onClose }: QuestionProps) {
+  const button = useRef<HTMLButtonElement>(null);
+  // Once for each deed: the page is rendered again and again, and the reader may be at the other button by then.
+  useEffect(() => {
+    const before = document.activeElement;
+    button.current?.focus();
+    return () => {
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, [deed]);
+  return (
+    <div
+      class="confirm"
+      role="alertdialog"
+      aria-labelledby="confirm-text"
+      onKeyDown={(event) => event.key === 'Escape' && onClose()}
+    >
+      <p id="confirm-text">{deed.question}</p>
+      <p class="buttons">
+        <button type="button" class="primary" ref={button} onClick={onAct}>
+          {deed.label}
+        </button>
+        <button type="button" onClick={onClose}>
+          Cancel
+        </button>
+      </p>
+    </div>
+  );
+}

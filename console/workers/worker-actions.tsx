@@ -1,0 +1,64 @@
+import type { FeedWorker } from '../../src/console/feed-messages.js';
+import type { Deed } from '../parts/confirmation.js';
+import type { Api } from '../session/api.js';
+
+/** What an operator may do to a worker. */
+
+export type WorkerAction = 'drain' | 'undrain' | 'kill';
+
+interface ActionSpec {
+  readonly label: string;
+  /** What the operator is asked. */
+  readonly question: (id: string) => string;
+}
+
+const ACTIONS: Readonly<Record<WorkerAction, ActionSpec>> = {
+  drain: {
+    label: 'Drain',
+    question: (id) => `Drain ${id}? It finishes its requests, takes no new ones and hands over its blocks.`,
+  },
+  undrain: { label: 'Undrain', question: (id) => `Let ${id} serve again?` },
+  kill: {
+    label: 'Kill',
+    question: (id) => `Kill ${id} (SIGKILL)? Its requests continue on other workers, and its blocks are copied again.`,
+  },
+};
+
+export interface WorkerActionsProps {
+  readonly worker: FeedWorker;
+  /** Whether workers may be killed. */
+  readonly chaos: boolean;
+  readonly api: Api;
+  /** Asks the reader to confirm. */
+  readonly onAsk: (deed: Deed) => void;
+}
+
+/** A button for each action that makes sense now. */
+export function WorkerActions({ worker, chaos, api, onAsk }: WorkerActionsProps) {
+  const { id } = worker;
+  return (
+    <>
+      {actionsFor(worker, chaos).map((action) => {
+        const { label, question } = ACTIONS[action];
+        const act = async () => void (await api.post(`/v1/fleet/workers/${encodeURIComponent(id)}/${action}`, {}));
+        return (
+          <button
+            key={action}
+            type="button"
+            class="small"
+            aria-label={`${label} ${id}`}
+            onClick={() => onAsk({ label: `${label} ${id}`, question: question(id), act })}
+          >
+            {label}
+          </button>
+        );
+      })}
+    </>
+  );
+}
+
+function actionsFor({ state }: FeedWorker, chaos: boolean): WorkerAction[] {
+  if (state === 'dead') return [];
+  const drains: WorkerAction = state === 'draining' ? 'undrain' : 'drain';
+  return chaos ? [drains, 'kill'] : [drains];
+}
