@@ -31,7 +31,12 @@ export interface Scene {
 /** Legs by trace: a trace never changes, a new step makes a new one. */
 const legs = new WeakMap<RequestTrace, readonly Leg[]>();
 
+/** Canvases with nothing on them: they are left alone while nothing travels, so that a page that rests costs nothing. */
+const blank = new WeakSet<HTMLCanvasElement>();
+
 export function drawScene(canvas: HTMLCanvasElement, scene: Scene): void {
+  const shown = [...scene.traces].filter((trace) => mayShow(trace, scene.time));
+  if (shown.length === 0 && blank.has(canvas)) return;
   const pixels = Math.round(canvas.clientWidth * devicePixelRatio);
   if (canvas.width !== pixels) {
     canvas.width = pixels;
@@ -43,9 +48,10 @@ export function drawScene(canvas: HTMLCanvasElement, scene: Scene): void {
   context.clearRect(0, 0, pixels, pixels);
   const scale = pixels / (2 * HALF);
   context.setTransform(scale, 0, 0, scale, pixels / 2, pixels / 2);
+  if (shown.length === 0) blank.add(canvas);
+  else blank.delete(canvas);
   const middles = new Map(scene.arcs.map((arc) => [arc.worker.id, arc]));
-  for (const trace of scene.traces) {
-    if (!mayShow(trace, scene.time)) continue;
+  for (const trace of shown) {
     for (const leg of legsFor(trace)) {
       const arc = middles.get(leg.worker);
       if (leg.start > scene.time || leg.end <= scene.time || arc === undefined) continue;

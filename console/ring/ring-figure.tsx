@@ -45,11 +45,14 @@ export function RingFigure({ workers, model, time, selected, onSelect }: RingFig
       {/* biome-ignore lint/a11y/useSemanticElements: a drawing cannot be a fieldset. */}
       <svg viewBox={`${-HALF} ${-HALF} ${2 * HALF} ${2 * HALF}`} role="group" aria-label="The workers on the ring">
         <circle class="hub" r={HUB_RADIUS} />
-        <text class="hub-name" y="-4">
+        <text class="hub-name" y="-16">
           coordinator
         </text>
-        <text class="hub-note" y="14">
-          {workers.reduce((sum, { running }) => sum + running, 0)} running
+        <text class="hub-count" y="6">
+          {workers.reduce((sum, { running }) => sum + running, 0)}
+        </text>
+        <text class="hub-note" y="24">
+          running
         </text>
         {arcs.map((arc) => (
           <Arc

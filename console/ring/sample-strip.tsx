@@ -4,6 +4,7 @@ import type { FleetModel } from '../feed/fleet-model.js';
 import { SourceBar } from '../parts/source-bar.js';
 import { sourceSentence, timeText } from '../parts/words.js';
 import type { Api } from '../session/api.js';
+import { lessonOf } from './lesson.js';
 import { SAMPLE_PROMPT, SAMPLE_QUESTION } from './sample-prompt.js';
 
 /** Shows in three clicks what the fleet does: compute a prompt, find it again, and fetch it from another worker. */
@@ -34,9 +35,32 @@ export function SampleStrip({ api, model }: { readonly api: Api; readonly model:
     <section class="card" aria-labelledby="try-title">
       <h2 id="try-title">Try it</h2>
       <p class="hint">
-        A prompt of 64 notes, and the question “{SAMPLE_QUESTION}”. Ask, ask again, then ask a worker that has never
-        seen it, and compare what they compute.
+        A model computes K/V for each token of a prompt before it answers. shoal keeps them, so that no worker has to
+        compute them twice. Ask “{SAMPLE_QUESTION}” about 64 notes, ask again, then ask another worker.
       </p>
+      <dl class="lessons">
+        <div>
+          <dt>
+            <span class="swatch computed" aria-hidden="true" />
+            computed
+          </dt>
+          <dd>nobody had it: the worker computes it, which takes longest</dd>
+        </div>
+        <div>
+          <dt>
+            <span class="swatch local" aria-hidden="true" />
+            local hit
+          </dt>
+          <dd>the worker finds it in its own memory</dd>
+        </div>
+        <div>
+          <dt>
+            <span class="swatch remote" aria-hidden="true" />
+            remote hit
+          </dt>
+          <dd>the worker fetches it from the memory of another worker, if that is faster than to compute it</dd>
+        </div>
+      </dl>
       <p class="buttons">
         <button type="button" class="primary" disabled={running} onClick={() => ask('new')}>
           Ask
@@ -97,7 +121,8 @@ function useTries(api: Api, model: () => FleetModel) {
 
 function TryRow({ result, earlier }: { readonly result: Try; readonly earlier: readonly Try[] }) {
   const { kind, text, cost, error, running } = result;
-  const source = earlier.find((each) => each.cost !== null && each.cost.worker !== cost?.worker)?.cost?.worker ?? null;
+  const costs = earlier.flatMap((each) => (each.cost === null ? [] : [each.cost])).toReversed();
+  const source = costs.findLast(({ worker }) => worker !== cost?.worker)?.worker ?? null;
   return (
     <li>
       <div class="try-head">
@@ -107,9 +132,7 @@ function TryRow({ result, earlier }: { readonly result: Try; readonly earlier: r
       </div>
       {cost !== null && <SourceBar cached={cost.cached} />}
       {cost !== null && <p class="sentence">{sourceSentence(cost.worker, cost.cached, source)}</p>}
-      {kind === 'elsewhere' && cost !== null && cost.cached.computed > cost.cached.remote + cost.cached.local && (
-        <p class="hint">A worker fetches only what takes longer to compute: this time, computing seemed faster.</p>
-      )}
+      {cost !== null && <p class="lesson">{lessonOf(cost, costs)}</p>}
       {text !== '' && <p class="hint">Answer: {text.trim()}</p>}
       {error !== null && (
         <p class="error" role="alert">

@@ -1,0 +1,78 @@
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { UpFleet } from '../../bench/fleet/up-fleet.js';
+import { Browsers } from './browsers.js';
+import { costOfPages } from './cost.js';
+import { frameTimes } from './frames.js';
+import { takePictures } from './pictures.js';
+
+/** The command of the console's developers: takes the pictures of the docs, and measures what the console costs. */
+
+const USAGE = `usage: npm run console -- pictures [--out FOLDER]
+       npm run console -- frames [--workers 64] [--rate 200] [--seconds 10]
+       npm run console -- cost [--pages 10] [--seconds 10] [--rounds 4]`;
+
+const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+
+async function main(args: readonly string[]): Promise<number> {
+  const { positionals, values } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      out: { type: 'string', default: 'docs/pictures' },
+      workers: { type: 'string', default: '64' },
+      rate: { type: 'string', default: '200' },
+      seconds: { type: 'string', default: '10' },
+      pages: { type: 'string', default: '10' },
+      rounds: { type: 'string', default: '4' },
+    },
+  });
+  const [what] = positionals;
+  const seconds = Number(values.seconds);
+  switch (what) {
+    case 'pictures':
+      mkdirSync(values.out, { recursive: true });
+      await withFleet(['--workers', '4', '--allow-chaos'], (fleet) =>
+        withBrowsers((browsers) => takePictures(browsers, fleet, values.out)),
+      );
+      return 0;
+    case 'frames': {
+      const feed = { workers: Number(values.workers), rate: Number(values.rate), seconds };
+      await withBrowsers(async (browsers) => print(await frameTimes(browsers, feed)));
+      return 0;
+    }
+    case 'cost': {
+      const options = { pages: Number(values.pages), rounds: Number(values.rounds), seconds };
+      await withFleet(['--workers', '2'], async (fleet) => print(await costOfPages(fleet, options)));
+      return 0;
+    }
+    default:
+      process.stderr.write(`${USAGE}\n`);
+      return 2;
+  }
+}
+
+async function withBrowsers(use: (browsers: Browsers) => Promise<void>): Promise<void> {
+  const browsers = await Browsers.open();
+  try {
+    await use(browsers);
+  } finally {
+    await browsers.close();
+  }
+}
+
+async function withFleet(args: readonly string[], use: (fleet: UpFleet) => Promise<void>): Promise<void> {
+  const fleet = await UpFleet.start(CLI, args);
+  try {
+    await use(fleet);
+  } finally {
+    await fleet.stop();
+  }
+}
+
+function print(answer: object): void {
+  process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
+}
+
+process.exitCode = await main(process.argv.slice(2));
