@@ -113,6 +113,12 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./explain.js')).explain,
   },
   {
+    name: 'console',
+    help: 'Print the address of the console, a page that shows the fleet live, and open it where there is a desktop.',
+    options: OPTIONS,
+    load: async () => (await import('./console.js')).openConsolePage,
+  },
+  {
     name: 'bench',
     argument: [
       '<name...>',

@@ -16,6 +16,7 @@ export type Command =
   | 'drain'
   | 'undrain'
   | 'explain'
+  | 'console'
   | 'bench'
   | 'chaos'
   | 'doctor'

@@ -9,9 +9,9 @@ import { takePictures } from './pictures.js';
 
 /** The command of the console's developers: takes the pictures of the docs, and measures what the console costs. */
 
-const USAGE = `usage: npm run console -- pictures [--out FOLDER]
-       npm run console -- frames [--workers 64] [--rate 200] [--seconds 10]
-       npm run console -- cost [--pages 10] [--seconds 10] [--rounds 4]`;
+const USAGE = `usage: npm run console-lab -- pictures [--out FOLDER]
+       npm run console-lab -- frames [--workers 64] [--rate 200] [--seconds 10]
+       npm run console-lab -- cost [--pages 10] [--seconds 10] [--rounds 4]`;
 
 const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 

@@ -30,6 +30,7 @@ describe('the command line', () => {
       'status',
       'health',
       'explain',
+      'console',
       'bench',
       'chaos',
       'model',
