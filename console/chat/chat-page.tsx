@@ -7,6 +7,9 @@ import type { Api } from '../session/api.js';
 import { AnswerCard } from './answer-card.js';
 import { type Answers, type SaidMessage, useAnswers } from './use-answers.js';
 
+/** The most tokens of an answer. */
+const LENGTHS = [64, 256, 1_024] as const;
+
 /** A chat with the model that shows what each answer cost, and where the K/V of its prompt came from. */
 
 export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: FeedConnection }) {
@@ -32,7 +35,9 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
               answered={answered}
               others={nameable.filter((id) => id !== answered.cost?.worker)}
               busy={chat.busy}
-              onAgain={(worker) => void chat.ask(answered.messages, nameable.includes(worker) ? worker : null)}
+              onAgain={(worker) =>
+                void chat.ask(answered.messages, nameable.includes(worker) ? worker : null, answered.length)
+              }
             />
           ))
           .toReversed()}
@@ -46,13 +51,18 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
   const [draft, setDraft] = useState(SAMPLE_QUESTION);
   const [remember, setRemember] = useState(false);
   const [worker, setWorker] = useState('');
+  const [tokens, setTokens] = useState<number>(LENGTHS[0]);
+  const [whole, setWhole] = useState(false);
   const { busy, answers } = chat;
   const send = () => {
     const said = remember
       ? answers.flatMap(({ messages, text }): SaidMessage[] => [messages.at(-1)!, { role: 'assistant', content: text }])
       : [];
     const own: SaidMessage[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
-    void chat.ask([...own, ...said, { role: 'user', content: draft.trim() }], worker === '' ? null : worker);
+    void chat.ask([...own, ...said, { role: 'user', content: draft.trim() }], worker === '' ? null : worker, {
+      tokens,
+      whole,
+    });
   };
   return (
     <form
@@ -69,6 +79,20 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
         <label class="check">
           <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />
           Send the earlier questions and answers along
+        </label>
+        <label>
+          Tokens{' '}
+          <select value={tokens} onChange={(event) => setTokens(Number(event.currentTarget.value))}>
+            {LENGTHS.map((length) => (
+              <option key={length} value={length}>
+                {length}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label class="check" title="The field ignore_eos: the answer goes on when the model would end it">
+          <input type="checkbox" checked={whole} onChange={(event) => setWhole(event.currentTarget.checked)} />
+          Use all of them
         </label>
         {workers.length > 0 && (
           <label>

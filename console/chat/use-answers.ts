@@ -14,19 +14,24 @@ export interface SaidMessage {
 export interface ChatAnswer {
   readonly question: ChatQuestion;
   readonly messages: readonly SaidMessage[];
+  readonly length: AnswerLength;
   readonly text: string;
   readonly cost: AnswerCost | null;
   readonly error: string | null;
   readonly prompt: readonly ColouredText[] | null;
 }
 
-const MAX_TOKENS = 64;
+/** How long an answer may get, and whether it goes on to there whatever the model says. */
+export interface AnswerLength {
+  readonly tokens: number;
+  readonly whole: boolean;
+}
 
 export interface Answers {
   readonly answers: readonly ChatAnswer[];
   readonly busy: boolean;
   /** @param worker the one that has to answer; null for any */
-  ask(messages: readonly SaidMessage[], worker: string | null): Promise<void>;
+  ask(messages: readonly SaidMessage[], worker: string | null, length: AnswerLength): Promise<void>;
   stop(): void;
   clear(): void;
 }
@@ -35,10 +40,11 @@ export function useAnswers(api: Api, model: string): Answers {
   const [answers, setAnswers] = useState<readonly ChatAnswer[]>([]);
   const [busy, setBusy] = useState(false);
   const running = useRef<AbortController | null>(null);
-  const ask = async (messages: readonly SaidMessage[], worker: string | null) => {
-    const body = { model, messages, max_tokens: MAX_TOKENS, temperature: 0 };
+  const ask = async (messages: readonly SaidMessage[], worker: string | null, length: AnswerLength) => {
+    const { tokens, whole } = length;
+    const body = { model, messages, max_tokens: tokens, temperature: 0, ...(whole && { ignore_eos: true }) };
     const question: ChatQuestion = { path: '/v1/chat/completions', body, worker };
-    let current: ChatAnswer = { question, messages, text: '', cost: null, error: null, prompt: null };
+    let current: ChatAnswer = { question, messages, length, text: '', cost: null, error: null, prompt: null };
     const show = (change: Partial<ChatAnswer>) => {
       current = { ...current, ...change };
       setAnswers([...answers, current]);

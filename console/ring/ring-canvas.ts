@@ -85,6 +85,9 @@ function drawLeg(
       if (still) line(context, [hub, end], palette.ink);
       else comet(context, straight(hub, end), share, palette.ink, 4);
       break;
+    case 'waiting':
+      circle(context, end, 6, palette.ink);
+      break;
     case 'streamed':
       if (still) line(context, [end, hub], palette.computed);
       else dots(context, straight(end, hub), time - leg.start, leg.end - leg.start, palette.ink, 2.6);
@@ -126,6 +129,15 @@ function line(context: CanvasRenderingContext2D, points: readonly Point[], colou
   for (const { x, y } of points) context.lineTo(x, y);
   context.stroke();
   context.globalAlpha = 1;
+}
+
+/** A dot that is empty: nothing is done yet. */
+function circle(context: CanvasRenderingContext2D, { x, y }: Point, radius: number, colour: string): void {
+  context.strokeStyle = colour;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.stroke();
 }
 
 function dot(context: CanvasRenderingContext2D, { x, y }: Point, radius: number, colour: string): void {

@@ -5,6 +5,8 @@ import type { RequestTrace } from '../feed/request-trace.js';
 type LegKind =
   /** From the coordinator to the worker that was chosen. */
   | 'placed'
+  /** In the worker's queue, or while it looks up the prefix. */
+  | 'waiting'
   /** Blocks of the worker's own memory. */
   | 'local'
   /** Blocks on their way from another worker. */
@@ -26,6 +28,7 @@ export interface Leg {
 /** What happens within milliseconds is drawn for at least as long as an eye needs, one leg after another. @internal exported for tests. */
 export const LEAST_MS: Readonly<Record<LegKind, number>> = {
   placed: 380,
+  waiting: 0,
   local: 420,
   remote: 620,
   computed: 420,
@@ -46,8 +49,12 @@ export function legsOf(trace: RequestTrace): Leg[] {
     legs.push({ kind, worker, from, start: begins, end: ends });
     free = ends;
   };
-  for (const { at, worker } of trace.placements) add('placed', worker, at, at);
   const { started, ended } = trace;
+  for (const [index, { at, worker }] of trace.placements.entries()) {
+    add('placed', worker, at, at);
+    const over = trace.placements[index + 1]?.at ?? started?.at ?? ended?.at ?? Number.POSITIVE_INFINITY;
+    if (over > free) add('waiting', worker, free, over);
+  }
   const last = trace.placements.at(-1);
   if (started !== null) {
     const { worker, cached, at } = started;

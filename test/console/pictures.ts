@@ -47,7 +47,8 @@ async function takeAll(page: ConsolePage, pathOf: (look: string) => string): Pro
   for (const size of SIZES) {
     await page.setViewportSize(size);
     for (const theme of THEMES) {
-      await page.evaluate(`document.documentElement.dataset.theme = '${theme}'`);
+      const chosen = page.getByRole('button', { name: theme === 'dark' ? 'Dark' : 'Light', exact: true });
+      if (await chosen.isVisible()) await chosen.click();
       await page.waitForTimeout(SETTLING_MS);
       await page.screenshot({ path: pathOf(`${size.width}-${theme}`) });
     }

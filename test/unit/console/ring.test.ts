@@ -77,12 +77,19 @@ describe('the travel of a request', () => {
   it('goes on while the request does', () => {
     const legs = legsOf(trace(...steps.slice(0, 4)));
     expect(legs.at(-1)).toMatchObject({ kind: 'streamed', end: Number.POSITIVE_INFINITY });
-    expect(legsOf(trace(...steps.slice(0, 2))).map(({ kind }) => kind)).toEqual(['placed']);
+    const waiting = legsOf(trace(...steps.slice(0, 2)));
+    expect(waiting.map(({ kind }) => kind)).toEqual(['placed', 'waiting']);
+    expect(waiting.at(-1)!.end).toBe(Number.POSITIVE_INFINITY);
   });
 
   it('shows a move to another worker, and a failure', () => {
     const moved = legsOf(trace(...steps.slice(0, 2), placed(1_500, 'w1')));
-    expect(moved.map(({ kind, worker: id }) => `${kind} ${id}`)).toEqual(['placed w2', 'placed w1']);
+    expect(moved.map(({ kind, worker: id }) => `${kind} ${id}`)).toEqual([
+      'placed w2',
+      'waiting w2',
+      'placed w1',
+      'waiting w1',
+    ]);
     const failed = legsOf(
       trace(...steps.slice(0, 2), { step: 'ended', id: 1, at: 1_100, tokens: 0, outcome: 'failed' }),
     );
