@@ -25,7 +25,7 @@ export function lessonOf(cost: AnswerCost, earlier: readonly AnswerCost[]): stri
     return `A local hit on a worker that never computed this prompt: the fleet had copied the blocks to ${worker}, one of their homes, to survive a death. ${compared}`;
   }
   if (known) return `${worker} computed it again: its memory had no room to keep the blocks. ${compared}`;
-  return `No remote hit: ${worker} could have fetched the blocks from another worker, but by its measurements computing ${counted(cached.computed, 'token')} of this small model takes no longer than a fetch on this machine now. A worker fetches only what takes longer to compute; with larger models and longer prompts that is nearly everything.`;
+  return `No remote hit: ${worker} could have fetched the blocks from another worker, but computed ${counted(cached.computed, 'token')}. A worker fetches only what takes longer to compute by its measurements, and gives up a fetch that begins too slowly: with this small model a computation is short, and a busy machine delays fetches. Ask again in half a minute, or another worker. With larger models and longer prompts a fetch nearly always wins.`;
 }
 
 function timesText(cost: AnswerCost, first: AnswerCost): string {

@@ -50,12 +50,27 @@ export function pointAt(angle: number, radius: number): Point {
   return { x: radius * Math.sin(angle), y: -radius * Math.cos(angle) };
 }
 
-/** A point of the curve from one point to another that bends towards the centre: chords of neighbours stay apart from the arcs. */
+/** How far from the centre the curve between two points stays, so that it does not cross what is written there. */
+const CLEAR_RADIUS = 74;
+
+/** A point of the curve from one point to another that bends towards the centre, but round it: chords of neighbours stay apart from the arcs. */
 export function chordPoint(from: Point, to: Point, share: number): Point {
-  const bend = { x: (from.x + to.x) * 0.2, y: (from.y + to.y) * 0.2 };
+  const bend = bendOf(from, to);
   const left = 1 - share;
   return {
     x: left * left * from.x + 2 * left * share * bend.x + share * share * to.x,
     y: left * left * from.y + 2 * left * share * bend.y + share * share * to.y,
   };
+}
+
+function bendOf(from: Point, to: Point): Point {
+  const bend = { x: (from.x + to.x) * 0.2, y: (from.y + to.y) * 0.2 };
+  // The curve's middle is between the bend and the middle of both ends.
+  const middle = { x: (from.x + to.x) / 4 + bend.x / 2, y: (from.y + to.y) / 4 + bend.y / 2 };
+  const distance = Math.hypot(middle.x, middle.y);
+  const length = Math.hypot(to.x - from.x, to.y - from.y);
+  if (distance >= CLEAR_RADIUS || length < 2 * CLEAR_RADIUS) return bend;
+  const aside = (2 * (CLEAR_RADIUS - distance)) / length;
+  const side = middle.x * (from.y - to.y) + middle.y * (to.x - from.x) < 0 ? -1 : 1;
+  return { x: bend.x + side * aside * (from.y - to.y), y: bend.y + side * aside * (to.x - from.x) };
 }

@@ -93,7 +93,7 @@ function Row({ worker, selected, onSelect, children }: RowProps) {
       </td>
       <td class="number">{blocks.toLocaleString('en')}</td>
       <td>
-        <WorkerMemory worker={worker} />
+        <WorkerMemory worker={worker} short />
       </td>
       <td class="number">
         {running} / {waiting}

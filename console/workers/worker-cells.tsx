@@ -12,12 +12,19 @@ export function WorkerState({ worker: { state, quarantined } }: { readonly worke
   );
 }
 
-export function WorkerMemory({ worker: { bytes, budget } }: { readonly worker: FeedWorker }) {
+/** @param short without the budget, where there is little room */
+export function WorkerMemory({
+  worker: { bytes, budget },
+  short = false,
+}: {
+  readonly worker: FeedWorker;
+  readonly short?: boolean;
+}) {
   return (
     <span class="memory">
       <meter min={0} max={Math.max(1, budget)} value={bytes} aria-label="Memory for blocks in use" />
-      <span class="number">
-        {byteText(bytes)} of {byteText(budget)}
+      <span class="number" title={`${byteText(bytes)} of ${byteText(budget)}`}>
+        {short ? byteText(bytes) : `${byteText(bytes)} of ${byteText(budget)}`}
       </span>
     </span>
   );

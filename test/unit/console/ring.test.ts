@@ -53,6 +53,20 @@ describe('the layout of the ring', () => {
     const [from, to] = [pointAt(0.3, 10), pointAt(3, 10)];
     expect([chordPoint(from, to, 0), chordPoint(from, to, 1)]).toEqual([from, to]);
   });
+
+  it('sends blocks round the centre, where the coordinator is written', () => {
+    const angle = fc.double({ min: 0, max: 6.28, noNaN: true });
+    fc.assert(
+      fc.property(angle, angle, (a, b) => {
+        const [from, to] = [pointAt(a, 214), pointAt(b, 214)];
+        for (let share = 0; share <= 1; share += 0.05) {
+          const { x, y } = chordPoint(from, to, share);
+          expect(Math.hypot(x, y)).toBeGreaterThan(60);
+          expect(Math.hypot(x, y)).toBeLessThanOrEqual(214 + 1e-6);
+        }
+      }),
+    );
+  });
 });
 
 describe('the travel of a request', () => {
