@@ -35,7 +35,7 @@ export function explanationSentence(explained: CacheExplanation): string {
     computed > 0 ? `compute ${counted(computed, 'token')}` : null,
   ].filter((part) => part !== null);
   const last = parts.pop();
-  return `The prompt would go to ${worker}. It would ${parts.length === 0 ? last : `${parts.join(', ')} and ${last}`}.`;
+  return `The prompt would go to ${worker}. It would ${parts.length === 0 ? last : `${parts.join(', ')}, and ${last}`}.`;
 }
 
 /** The tokens behind the last full block, or nothing. */

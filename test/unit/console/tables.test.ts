@@ -118,7 +118,7 @@ describe('an explanation', () => {
 
   it('says what would happen', () => {
     expect(explanationSentence(explained)).toBe(
-      'The prompt would go to w1. It would find 64 tokens in its own memory, could fetch 64 tokens from other workers if that is faster than computing them and compute 72 tokens.',
+      'The prompt would go to w1. It would find 64 tokens in its own memory, could fetch 64 tokens from other workers if that is faster than computing them, and compute 72 tokens.',
     );
     expect(explanationSentence({ ...explained, would_run_on: null })).toBe('No worker could take this prompt now.');
     expect(explanationSentence({ ...explained, tokens: 3, blocks: [] })).toMatch(/^3 tokens: fewer than a block of 64/);
