@@ -2,13 +2,15 @@ import { Agent, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps, Agent as TlsAgent } from 'node:https';
 import { hostname, networkInterfaces } from 'node:os';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
 /** Calls coordinators and workers over HTTP: those of this machine without a proxy, whatever the environment names. */
 
 export interface HttpCall {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  /** Pieces are sent as fast as the other side takes them. */
+  readonly body?: string | AsyncIterable<Uint8Array>;
   readonly signal?: AbortSignal;
   /** Accepts any certificate of this machine: for calls that send no secret, or to a port that this program's own child has taken. */
   readonly trustsThisMachine?: boolean;
@@ -20,7 +22,19 @@ const agents = { 'http:': new Agent(), 'https:': new TlsAgent() } as const;
 
 /** Sends a request, as `fetch` does. A call to this machine goes there directly; any other may go through a proxy. */
 export function callHttp(url: URL, call: HttpCall = {}): Promise<Response> {
-  return isThisMachine(url.hostname) ? callDirectly(url, call) : fetch(url, call);
+  return isThisMachine(url.hostname) ? callDirectly(url, call) : callAnywhere(url, call);
+}
+
+function callAnywhere(url: URL, { body, ...call }: HttpCall): Promise<Response> {
+  if (body === undefined || typeof body === 'string')
+    return fetch(url, { ...call, ...(body !== undefined && { body }) });
+  // Node requires `duplex` for a stream; the types of `fetch` do not know it.
+  const streamed: RequestInit & { duplex: 'half' } = {
+    ...call,
+    body: Readable.toWeb(Readable.from(body)),
+    duplex: 'half',
+  };
+  return fetch(url, streamed);
 }
 
 /** Whether a host in a URL is loopback or one of this machine's addresses. @internal exported for tests. */
@@ -38,10 +52,12 @@ function callDirectly(url: URL, call: HttpCall): Promise<Response> {
   const options = { method, headers, agent: agents[tls ? 'https:' : 'http:'], ...(signal && { signal }) };
   const secured = { ...options, rejectUnauthorized: !trustsThisMachine };
   return new Promise((resolve, reject) => {
-    request(url, secured, (message) => resolve(responseOf(message)))
+    const sent = request(url, secured, (message) => resolve(responseOf(message)))
       // As `fetch` does, with the reason as the cause.
-      .on('error', (error) => reject(new TypeError('the request failed', { cause: signal?.reason ?? error })))
-      .end(body);
+      .on('error', (error) => reject(new TypeError('the request failed', { cause: signal?.reason ?? error })));
+    if (body === undefined || typeof body === 'string') sent.end(body);
+    // An answer that comes before all pieces are sent is the answer; what then breaks does not matter.
+    else pipeline(Readable.from(body), sent).catch(reject);
   });
 }
 

@@ -228,6 +228,20 @@ const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./audit.js')).audit,
   },
   {
+    name: 'kv export',
+    argument: ['<file>', 'the file to write, which must not exist'],
+    help: 'Write the objects of a fleet into a file, or continue to. The file is there once it is complete.',
+    options: OPTIONS,
+    load: async () => (await import('./kv/export.js')).kvExport,
+  },
+  {
+    name: 'kv import',
+    argument: ['<file>', 'a file that kv export has written'],
+    help: 'Write the objects of a file into a fleet, or continue to. Every digest is checked.',
+    options: OPTIONS,
+    load: async () => (await import('./kv/import.js')).kvImport,
+  },
+  {
     name: 'version',
     help: 'Show the version.',
     options: {},
@@ -279,11 +293,12 @@ function build(world: World, done: (code: number) => void): Command {
       writeErr: (text) => world.io.err(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'shoal: ')),
     });
-  const model = program.command('model').description('Download, show, check, remove and make models.');
-  const config = program.command('config').description('Show options.');
-  const parentOf = (name: string) =>
-    name.startsWith('model ') ? model : name.startsWith('config ') ? config : program;
-  for (const spec of COMMANDS) add(parentOf(spec.name), spec, world, done);
+  const groups: Readonly<Record<string, Command>> = {
+    config: program.command('config').description('Show options.'),
+    kv: program.command('kv').description('Back the objects of a fleet up, and restore them.'),
+    model: program.command('model').description('Download, show, check, remove and make models.'),
+  };
+  for (const spec of COMMANDS) add(groups[spec.name.split(' ')[0]!] ?? program, spec, world, done);
   return program;
 }
 

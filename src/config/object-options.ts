@@ -62,4 +62,23 @@ export const OBJECT_OPTIONS = {
     commands: ROLES,
     help: 'Certificate (PEM) for --redis-tls-key.',
   }),
+  kvPrefix: option({
+    flag: 'prefix',
+    variable: 'SHOAL_KV_PREFIX',
+    placeholder: 'TEXT',
+    type: types.text('0 to 1024 characters', 0, 1024),
+    default: '',
+    defaultNote: 'all keys',
+    commands: ['kv export', 'kv import'],
+    help: 'Leaves out the objects whose keys do not begin with this text.',
+  }),
+  kvReplace: option({
+    flag: 'replace',
+    variable: 'SHOAL_KV_REPLACE',
+    placeholder: null,
+    type: types.onOff,
+    default: 'off',
+    commands: ['kv import'],
+    help: 'Replaces objects of the fleet that have other bytes than those of the file. Without it, they stay.',
+  }),
 } as const satisfies OptionTable;

@@ -27,6 +27,8 @@ export type Command =
   | 'key'
   | 'audit'
   | 'config print'
+  | 'kv export'
+  | 'kv import'
   | 'model synth'
   | 'model check'
   | 'model pull'

@@ -237,6 +237,8 @@ export const OPTIONS = {
       'doctor',
       'key',
       'audit',
+      'kv export',
+      'kv import',
       'model check',
       'model pull',
       'model list',
@@ -259,7 +261,10 @@ export const OPTIONS = {
     placeholder: 'URL',
     type: types.url('http', 'https'),
     default: 'http://127.0.0.1:8080',
-    commands: ['status', 'health', 'drain', 'undrain', 'explain', 'console', 'bundle', 'worker', 'node', 'run'],
+    commands: [
+      ...(['status', 'health', 'drain', 'undrain', 'explain', 'console', 'bundle', 'worker', 'node', 'run'] as const),
+      ...(['kv export', 'kv import'] as const),
+    ],
     help: "URL of the coordinator, which also says where the K/V of a prefix is, for actors and tasks near it. health also accepts the address of a worker's metrics.",
   }),
   rounds: option({
@@ -278,7 +283,10 @@ export const OPTIONS = {
     placeholder: 'KEY',
     type: types.text('1 to 1024 characters', 1, 1024),
     default: null,
-    commands: ['status', 'drain', 'undrain', 'explain', 'console', 'bundle', 'bench', 'worker', 'node', 'run'],
+    commands: [
+      ...(['status', 'drain', 'undrain', 'explain', 'console', 'bundle', 'bench', 'worker', 'node', 'run'] as const),
+      ...(['kv export', 'kv import'] as const),
+    ],
     help: 'API key for the coordinator.',
     secret: true,
   }),

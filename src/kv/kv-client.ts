@@ -122,6 +122,9 @@ export class KVClient {
     lease: HeldLease | 'unreachable',
   ): Promise<KVLayer> {
     try {
+      // The client that had the lease before may have stored the layer since this one looked for it.
+      const stored = lease === 'unreachable' ? null : await this.load(key).catch(() => null);
+      if (stored !== null) return stored;
       const value = await compute();
       if (lease !== 'unreachable') await this.store(key, value).catch(() => {});
       return value;

@@ -82,7 +82,7 @@ export class ObjectValue {
 }
 
 /** The digest of a value with these extents. */
-function digestOfExtents(digests: readonly ExtentDigest[]): string {
+export function digestOfExtents(digests: readonly ExtentDigest[]): string {
   if (digests.length === 1) return digests[0]!;
   return digestOf(Buffer.from(digests.join(''), 'hex'));
 }

@@ -2,19 +2,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openAccess } from '../../../coordinator/access/open-access.js';
-import { kvRoutes } from '../../../coordinator/http/routes/kv.js';
-import { type HttpServer, listen } from '../../../coordinator/http/server.js';
-import { NO_TRAIL } from '../../../coordinator/trail/trail.js';
-import { SystemClock } from '../../../src/clock.js';
+import type { HttpServer } from '../../../coordinator/http/server.js';
 import { Corrupt, InvalidRequest, Refused, Unavailable } from '../../../src/errors.js';
 import { KVClient, type KVClientOptions } from '../../../src/kv/kv-client.js';
 import type { KVLayer } from '../../../src/kv/kv-layer.js';
-import { SILENT_LOG } from '../../../src/log.js';
-import { FleetObjects } from '../../../src/objects/fleet-objects.js';
-import { ValueStaging } from '../../../src/objects/value-staging.js';
-import { SystemRandom } from '../../../src/random.js';
-import { ALONE, RespStation } from '../resp/support/resp-station.js';
+import { RespStation } from '../resp/support/resp-station.js';
+import { kvServer } from './support.js';
 
 /** The client on a real server, over the objects of one worker. */
 
@@ -38,24 +31,7 @@ describe('a client for K/V', () => {
   let server: HttpServer;
 
   const open = async (apiKeys: string[] = []) => {
-    const clock = new SystemClock();
-    const wallMs = () => Date.now();
-    const own = { id: 'w', objects: station.objects.home };
-    const objects = new FleetObjects({
-      ring: ALONE,
-      clock,
-      random: new SystemRandom(),
-      nodeOf: () => own.objects,
-      own,
-    });
-    const config = { apiKeys, keysFile: null, jwt: null, secret: 'a secret of the fleet' };
-    const { access } = openAccess(config, { clock, log: SILENT_LOG, wallMs });
-    const staging = new ValueStaging(64 * MiB);
-    server = await listen(
-      kvRoutes({ objects, objectBytes: 16 * MiB, staging, clock, wallMs }),
-      { host: '127.0.0.1', port: 0, closeGraceMs: 0 },
-      { access, clock, log: SILENT_LOG, trail: NO_TRAIL, onEnd: () => {} },
-    );
+    server = await kvServer(station, apiKeys);
   };
   const client = (options: Partial<KVClientOptions> = {}) => new KVClient(server.url, { model: 'm', ...options });
 
