@@ -28,6 +28,7 @@ const NAMES = [
   'serve',
   'route',
   'tracing',
+  'kv',
 ];
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */
