@@ -1,12 +1,12 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
 import { type Clock, SystemClock } from '../clock.js';
-import { Corrupt, InvalidRequest, Overloaded, Refused, type ShoalError, Unavailable } from '../errors.js';
+import { Corrupt, Unavailable } from '../errors.js';
 import { type KVLayer, packLayer, unpackLayer } from './kv-layer.js';
+import { ObjectApi } from './object-api.js';
+import { beginningsOf, type KVPrefix, prefixHash, prefixSimilarity } from './prefix-hash.js';
 
 /** K/V of prompt prefixes in a fleet, for programs of any kind: layers under a prefix, over HTTP (`/v1/kv`, docs/KV.md). */
-
-/** A prompt, as text or as token IDs. Text and tokens are never the same prefix. */
-export type KVPrefix = string | readonly number[];
 
 export interface KVClientOptions {
   /** All that the bytes depend on beside the prefix: the model, its revision, the dtype, the adapter, the rank. */
@@ -27,6 +27,8 @@ export interface KVClientOptions {
 export interface KVClientStats {
   readonly hits: number;
   readonly misses: number;
+  /** Hits of all reads; 0 before the first one. */
+  readonly hitRate: number;
   readonly puts: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
@@ -38,6 +40,12 @@ const REQUEST_S = 30;
 const POLL_MS = 25;
 const POLL_CEILING_MS = 400;
 
+/** Layers of one call on their way at a time. */
+const AT_ONCE = 4;
+/** Keys in one question which of them exist. */
+const ASKED_KEYS = 1_000;
+const Existing = z.object({ data: z.array(z.object({ exists: z.boolean() })) });
+
 /** A lease that this client has; its bytes, and so its ETag, are its own. */
 interface HeldLease {
   readonly etag: string;
@@ -45,6 +53,7 @@ interface HeldLease {
 
 export class KVClient {
   private readonly clock: Clock;
+  private readonly api: ObjectApi;
   private readonly computing = new Map<string, Promise<KVLayer>>();
   private readonly counts = { hits: 0, misses: 0, puts: 0, bytesRead: 0, bytesWritten: 0 };
 
@@ -54,10 +63,13 @@ export class KVClient {
     private readonly options: KVClientOptions,
   ) {
     this.clock = options.clock ?? new SystemClock();
+    const { apiKey = null, requestS = REQUEST_S } = options;
+    this.api = new ObjectApi({ url, apiKey, requestS, clock: this.clock });
   }
 
   stats(): KVClientStats {
-    return { ...this.counts };
+    const { hits, misses } = this.counts;
+    return { ...this.counts, hitRate: hits + misses === 0 ? 0 : hits / (hits + misses) };
   }
 
   /** Stores a layer, in place of an older one. Rejects with `Overloaded` if there is no room, `Refused` without the right key, else `Unavailable`. */
@@ -71,12 +83,74 @@ export class KVClient {
   }
 
   async has(prefix: KVPrefix, layer: number): Promise<boolean> {
-    return (await this.send('HEAD', this.keyOf(prefix, layer), {}, null, [404])).status !== 404;
+    const path = at(this.keyOf(prefix, layer));
+    return (await this.api.send({ method: 'HEAD', path, expected: [404] })).status !== 404;
   }
 
   /** Deletes a layer. False if it was not there. */
   async delete(prefix: KVPrefix, layer: number): Promise<boolean> {
-    return (await this.send('DELETE', this.keyOf(prefix, layer), {}, null, [404])).status !== 404;
+    const path = at(this.keyOf(prefix, layer));
+    return (await this.api.send({ method: 'DELETE', path, expected: [404] })).status !== 404;
+  }
+
+  /** Stores layers as they come, several at a time: `layers` may still be computed. Rejects as `put` does. */
+  async putLayers(prefix: KVPrefix, layers: AsyncIterable<KVLayer> | Iterable<KVLayer>): Promise<void> {
+    const running = new Set<Promise<void>>();
+    const failures: unknown[] = [];
+    let layer = 0;
+    for await (const value of layers) {
+      const stored: Promise<void> = this.put(prefix, layer++, value)
+        .catch((error: unknown) => void failures.push(error))
+        .finally(() => running.delete(stored));
+      running.add(stored);
+      if (running.size >= AT_ONCE) await Promise.race(running);
+      if (failures.length > 0) break;
+    }
+    await Promise.all(running);
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /**
+   * The layers `0` to `count - 1` in order, each as soon as it is here, while the next ones come. Ends before the first layer that is not there.
+   * Rejects as `get` does.
+   */
+  async *getLayers(prefix: KVPrefix, count: number): AsyncGenerator<KVLayer> {
+    const coming: Promise<KVLayer | null>[] = [];
+    for (let layer = 0; layer < count; layer++) {
+      while (coming.length < AT_ONCE && layer + coming.length < count) {
+        const next = this.get(prefix, layer + coming.length);
+        // A reader that leaves earlier does not wait for it.
+        next.catch(() => {});
+        coming.push(next);
+      }
+      const value = await coming.shift()!;
+      if (value === null) return;
+      yield value;
+    }
+  }
+
+  /**
+   * How many of the first tokens of a prompt have K/V in the fleet, by the layer `layer`; 0 for none. It looks for the prefixes whose lengths are
+   * multiples of 64, and for the whole prompt. Rejects as `get` does.
+   */
+  async longestPrefix(tokens: readonly number[], layer = 0): Promise<number> {
+    const beginnings = beginningsOf(tokens);
+    for (let end = beginnings.length; end > 0; end -= ASKED_KEYS) {
+      const asked = beginnings.slice(Math.max(0, end - ASKED_KEYS), end);
+      const keys = asked.map(({ hash }) => this.keyOfHash(hash, layer));
+      const body = [Buffer.from(JSON.stringify({ keys }))];
+      const headers = { 'content-type': 'application/json' };
+      const answer = await this.api.send({ method: 'POST', path: '/exists', headers, body });
+      const { data } = Existing.parse(await answer.json());
+      const found = asked.findLast((_, index) => data[index]?.exists);
+      if (found !== undefined) return found.tokens;
+    }
+    return 0;
+  }
+
+  /** How much of the longer of two prefixes their common beginning is, from 0 to 1. Asks nobody. */
+  similarity(a: KVPrefix, b: KVPrefix): number {
+    return prefixSimilarity(a, b);
   }
 
   /**
@@ -96,10 +170,10 @@ export class KVClient {
   async health(): Promise<{ readonly roundTripMs: number }> {
     const startedMs = this.clock.now();
     const key = `health/${randomUUID()}`;
-    await this.send('PUT', key, { 'x-shoal-ttl': '60' }, [Buffer.from(key)]);
-    const read = await this.send('GET', key);
+    await this.api.send({ method: 'PUT', path: at(key), headers: { 'x-shoal-ttl': '60' }, body: [Buffer.from(key)] });
+    const read = await this.api.send({ method: 'GET', path: at(key) });
     if ((await read.text()) !== key) throw new Unavailable(`${this.url} gives other bytes than were written`);
-    await this.send('DELETE', key, {}, null, [404]);
+    await this.api.send({ method: 'DELETE', path: at(key), expected: [404] });
     return { roundTripMs: this.clock.now() - startedMs };
   }
 
@@ -136,13 +210,10 @@ export class KVClient {
   private async lease(key: string): Promise<HeldLease | 'taken' | 'unreachable'> {
     const headers = { 'if-none-match': '*', 'x-shoal-ttl': String(this.options.leaseS ?? LEASE_S) };
     try {
-      const { status, headers: answered } = await this.send(
-        'PUT',
-        leaseOf(key),
-        headers,
-        [Buffer.from(randomUUID())],
-        [412],
-      );
+      const body = [Buffer.from(randomUUID())];
+      const path = at(leaseOf(key));
+      const call = { method: 'PUT', path, headers, body, expected: [412], attempts: 'once' } as const;
+      const { status, headers: answered } = await this.api.send(call);
       return status === 412 ? 'taken' : { etag: answered.get('etag') ?? '' };
     } catch {
       return 'unreachable';
@@ -151,19 +222,21 @@ export class KVClient {
 
   /** Ends this client's lease, and not that of another one that took it after this one had expired. */
   private async endLease(key: string, { etag }: HeldLease): Promise<void> {
-    await this.send('DELETE', leaseOf(key), { 'if-match': etag }, null, [404, 412]).catch(() => {});
+    const call = { method: 'DELETE', path: at(leaseOf(key)), headers: { 'if-match': etag } } as const;
+    await this.api.send({ ...call, expected: [404, 412] }).catch(() => {});
   }
 
   private async store(key: string, value: KVLayer): Promise<void> {
     const { ttlS } = this.options;
     const pieces = packLayer(value);
-    await this.send('PUT', key, ttlS === undefined ? {} : { 'x-shoal-ttl': String(ttlS) }, pieces);
+    const headers: Record<string, string> = ttlS === undefined ? {} : { 'x-shoal-ttl': String(ttlS) };
+    await this.api.send({ method: 'PUT', path: at(key), headers, body: pieces });
     this.counts.puts++;
     this.counts.bytesWritten += pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   private async load(key: string): Promise<KVLayer | null> {
-    const response = await this.send('GET', key, {}, null, [404]);
+    const response = await this.api.send({ method: 'GET', path: at(key), expected: [404] });
     if (response.status === 404) {
       this.counts.misses++;
       return null;
@@ -177,54 +250,19 @@ export class KVClient {
     return unpackLayer(bytes);
   }
 
-  /** @param expected statuses beside those of success that are answers */
-  private async send(
-    method: string,
-    key: string,
-    headers: Record<string, string> = {},
-    body: readonly Uint8Array[] | null = null,
-    expected: readonly number[] = [],
-  ): Promise<Response> {
-    const { apiKey, requestS = REQUEST_S } = this.options;
-    const authorization = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
-    let response: Response;
-    try {
-      response = await fetch(`${this.url}/v1/kv/${encodeURIComponent(key)}`, {
-        method,
-        headers: { ...headers, ...authorization },
-        signal: AbortSignal.timeout(requestS * 1_000),
-        ...(body !== null && { body: new Blob(body as Uint8Array<ArrayBuffer>[]) }),
-      });
-    } catch (error) {
-      throw new Unavailable(`cannot reach ${this.url}; check the address, or retry`, { cause: error });
-    }
-    const answers = response.ok || expected.includes(response.status);
-    // The connection is free for other requests once the body was read.
-    if (method !== 'GET' || !response.ok) await discardText(response, answers);
-    return response;
+  private keyOf(prefix: KVPrefix, layer: number): string {
+    return this.keyOfHash(prefixHash(prefix), layer);
   }
 
-  private keyOf(prefix: KVPrefix, layer: number): string {
-    const hash = createHash('sha256').update(typeof prefix === 'string' ? 'text\0' : 'tokens\0');
-    if (typeof prefix === 'string') hash.update(prefix);
-    else hash.update(JSON.stringify(prefix));
-    return `layer/${encodeURIComponent(this.options.model)}/${hash.digest('hex')}/${layer}`;
+  private keyOfHash(hash: string, layer: number): string {
+    return `layer/${encodeURIComponent(this.options.model)}/${hash}/${layer}`;
   }
+}
+
+function at(key: string): string {
+  return `/${encodeURIComponent(key)}`;
 }
 
 function leaseOf(key: string): string {
   return `${key}/lease`;
-}
-
-async function discardText(response: Response, answers: boolean): Promise<void> {
-  const text = await response.text().catch(() => '');
-  if (!answers) throw failureOf(response.status, text);
-}
-
-/** The error for an answer of the fleet. */
-function failureOf(status: number, text: string): ShoalError {
-  const message = `the fleet answered with HTTP ${status}: ${text.slice(0, 500)}`;
-  if (status === 401 || status === 403) return new Refused(message);
-  if (status === 429) return new Overloaded(message);
-  return status >= 400 && status < 500 ? new InvalidRequest(message) : new Unavailable(message);
 }

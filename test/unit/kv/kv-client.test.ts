@@ -57,7 +57,7 @@ describe('a client for K/V', () => {
     expect(await client({ model: 'other' }).has('a prompt', 0)).toBe(false);
     expect([await kv.has('a prompt', 1), await kv.delete('a prompt', 1)]).toEqual([true, true]);
     expect([await kv.has('a prompt', 1), await kv.delete('a prompt', 1)]).toEqual([false, false]);
-    expect(kv.stats()).toMatchObject({ hits: 3, misses: 1, puts: 3 });
+    expect(kv.stats()).toMatchObject({ hits: 3, misses: 1, hitRate: 0.75, puts: 3 });
     expect((await kv.health()).roundTripMs).toBeGreaterThanOrEqual(0);
   });
 
@@ -116,6 +116,42 @@ describe('a client for K/V', () => {
     };
     await client().getOrCompute('p', 0, compute);
     expect(leases()).toHaveLength(1);
+  });
+
+  it('stores and gives layers one after another, and gives the first ones before the last ones are there', async () => {
+    await open();
+    const kv = client();
+    let given = 0;
+    const layers = async function* () {
+      for (; given < 10; given++) yield layerOf(given);
+    };
+    await kv.putLayers('p', layers());
+    const numbers: unknown[] = [];
+    for await (const layer of kv.getLayers('p', 10)) numbers.push(plain(layer));
+    expect(numbers).toEqual(Array.from({ length: 10 }, (_, at) => plain(layerOf(at))));
+    await kv.delete('p', 6);
+    let read = 0;
+    for await (const _ of kv.getLayers('p', 10)) read++;
+    expect(read).toBe(6);
+    const broken = [layerOf(0), { ...layerOf(1), k: { ...layerOf(1).k, dtype: '' } }, layerOf(2)];
+    await expect(kv.putLayers('q', broken)).rejects.toThrow(InvalidRequest);
+  });
+
+  it('finds the longest beginning of a prompt that has K/V, and says how alike two prefixes are', async () => {
+    await open();
+    const kv = client();
+    const tokens = Array.from({ length: 300 }, (_, at) => at * 7);
+    expect(await kv.longestPrefix(tokens)).toBe(0);
+    await kv.put(tokens.slice(0, 64), 0, layerOf(1));
+    await kv.put(tokens.slice(0, 192), 0, layerOf(2));
+    expect(await kv.longestPrefix(tokens)).toBe(192);
+    expect(await kv.longestPrefix([...tokens.slice(0, 100), 1, 2])).toBe(64);
+    expect(await kv.longestPrefix(tokens, 1)).toBe(0);
+    await kv.put(tokens, 0, layerOf(3));
+    expect(await kv.longestPrefix(tokens)).toBe(300);
+    expect(await kv.longestPrefix([])).toBe(0);
+    expect(kv.similarity([1, 2, 3, 4], [1, 2, 9])).toBe(0.5);
+    expect([kv.similarity('', ''), kv.similarity('abc', [1]), kv.similarity('abcd', 'ab')]).toEqual([1, 0, 0.5]);
   });
 
   it('takes no other object for a layer, and replaces it by the computed one', async () => {

@@ -1,0 +1,108 @@
+import type { Clock } from '../clock.js';
+import { InvalidRequest, Overloaded, Refused, type ShoalError, Unavailable } from '../errors.js';
+import { CircuitBreaker } from './circuit-breaker.js';
+
+/** Calls of `/v1/kv`, as a program outside the fleet makes them (docs/KV.md). */
+
+/** Attempts of a call that may be repeated, and the pause after the first one; each is twice the last. */
+const TRIES = 3;
+const PAUSE_MS = 50;
+/** After so many calls in a row that the fleet did not answer, calls fail at once for a while. */
+const BREAKER = { failures: 5, pauseMs: 1_000 };
+
+export interface ObjectApiOptions {
+  readonly url: string;
+  readonly apiKey: string | null;
+  /** Seconds for one request, its answer included. */
+  readonly requestS: number;
+  readonly clock: Clock;
+}
+
+export interface ObjectCall {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE' | 'POST';
+  /** Behind `/v1/kv`. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: readonly Uint8Array[];
+  /** Statuses beside those of success that are answers. */
+  readonly expected?: readonly number[];
+  /** `once`: a second attempt would find what the first one did, and take it for another client's. */
+  readonly attempts?: 'once' | 'several';
+}
+
+export class ObjectApi {
+  private readonly breaker = new CircuitBreaker(BREAKER);
+
+  constructor(private readonly options: ObjectApiOptions) {}
+
+  /** Whether the fleet answered lately, or may have. */
+  get connected(): boolean {
+    return this.breaker.closed;
+  }
+
+  /**
+   * Rejects with `Overloaded` if there is no room, `Refused` without the right key, `InvalidRequest` for what the fleet does not take, and `Unavailable` if it
+   * does not answer, after several attempts.
+   */
+  async send(call: ObjectCall): Promise<Response> {
+    const tries = call.attempts === 'once' ? 1 : TRIES;
+    for (let tried = 1, pauseMs = PAUSE_MS; ; tried++, pauseMs *= 2) {
+      try {
+        return await this.attempt(call);
+      } catch (error) {
+        if (!(error instanceof Unavailable) || tried >= tries || !this.connected) throw error;
+      }
+      await new Promise<void>((resolve) => this.options.clock.after(pauseMs, resolve));
+    }
+  }
+
+  private async attempt(call: ObjectCall): Promise<Response> {
+    const { url, clock } = this.options;
+    if (!this.breaker.enter(clock.now())) {
+      throw new Unavailable(`${url} did not answer the last calls; the next try is within ${BREAKER.pauseMs} ms`);
+    }
+    try {
+      const response = await this.exchange(call);
+      this.breaker.succeeded();
+      return response;
+    } catch (error) {
+      // Any other failure is an answer.
+      if (error instanceof Unavailable) this.breaker.failed(clock.now());
+      else this.breaker.succeeded();
+      throw error;
+    }
+  }
+
+  private async exchange({ method, path, headers, body, expected = [] }: ObjectCall): Promise<Response> {
+    const { url, apiKey, requestS } = this.options;
+    let response: Response;
+    try {
+      response = await fetch(`${url}/v1/kv${path}`, {
+        method,
+        headers: { ...headers, ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }) },
+        signal: AbortSignal.timeout(requestS * 1_000),
+        ...(body !== undefined && { body: new Blob(body as Uint8Array<ArrayBuffer>[]) }),
+      });
+    } catch (error) {
+      throw new Unavailable(`cannot reach ${url}; check the address, or retry`, { cause: error });
+    }
+    const answers = response.ok || expected.includes(response.status);
+    // The connection is free for other requests once the body was read.
+    const reads = (method === 'GET' || method === 'POST') && response.ok;
+    if (!reads) await discardText(response, answers);
+    return response;
+  }
+}
+
+async function discardText(response: Response, answers: boolean): Promise<void> {
+  const text = await response.text().catch(() => '');
+  if (!answers) throw failureOf(response.status, text);
+}
+
+/** The error for an answer of the fleet. */
+function failureOf(status: number, text: string): ShoalError {
+  const message = `the fleet answered with HTTP ${status}: ${text.slice(0, 500)}`;
+  if (status === 401 || status === 403) return new Refused(message);
+  if (status === 429) return new Overloaded(message);
+  return status >= 400 && status < 500 ? new InvalidRequest(message) : new Unavailable(message);
+}
