@@ -5,7 +5,7 @@ import { type BusMessage, type OnBusError, throwLater } from './bus.js';
  * announcements in a large fleet, or in a flood, and everything else would wait until all of them are handled.
  */
 
-/** Time for messages in one phase of the event loop, in milliseconds. Those beyond wait for the next turn. */
+/** Time for messages in one phase of the event loop, in milliseconds. Those beyond wait for the next turn. @internal exported for tests. */
 export const MESSAGE_TURN_MS = 10;
 /** Limit on the bytes of messages that wait. Beyond it the oldest ones are handled at once. */
 const WAITING_BYTES = 16 * 2 ** 20;
