@@ -8,10 +8,10 @@ import {
   StorageType,
 } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
-import { Unavailable, Unsupported } from '../errors.js';
+import { type Clock, SystemClock } from '../clock.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 import type { NatsBus } from './nats-bus.js';
-import { storeFault } from './nats-store-fault.js';
+import { isNamed, isRefusal, type Store, useStore } from './nats-store.js';
 import { StoreState } from './store-state.js';
 
 /** Key-value buckets in NATS JetStream. */
@@ -34,12 +34,7 @@ export interface BucketOptions {
   readonly timeoutMs?: number;
   /** Learns whether the store answers. */
   readonly state?: StoreState;
-}
-
-interface Store {
-  readonly bucket: string;
-  readonly connection: NatsBus['connection'];
-  readonly state: StoreState;
+  readonly clock?: Clock;
 }
 
 /**
@@ -60,10 +55,15 @@ export class NatsKeyValue implements KeyValue {
   static async open(
     bus: Pick<NatsBus, 'connection'>,
     bucket: string,
-    { timeoutMs = KEY_VALUE_TIMEOUT_MS, maxBytes = KEY_VALUE_BYTES, state = new StoreState() }: BucketOptions = {},
+    {
+      timeoutMs = KEY_VALUE_TIMEOUT_MS,
+      maxBytes = KEY_VALUE_BYTES,
+      state = new StoreState(),
+      clock = new SystemClock(),
+    }: BucketOptions = {},
   ): Promise<NatsKeyValue> {
     const { connection } = bus;
-    const store = { bucket, connection, state };
+    const store = { bucket, connection, state, clock };
     const options = { timeout: timeoutMs, checkAPI: false };
     const kvm = new Kvm(jetstream(connection, options));
     const open = async () => {
@@ -72,7 +72,7 @@ export class NatsKeyValue implements KeyValue {
       if (replicas > 1) await replicate(await jetstreamManager(connection, options), kv, replicas);
       return kv;
     };
-    return withClearErrors(store, 'read', async () => new NatsKeyValue(store, await open(), open));
+    return useStore(store, 'read', async () => new NatsKeyValue(store, await open(), open));
   }
 
   get(key: string): Promise<KeyValueEntry | null> {
@@ -97,7 +97,7 @@ export class NatsKeyValue implements KeyValue {
 
   /** Uses the bucket. If NATS has lost it, creates it again first. */
   private use<T>(request: 'read' | 'write', act: (kv: KV) => Promise<T>): Promise<T> {
-    return withClearErrors(this.store, request, async () => {
+    return useStore(this.store, request, async () => {
       try {
         return await act(this.kv);
       } catch (error) {
@@ -150,24 +150,13 @@ async function replicate(jsm: JetStreamManager, kv: KV, replicas: number): Promi
   try {
     await jsm.streams.update(streamInfo.config.name, { num_replicas: replicas });
   } catch (error) {
-    if (!(error instanceof JetStreamApiError) && !isRefused(error)) throw error;
+    if (!(error instanceof JetStreamApiError) && !isRefusal(error)) throw error;
   }
 }
 
 /** Whether NATS has lost a bucket that was open. A message to a missing bucket has no subscriber, which the library takes for missing JetStream. */
 function isMissing(error: unknown): boolean {
   return isNamed(error, 'JetStreamNotEnabled') || hasCode(error, [JetStreamApiCodes.StreamNotFound]);
-}
-
-/** Whether the server refused a request because the user has no right to it. */
-function isRefused(error: unknown): boolean {
-  const name = 'PermissionViolationError';
-  return isNamed(error, name) || (error instanceof Error && isNamed(error.cause, name));
-}
-
-/** For classes of errors that the library does not export. */
-function isNamed(error: unknown, name: string): boolean {
-  return error instanceof Error && error.name === name;
 }
 
 function hasCode(error: unknown, codes: readonly number[]): boolean {
@@ -184,35 +173,5 @@ async function unlessChanged(writing: Promise<number>): Promise<boolean> {
   } catch (error) {
     if (hasCode(error, codes)) return false;
     throw error;
-  }
-}
-
-/** Runs `act`, and turns its errors into Unsupported or Unavailable. */
-async function withClearErrors<T>(
-  { bucket, connection, state }: Store,
-  request: 'read' | 'write',
-  act: () => Promise<T>,
-): Promise<T> {
-  const serverId = connection.info?.server_id;
-  const paused = state.pausedBecause(bucket, performance.now(), serverId);
-  if (paused !== null) throw new Unavailable(`cannot use the NATS bucket ${bucket}: ${paused}`);
-  try {
-    const result = await act();
-    state.answered(bucket, request);
-    return result;
-  } catch (error) {
-    const fault = await storeFault(error, connection, { worked: state.worked, serverId });
-    if (fault !== null) {
-      state.failed(bucket, fault, performance.now(), serverId);
-      throw new Unavailable(`cannot use the NATS bucket ${bucket}: ${fault.why}`);
-    }
-    const reason = error instanceof Error ? error.message : String(error);
-    const unsupported =
-      isNamed(error, 'JetStreamNotEnabled') ||
-      isRefused(error) ||
-      hasCode(error, [JetStreamApiCodes.JetStreamNotEnabledForAccount]);
-    throw new (unsupported ? Unsupported : Unavailable)(
-      `cannot use the NATS bucket ${bucket}: ${reason}; check that JetStream is on and that these credentials may use it`,
-    );
   }
 }

@@ -1,5 +1,8 @@
 /** Whether the store behind a transport's buckets works, as the last requests of this process showed. */
 
+/** Whether a request to a store only reads. */
+export type StoreRequest = 'read' | 'write';
+
 /** A fault of a store: for `writes` it may still answer reads, for `all` it answers nothing. */
 export interface StoreFault {
   readonly of: 'writes' | 'all';
@@ -35,21 +38,24 @@ export class StoreState {
     return this.everAnswered;
   }
 
-  /** Why a bucket is not to be used now; null if it may be. Another server is asked at once. */
-  pausedBecause(bucket: string, nowMs: number, server: string | undefined): string | null {
+  /** Why a bucket is not to be asked now; null if it may be. Another server is asked at once. */
+  pausedBecause(bucket: string, request: StoreRequest, nowMs: number, server: string | undefined): string | null {
     const last = this.faults.get(bucket);
     if (!last?.holdsUp || last.server !== server || nowMs >= last.atMs + this.pauseMs) return null;
+    if (last.of === 'writes' && request === 'read') return null;
     return last.why;
   }
 
   /** A request succeeded. One that only reads does not prove that the store takes writes again. */
-  answered(bucket: string, request: 'read' | 'write'): void {
+  answered(bucket: string, request: StoreRequest): void {
     this.everAnswered = true;
     if (request === 'write' || this.faults.get(bucket)?.of === 'all') this.faults.delete(bucket);
   }
 
   /** The store of `server` did not do what it was asked to. */
   failed(bucket: string, fault: StoreFault, nowMs: number, server: string | undefined): void {
-    this.faults.set(bucket, { ...fault, bucket, atMs: nowMs, server });
+    // What answers nothing does not confirm writes either.
+    const of = this.faults.get(bucket)?.of === 'all' ? 'all' : fault.of;
+    this.faults.set(bucket, { ...fault, of, bucket, atMs: nowMs, server });
   }
 }

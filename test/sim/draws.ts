@@ -36,6 +36,8 @@ function nameOf(fault: Fault): string {
       return fault.speed === 1 ? 'slow messages' : 'slow messages and payloads';
     case 'nats unreliable':
       return fault.duplicates > 0 ? 'nats loses and duplicates' : 'nats loses';
+    case 'nats store':
+      return `store of nats ${fault.how}`;
     case 'disk':
       return `disk ${fault.how}`;
     default:

@@ -2,7 +2,8 @@ import type { SeededRandom } from '../../src/random.js';
 import type { Clients } from './clients.js';
 import type { Fleet } from './fleet.js';
 import type { DiskFault } from './sim-disk.js';
-import { NATS_HOST, type Unreliability } from './sim-nats.js';
+import { NATS_HOST, type StoreOutage, type Unreliability } from './sim-nats.js';
+import { refuseStore } from './store-checker.js';
 import type { World } from './world.js';
 
 /** The faults of a simulation: each seed draws a schedule of them, which can be shortened and run again. */
@@ -32,6 +33,7 @@ export type Fault = Timed &
     | { readonly kind: 'corrupt'; readonly from: string; readonly to: string; readonly chance: number }
     | { readonly kind: 'nats away' }
     | { readonly kind: 'nats emptied' }
+    | { readonly kind: 'nats store'; readonly how: StoreOutage }
     /** Messages over NATS are lost, or come twice. */
     | ({ readonly kind: 'nats unreliable' } & Unreliability)
     | { readonly kind: 'disk'; readonly host: string; readonly how: DiskFault }
@@ -42,7 +44,8 @@ export type Fault = Timed &
 
 export type FaultKind = Fault['kind'];
 
-export const FAULT_KINDS: readonly FaultKind[] = [
+/** Those of which a schedule is drawn. The store of NATS has draws of its own, so that those of a seed stay as they were. */
+const FAULT_KINDS: readonly FaultKind[] = [
   'kill',
   'killings',
   'restart',
@@ -62,6 +65,8 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 ];
 
 const DISK_FAULTS: readonly DiskFault[] = ['hung', 'slow', 'failing', 'full', 'damaged'];
+const STORE_OUTAGES: readonly StoreOutage[] = ['full', 'mute', 'silent', 'off'];
+const SHARE_OF_STORE_FAULTS = 0.15;
 const WALL_JUMP_MS = 2 * 3_600_000;
 
 export interface FaultPlan {
@@ -83,7 +88,12 @@ export function drawFaults(random: SeededRandom, plan: FaultPlan): Fault[] {
   const faults: Fault[] = plan.sure.map((kind) => drawFault(random, kind, plan));
   const count = faults.length > 0 ? random.below(3) : 1 + random.below(6);
   for (let i = 0; i < count; i++) faults.push(drawFault(random, kinds[random.below(kinds.length)]!, plan));
-  return faults.sort((a, b) => a.atMs - b.atMs);
+  return faults;
+}
+
+/** Draws whether the store of NATS refuses in a schedule, and when. */
+export function drawStoreFault(random: SeededRandom, plan: FaultPlan): Fault[] {
+  return random.next() < SHARE_OF_STORE_FAULTS ? [drawFault(random, 'nats store', plan)] : [];
 }
 
 function drawFault(random: SeededRandom, kind: FaultKind, plan: FaultPlan): Fault {
@@ -136,6 +146,8 @@ function drawFault(random: SeededRandom, kind: FaultKind, plan: FaultPlan): Faul
       return { kind, ...timed(20_000), host: one(workers), how: DISK_FAULTS[random.below(DISK_FAULTS.length)]! };
     case 'wall clock':
       return { kind, ...timed(20_000), host: one(hosts), ms: Math.round(WALL_JUMP_MS * (2 * random.next() - 1)) };
+    case 'nats store':
+      return { kind, ...timed(25_000), how: STORE_OUTAGES[random.below(STORE_OUTAGES.length)]! };
     case 'poison':
       return { kind, ...timed(1_000), times: 1 + random.below(4) };
   }
@@ -160,7 +172,7 @@ export function schedule(faults: readonly Fault[], world: World, fleet: Fleet, c
   for (const fault of faults) {
     world.time.at(fault.atMs, () => {
       world.trace.noteText(world.time.nowMs, fault.kind);
-      const heal = begin(fault, world, fleet, clients);
+      const heal = begin(fault, world, fleet, clients, faults);
       world.time.after(fault.forMs, () => {
         world.trace.noteText(world.time.nowMs, `end of ${fault.kind}`);
         heal();
@@ -169,7 +181,7 @@ export function schedule(faults: readonly Fault[], world: World, fleet: Fleet, c
   }
 }
 
-function begin(fault: Fault, world: World, fleet: Fleet, clients: Clients): () => void {
+function begin(fault: Fault, world: World, fleet: Fleet, clients: Clients, faults: readonly Fault[]): () => void {
   switch (fault.kind) {
     case 'kill':
       return fleet.kill(fault.host);
@@ -218,6 +230,8 @@ function begin(fault: Fault, world: World, fleet: Fleet, clients: Clients): () =
       world.nats.stop();
       world.nats.empty();
       return () => world.nats.start();
+    case 'nats store':
+      return refuseStore(world, fleet, fault.how, faults);
     case 'poison':
       clients.poison(fault.times);
       return () => {};

@@ -3,9 +3,11 @@ import type { Exchange, HttpRoute } from '../../coordinator/http/route.js';
 import { Trial } from '../../coordinator/poison/trial.js';
 import { Lease } from '../../coordinator/retention/lease.js';
 import { Router } from '../../coordinator/router.js';
+import { StoreState } from '../../src/bus/store-state.js';
 import type { BlockKey, PinnedBlock } from '../../src/core/block.js';
 import type { Announcement } from '../../src/core/member.js';
 import type { MembershipEvent } from '../../src/core/membership-events.js';
+import { CharterKeeper } from '../../src/fleet/charter-keeper.js';
 import { Roster, type RosterListener } from '../../src/fleet/roster.js';
 import { FetchExchange } from '../../src/peer/client/fetch-exchange.js';
 import { OfferAnswer } from '../../src/peer/server/offer-answer.js';
@@ -197,6 +199,21 @@ export const MUTANTS = {
           return call(original, this);
         } as Method,
     );
+  },
+
+  /** A member that the store of NATS refuses keeps it to itself. */
+  'a store that refuses unnamed': () => {
+    replace(StoreState, 'failed', () => (() => {}) as Method);
+  },
+
+  /** Once the store of NATS has refused, it is not asked whether it works again. */
+  'a store blamed for ever': () => {
+    replace(StoreState, 'answered', () => (() => {}) as Method);
+  },
+
+  /** Nobody puts back the charter that NATS has lost. */
+  'a charter not put back': () => {
+    replace(CharterKeeper, 'check', () => (async () => {}) as Method);
   },
 } satisfies Record<string, () => void>;
 

@@ -1,7 +1,7 @@
 import type { Durability } from '../../src/core/durability.js';
 import { SeededRandom } from '../../src/random.js';
 import type { Load } from './clients.js';
-import { drawFaults, type Fault, type FaultKind } from './faults.js';
+import { drawFaults, drawStoreFault, type Fault, type FaultKind } from './faults.js';
 import type { FleetShape } from './fleet.js';
 import type { WorkerShape } from './sim-worker.js';
 
@@ -48,26 +48,31 @@ export function drawPlan(seed: number): Plan {
   const untilMs = FAULTS_FROM_MS + (long ? longest : Math.round(shortest + (longest - shortest) * random.next() ** 2));
   const sealed = random.next() < SHARE_OF_SEALED_BUSES;
   const worker = drawWorker(random, long);
-  return {
+  const plan = {
     replicas: random.next() < 0.8 ? 2 : 3,
     // A generator of its own: the other draws of a seed stay as they were.
-    durability: new SeededRandom(~seed).next() < SHARE_OF_STRICT_DURABILITY ? 'strict' : 'pooled',
+    durability: new SeededRandom(~seed).next() < SHARE_OF_STRICT_DURABILITY ? ('strict' as const) : ('pooled' as const),
     delayMs: { least, most: least * (1 + 8 * random.next()) },
     payloadBytesPerMs: 2 ** (2 + 7 * random.next()),
     sealed,
     shape: { workers, coordinators, worker },
     load: drawLoad(random, long),
     untilMs,
-    faults: drawFaults(random, {
-      fromMs: FAULTS_FROM_MS,
-      untilMs,
-      workers: namesOf('worker', workers),
-      coordinators: namesOf('coordinator', coordinators),
-      hasDisks: worker.diskBlocks > 0,
-      hasSeals: sealed,
-      sure: drawSure(random, { long, sealed, worker }),
-    }),
   };
+  const befallen = {
+    fromMs: FAULTS_FROM_MS,
+    untilMs,
+    workers: namesOf('worker', workers),
+    coordinators: namesOf('coordinator', coordinators),
+    hasDisks: worker.diskBlocks > 0,
+    hasSeals: sealed,
+    sure: drawSure(random, { long, sealed, worker }),
+  };
+  const faults = [
+    ...drawFaults(random, befallen),
+    ...drawStoreFault(new SeededRandom(Math.imul(~seed, 0x85ebca6b)), befallen),
+  ];
+  return { ...plan, faults: faults.sort((a, b) => a.atMs - b.atMs) };
 }
 
 /** Faults that only some fleets can have are drawn more often for those. */
@@ -117,6 +122,7 @@ const WITHIN_REACH: readonly FaultKind[] = [
   'restart',
   'nats away',
   'nats emptied',
+  'nats store',
   'poison',
   'disk',
   'wall clock',
@@ -134,7 +140,9 @@ export function serviceDue({ shape }: Plan, faults: readonly Fault[]): Service {
   const gone = down(['kill', 'restart']);
   const left = namesOf('worker', shape.workers).filter((name) => !gone.has(name)).length;
   const count = (kind: FaultKind) => faults.filter((fault) => fault.kind === kind).length;
-  const dying = 2 * Math.min(1, count('killings') + count('poison'));
+  // While the store is silent, a worker that is started again waits for it.
+  const deaths = count('killings') + count('poison');
+  const dying = count('nats store') > 0 && (deaths > 1 || count('killings') > 0) ? left : 2 * Math.min(1, deaths);
   if (left <= dying || !faults.every(({ kind }) => WITHIN_REACH.includes(kind))) return 'none';
   return down(['kill']).size + count('killings') > 0 || count('poison') > 1 ? 'unless refused' : 'innocent';
 }

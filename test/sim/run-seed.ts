@@ -5,6 +5,7 @@ import { Fleet } from './fleet.js';
 import { leftOver } from './left-over.js';
 import { drawPlan, FAULTS_FROM_MS, type Plan, serviceDue, traitsOf } from './plan.js';
 import { SimWorker } from './sim-worker.js';
+import { StoreChecker } from './store-checker.js';
 import { forgetTurns, rest, takeTurns } from './turns.js';
 import { describe, type Violation, World } from './world.js';
 
@@ -106,9 +107,10 @@ function checkPoison(world: World, fleet: Fleet, plan: Plan, faults: readonly Fa
 function awaitConvergence(world: World, fleet: Fleet, clients: Clients, healedMs: number): number | null {
   const { time } = world;
   const failed = () => world.violations.length > 0;
+  const store = new StoreChecker(world, fleet);
   let fault: string | null = null;
   while (time.nowMs - healedMs <= CONVERGES_WITHIN_MS && !failed()) {
-    fault = convergenceFault(world, fleet) ?? clients.retained.fault();
+    fault = convergenceFault(world, fleet) ?? clients.retained.fault() ?? store.fault();
     if (fault === null) return time.nowMs - healedMs;
     time.runUntil(time.nowMs + LOOK_EVERY_MS, failed);
   }

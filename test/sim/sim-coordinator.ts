@@ -1,10 +1,12 @@
+import { coordinatorBuckets } from '../../coordinator/buckets.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from '../../coordinator/compose.js';
 import { NO_TRAIL } from '../../coordinator/trail/trail.js';
+import type { Transport } from '../../src/bus/transport.js';
 import type { CoordinatorConfig } from '../../src/config/coordinator-config.js';
 import { ON_PREFIX } from '../../src/core/kv-dependence.js';
 import { BucketKeeper } from '../../src/fleet/bucket-keeper.js';
-import { fleetBucket, retentionBucket } from '../../src/fleet/buckets.js';
 import { joinFleet } from '../../src/fleet/joining.js';
+import { storeCheck } from '../../src/fleet/store-check.js';
 import { fleetSubjects } from '../../src/fleet/subjects.js';
 import { Lifecycle } from '../../src/lifecycle.js';
 import { SimCompletions } from './sim-completions.js';
@@ -20,6 +22,7 @@ export class SimCoordinator {
   parts: CoordinatorParts | null = null;
   /** What HTTP would serve. */
   completions: SimCompletions | null = null;
+  private transport: Transport | null = null;
   private started = false;
   quarantined = 0;
 
@@ -37,6 +40,11 @@ export class SimCoordinator {
     return this.started && this.process.alive && this.parts!.roster.members().some(({ state }) => state === 'serving');
   }
 
+  /** What `/health` says of the store; null for nothing. */
+  get storeFault(): string | null {
+    return this.transport?.storeFault?.()?.why ?? null;
+  }
+
   /** Does what `coordinator/main.ts` does, but for HTTP. */
   async start(): Promise<void> {
     const { process, world } = this;
@@ -51,6 +59,8 @@ export class SimCoordinator {
     const onOutlawed = (why: string) => world.violate('healthy members live', `${this.id} is not let in: ${why}`);
     const joining = { transport, clock, log, config, fingerprint: SIM_FINGERPRINT, model: 'sim' };
     const charter = await joinFleet({ ...joining, onOutlawed });
+    this.transport = transport;
+    const buckets = coordinatorBuckets(transport, config.namespace);
     const parts = makeCoordinatorParts({
       trail: NO_TRAIL,
       config,
@@ -64,16 +74,16 @@ export class SimCoordinator {
       log,
       onResumed: () => {},
       onCall: () => {},
-      storeFault: () => null,
-      openBucket: () => transport.openKeyValue(fleetBucket(config.namespace)),
-      openRetentions: () => transport.openKeyValue(retentionBucket(config.namespace)),
+      storeFault: () => this.storeFault,
+      openBucket: buckets.fleet,
+      openRetentions: buckets.retentions,
       onQuarantined: () => {
         this.quarantined++;
       },
       onPoisonRefused: () => {},
     });
     await startCoordinatorParts(new Lifecycle(), parts, log);
-    const checks = [async () => charter?.check(), () => parts.poison.keep()];
+    const checks = [async () => charter?.check(), () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
     new BucketKeeper({ bus: transport.bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
     this.parts = parts;
     this.completions = new SimCompletions(parts.fleet, clock);

@@ -1,9 +1,7 @@
 import type { Bus, BusMessage, BusStatus, Subscription } from '../../src/bus/bus.js';
 import { checkPayload } from '../../src/bus/bus.js';
-import type { KeyValue, KeyValueEntry } from '../../src/bus/key-value.js';
 import { MemoryKeyValue } from '../../src/bus/memory-key-value.js';
 import { checkPattern, checkSubject, matches } from '../../src/bus/subject.js';
-import type { Transport } from '../../src/bus/transport.js';
 import { Unavailable } from '../../src/errors.js';
 import { BUS_MESSAGE_BYTES } from '../../src/limits.js';
 import type { SeededRandom } from '../../src/random.js';
@@ -21,7 +19,6 @@ const PINGS_OUT = 2;
 const RECONNECT_MS = 100;
 const RECONNECT_CEILING_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-const KEY_VALUE_TIMEOUT_MS = 2_000;
 
 /** A client's connection, as the server sees it. */
 interface Connection {
@@ -50,9 +47,19 @@ export interface Unreliability {
   readonly duplicates: number;
 }
 
+/**
+ * How its store refuses: the disk is `full`, so that it takes no writes; it is `mute` to writes, and answers reads; it is `silent`; or it is `off`,
+ * until the server is restarted.
+ */
+export type StoreOutage = 'full' | 'mute' | 'silent' | 'off';
+
 export class NatsServer {
   /** Whether it has ever lost its buckets. */
   wasEmptied = false;
+  /** When the store first refused a process in the last outage, or left it without an answer. */
+  readonly refusals = new Map<SimProcess, number>();
+  private starts = 1;
+  private readonly outages: StoreOutage[] = [];
   private up = true;
   private readonly connections = new Set<Connection>();
   private readonly buckets = new Map<string, MemoryKeyValue>();
@@ -65,6 +72,33 @@ export class NatsServer {
   lose(how: Unreliability): () => void {
     this.unreliable.push(how);
     return () => this.unreliable.splice(this.unreliable.indexOf(how), 1);
+  }
+
+  /** Has the store refuse until the result is called. */
+  refuse(how: StoreOutage): () => void {
+    this.outages.push(how);
+    this.refusals.clear();
+    return () => {
+      this.outages.splice(this.outages.indexOf(how), 1);
+      if (how !== 'off' || !this.up) return;
+      this.stop();
+      this.start();
+    };
+  }
+
+  /** How the store refuses at the moment; null if it works. */
+  get outage(): StoreOutage | null {
+    return this.outages.at(-1) ?? null;
+  }
+
+  /** Differs from start to start. */
+  get id(): string {
+    return `nats-${this.starts}`;
+  }
+
+  /** Whether messages get lost, which they do not over the TCP of NATS: a request without an answer tells nothing of the store. */
+  get isUnreliable(): boolean {
+    return this.unreliable.length > 0;
   }
 
   /** Draws how often a message arrives: once, unless messages are unreliable. */
@@ -87,6 +121,7 @@ export class NatsServer {
 
   start(): void {
     this.up = true;
+    this.starts++;
   }
 
   /** Loses all buckets. */
@@ -111,6 +146,10 @@ export class NatsServer {
   /** For SimBus: whether a connection still is one. */
   has(connection: Connection): boolean {
     return this.connections.has(connection);
+  }
+
+  hasBucket(name: string): boolean {
+    return this.buckets.has(name);
   }
 
   bucket(name: string): MemoryKeyValue {
@@ -171,10 +210,12 @@ export class SimBus implements Bus {
   private readonly listeners = new Set<(status: BusStatus) => void>();
   private readonly flushes = new Set<(error: Error) => void>();
   private firstConnected: () => void = () => {};
+  /** The server of the last connection. */
+  serverId: string | undefined = undefined;
 
   private constructor(
-    private readonly process: SimProcess,
-    private readonly server: NatsServer,
+    readonly process: SimProcess,
+    readonly server: NatsServer,
     private readonly random: SeededRandom,
     private readonly onError: (error: unknown) => void,
   ) {
@@ -320,6 +361,7 @@ export class SimBus implements Bus {
 
   private opened(): void {
     const before = this.state;
+    this.serverId = this.server.id;
     this.state = 'connected';
     for (const [id, { pattern }] of this.subscriptions) this.tell((connection) => listen(connection, id, pattern));
     if (before === 'connecting') this.firstConnected();
@@ -375,52 +417,4 @@ export class SimBus implements Bus {
       },
     );
   }
-}
-
-/** A bucket as a client sees it: each request has a limit of time. */
-class SimKeyValue implements KeyValue {
-  constructor(
-    private readonly name: string,
-    private readonly process: SimProcess,
-    private readonly server: NatsServer,
-    private readonly bus: SimBus,
-  ) {}
-
-  get(key: string): Promise<KeyValueEntry | null> {
-    return this.request((bucket) => bucket.get(key));
-  }
-
-  create(key: string, value: Uint8Array): Promise<boolean> {
-    return this.request((bucket) => bucket.create(key, value));
-  }
-
-  update(key: string, value: Uint8Array, revision: number): Promise<boolean> {
-    return this.request((bucket) => bucket.update(key, value, revision));
-  }
-
-  delete(key: string): Promise<void> {
-    return this.request((bucket) => bucket.delete(key));
-  }
-
-  private request<T>(act: (bucket: MemoryKeyValue) => Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const timer = this.process.clock.after(KEY_VALUE_TIMEOUT_MS, () =>
-        reject(new Unavailable(`cannot use the NATS bucket ${this.name}: no answer within ${KEY_VALUE_TIMEOUT_MS} ms`)),
-      );
-      this.bus.ask(
-        () => act(this.server.bucket(this.name)),
-        (result) => {
-          timer.cancel();
-          result.then(resolve, reject);
-        },
-        // A request may have been carried out although its answer is lost.
-        () => this.server.drawArrivals(),
-      );
-    });
-  }
-}
-
-/** The transport of a process over the simulated NATS. */
-export function simTransport(process: SimProcess, server: NatsServer, bus: SimBus): Transport {
-  return { bus, openKeyValue: async (name) => new SimKeyValue(name, process, server, bus) };
 }

@@ -9,9 +9,10 @@ import type { Surroundings } from '../../src/surroundings.js';
 import { BlockChecker } from './block-checker.js';
 import { Net } from './net.js';
 import { SimDisk } from './sim-disk.js';
-import { NatsServer, type SimBus, simTransport } from './sim-nats.js';
+import { NatsServer, type SimBus } from './sim-nats.js';
 import { SimSockets } from './sim-network.js';
 import { SimProcess } from './sim-process.js';
+import { simTransport } from './sim-store.js';
 import type { SimWorker } from './sim-worker.js';
 import { Trace } from './trace.js';
 import { VirtualTime, WALL_ORIGIN_MS } from './virtual-time.js';
@@ -62,12 +63,14 @@ export class World {
   readonly disks = new Map<string, SimDisk>();
   /** How far the wall clocks of hosts are off, in milliseconds. */
   readonly wallJumpsMs = new Map<string, number>();
+  readonly isSealed: boolean;
   private serials = 0;
   private draws = 0;
 
   constructor(private readonly options: WorldOptions) {
     this.replicas = options.replicas;
     this.durability = options.durability;
+    this.isSealed = options.sealed;
     const { time } = this;
     this.net = new Net({
       time,
@@ -104,7 +107,7 @@ export class World {
   }
 
   transport(process: SimProcess, bus: SimBus, self: Sender): Transport {
-    const plain = simTransport(process, this.nats, bus);
+    const plain = simTransport(bus);
     if (!this.options.sealed) return plain;
     return sealTransport(plain, {
       clock: process.clock,

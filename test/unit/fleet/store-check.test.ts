@@ -60,9 +60,9 @@ describe('the check of a store that did not work', () => {
   it('leaves a silent store alone for a while, and asks another server at once', () => {
     const one = new StoreState(1_000);
     one.failed('k', { of: 'writes', holdsUp: false, why: 'full' }, 0, 'a');
-    expect(one.pausedBecause('k', 1, 'a')).toBeNull();
+    expect(one.pausedBecause('k', 'write', 1, 'a')).toBeNull();
     one.failed('k', { of: 'all', holdsUp: true, why: 'silence' }, 0, 'a');
-    const paused = (nowMs: number, server: string) => one.pausedBecause('k', nowMs, server);
+    const paused = (nowMs: number, server: string) => one.pausedBecause('k', 'read', nowMs, server);
     expect([paused(999, 'a'), paused(1_000, 'a'), paused(1, 'b')]).toEqual(['silence', null, null]);
   });
 });
