@@ -106,11 +106,11 @@ export class ActorCalls implements HandleCalls {
   }
 
   send(to: HandleState, method: string, args: readonly unknown[]): void {
-    const request: MethodCall = {
-      method,
-      args: this.values.packResult(args),
-      trace: { id: this.newId(), attempt: 0, chain: [] },
-    };
+    const { wire, hasRefs, release } = this.values.packArguments(args);
+    const trace = { id: this.newId(), attempt: 0, chain: [] };
+    const request: MethodCall = { method, args: wire, trace };
+    // Only the end of a call tells when it needs its references no longer.
+    if (hasRefs) return this.sendKept(to, request, release);
     const at = this.near(to);
     if (at) {
       this.instance(to, method, at).tell('send', request);
@@ -118,6 +118,17 @@ export class ActorCalls implements HandleCalls {
     }
     const later = async () => this.instance(to, method, await this.locations.find(to, {})).tell('send', request);
     later().catch(({ message }: Error) => this.member.options.log.warn({ method, message }, 'a sent call was lost'));
+  }
+
+  private sendKept(to: HandleState, request: MethodCall, release: () => void): void {
+    const { method } = request;
+    const whole = async () => {
+      const at = this.near(to) ?? (await this.locations.find(to, {}));
+      await this.result(await this.instance(to, method, at).ask('call', request));
+    };
+    whole()
+      .catch(({ message }: Error) => this.member.options.log.warn({ method, message }, 'a sent call was lost, or failed'))
+      .finally(release);
   }
 
   async kill(to: HandleState, { restart = false }: { readonly restart?: boolean }): Promise<void> {

@@ -34,6 +34,9 @@ export class ActorCreation {
     const args = this.calls.values.packArguments(options.args ?? []);
     try {
       const spec = this.specOf({ ...wanted, version }, options, args.wire);
+      if (spec.lifetime === 'detached' && args.hasRefs) {
+        throw new InvalidRequest('args: must not refer to objects for a detached actor, which may outlive them', 'args');
+      }
       const owner = spec.lifetime === 'detached' ? null : this.member.self;
       const state = stateOf(spec, owner, streams, taskRetries(options));
       const taken = spec.name === null ? null : await this.claim(spec, spec.name, state, options);

@@ -11,9 +11,8 @@ import { BoundedQueue, QUEUE_CODE } from '../host/bounded-queue.js';
 import { describeCode, type UserClass, type UserFunction } from '../library.js';
 import type { RuntimeMember } from '../member/member.js';
 import type { BundleEntry, InstanceEntry, InstanceSpec, LogLine, ObjectsEntry, TaskEntry } from '../messages.js';
-import type { ObjectMemoryOptions } from '../objects/object-memory.js';
 import type { ObjectRef } from '../objects/object-ref.js';
-import { ProcessObjects } from '../objects/process-objects.js';
+import { ProcessObjects, type ProcessObjectsOptions } from '../objects/process-objects.js';
 import { ActorCalls } from './actor-calls.js';
 import { ActorCreation, DEFAULT_NAMESPACE, stateOf } from './actor-creation.js';
 import { actorLogs, type LogOptions } from './actor-logs.js';
@@ -52,7 +51,7 @@ export interface QueueOptions
 export interface FleetClientOptions {
   /** Opens the bucket in which actors are recorded. */
   readonly openBucket: () => Promise<KeyValue>;
-  readonly objects: Omit<ObjectMemoryOptions, 'log'>;
+  readonly objects: ProcessObjectsOptions;
   /** Who is asked where the K/V of a prefix is. */
   readonly coordinator: CoordinatorAccess;
   readonly onClose: () => Promise<void>;

@@ -145,7 +145,9 @@ export class OwnedActors {
     const isCurrent = () => this.owned.get(id)?.epoch === epoch;
     if (!isCurrent()) return false;
     // The node that has the bytes of a large state may be gone when they are needed.
-    const own = 'object' in state ? this.values.packArguments(await this.values.unpackList(state)) : null;
+    // Nor does it keep for long what the state refers to.
+    const isPlain = !('object' in state) && !state.tagged;
+    const own = isPlain ? null : this.values.packArguments(await this.values.unpackList(state));
     const kept: Kept = { epoch, sequence, wire: own?.wire ?? state, release: () => own?.release() };
     const owned = this.owned.get(id);
     const isNewest = isCurrent() && (owned?.state?.epoch !== epoch || owned.state.sequence < sequence);

@@ -12,42 +12,63 @@ import { type HandleCalls, HandleState, handleState, makeHandle } from './handle
 /** A value that takes more becomes an object, which the receiver reads over a direct connection. */
 const INLINE_BYTES = 64 * 1024;
 
+/** Arguments in a message. */
+interface PackedArguments {
+  readonly wire: WireValue;
+  /** Whether they refer to objects of processes, which may end. */
+  readonly hasRefs: boolean;
+  release(): void;
+}
+
+const nothing = () => undefined;
+
 export class MessageValues {
   readonly errors = new ErrorClasses();
   private readonly hooks: ValueHooks;
+  /** References in the value that is being packed. */
+  private refs: ObjectAddress[] = [];
 
   constructor(
     calls: HandleCalls,
     readonly objects: ProcessObjects,
   ) {
     this.hooks = {
-      pack: (value) => packOwn(value, objects),
+      pack: (value) => this.packOwn(value),
       unpack: (tag, content) => unpackOwn(tag, content, calls, objects),
     };
     objects.unpackBy((bytes) => objectValue(bytes, this.hooks));
   }
 
-  /** Packs the arguments of a call. `release` is to be called when the call is over. @throws InvalidRequest, Overloaded */
-  packArguments(args: readonly unknown[]): { readonly wire: WireValue; release(): void } {
-    const wire = this.pack(args);
-    if (!('object' in wire)) return { wire, release: () => undefined };
-    return { wire, release: () => this.objects.release(wire.object) };
+  /**
+   * Packs the arguments of a call. What they refer to stays until `release`, which is to be called when the call is over.
+   * @throws InvalidRequest, Overloaded
+   */
+  packArguments(args: readonly unknown[]): PackedArguments {
+    const { wire, refs } = this.pack(args);
+    if ('object' in wire) return { wire, hasRefs: true, release: () => this.objects.release(wire.object) };
+    if (refs.length === 0) return { wire, hasRefs: false, release: nothing };
+    const kept = this.objects.keepAll(refs);
+    return { wire, hasRefs: true, release: () => this.objects.letGoAll(kept) };
   }
 
-  /** Packs a result. If it becomes an object, the object ends when the receiver has read it. @throws InvalidRequest, Overloaded */
+  /**
+   * Packs a result. What it refers to stays until the receiver, who reads it at once, has references of its own. If the result becomes an object, the object
+   * ends when the receiver has read it.
+   * @throws InvalidRequest, Overloaded
+   */
   packResult(value: unknown): WireValue {
-    const wire = this.pack(value);
+    const { wire, refs } = this.pack(value);
     if ('object' in wire) {
       this.objects.sent(wire.object);
       this.objects.release(wire.object);
-    }
+    } else for (const address of refs) this.objects.sent(address);
     return wire;
   }
 
   /** Stores a result here, and packs a reference to it, which is kept for the one receiver of the message. @throws InvalidRequest, Overloaded */
   packKept(value: unknown): WireValue {
     const ref = this.put(value);
-    const wire = this.pack(ref);
+    const wire = this.packResult(ref);
     ref.release();
     return wire;
   }
@@ -76,15 +97,34 @@ export class MessageValues {
   /** Stores a value. @throws InvalidRequest, Overloaded */
   put<T>(value: T): ObjectRef<T> {
     const buffers: Uint8Array[] = [];
-    return this.objects.put(objectBytes(packValue(value, this.hooks, buffers), buffers));
+    const { packed, refs } = this.packed(value, buffers);
+    return this.objects.put(objectBytes(packed, buffers), refs);
   }
 
-  private pack(value: unknown): WireValue {
+  private pack(value: unknown): { readonly wire: WireValue; readonly refs: readonly ObjectAddress[] } {
     const buffers: Uint8Array[] = [];
-    const packed = packValue(value, this.hooks, buffers);
-    if (packed.bytes > INLINE_BYTES) return { object: this.objects.add(objectBytes(packed, buffers)) };
-    const { plain, tagged } = buffers.length === 0 ? packed : packValue(value, this.hooks);
-    return { plain, tagged };
+    const { packed, refs } = this.packed(value, buffers);
+    if (packed.bytes > INLINE_BYTES) {
+      return { wire: { object: this.objects.add(objectBytes(packed, buffers), refs) }, refs };
+    }
+    const { plain, tagged } = buffers.length === 0 ? packed : this.packed(value, null).packed;
+    return { wire: { plain, tagged }, refs };
+  }
+
+  private packed(value: unknown, buffers: Uint8Array[] | null) {
+    const refs: ObjectAddress[] = [];
+    this.refs = refs;
+    return { packed: packValue(value, this.hooks, buffers), refs };
+  }
+
+  private packOwn(value: object): { tag: string; content: unknown } | null {
+    if (value instanceof ObjectRef) {
+      const { address } = value;
+      this.refs.push(address);
+      return { tag: 'object', content: address };
+    }
+    const state = handleState(value);
+    return state && { tag: 'actor', content: state };
   }
 
   private async unpack(wire: WireValue): Promise<unknown> {
@@ -100,16 +140,6 @@ async function argumentOf(arg: unknown): Promise<unknown> {
   } finally {
     arg.release();
   }
-}
-
-function packOwn(value: object, objects: ProcessObjects): { tag: string; content: unknown } | null {
-  if (value instanceof ObjectRef) {
-    const { address } = value;
-    objects.sent(address);
-    return { tag: 'object', content: address };
-  }
-  const state = handleState(value);
-  return state && { tag: 'actor', content: state };
 }
 
 function unpackOwn(tag: string, content: unknown, calls: HandleCalls, objects: ProcessObjects): unknown {

@@ -11,7 +11,10 @@ import { type ObjectAccess, type ObjectAddress, ObjectRef } from './object-ref.j
 
 /** The objects that this process owns, and its references to those of others. Bytes travel over direct connections only. */
 
-/** How long a reference that was sent keeps its object: the time in which the receiver must get one of its own. */
+/**
+ * How long a reference that was sent keeps its object beyond what else keeps it: the time in which the receiver's reference must reach the owner. The
+ * arguments of a call are kept while the call is open, in whatever queue it waits, and for this time after it.
+ */
 const SENT_MS = 30_000;
 const TICK_MS = 1_000;
 /** Bytes in one message of a transfer. */
@@ -34,6 +37,11 @@ const ObjectsProtocol = defineProtocol('shoal-objects', {
   ),
 });
 
+export interface ProcessObjectsOptions extends Omit<ObjectMemoryOptions, 'log'> {
+  /** Default: 30 s. @internal for tests. */
+  readonly sentMs?: number;
+}
+
 /** References of this process to one object of another. */
 interface Borrowed {
   count: number;
@@ -45,6 +53,9 @@ export class ProcessObjects implements ObjectAccess {
   private readonly counts = new ReferenceCount();
   private readonly borrowed = new Map<string, Borrowed>();
   private readonly garbage = new FinalizationRegistry<ObjectAddress>((address) => this.release(address));
+  /** References in the values of own objects: those objects keep them. */
+  private readonly contents = new Map<string, readonly ObjectAddress[]>();
+  private readonly sentMs: number;
   private lastId = 0;
   /** The value of an object's bytes; set once, since values contain references in turn. */
   private unpack: (bytes: Uint8Array) => unknown = () => {
@@ -53,8 +64,9 @@ export class ProcessObjects implements ObjectAccess {
 
   constructor(
     private readonly member: RuntimeMember,
-    options: Omit<ObjectMemoryOptions, 'log'>,
+    { sentMs = SENT_MS, ...options }: ProcessObjectsOptions,
   ) {
+    this.sentMs = sentMs;
     this.store = new ObjectMemory({ ...options, log: member.options.log });
   }
 
@@ -73,7 +85,7 @@ export class ProcessObjects implements ObjectAccess {
       hold: ({ id }, { from }) => ({ known: this.counts.hold(id, from) }),
       release: ({ id }, { from }) => this.end(this.counts.release(id, from, this.nowMs)),
       received: ({ id }) => this.end(this.counts.received(id, this.nowMs)),
-      read: ({ id }) => this.parts(id),
+      read: ({ id }, { from }) => this.parts(id, from),
     };
     const options = { concurrency: CALLS_IN_FLIGHT, mailbox: CALLS_IN_FLIGHT, listed: false };
     await member.actors.spawn(ObjectsProtocol, OBJECTS_ACTOR, () => behavior, options);
@@ -86,19 +98,23 @@ export class ProcessObjects implements ObjectAccess {
     life.use(unlisten, (end) => end());
   }
 
-  /** Stores bytes, which must not change any more, and gives a reference to them. @throws Overloaded if they do not fit */
-  put<T>(bytes: Uint8Array): ObjectRef<T> {
-    return this.tracked(this.add(bytes));
+  /**
+   * Stores the bytes of a value, which must not change any more, and gives a reference to them. `refs`: the references in the value.
+   * @throws Overloaded if they do not fit
+   */
+  put<T>(bytes: Uint8Array, refs: readonly ObjectAddress[]): ObjectRef<T> {
+    return this.tracked(this.add(bytes, refs));
   }
 
   /** Stores the bytes of a value in one message. To be released once the call is over. @throws Overloaded */
-  add(bytes: Uint8Array): ObjectAddress {
+  add(bytes: Uint8Array, refs: readonly ObjectAddress[]): ObjectAddress {
     if (bytes.byteLength > OBJECT_BYTES) {
       throw new InvalidRequest(`a value has ${bytes.byteLength} bytes; at most ${OBJECT_BYTES} are allowed`);
     }
     const id = `${this.member.self.incarnation}-${++this.lastId}`;
     this.store.put(id, bytes);
     this.counts.add(id, this.own);
+    if (refs.length > 0) this.contents.set(id, this.keepAll(refs));
     return { id, owner: this.member.self, bytes: bytes.byteLength };
   }
 
@@ -121,14 +137,28 @@ export class ProcessObjects implements ObjectAccess {
     else void this.borrowed.get(address.id)?.held.then((held) => held && this.received(address));
   }
 
+  /** References go into a message that is open for a time. Returns them, for `letGoAll`. */
+  keepAll(refs: readonly ObjectAddress[]): readonly ObjectAddress[] {
+    for (const address of refs) this.hold(address);
+    return refs;
+  }
+
+  /** What the references were kept for is over. Whoever got them has had the time to take references of its own, which may still be on their way. */
+  letGoAll(refs: readonly ObjectAddress[]): void {
+    for (const address of refs) {
+      this.sent(address);
+      this.release(address);
+    }
+  }
+
   /** A reference goes into a message. The object stays for `SENT_MS`, in which the receiver gets a reference of its own. */
   sent(address: ObjectAddress): void {
     if (this.isOwn(address)) {
-      this.counts.sent(address.id, this.nowMs + SENT_MS);
+      this.counts.sent(address.id, this.nowMs + this.sentMs);
       return;
     }
     this.hold(address);
-    this.member.options.clock.after(SENT_MS, () => this.release(address));
+    this.member.options.clock.after(this.sentMs, () => this.release(address));
   }
 
   /** This process needs an object no longer that was made for one message to it. */
@@ -202,12 +232,18 @@ export class ProcessObjects implements ObjectAccess {
     return bytes;
   }
 
-  private async *parts(id: string): AsyncGenerator<Uint8Array> {
-    const length = this.store.lengthOf(id);
-    for (let from = 0; length === null || from < length; from += PART_BYTES) {
-      const part = length === null ? null : await this.store.read(id, from, Math.min(from + PART_BYTES, length));
-      if (part === null) throw new Unavailable(`${this.member.self.node} does not have the object ${id}`);
-      yield part;
+  /** The object stays while it is read, however long that takes. */
+  private async *parts(id: string, reader: string): AsyncGenerator<Uint8Array> {
+    const isHeld = this.counts.hold(id, reader);
+    try {
+      const length = this.store.lengthOf(id);
+      for (let from = 0; length === null || from < length; from += PART_BYTES) {
+        const part = length === null ? null : await this.store.read(id, from, Math.min(from + PART_BYTES, length));
+        if (part === null) throw new Unavailable(`${this.member.self.node} does not have the object ${id}`);
+        yield part;
+      }
+    } finally {
+      if (isHeld) this.end(this.counts.release(id, reader, this.nowMs));
     }
   }
 
@@ -220,7 +256,12 @@ export class ProcessObjects implements ObjectAccess {
   }
 
   private end(ids: readonly string[]): void {
-    for (const id of ids) this.store.delete(id);
+    for (const id of ids) {
+      this.store.delete(id);
+      const refs = this.contents.get(id) ?? [];
+      this.contents.delete(id);
+      this.letGoAll(refs);
+    }
   }
 
   private get own(): string {

@@ -217,6 +217,30 @@ export function range(count: number): Float64Array {
   return Float64Array.from({ length: count }, (_, i) => i);
 }
 
+/** Waits in a call until another one lets it. */
+export class Gate {
+  private open: () => void = () => undefined;
+  readonly passed = new Promise<void>((resolve) => {
+    this.open = resolve;
+  });
+
+  async wait(): Promise<void> {
+    await this.passed;
+  }
+
+  pass(): void {
+    this.open();
+  }
+
+  length(numbers: Float64Array): number {
+    return numbers.length;
+  }
+
+  lengthOf(others: { numbers: ObjectRef<Float64Array> }[]): Promise<number> {
+    return others[0]!.numbers.get().then(({ length }) => length);
+  }
+}
+
 /** Keeps references that it gets within other values. */
 export class Keeper {
   private kept: ObjectRef<Float64Array>[] = [];

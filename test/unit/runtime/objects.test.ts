@@ -4,7 +4,7 @@ import { Overloaded } from '../../../src/errors.js';
 import { ObjectLost, type ObjectRef } from '../../../src/index.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import { ObjectMemory } from '../../../src/runtime/objects/object-memory.js';
-import { Counter, Keeper, range, total } from './code.js';
+import { Counter, Gate, Keeper, range, total } from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
 
 let world: RuntimeWorld;
@@ -60,6 +60,55 @@ describe('an object', () => {
     expect(await counter.echo(value)).toEqual(value);
     await stores(driver, 0);
     await stores(a, 0);
+  });
+
+  it('in arguments stays while the call waits, however long, and ends after it', async () => {
+    world.sentMs = 0;
+    const { fleet, member } = await world.driver('brief');
+    const gate = await fleet.actor(Gate, {
+      near: { node: 'a' },
+      concurrencyGroups: { wait: { max: 1, methods: ['pass'] } },
+    });
+    const running = gate.wait();
+    const alone = fleet.put(range(10));
+    const within = fleet.put(range(20));
+    const nested = fleet.put([{ numbers: within }]);
+    const waiting = [gate.length(alone as never), gate.lengthOf([{ numbers: within }]), gate.lengthOf(nested as never)];
+    for (const ref of [alone, within, nested]) ref.release();
+    expect(fleet.objectStats().objects).toBe(3);
+    await gate.pass();
+    expect(await Promise.all([running, ...waiting])).toEqual([undefined, 10, 20, 20]);
+    await stores({ fleet, member } as Member, 0);
+  });
+
+  it('that is sent without an answer stays until it was used', async () => {
+    world.sentMs = 0;
+    const { fleet, member } = await world.driver('brief');
+    const keeper = await fleet.actor(Keeper, { near: { node: 'a' } });
+    const ref = fleet.put(range(10));
+    keeper.$send.keep({ ref } as never);
+    ref.release();
+    expect(fleet.objectStats().objects).toBe(1);
+    expect(await keeper.read()).toBe(10);
+    await keeper.drop();
+    await stores({ fleet, member } as Member, 0);
+  });
+
+  it('that another object refers to stays as long as that one', async () => {
+    world.sentMs = 0;
+    const { fleet, member } = await world.driver('brief');
+    const inner = fleet.put(range(7));
+    const outer = fleet.put({ inner });
+    inner.release();
+    expect(fleet.objectStats().objects).toBe(2);
+    expect(await (await outer.get()).inner.get()).toHaveLength(7);
+    outer.release();
+    await until(member, () => fleet.objectStats().objects <= 1);
+  });
+
+  it('cannot be an argument of a detached actor, which may outlive it', async () => {
+    const options = { name: 'late', lifetime: 'detached', args: [driver.fleet.put(1)] } as const;
+    await expect(driver.fleet.actor(Counter, options as never)).rejects.toThrow('must not refer to objects');
   });
 
   it('that a task made stays where it was made, and is there for the next one', async () => {

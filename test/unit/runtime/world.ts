@@ -47,6 +47,8 @@ export class RuntimeWorld {
   readonly broker = new MemoryBroker();
   /** The coordinator of members that join from now on; nobody listens on the default. */
   coordinatorUrl = 'http://127.0.0.1:9';
+  /** How long a reference that was sent keeps its object, in members that join from now on. */
+  sentMs = 30_000;
   private readonly bucket = new MemoryKeyValue();
   private readonly members = new Set<Member>();
   private readonly cut = new Set<string>();
@@ -154,7 +156,7 @@ export class RuntimeWorld {
     life.use(transport.bus, (bus) => bus.close());
     const fleet = new FleetClient(member, {
       openBucket: () => transport.openKeyValue('actors'),
-      objects: { budgetBytes: 2 ** 24, dir: join(this.dir, `objects-${id}`) },
+      objects: { sentMs: this.sentMs, budgetBytes: 2 ** 24, dir: join(this.dir, `objects-${id}`) },
       coordinator: { url: this.coordinatorUrl, apiKey: null },
       onClose: () => life.stop(),
     });
