@@ -161,7 +161,7 @@ async function measureArrival(
   );
 }
 
-function report(samples: Samples, skipped: readonly string[]): Report {
+function report(samples: Samples, notes: readonly string[]): Report {
   const { decode, whole, bare, genai, chunkMs, gapsMs, longestMs } = samples;
   const beside = genai.length > 0;
   const among = `${ARRIVING_AMONG} streams, ${ARRIVING_TOKENS} tokens arriving`;
@@ -198,6 +198,6 @@ function report(samples: Samples, skipped: readonly string[]): Report {
         value: 2.5,
       }),
     ],
-    skipped,
+    notes,
   };
 }

@@ -73,7 +73,7 @@ function part({ command, about, date, report }: MeasuredBenchmark): { lines: str
       return `| ${name} | ${shown(value)} ${unit} | ${shown(min)} | ${shown(max)} | ${goal} | ${verdict} |`;
     }),
     ...(report.ratios.length > 0 ? [''] : []),
-    ...(report.skipped ?? []).flatMap((what) => [`Skipped: ${what}.`, '']),
+    ...(report.notes ?? []).flatMap((note) => [`${note}.`, '']),
   ];
   return { lines, charts };
 }

@@ -66,7 +66,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   return report(samples, typeof genai === 'string' ? [genai] : []);
 }
 
-function report(samples: DecodeSamples, skipped: readonly string[]): Report {
+function report(samples: DecodeSamples, notes: readonly string[]): Report {
   const ratio = (over: Contender, under: Contender) => quotients(samples[over], samples[under]);
   const beside = samples.genai.length > 0;
   const after = `after ${LONG_PAST_TOKENS} tokens`;
@@ -93,7 +93,7 @@ function report(samples: DecodeSamples, skipped: readonly string[]): Report {
       reportRatio(`${after}: fleet / session.run`, ratio('longFleet', 'plain'), { kind: 'at least', value: 3.5 }),
       reportRatio(`${after}: bare loop / session.run`, ratio('longBare', 'plain')),
     ],
-    skipped,
+    notes,
   };
 }
 

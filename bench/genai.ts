@@ -28,8 +28,8 @@ export class Genai {
     const failed = once(child, 'error').then(([error]) => String(error));
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const first = await Promise.race([lines.next(), failed]);
-    if (typeof first === 'string') return `onnxruntime-genai: ${first}`;
-    if (first.done) return `onnxruntime-genai: ${errors.trim().split('\n').at(-1)}`;
+    if (typeof first === 'string') return `onnxruntime-genai: skipped, because python3 cannot be started: ${first}`;
+    if (first.done) return `onnxruntime-genai: skipped, because python3 says: ${errors.trim().split('\n').at(-1)}`;
     return new Genai(child, lines, JSON.parse(first.value) as string);
   }
 

@@ -45,8 +45,8 @@ export interface Report {
   readonly ratios: readonly ReportRatio[];
   /** The machine that it ran on. */
   readonly machine: string;
-  /** What was not measured, by name, and why. */
-  readonly skipped?: readonly string[];
+  /** For example what was skipped, and why. */
+  readonly notes?: readonly string[];
 }
 
 /** The options of a benchmark. */
@@ -123,8 +123,7 @@ export function formatReport(report: Report): string {
     const verdict = bound === null ? '' : `  ${bound.kind} ${bound.value}: ${holds ? 'kept' : 'MISSED'}`;
     return `  ${name.padEnd(width)}  ${number(value).padStart(8)} ${unit}${spread}${verdict}`;
   });
-  const skipped = (report.skipped ?? []).map((what) => `  skipped: ${what}`);
-  const parts = [[`${report.name} on ${report.machine}`], rows, ratios, skipped];
+  const parts = [[`${report.name} on ${report.machine}`], rows, ratios, report.notes ?? []];
   return parts
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join('\n'))

@@ -1,42 +1,46 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { startNatsServer } from '../cli/nats/embedded-server.js';
-import { natsProgram } from '../cli/nats/nats-process.js';
-import { Child } from '../cli/process/child.js';
-import { SystemClock } from '../src/clock.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import type { FleetClient } from '../src/runtime/client/fleet-client.js';
-import { connect } from '../src/runtime/connect.js';
-import { type Benchmark, type BenchOptions, machineLine, median, type Report, reportRow } from './report.js';
+import { mappedMs } from './memory-map.js';
+import { besideRay } from './ray.js';
+import {
+  type Benchmark,
+  type BenchOptions,
+  machineLine,
+  median,
+  quotients,
+  type Report,
+  reportRatio,
+  reportRow,
+} from './report.js';
 import { Echo, same } from './runtime-code.js';
+import { runtimeFleet } from './runtime-fleet.js';
 import { callsPerSecond, itemsPerSecond, roundTrips } from './timing.js';
 
-/** The runtime for users' code, between a driver and a node on this machine: calls, tasks, objects, streams, creation. */
+/** The runtime for users' code, between a driver and a node on this machine: calls, tasks, objects, streams, creation; beside it Ray, if it is installed. */
 
 const ROUNDS = 5;
 const SLICE_MS = 300;
 const IN_FLIGHT = 64;
+const PAIRS = 4;
 const STREAM_ITEMS = 5_000;
 const CREATED = 50;
+const LARGEST_BYTES = 100 * 2 ** 20;
 const OBJECTS = [
   ['1 KiB', 2 ** 10],
   ['1 MiB', 2 ** 20],
-  ['100 MiB', 100 * 2 ** 20],
+  ['100 MiB', LARGEST_BYTES],
 ] as const;
+const MAP = 'memory map of 100 MiB';
 
 const now = () => performance.now();
 
 /** What one round measured, by name and unit. */
-type Round = ReadonlyMap<string, { readonly unit: string; readonly value: number }>;
+type Round = Map<string, { readonly unit: string; readonly value: number }>;
 
 export const run: Benchmark = async (options: BenchOptions): Promise<Report> => {
   const life = new Lifecycle();
   try {
-    options.progress('starting nats-server and a node');
-    const fleet = await open(life, options);
+    const fleet = await runtimeFleet(life, options.progress);
     const rounds: Round[] = [];
     // The first round compiles the code of both processes.
     for (let round = 0; round <= Math.max(options.rounds ?? ROUNDS, 1); round++) {
@@ -44,69 +48,76 @@ export const run: Benchmark = async (options: BenchOptions): Promise<Report> => 
       const measured = await measure(fleet);
       if (round > 0) rounds.push(measured);
     }
-    const rows = [...rounds[0]!].map(([name, { unit }]) =>
-      reportRow(
-        name,
-        unit,
-        rounds.map((round) => round.get(name)!.value),
-      ),
-    );
-    return { name: 'runtime', machine: machineLine(), rows, ratios: [] };
+    const samples = (name: string) => rounds.map((round) => round.get(name)!.value);
+    const rows = [...rounds[0]!].map(([name, { unit }]) => reportRow(name, unit, samples(name)));
+    const ray = await besideRay(options.progress);
+    const ratios = [
+      reportRatio('get of 100 MiB, to a memory map', quotients(samples('get of 100 MiB'), samples(MAP))),
+      ...(ray.rows.length === 0 ? [] : comparedWithRay(rows, ray.rows)),
+    ];
+    return { name: 'runtime', machine: machineLine(), rows: [...rows, ...ray.rows], ratios, notes: ray.notes };
   } finally {
     await life.stop();
   }
 };
 
-async function open(life: Lifecycle, options: BenchOptions): Promise<FleetClient> {
-  const dir = life.use(await mkdtemp(join(tmpdir(), 'shoal-bench-')), (path) =>
-    rm(path, { recursive: true, force: true }),
-  );
-  const path = await natsProgram(null, options.progress);
-  const nats = life.use(await startNatsServer({ path }), (server) => server.stop());
-  const secret = randomBytes(24).toString('hex');
-  const { url, user, password } = nats;
-  const code = fileURLToPath(new URL('./runtime-code.js', import.meta.url));
-  const node = new Child({
-    name: 'the node',
-    script: fileURLToPath(new URL('../cli/main.js', import.meta.url)),
-    args: ['node', '--actors', code, '--peer-socket', join(dir, 'node.sock')],
-    environment: {
-      ...ENVIRONMENT,
-      SHOAL_NATS: url,
-      SHOAL_NATS_USER: user,
-      SHOAL_NATS_PASSWORD: password,
-      SHOAL_SECRET: secret,
-    },
-    onLine: () => undefined,
-  });
-  life.use(node, (child) => child.stop(new SystemClock()));
-  await node.ready;
-  return life.use(await connect(url, { user, password, secret }), (fleet) => fleet.close());
+/** How often shoal is faster than Ray in the same run. */
+function comparedWithRay(own: Report['rows'], ray: Report['rows']): Report['ratios'] {
+  const of = (rows: Report['rows'], name: string) => rows.find((row) => row.name === name)?.median ?? Number.NaN;
+  const [call, calls] = ['call, one after another', `calls, ${IN_FLIGHT} in flight`];
+  const faster = of(ray, `Ray: ${call}`) / of(own, call);
+  const more = of(own, calls) / of(ray, `Ray: ${calls}`);
+  return [
+    reportRatio('call, Ray to shoal', [faster], { kind: 'at least', value: 20 }),
+    reportRatio('calls in flight, shoal to Ray', [more], { kind: 'at least', value: 10 }),
+  ];
 }
 
-const ENVIRONMENT = { PATH: process.env.PATH ?? '', SHOAL_LOG_LEVEL: 'error' };
-
 async function measure(fleet: FleetClient): Promise<Round> {
-  const round = new Map<string, { unit: string; value: number }>();
+  const round: Round = new Map();
+  const set = (name: string, unit: string, value: number) => round.set(name, { unit, value });
   const echo = await fleet.actor(Echo);
-  const ask = () => echo.echo(1);
-  round.set('call, one after another', { unit: 'us', value: median(await roundTrips(ask, SLICE_MS, now)) });
-  round.set(`calls, ${IN_FLIGHT} in flight`, {
-    unit: 'calls/s',
-    value: await callsPerSecond(ask, IN_FLIGHT, SLICE_MS, now),
-  });
-  const task = fleet.task(same, { resources: {} });
-  round.set('task, one after another', { unit: 'us', value: median(await roundTrips(() => task(1), SLICE_MS, now)) });
-  round.set('items of a stream', { unit: 'items/s', value: await itemsPerSecond(echo.count(STREAM_ITEMS), now) });
-  for (const [name, bytes] of OBJECTS) {
-    const value = new Uint8Array(bytes);
-    const startMs = now();
-    await echo.echo(value);
-    round.set(`${name} to an actor and back`, { unit: 'ms', value: now() - startMs });
-  }
+  await measureCalls(fleet, echo, set);
+  await measureObjects(fleet, echo, set);
   const startMs = now();
   const actors = await Promise.all(Array.from({ length: CREATED }, () => fleet.actor(Echo)));
-  round.set('creation of an actor', { unit: 'ms', value: (now() - startMs) / CREATED });
+  set('creation of an actor', 'ms', (now() - startMs) / CREATED);
   await Promise.all([...actors, echo].map((actor) => actor.$kill()));
   return round;
+}
+
+type Set = (name: string, unit: string, value: number) => void;
+type EchoHandle = Awaited<ReturnType<typeof echoIn>>;
+const echoIn = (fleet: FleetClient) => fleet.actor(Echo);
+
+async function measureCalls(fleet: FleetClient, echo: EchoHandle, set: Set): Promise<void> {
+  const perSecond = (call: () => Promise<unknown>, inFlight: number) => callsPerSecond(call, inFlight, SLICE_MS, now);
+  const ask = () => echo.echo(1);
+  set('call, one after another', 'us', median(await roundTrips(ask, SLICE_MS, now)));
+  set(`calls, ${IN_FLIGHT} in flight`, 'calls/s', await perSecond(ask, IN_FLIGHT));
+  const many = await Promise.all(Array.from({ length: PAIRS }, () => echoIn(fleet)));
+  const sum = async (inFlight: number) => {
+    const each = await Promise.all(many.map((actor) => perSecond(() => actor.echo(1), inFlight)));
+    return each.reduce((all, calls) => all + calls, 0);
+  };
+  set(`calls to ${PAIRS} actors, one after another to each`, 'calls/s', await sum(1));
+  set(`calls to ${PAIRS} actors, ${IN_FLIGHT} in flight to each`, 'calls/s', await sum(IN_FLIGHT));
+  await Promise.all(many.map((actor) => actor.$kill()));
+  const task = fleet.task(same, { resources: {} });
+  set('task, one after another', 'us', median(await roundTrips(() => task(1), SLICE_MS, now)));
+  set(`tasks, ${IN_FLIGHT} in flight`, 'tasks/s', await perSecond(() => task(1), IN_FLIGHT));
+  set('items of a stream', 'items/s', await itemsPerSecond(echo.count(STREAM_ITEMS), now));
+}
+
+/** `put` here, and `get` in the node. */
+async function measureObjects(fleet: FleetClient, echo: EchoHandle, set: Set): Promise<void> {
+  for (const [name, bytes] of OBJECTS) {
+    const value = new Uint8Array(bytes).fill(1);
+    const startMs = now();
+    const ref = fleet.put(value);
+    set(`put of ${name}`, 'ms', now() - startMs);
+    set(`get of ${name}`, 'ms', await echo.readMs({ ref } as never));
+    ref.release();
+  }
+  set(MAP, 'ms', await mappedMs(LARGEST_BYTES));
 }

@@ -77,7 +77,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
       reportRatio('remote hit / local hit', quotients(samples.remote, samples.local), { kind: 'at most', value: 1.05 }),
       reportRatio('cold / remote hit', quotients(samples.cold, samples.remote), { kind: 'at least', value: 10 }),
     ],
-    skipped: typeof genai === 'string' ? [genai] : [],
+    notes: typeof genai === 'string' ? [genai] : [],
   };
 }
 

@@ -29,6 +29,7 @@ const NAMES = [
   'route',
   'tracing',
   'kv',
+  'many',
 ];
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */

@@ -122,7 +122,7 @@ const COMMANDS: readonly CommandSpec[] = [
     name: 'bench',
     argument: [
       '<name...>',
-      'peer, actor, request, runtime, ttft, decode, batch, structured, serve, kv, hostile, fairness, oracle, audit, models, route, tracing, replay FILE, or compare BEFORE.json AFTER.json',
+      'peer, actor, request, runtime, many, ttft, decode, batch, structured, serve, kv, hostile, fairness, oracle, audit, models, route, tracing, replay FILE, or compare BEFORE.json AFTER.json',
     ],
     help: 'Run a benchmark, and its baseline in the same run.',
     options: OPTIONS,

@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { CachePurge } from '../../src/console/cache-answers.js';
 import { type Column, DataTable } from '../parts/data-table.js';
-import { counted } from '../parts/words.js';
 import type { Api } from '../session/api.js';
+import { receiptSentence } from './receipt-words.js';
 
 /** The receipt of a purge: what was dropped where, and which worker has not answered yet. */
 
@@ -42,16 +42,6 @@ export function PurgeReceipt({ api, ordered }: { readonly api: Api; readonly ord
       />
     </section>
   );
-}
-
-/** What a purge has done so far. Pure. */
-export function receiptSentence({ state, dropped, pins, workers }: CachePurge): string {
-  const done = workers.filter((row) => row.state === 'done').length;
-  const ended = pins === 0 ? '' : ` It ended ${counted(pins, 'pin')}.`;
-  const copies = `${counted(dropped.device + dropped.host + dropped.disk, 'copy').replace('copys', 'copies')} of ${counted(dropped.blocks, 'block')}`;
-  return state === 'complete'
-    ? `Complete: ${counted(done, 'worker')} dropped ${copies}.${ended}`
-    : `Not complete: ${done} of ${counted(workers.length, 'worker')} dropped ${copies}; the others do it when they answer.${ended}`;
 }
 
 /** The receipt as it is now; it grows until it is complete. */

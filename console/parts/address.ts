@@ -1,5 +1,3 @@
-import { useEffect, useState } from 'preact/hooks';
-
 /** What the page's address names after `#`: a page and what it shows, such as `#requests?worker=worker-1`. */
 
 export interface PageAddress {
@@ -17,15 +15,4 @@ export function readAddress(hash: string): PageAddress {
 export function addressOf(page: string, params: Readonly<Record<string, string>> = {}): string {
   const query = new URLSearchParams(params).toString();
   return query === '' ? `#${page}` : `#${page}?${query}`;
-}
-
-/** The address that the browser shows now. */
-export function useAddress(): PageAddress {
-  const [address, setAddress] = useState(() => readAddress(location.hash));
-  useEffect(() => {
-    const follow = () => setAddress(readAddress(location.hash));
-    addEventListener('hashchange', follow);
-    return () => removeEventListener('hashchange', follow);
-  }, []);
-  return address;
 }

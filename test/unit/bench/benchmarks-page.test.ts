@@ -18,7 +18,7 @@ const MEASURED: MeasuredBenchmark = {
       reportRatio('hit / floor', [1.5], { kind: 'at most', value: 1.25 }),
       reportRatio('cold / hit', [10], { kind: 'at least', value: 10 }),
     ],
-    skipped: ['onnxruntime-genai: not installed'],
+    notes: ['onnxruntime-genai: skipped, because it is not installed'],
   },
 };
 
@@ -30,7 +30,7 @@ it('has a table with each figure, the goals and which were missed, and what was 
   expect(page!.content).toContain('| cold / hit | 10.0 x | 10.0 | 10.0 | at least 10 | kept |');
   expect(page!.content).toContain('## Goals missed\n\n- `shoal bench ttft`: hit / floor\n');
   expect(page!.content).toContain('`shoal bench ttft`, 2031-02-03, on two cores.');
-  expect(page!.content).toContain('Skipped: onnxruntime-genai: not installed.');
+  expect(page!.content).toContain('onnxruntime-genai: skipped, because it is not installed.');
   // One row is no chart.
   expect(charts.map(({ path }) => path)).toEqual(['benchmarks/ttft-1.svg']);
   expect(page!.content).toContain('![ttft](benchmarks/ttft-1.svg)');

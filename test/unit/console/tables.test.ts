@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { receiptSentence } from '../../../console/cache/purge-receipt.js';
+import { receiptSentence } from '../../../console/cache/receipt-words.js';
 import {
   expectedSources,
   explanationSentence,

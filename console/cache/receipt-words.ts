@@ -1,0 +1,14 @@
+import type { CachePurge } from '../../src/console/cache-answers.js';
+import { counted } from '../parts/words.js';
+
+/** The sentence of a purge's receipt. */
+
+/** What a purge has done so far. Pure. */
+export function receiptSentence({ state, dropped, pins, workers }: CachePurge): string {
+  const done = workers.filter((row) => row.state === 'done').length;
+  const ended = pins === 0 ? '' : ` It ended ${counted(pins, 'pin')}.`;
+  const copies = `${counted(dropped.device + dropped.host + dropped.disk, 'copy').replace('copys', 'copies')} of ${counted(dropped.blocks, 'block')}`;
+  return state === 'complete'
+    ? `Complete: ${counted(done, 'worker')} dropped ${copies}.${ended}`
+    : `Not complete: ${done} of ${counted(workers.length, 'worker')} dropped ${copies}; the others do it when they answer.${ended}`;
+}
