@@ -139,7 +139,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     const bus = life.use(transport.bus, (open) => open.close());
     logBusStatus(bus, log);
     const joining = { transport, clock, log, config, fingerprint, model: name, onOutlawed: end };
-    const charter = await joinFleet(joining);
+    const checkCharter = await joinFleet(joining);
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
     metrics.registry.watchProcess();
     const trail = await openTrail(life, config, world, { metrics, wallMs: surroundings.wallMs });
@@ -158,7 +158,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       openRetentions: buckets.retentions,
     });
     await startCoordinatorParts(life, parts, log);
-    const checks = [async () => charter?.check(), () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
+    const checks = [checkCharter, () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
     const model = withOffered(served, parts.router);
     const access = await startAccess(life, config, world, surroundings);

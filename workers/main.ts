@@ -126,7 +126,7 @@ async function buildWorker(
   if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, surroundings.wallMs, log));
   const bus = life.use(transport.bus, (open) => open.close());
   logBusStatus(bus, log);
-  const charter = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name, onOutlawed: end });
+  const checkCharter = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name, onOutlawed: end });
   const generation = await takeGeneration({ transport, log, config });
   const tracer = await openTracer(life, config.trace, { role: 'worker', id, version: packageVersion(), log, reloads });
   const worker = new Worker({
@@ -157,7 +157,7 @@ async function buildWorker(
     log,
   } as const;
   await sendMetrics(life, config.trace, sender);
-  const checks = [async () => charter?.check(), generationCheck({ transport, config }, () => worker.generation)];
+  const checks = [checkCharter, generationCheck({ transport, config }, () => worker.generation)];
   await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
   await settled(bus);
   serving = true;

@@ -1,6 +1,6 @@
 import type { Transport } from '../bus/transport.js';
 import type { Clock } from '../clock.js';
-import { Unavailable, Unsupported } from '../errors.js';
+import { Refused, Unavailable, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
 import { fleetBucket } from './buckets.js';
@@ -29,11 +29,29 @@ export interface JoiningOptions {
 }
 
 /**
- * Joins the fleet's charter. On a transport without buckets it logs a warning and joins without a charter. Call it right before this
- * process announces itself. Returns the keeper of the charter; null without a charter.
+ * Joins the fleet's charter. If the bucket cannot be used, it logs a warning and joins without a charter. Call it right before this process
+ * announces itself. Returns the check that keeps the charter, or joins it as soon as the bucket can be used; it rejects with the bucket's errors.
  * @throws Refused if this process does not fit the fleet
  */
-export async function joinFleet(options: JoiningOptions): Promise<CharterKeeper | null> {
+export async function joinFleet(options: JoiningOptions): Promise<() => Promise<void>> {
+  let keeper = await joinAtStart(options);
+  let isUnfit = false;
+  return async () => {
+    if (keeper !== null) return keeper.check();
+    if (isUnfit) return;
+    try {
+      keeper = await joinNow(options);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      isUnfit = true;
+      // Whoever wrote the charter may be gone, while this process already serves.
+      options.log.error({}, `this process joined without a charter, and does not fit it: ${error.message}`);
+    }
+  };
+}
+
+/** Null without a charter. */
+async function joinAtStart(options: JoiningOptions): Promise<CharterKeeper | null> {
   const { transport, clock, log } = options;
   const untilMs = clock.now() + BUCKET_WAIT_MS;
   for (;;) {
@@ -44,7 +62,7 @@ export async function joinFleet(options: JoiningOptions): Promise<CharterKeeper 
       const mayCome = !transport.bus.connected || clock.now() < untilMs;
       if (error instanceof Unsupported || !mayCome) {
         const consequence =
-          'the fleet has no charter: processes are not checked at their start, but workers with another model are ignored';
+          'the fleet has no charter until its bucket can be used: processes are not checked at their start, but workers with another model are ignored';
         log.warn({ reason: error.message }, consequence);
         return null;
       }

@@ -7,7 +7,6 @@ import { StoreState } from '../../src/bus/store-state.js';
 import type { BlockKey, PinnedBlock } from '../../src/core/block.js';
 import type { Announcement } from '../../src/core/member.js';
 import type { MembershipEvent } from '../../src/core/membership-events.js';
-import { CharterKeeper } from '../../src/fleet/charter-keeper.js';
 import { Roster, type RosterListener } from '../../src/fleet/roster.js';
 import { FetchExchange } from '../../src/peer/client/fetch-exchange.js';
 import { OfferAnswer } from '../../src/peer/server/offer-answer.js';
@@ -209,11 +208,6 @@ export const MUTANTS = {
   /** Once the store of NATS has refused, it is not asked whether it works again. */
   'a store blamed for ever': () => {
     replace(StoreState, 'answered', () => (() => {}) as Method);
-  },
-
-  /** Nobody puts back the charter that NATS has lost. */
-  'a charter not put back': () => {
-    replace(CharterKeeper, 'check', () => (async () => {}) as Method);
   },
 } satisfies Record<string, () => void>;
 

@@ -26,6 +26,8 @@ const FOUND_BY: Record<Mutant, number> = {
   'a damaged file believed': 118,
   'a repetition computed again': 8,
   'a lease that never ends': 1176,
+  'a store that refuses unnamed': 359,
+  'a store blamed for ever': 359,
 };
 
 interface Outcome {

@@ -4,6 +4,7 @@ import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Refused, Unavailable, Unsupported } from '../../../src/errors.js';
+import { readCharter } from '../../../src/fleet/charter.js';
 import { joinFleet } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { createLog } from '../../../src/log.js';
@@ -16,6 +17,7 @@ function world() {
   const broker = new MemoryBroker();
   const clock = new SimulatedClock();
   const buckets = new Map<string, KeyValue>();
+  const checks: (() => Promise<void>)[] = [];
   const openKeyValue = async (bucket: string) => {
     const opened = buckets.get(bucket) ?? new MemoryKeyValue();
     buckets.set(bucket, opened);
@@ -36,9 +38,10 @@ function world() {
       onOutlawed: (why) => expect.unreachable(why),
     });
     await passTime(clock, joining);
+    checks.push(await joining);
     return lines.join('');
   };
-  return { broker, clock, buckets, join };
+  return { broker, clock, buckets, join, checks };
 }
 
 describe('joining a fleet over a transport in memory', () => {
@@ -84,5 +87,40 @@ describe('joining a fleet over a transport in memory', () => {
     expect(await join(OURS, later)).toContain('founded the fleet');
     const never = () => Promise.reject(new Unavailable('no leader'));
     expect(await join(OURS, never)).toMatch(/"level":"warn".*no leader/);
+  });
+
+  test('a process that joined without a bucket founds the charter once there is one', async () => {
+    const { buckets, clock, join, checks } = world();
+    const refuse = async () => {
+      throw new Unavailable('the disk is full');
+    };
+    let open: (bucket: string) => Promise<KeyValue> = refuse;
+    await join(OURS, (bucket) => open(bucket));
+    await expect(checks[0]!()).rejects.toThrow('the disk is full');
+    const bucket = new MemoryKeyValue();
+    open = async () => bucket;
+    await passTime(clock, checks[0]!());
+    expect((await readCharter(bucket))?.fingerprint).toBe(OURS);
+    bucket.clear();
+    await checks[0]!();
+    expect(await readCharter(bucket)).not.toBeNull();
+    expect(buckets.size).toBe(0);
+  });
+
+  test('a process that joined without a bucket goes on if it turns out not to fit the charter', async () => {
+    const { broker, buckets, clock, join, checks } = world();
+    await join(THEIRS);
+    const member = broker.connect('member');
+    const { hello, announce } = fleetSubjects('fleet');
+    member.subscribe(hello, () => member.publish(announce, new Uint8Array()));
+    let isThere = false;
+    await join(OURS, async (name) => {
+      if (!isThere) throw new Unavailable('silence');
+      return buckets.get(name)!;
+    });
+    isThere = true;
+    await passTime(clock, checks[1]!());
+    await checks[1]!();
+    expect((await readCharter([...buckets.values()][0]!))?.fingerprint).toBe(THEIRS);
   });
 });
