@@ -1,5 +1,5 @@
 import { InvalidRequest } from '../../errors.js';
-import { isList, type Value } from './values.js';
+import { isList, type JinjaValue } from './values.js';
 
 /**
  * What one conversation may cost. A template comes with the model and may be hostile, by intent or by mistake. The budget stops the known ways to
@@ -31,7 +31,7 @@ export class Budget {
   }
 
   /** Counts a value that was made, and returns it. */
-  made<T extends Value>(value: T): T {
+  made<T extends JinjaValue>(value: T): T {
     if (typeof value === 'string') this.reserveChars(value.length);
     else if (isList(value)) this.reserveItems(value.length);
     return value;

@@ -1,23 +1,23 @@
 import type { Scope } from './scope.js';
-import type { Node } from './syntax.js';
-import { iterated, type Key, TemplateError, typeName, type Value } from './values.js';
+import type { JinjaNode } from './syntax.js';
+import { iterated, type Key, TemplateError, typeName, type JinjaValue } from './values.js';
 
 /** The arguments of a call, evaluated. */
 export interface Arguments {
-  readonly args: readonly Value[];
-  readonly named: ReadonlyMap<string, Value>;
+  readonly args: readonly JinjaValue[];
+  readonly named: ReadonlyMap<string, JinjaValue>;
 }
 
 /** The part of the interpreter that evaluates expressions. */
 export interface Evaluator {
-  evaluate(node: Node, scope: Scope): Value;
+  evaluate(node: JinjaNode, scope: Scope): JinjaValue;
 }
 
 /** Evaluates arguments: those by position first, as Python does. */
-export function evaluatedArguments(evaluator: Evaluator, nodes: readonly Node[], scope: Scope): Arguments {
-  const args: Value[] = [];
-  const named = new Map<string, Value>();
-  const add = (key: string, value: Value) => {
+export function evaluatedArguments(evaluator: Evaluator, nodes: readonly JinjaNode[], scope: Scope): Arguments {
+  const args: JinjaValue[] = [];
+  const named = new Map<string, JinjaValue>();
+  const add = (key: string, value: JinjaValue) => {
     if (named.has(key)) throw new TemplateError(`got multiple values for keyword argument '${key}'`);
     named.set(key, value);
   };
@@ -30,11 +30,11 @@ export function evaluatedArguments(evaluator: Evaluator, nodes: readonly Node[],
     if (node.type !== 'KeywordSpreadExpression') continue;
     const value = evaluator.evaluate(node.argument, scope);
     if (!(value instanceof Map)) throw new TemplateError(`argument after ** must be a mapping, not ${typeName(value)}`);
-    for (const [key, item] of value as ReadonlyMap<Key, Value>) add(String(key), item);
+    for (const [key, item] of value as ReadonlyMap<Key, JinjaValue>) add(String(key), item);
   }
   return { args, named };
 }
 
-function isNamed({ type }: Node): boolean {
+function isNamed({ type }: JinjaNode): boolean {
   return type === 'KeywordArgumentExpression' || type === 'KeywordSpreadExpression';
 }

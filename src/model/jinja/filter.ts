@@ -1,13 +1,13 @@
-import type { Machine } from './machine.js';
-import type { Signature } from './parameters.js';
-import type { Value } from './values.js';
+import type { FilterMachine } from './filter-machine.js';
+import type { ParameterList } from './parameters.js';
+import type { JinjaValue } from './values.js';
 
 /** A filter: `value | name(...)`. */
-export interface Filter extends Signature {
-  apply(value: Value, args: readonly (Value | undefined)[], machine: Machine): Value;
+export interface Filter extends ParameterList {
+  apply(value: JinjaValue, args: readonly (JinjaValue | undefined)[], machine: FilterMachine): JinjaValue;
 }
 
 /** A filter whose arguments are those of another filter or test. */
 export interface OpenFilter {
-  applyAll(value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>, machine: Machine): Value;
+  applyAll(value: JinjaValue, args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>, machine: FilterMachine): JinjaValue;
 }

@@ -1,11 +1,11 @@
 import type { Filter, OpenFilter } from './filter.js';
 import { jsonOf } from './json-of.js';
 import { LIST_FILTERS } from './list-filters.js';
-import type { Machine } from './machine.js';
+import type { FilterMachine } from './filter-machine.js';
 import { bound } from './parameters.js';
 import { capitalized, lines, stripped } from './python-text.js';
 import { TEXT_METHODS } from './text-methods.js';
-import { textOf } from './text-of.js';
+import { printedText } from './text-of.js';
 import {
   charsOf,
   Float,
@@ -16,30 +16,30 @@ import {
   TemplateError,
   typeName,
   Undefined,
-  type Value,
+  type JinjaValue,
 } from './values.js';
 
 /** The filters of Jinja: `value | name(...)`. Those of lists are in `list-filters`. */
 
-type Args = readonly (Value | undefined)[];
+type Args = readonly (JinjaValue | undefined)[];
 
 const FILTERS: Readonly<Record<string, Filter | OpenFilter>> = {
   ...LIST_FILTERS,
-  string: { parameters: [], apply: textOf },
-  safe: { parameters: [], apply: textOf },
-  upper: { parameters: [], apply: (value) => textOf(value).toUpperCase() },
-  lower: { parameters: [], apply: (value) => textOf(value).toLowerCase() },
-  capitalize: { parameters: [], apply: (value) => capitalized(textOf(value)) },
-  title: { parameters: [], apply: (value) => titledWords(textOf(value)) },
-  trim: { parameters: ['chars'], apply: (value, [chars]) => stripped(textOf(value), charsArg(chars)) },
+  string: { parameters: [], apply: printedText },
+  safe: { parameters: [], apply: printedText },
+  upper: { parameters: [], apply: (value) => printedText(value).toUpperCase() },
+  lower: { parameters: [], apply: (value) => printedText(value).toLowerCase() },
+  capitalize: { parameters: [], apply: (value) => capitalized(printedText(value)) },
+  title: { parameters: [], apply: (value) => titledWords(printedText(value)) },
+  trim: { parameters: ['chars'], apply: (value, [chars]) => stripped(printedText(value), charsArg(chars)) },
   replace: { parameters: ['old', 'new', 'count'], required: 2, apply: replaceFilter },
   indent: { parameters: ['width', 'first', 'blank'], apply: indented },
   center: {
     parameters: ['width'],
-    apply: (value, [width = 80], { budget }) => TEXT_METHODS.center!.apply(textOf(value), [width], budget),
+    apply: (value, [width = 80], { budget }) => TEXT_METHODS.center!.apply(printedText(value), [width], budget),
   },
   truncate: { parameters: ['length', 'killwords', 'end', 'leeway'], apply: truncated },
-  wordcount: { parameters: [], apply: (value) => textOf(value).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0 },
+  wordcount: { parameters: [], apply: (value) => printedText(value).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0 },
   tojson: { parameters: ['ensure_ascii', 'indent', 'separators', 'sort_keys'], apply: json },
   default: { parameters: ['default_value', 'boolean'], apply: orDefault },
   d: { parameters: ['default_value', 'boolean'], apply: orDefault },
@@ -54,24 +54,24 @@ const FILTERS: Readonly<Record<string, Filter | OpenFilter>> = {
 /** @throws TemplateError if there is no such filter here, or for a value that it does not take */
 export function filtered(
   name: string,
-  value: Value,
-  args: readonly Value[],
-  named: ReadonlyMap<string, Value>,
-  machine: Machine,
-): Value {
+  value: JinjaValue,
+  args: readonly JinjaValue[],
+  named: ReadonlyMap<string, JinjaValue>,
+  machine: FilterMachine,
+): JinjaValue {
   const filter = Object.hasOwn(FILTERS, name) ? FILTERS[name]! : null;
   if (filter === null) throw new TemplateError(`the filter '${name}' is not supported`);
   if ('applyAll' in filter) return machine.budget.made(filter.applyAll(value, args, named, machine));
   return machine.budget.made(filter.apply(value, bound(name, filter, args, named), machine));
 }
 
-function charsArg(value: Value | undefined): string | null {
-  return value === undefined || isNone(value) ? null : textOf(value);
+function charsArg(value: JinjaValue | undefined): string | null {
+  return value === undefined || isNone(value) ? null : printedText(value);
 }
 
-function replaceFilter(value: Value, [old, fresh, count]: Args, { budget }: Machine): Value {
-  const args = [textOf(old!), textOf(fresh!), ...(count === undefined ? [] : [count])];
-  return TEXT_METHODS.replace!.apply(textOf(value), args, budget);
+function replaceFilter(value: JinjaValue, [old, fresh, count]: Args, { budget }: FilterMachine): JinjaValue {
+  const args = [printedText(old!), printedText(fresh!), ...(count === undefined ? [] : [count])];
+  return TEXT_METHODS.replace!.apply(printedText(value), args, budget);
 }
 
 /** Jinja's own words: they begin after blanks, dashes and opening brackets. */
@@ -82,16 +82,16 @@ function titledWords(text: string): string {
     .join('');
 }
 
-function indented(value: Value, [width = 4, first = false, blank = false]: Args, { budget }: Machine): string {
+function indented(value: JinjaValue, [width = 4, first = false, blank = false]: Args, { budget }: FilterMachine): string {
   const indent = typeof width === 'string' ? width : ' '.repeat(width as number);
-  const [head = '', ...rest] = lines(`${textOf(value)}\n`, false);
+  const [head = '', ...rest] = lines(`${printedText(value)}\n`, false);
   budget.reserveChars(indent.length * (rest.length + 1));
   const others = rest.map((line) => (isTruthy(blank) || line !== '' ? indent + line : line));
   return (isTruthy(first) ? indent : '') + [head, ...others].join('\n');
 }
 
-function truncated(value: Value, [length = 255, killsWords = false, end = '...', leeway = 5]: Args): string {
-  const [chars, most, tail] = [charsOf(textOf(value)), numberOf(length) ?? 0, textOf(end)];
+function truncated(value: JinjaValue, [length = 255, killsWords = false, end = '...', leeway = 5]: Args): string {
+  const [chars, most, tail] = [charsOf(printedText(value)), numberOf(length) ?? 0, printedText(end)];
   if (chars.length <= most + (numberOf(leeway) ?? 0)) return chars.join('');
   const kept = chars.slice(0, Math.max(0, most - charsOf(tail).length)).join('');
   if (isTruthy(killsWords)) return kept + tail;
@@ -99,7 +99,7 @@ function truncated(value: Value, [length = 255, killsWords = false, end = '...',
   return (cut < 0 ? kept : kept.slice(0, cut)) + tail;
 }
 
-function json(value: Value, [isAscii = false, indent = null, separators = null, sortsKeys = false]: Args): string {
+function json(value: JinjaValue, [isAscii = false, indent = null, separators = null, sortsKeys = false]: Args): string {
   const unit = isNone(indent) ? null : typeof indent === 'string' ? indent : ' '.repeat(numberOf(indent) ?? 0);
   const pair = isNone(separators) ? [unit === null ? ', ' : ',', ': '] : pairOf(separators);
   const [itemSeparator, keySeparator] = pair as [string, string];
@@ -109,22 +109,22 @@ function json(value: Value, [isAscii = false, indent = null, separators = null, 
   });
 }
 
-function pairOf(separators: Value): readonly Value[] {
-  const items = Array.isArray(separators) ? separators : ((separators as { items?: readonly Value[] }).items ?? []);
+function pairOf(separators: JinjaValue): readonly JinjaValue[] {
+  const items = Array.isArray(separators) ? separators : ((separators as { items?: readonly JinjaValue[] }).items ?? []);
   if (items.length === 2 && items.every((item) => typeof item === 'string')) return items;
   throw new TemplateError('separators must be two texts');
 }
 
-function orDefault(value: Value, [other = '', isBoolean = false]: Args): Value {
+function orDefault(value: JinjaValue, [other = '', isBoolean = false]: Args): JinjaValue {
   return value instanceof Undefined || (isTruthy(isBoolean) && !isTruthy(value)) ? other : value;
 }
 
-function absolute(value: Value): Value {
+function absolute(value: JinjaValue): JinjaValue {
   if (value instanceof Float) return new Float(Math.abs(value.value));
   return Math.abs(required(value, 'abs'));
 }
 
-function required(value: Value, filter: string): number {
+function required(value: JinjaValue, filter: string): number {
   const number = numberOf(value);
   if (number === null) throw new TemplateError(`the filter '${filter}' needs a number, not '${typeName(value)}'`);
   return number;
@@ -132,7 +132,7 @@ function required(value: Value, filter: string): number {
 
 const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz';
 
-function integer(value: Value, [other = 0, base = 10]: Args): Value {
+function integer(value: JinjaValue, [other = 0, base = 10]: Args): JinjaValue {
   if (value instanceof Undefined) throw new TemplateError(value.why);
   if (typeof value !== 'string') {
     const number = numberOf(value);
@@ -153,7 +153,7 @@ function withoutPrefix(text: string, base: number): string {
   return prefix === undefined || !text.startsWith(prefix) ? text : text.slice(prefix.length);
 }
 
-function float(value: Value, [other = new Float(0)]: Args): Value {
+function float(value: JinjaValue, [other = new Float(0)]: Args): JinjaValue {
   if (value instanceof Undefined) throw new TemplateError(value.why);
   const number = typeof value === 'string' ? parsedFloat(stripped(value, null)) : numberOf(value);
   return number === null ? other : new Float(number);
@@ -165,7 +165,7 @@ function parsedFloat(text: string): number | null {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : null;
 }
 
-function rounded(value: Value, [precision = 0, method = 'common']: Args): Value {
+function rounded(value: JinjaValue, [precision = 0, method = 'common']: Args): JinjaValue {
   const [number, places] = [required(value, 'round'), required(precision, 'round')];
   const factor = 10 ** places;
   if (method === 'ceil') return new Float(Math.ceil(number * factor) / factor);

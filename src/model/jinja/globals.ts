@@ -1,7 +1,7 @@
 import type { Budget } from './budget.js';
 import { bound } from './parameters.js';
 import { strftime } from './strftime.js';
-import { textOf } from './text-of.js';
+import { printedText } from './text-of.js';
 import {
   Attributes,
   Callable,
@@ -12,22 +12,22 @@ import {
   TemplateError,
   Tuple,
   typeName,
-  type Value,
+  type JinjaValue,
 } from './values.js';
 
 /** The functions that transformers and Jinja give templates. */
 
-type Named = ReadonlyMap<string, Value>;
+type Named = ReadonlyMap<string, JinjaValue>;
 
 /** @param now the local time */
 export function globalsFor(budget: Budget, now: () => Date): Callable[] {
   return [
     new Callable('raise_exception', (args) => {
-      throw new TemplateError(args.map(textOf).join(' '));
+      throw new TemplateError(args.map(printedText).join(' '));
     }),
     new Callable('strftime_now', (args, named) => {
       const [format] = bound('strftime_now', { parameters: ['format'], required: 1 }, args, named);
-      return strftime(now(), textOf(format!));
+      return strftime(now(), printedText(format!));
     }),
     new Callable('range', (args) => range(args, budget)),
     new Callable('namespace', (args, named) => new Attributes('Namespace', entriesOf(args, named))),
@@ -35,7 +35,7 @@ export function globalsFor(budget: Budget, now: () => Date): Callable[] {
   ];
 }
 
-function range(args: readonly Value[], budget: Budget): number[] {
+function range(args: readonly JinjaValue[], budget: Budget): number[] {
   if (args.length < 1 || args.length > 3)
     throw new TemplateError(`range expected 1 to 3 arguments, got ${args.length}`);
   const numbers = args.map((value) => {
@@ -50,17 +50,17 @@ function range(args: readonly Value[], budget: Budget): number[] {
 }
 
 /** The entries of a dictionary, or of pairs, and those that are named. */
-function entriesOf(args: readonly Value[], named: Named): Map<string, Value> {
+function entriesOf(args: readonly JinjaValue[], named: Named): Map<string, JinjaValue> {
   if (args.length > 1) throw new TemplateError(`expected at most 1 argument, got ${args.length}`);
-  const entries = new Map<Key, Value>();
+  const entries = new Map<Key, JinjaValue>();
   const [source] = args;
-  if (source instanceof Map) for (const [key, value] of source as ReadonlyMap<Key, Value>) entries.set(key, value);
+  if (source instanceof Map) for (const [key, value] of source as ReadonlyMap<Key, JinjaValue>) entries.set(key, value);
   else if (source !== undefined) for (const pair of iterated(source)) entries.set(...pairOf(pair));
   for (const [key, value] of named) entries.set(key, value);
-  return entries as Map<string, Value>;
+  return entries as Map<string, JinjaValue>;
 }
 
-function pairOf(pair: Value): [Key, Value] {
+function pairOf(pair: JinjaValue): [Key, JinjaValue] {
   const items = isList(pair) || pair instanceof Tuple ? iterated(pair) : [];
   if (items.length !== 2) throw new TemplateError('a dictionary is made of pairs');
   return [keyOf(items[0]!), items[1]!];

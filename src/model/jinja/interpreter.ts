@@ -2,14 +2,14 @@ import type { Budget } from './budget.js';
 import { type Arguments, type Evaluator, evaluatedArguments } from './call-arguments.js';
 import { filtered } from './filters.js';
 import { LoopState } from './loop-state.js';
-import type { Machine } from './machine.js';
+import type { FilterMachine } from './filter-machine.js';
 import { Macros } from './macros.js';
 import { fieldOf, itemOf, sliceOf } from './members.js';
 import { negated, operated } from './operators.js';
 import { Scope } from './scope.js';
-import type { Binary, Call, CallStatement, For, Identifier, Member, Node, SetStatement } from './syntax.js';
+import type { Binary, CallExpression, CallStatement, For, Identifier, MemberExpression, JinjaNode, SetStatement } from './syntax.js';
 import { NEGATED_TEST_PREFIX, TEST_PREFIX } from './test-arguments.js';
-import { textOf } from './text-of.js';
+import { printedText } from './text-of.js';
 import { tested } from './value-tests.js';
 import {
   Attributes,
@@ -23,7 +23,7 @@ import {
   Tuple,
   typeName,
   Undefined,
-  type Value,
+  type JinjaValue,
 } from './values.js';
 
 /** What runs after a statement: the next one, or the end or the next iteration of the loop around it. */
@@ -32,37 +32,37 @@ type Flow = 'next' | 'break' | 'continue';
 /** What an iteration of a loop costs besides its body: names of its own. */
 const ITERATION_STEPS = 8;
 
-const CONSTANTS: ReadonlyMap<string, Value> = new Map<string, Value>([
+const CONSTANTS: ReadonlyMap<string, JinjaValue> = new Map<string, JinjaValue>([
   ...(['true', 'True'] as const).map((name) => [name, true] as const),
   ...(['false', 'False'] as const).map((name) => [name, false] as const),
   ...(['none', 'None'] as const).map((name) => [name, null] as const),
 ]);
 
 /** Runs one template once, with the values and rules of Python. */
-export class Interpreter implements Machine, Evaluator {
+export class Interpreter implements FilterMachine, Evaluator {
   private readonly macros = new Macros(this);
 
   constructor(readonly budget: Budget) {}
 
   /** The text that statements print. */
-  printed(nodes: readonly Node[], scope: Scope): string {
+  printed(nodes: readonly JinjaNode[], scope: Scope): string {
     const out: string[] = [];
     if (this.run(nodes, scope, out) !== 'next')
       throw new TemplateError("'break' or 'continue' stands outside of a loop");
     return this.budget.made(out.join(''));
   }
 
-  filter(name: string, value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>): Value {
+  filter(name: string, value: JinjaValue, args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>): JinjaValue {
     this.budget.step();
     return filtered(name, value, args, named, this);
   }
 
-  test(name: string, value: Value, args: readonly Value[]): boolean {
+  test(name: string, value: JinjaValue, args: readonly JinjaValue[]): boolean {
     this.budget.step();
     return tested(name, value, args);
   }
 
-  private run(nodes: readonly Node[], scope: Scope, out: string[]): Flow {
+  private run(nodes: readonly JinjaNode[], scope: Scope, out: string[]): Flow {
     for (const node of nodes) {
       const flow = this.execute(node, scope, out);
       if (flow !== 'next') return flow;
@@ -70,7 +70,7 @@ export class Interpreter implements Machine, Evaluator {
     return 'next';
   }
 
-  private execute(node: Node, scope: Scope, out: string[]): Flow {
+  private execute(node: JinjaNode, scope: Scope, out: string[]): Flow {
     switch (node.type) {
       case 'If':
         this.budget.step();
@@ -85,10 +85,10 @@ export class Interpreter implements Machine, Evaluator {
         scope.set(node.name.value, this.macros.defined(node, scope));
         return 'next';
       case 'CallStatement':
-        out.push(textOf(this.callBlock(node, scope)));
+        out.push(printedText(this.callBlock(node, scope)));
         return 'next';
       case 'FilterStatement':
-        out.push(textOf(this.filterNode(node.filter, this.printed(node.body, new Scope(scope)), scope)));
+        out.push(printedText(this.filterNode(node.filter, this.printed(node.body, new Scope(scope)), scope)));
         return 'next';
       case 'Break':
         return 'break';
@@ -97,7 +97,7 @@ export class Interpreter implements Machine, Evaluator {
       case 'Comment':
         return 'next';
       default:
-        out.push(textOf(this.evaluate(node, scope)));
+        out.push(printedText(this.evaluate(node, scope)));
         return 'next';
     }
   }
@@ -123,7 +123,7 @@ export class Interpreter implements Machine, Evaluator {
     if (!isThrough) this.run(defaultBlock, new Scope(scope), out);
   }
 
-  private holdsFor(item: Value, loopvar: Node, test: Node, scope: Scope): boolean {
+  private holdsFor(item: JinjaValue, loopvar: JinjaNode, test: JinjaNode, scope: Scope): boolean {
     const inner = new Scope(scope);
     this.assign(loopvar, item, inner);
     return isTruthy(this.evaluate(test, inner));
@@ -135,7 +135,7 @@ export class Interpreter implements Machine, Evaluator {
     else this.assign(assignee.operand, this.filterNode(assignee.filter, made, scope), scope);
   }
 
-  private assign(target: Node, value: Value, scope: Scope): void {
+  private assign(target: JinjaNode, value: JinjaValue, scope: Scope): void {
     if (target.type === 'Identifier') {
       scope.set(target.value, value);
       return;
@@ -154,13 +154,13 @@ export class Interpreter implements Machine, Evaluator {
     for (const [i, name] of target.value.entries()) this.assign(name, items[i]!, scope);
   }
 
-  private callBlock({ call, callerArgs, body }: CallStatement, scope: Scope): Value {
+  private callBlock({ call, callerArgs, body }: CallStatement, scope: Scope): JinjaValue {
     const caller = this.macros.bodyOf('caller', callerArgs ?? [], body, scope);
     const { args, named } = evaluatedArguments(this, call.args, scope);
     return this.called(this.evaluate(call.callee, scope), { args, named: new Map([...named, ['caller', caller]]) });
   }
 
-  evaluate(node: Node, scope: Scope): Value {
+  evaluate(node: JinjaNode, scope: Scope): JinjaValue {
     this.budget.step();
     switch (node.type) {
       case 'StringLiteral':
@@ -197,18 +197,18 @@ export class Interpreter implements Machine, Evaluator {
     }
   }
 
-  private dict(entries: ReadonlyMap<Node, Node>, scope: Scope): Value {
-    const made = new Map<Key, Value>();
+  private dict(entries: ReadonlyMap<JinjaNode, JinjaNode>, scope: Scope): JinjaValue {
+    const made = new Map<Key, JinjaValue>();
     for (const [key, value] of entries) made.set(keyOf(this.evaluate(key, scope)), this.evaluate(value, scope));
     return made;
   }
 
-  private named({ value: name }: Identifier, scope: Scope): Value {
+  private named({ value: name }: Identifier, scope: Scope): JinjaValue {
     const constant = CONSTANTS.get(name);
     return constant === undefined ? scope.get(name) : constant;
   }
 
-  private member({ object, property, computed }: Member, scope: Scope): Value {
+  private member({ object, property, computed }: MemberExpression, scope: Scope): JinjaValue {
     const of = this.evaluate(object, scope);
     if (property.type === 'SliceExpression') {
       const { start, stop, step } = property;
@@ -221,24 +221,24 @@ export class Interpreter implements Machine, Evaluator {
     return itemOf(of, this.evaluate(property, scope), this.budget);
   }
 
-  private called(callee: Value, { args, named }: Arguments): Value {
+  private called(callee: JinjaValue, { args, named }: Arguments): JinjaValue {
     if (callee instanceof Undefined) throw new TemplateError(callee.why);
     if (!(callee instanceof Callable)) throw new TemplateError(`'${typeName(callee)}' object is not callable`);
     return this.budget.made(callee.call(args, named));
   }
 
-  private binary({ operator: { value: operator }, left, right }: Binary, scope: Scope): Value {
+  private binary({ operator: { value: operator }, left, right }: Binary, scope: Scope): JinjaValue {
     const first = this.evaluate(left, scope);
     if (operator === 'and') return isTruthy(first) ? this.evaluate(right, scope) : first;
     if (operator === 'or') return isTruthy(first) ? first : this.evaluate(right, scope);
     return operated(operator, first, this.evaluate(right, scope), this.budget);
   }
 
-  private unary(operator: string, value: Value): Value {
+  private unary(operator: string, value: JinjaValue): JinjaValue {
     return operator === 'not' ? !isTruthy(value) : negated(value, operator);
   }
 
-  private filterNode(filter: Identifier | Call, value: Value, scope: Scope): Value {
+  private filterNode(filter: Identifier | CallExpression, value: JinjaValue, scope: Scope): JinjaValue {
     if (filter.type === 'Identifier') return this.filter(filter.value, value, [], new Map());
     const { callee, args: nodes } = filter;
     if (callee.type !== 'Identifier') throw new TemplateError('a filter must be a name');
@@ -249,7 +249,7 @@ export class Interpreter implements Machine, Evaluator {
     return this.filter(name, value, args, named);
   }
 
-  private conditional(test: Node, then: Node, otherwise: Node | null, scope: Scope): Value {
+  private conditional(test: JinjaNode, then: JinjaNode, otherwise: JinjaNode | null, scope: Scope): JinjaValue {
     if (isTruthy(this.evaluate(test, scope))) return this.evaluate(then, scope);
     if (otherwise !== null) return this.evaluate(otherwise, scope);
     return new Undefined('the inline if-expression evaluated to false and no else section was defined.');

@@ -1,5 +1,5 @@
 import { floatText } from './text-of.js';
-import { Float, isList, isNone, type Key, TemplateError, Tuple, typeName, type Value } from './values.js';
+import { Float, isList, isNone, type Key, TemplateError, Tuple, typeName, type JinjaValue } from './values.js';
 
 /** The filter `tojson` of transformers: `json.dumps` of Python, which escapes no HTML. */
 
@@ -13,7 +13,7 @@ export interface JsonForm {
 }
 
 /** @throws TemplateError for a value that JSON does not have */
-export function jsonOf(value: Value, form: JsonForm, margin = '\n'): string {
+export function jsonOf(value: JinjaValue, form: JsonForm, margin = '\n'): string {
   if (typeof value === 'string') return jsonText(value, form.isAscii);
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (isNone(value)) return 'null';
@@ -40,7 +40,7 @@ function jsonText(text: string, isAscii: boolean): string {
   );
 }
 
-function listJson(items: readonly Value[], form: JsonForm, margin: string): string {
+function listJson(items: readonly JinjaValue[], form: JsonForm, margin: string): string {
   return enclosed(
     '[]',
     items.map((item) => jsonOf(item, form, innerMargin(form, margin))),
@@ -49,7 +49,7 @@ function listJson(items: readonly Value[], form: JsonForm, margin: string): stri
   );
 }
 
-function dictJson(dict: ReadonlyMap<Key, Value>, form: JsonForm, margin: string): string {
+function dictJson(dict: ReadonlyMap<Key, JinjaValue>, form: JsonForm, margin: string): string {
   const entries = [...dict].map(([key, item]) => [jsonKey(key), item] as const);
   if (form.sortsKeys) entries.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
   const lines = entries.map(

@@ -1,7 +1,7 @@
 import type { Filter, OpenFilter } from './filter.js';
-import type { Machine } from './machine.js';
+import type { FilterMachine } from './filter-machine.js';
 import { itemOf } from './members.js';
-import { textOf } from './text-of.js';
+import { printedText } from './text-of.js';
 import {
   compare,
   equals,
@@ -16,12 +16,12 @@ import {
   Tuple,
   typeName,
   Undefined,
-  type Value,
+  type JinjaValue,
 } from './values.js';
 
 /** The filters of Jinja for lists and dictionaries. */
 
-type Args = readonly (Value | undefined)[];
+type Args = readonly (JinjaValue | undefined)[];
 
 export const LIST_FILTERS: Readonly<Record<string, Filter | OpenFilter>> = {
   list: { parameters: [], apply: (value) => [...iterated(value)] },
@@ -50,65 +50,65 @@ export const LIST_FILTERS: Readonly<Record<string, Filter | OpenFilter>> = {
   rejectattr: { applyAll: (value, args, _, machine) => chosenByAttribute(value, args, machine, false) },
 };
 
-function lastItem(value: Value): Value {
+function lastItem(value: JinjaValue): JinjaValue {
   if (value instanceof Lazy) throw new TemplateError("'generator' object is not reversible");
   return oneOf(iterated(value), -1, 'No last item');
 }
 
-function oneOf(items: readonly Value[], index: number, none: string): Value {
+function oneOf(items: readonly JinjaValue[], index: number, none: string): JinjaValue {
   const item = items.at(index);
   return item === undefined ? new Undefined(`${none}, sequence was empty.`) : item;
 }
 
-function reversed(value: Value): Value {
+function reversed(value: JinjaValue): JinjaValue {
   const items = [...iterated(value)].reverse();
   return typeof value === 'string' ? items.join('') : new Lazy(items);
 }
 
 /** The attribute of an item by a path such as `function.name` or `0.name`. */
-function attributeOf(item: Value, path: Value, { budget }: Machine): Value {
+function attributeOf(item: JinjaValue, path: JinjaValue, { budget }: FilterMachine): JinjaValue {
   const parts =
     typeof path === 'string' ? path.split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : part)) : [path];
-  return parts.reduce((value: Value, part) => itemOf(value, part, budget), item);
+  return parts.reduce((value: JinjaValue, part) => itemOf(value, part, budget), item);
 }
 
 /** What an item is sorted or told apart by: its attribute, in small letters. */
 function keyFor(
-  attribute: Value | undefined,
-  isCaseSensitive: Value | undefined,
-  machine: Machine,
-): (item: Value) => Value {
+  attribute: JinjaValue | undefined,
+  isCaseSensitive: JinjaValue | undefined,
+  machine: FilterMachine,
+): (item: JinjaValue) => JinjaValue {
   return (item) => {
     const value = attribute === undefined || isNone(attribute) ? item : attributeOf(item, attribute, machine);
     return typeof value === 'string' && !isTruthy(isCaseSensitive ?? false) ? value.toLowerCase() : value;
   };
 }
 
-function join(value: Value, [separator = '', attribute]: Args, machine: Machine): string {
+function join(value: JinjaValue, [separator = '', attribute]: Args, machine: FilterMachine): string {
   const items = iterated(value);
   const texts = items.map((item) =>
-    textOf(attribute === undefined || isNone(attribute) ? item : attributeOf(item, attribute, machine)),
+    printedText(attribute === undefined || isNone(attribute) ? item : attributeOf(item, attribute, machine)),
   );
-  const between = textOf(separator);
+  const between = printedText(separator);
   machine.budget.reserveChars(texts.reduce((all, text) => all + text.length, 0) + between.length * texts.length);
   return texts.join(between);
 }
 
-function inOrder(items: readonly Value[], key: (item: Value) => Value, isReversed: boolean): Value[] {
+function inOrder(items: readonly JinjaValue[], key: (item: JinjaValue) => JinjaValue, isReversed: boolean): JinjaValue[] {
   const keyed = items.map((item) => ({ item, key: key(item) }));
   // Equal items keep their order, reversed or not.
   return keyed.sort((a, b) => (isReversed ? compare(b.key, a.key) : compare(a.key, b.key))).map(({ item }) => item);
 }
 
-function sorted(value: Value, [reverse = false, isCaseSensitive, attribute]: Args, machine: Machine): Value {
+function sorted(value: JinjaValue, [reverse = false, isCaseSensitive, attribute]: Args, machine: FilterMachine): JinjaValue {
   if (typeof attribute === 'string' && attribute.includes(','))
     throw new TemplateError('sorting by several attributes is not supported');
   return inOrder(iterated(value), keyFor(attribute, isCaseSensitive, machine), isTruthy(reverse));
 }
 
-function unique(value: Value, [isCaseSensitive, attribute]: Args, machine: Machine): Value {
+function unique(value: JinjaValue, [isCaseSensitive, attribute]: Args, machine: FilterMachine): JinjaValue {
   const key = keyFor(attribute, isCaseSensitive, machine);
-  const seen: Value[] = [];
+  const seen: JinjaValue[] = [];
   const kept = iterated(value).filter((item) => {
     const own = key(item);
     machine.budget.step();
@@ -119,14 +119,14 @@ function unique(value: Value, [isCaseSensitive, attribute]: Args, machine: Machi
   return new Lazy(kept);
 }
 
-function extreme(value: Value, [isCaseSensitive, attribute]: Args, machine: Machine, sign: number): Value {
+function extreme(value: JinjaValue, [isCaseSensitive, attribute]: Args, machine: FilterMachine, sign: number): JinjaValue {
   const key = keyFor(attribute, isCaseSensitive, machine);
   const items = iterated(value);
   if (items.length === 0) return new Undefined('No aggregated item, sequence was empty.');
   return items.reduce((best, item) => (sign * compare(key(item), key(best)) > 0 ? item : best));
 }
 
-function sum(value: Value, [attribute, start = 0]: Args, machine: Machine): Value {
+function sum(value: JinjaValue, [attribute, start = 0]: Args, machine: FilterMachine): JinjaValue {
   const items = iterated(value).map((item) =>
     attribute === undefined || isNone(attribute) ? item : attributeOf(item, attribute, machine),
   );
@@ -140,11 +140,11 @@ function sum(value: Value, [attribute, start = 0]: Args, machine: Machine): Valu
   return all.some((item) => item instanceof Float) ? new Float(total) : total;
 }
 
-function batches(value: Value, [size, fill]: Args, { budget }: Machine): Value {
+function batches(value: JinjaValue, [size, fill]: Args, { budget }: FilterMachine): JinjaValue {
   const count = numberOf(size!) ?? 0;
   if (count < 1) throw new TemplateError('a batch must have at least one item');
   const items = iterated(value);
-  const made: Value[][] = [];
+  const made: JinjaValue[][] = [];
   for (let at = 0; at < items.length; at += count) made.push(items.slice(at, at + count));
   const last = made.at(-1);
   if (last !== undefined && fill !== undefined && !isNone(fill)) {
@@ -154,17 +154,17 @@ function batches(value: Value, [size, fill]: Args, { budget }: Machine): Value {
   return new Lazy(made);
 }
 
-function pairs(value: Value): Tuple[] {
+function pairs(value: JinjaValue): Tuple[] {
   if (!(value instanceof Map)) throw new TemplateError('Can only get item pairs from a mapping.');
-  return [...(value as ReadonlyMap<Key, Value>)].map(([key, item]) => new Tuple([key, item]));
+  return [...(value as ReadonlyMap<Key, JinjaValue>)].map(([key, item]) => new Tuple([key, item]));
 }
 
-function dictsort(value: Value, [isCaseSensitive, by = 'key', reverse = false]: Args, machine: Machine): Value {
+function dictsort(value: JinjaValue, [isCaseSensitive, by = 'key', reverse = false]: Args, machine: FilterMachine): JinjaValue {
   if (by !== 'key' && by !== 'value') throw new TemplateError("You can only sort by either 'key' or 'value'");
   return inOrder(pairs(value), keyFor(by === 'key' ? 0 : 1, isCaseSensitive, machine), isTruthy(reverse));
 }
 
-function map(value: Value, args: readonly Value[], named: ReadonlyMap<string, Value>, machine: Machine): Value {
+function map(value: JinjaValue, args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>, machine: FilterMachine): JinjaValue {
   const attribute = args.length === 0 ? named.get('attribute') : undefined;
   if (attribute !== undefined) {
     const other = named.get('default');
@@ -180,12 +180,12 @@ function map(value: Value, args: readonly Value[], named: ReadonlyMap<string, Va
   return new Lazy(iterated(value).map((item) => machine.filter(name, item, rest, named)));
 }
 
-function chosen(value: Value, args: readonly Value[], machine: Machine, wanted: boolean): Value {
+function chosen(value: JinjaValue, args: readonly JinjaValue[], machine: FilterMachine, wanted: boolean): JinjaValue {
   const holds = predicate(args, machine);
   return new Lazy(iterated(value).filter((item) => holds(item) === wanted));
 }
 
-function chosenByAttribute(value: Value, args: readonly Value[], machine: Machine, wanted: boolean): Value {
+function chosenByAttribute(value: JinjaValue, args: readonly JinjaValue[], machine: FilterMachine, wanted: boolean): JinjaValue {
   const [attribute, ...rest] = args;
   if (attribute === undefined) throw new TemplateError('Missing parameter for attribute name');
   const holds = predicate(rest, machine);
@@ -193,7 +193,7 @@ function chosenByAttribute(value: Value, args: readonly Value[], machine: Machin
 }
 
 /** A test by its name, with its arguments; without one, whether a value is true. */
-function predicate([name, ...rest]: readonly Value[], machine: Machine): (value: Value) => boolean {
+function predicate([name, ...rest]: readonly JinjaValue[], machine: FilterMachine): (value: JinjaValue) => boolean {
   if (name === undefined) return isTruthy;
-  return (value) => machine.test(textOf(name), value, rest);
+  return (value) => machine.test(printedText(name), value, rest);
 }

@@ -1,19 +1,19 @@
-import { Attributes, Callable, equals, TemplateError, Undefined, type Value } from './values.js';
+import { Attributes, Callable, equals, TemplateError, Undefined, type JinjaValue } from './values.js';
 
 /** The variable `loop` of one loop. Its fields are computed when a template asks for them. */
 export class LoopState {
   readonly variable = new Attributes('LoopContext', new Map(), (name) => this.field(name));
   private index = 0;
-  private lastSeen: Value | null = null;
+  private lastSeen: JinjaValue | null = null;
 
-  constructor(private readonly items: readonly Value[]) {}
+  constructor(private readonly items: readonly JinjaValue[]) {}
 
   /** Begins an iteration, which is counted from 0. */
   enter(index: number): void {
     this.index = index;
   }
 
-  private field(name: string): Value | undefined {
+  private field(name: string): JinjaValue | undefined {
     const { index, items } = this;
     switch (name) {
       case 'index':
@@ -48,12 +48,12 @@ export class LoopState {
     }
   }
 
-  private cycled(args: readonly Value[]): Value {
+  private cycled(args: readonly JinjaValue[]): JinjaValue {
     if (args.length === 0) throw new TemplateError('no items for cycling given');
     return args[this.index % args.length]!;
   }
 
-  private hasChanged(args: readonly Value[]): boolean {
+  private hasChanged(args: readonly JinjaValue[]): boolean {
     const isSame = this.lastSeen !== null && equals(this.lastSeen, args);
     this.lastSeen = args;
     return !isSame;

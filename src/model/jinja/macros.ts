@@ -1,11 +1,11 @@
 import type { Evaluator } from './call-arguments.js';
 import { Scope } from './scope.js';
-import type { Macro, Node, Parameter } from './syntax.js';
-import { Callable, TemplateError, Tuple, Undefined, type Value } from './values.js';
+import type { Macro, JinjaNode, MacroParameter } from './syntax.js';
+import { Callable, TemplateError, Tuple, Undefined, type JinjaValue } from './values.js';
 
 /** What a macro needs of the interpreter. */
 interface Printer extends Evaluator {
-  printed(nodes: readonly Node[], scope: Scope): string;
+  printed(nodes: readonly JinjaNode[], scope: Scope): string;
 }
 
 /** Macros, and the bodies of call blocks. They see the names of where they are defined, not those of where they are called. */
@@ -16,7 +16,7 @@ export class Macros {
     return this.bodyOf(name.value, args, body, scope);
   }
 
-  bodyOf(name: string, parameters: readonly Parameter[], body: readonly Node[], scope: Scope): Callable {
+  bodyOf(name: string, parameters: readonly MacroParameter[], body: readonly JinjaNode[], scope: Scope): Callable {
     const takesNamed = mentions(body, 'kwargs');
     const takesMore = mentions(body, 'varargs');
     return new Callable(name, (args, named) => {
@@ -40,9 +40,9 @@ export class Macros {
   /** Sets the parameters, and removes those that are given by name from `named`. */
   private bind(
     macro: string,
-    parameters: readonly Parameter[],
-    args: readonly Value[],
-    named: Map<string, Value>,
+    parameters: readonly MacroParameter[],
+    args: readonly JinjaValue[],
+    named: Map<string, JinjaValue>,
     scope: Scope,
   ): void {
     for (const [i, parameter] of parameters.entries()) {

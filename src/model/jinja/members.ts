@@ -1,5 +1,5 @@
 import type { Budget } from './budget.js';
-import { bound, type Signature } from './parameters.js';
+import { bound, type ParameterList } from './parameters.js';
 import { TEXT_METHODS } from './text-methods.js';
 import {
   Attributes,
@@ -16,16 +16,16 @@ import {
   Tuple,
   typeName,
   Undefined,
-  type Value,
+  type JinjaValue,
 } from './values.js';
 
 /** Fields, items and methods of values, as Jinja looks for them. */
 
-interface Method<T> extends Signature {
-  apply(of: T, args: readonly (Value | undefined)[], budget: Budget): Value;
+interface Method<T> extends ParameterList {
+  apply(of: T, args: readonly (JinjaValue | undefined)[], budget: Budget): JinjaValue;
 }
 
-type Dict = ReadonlyMap<Key, Value>;
+type Dict = ReadonlyMap<Key, JinjaValue>;
 
 const DICT_METHODS: Readonly<Record<string, Method<Dict>>> = {
   items: { parameters: [], apply: (dict) => [...dict].map(([key, value]) => new Tuple([key, value])) },
@@ -35,12 +35,12 @@ const DICT_METHODS: Readonly<Record<string, Method<Dict>>> = {
   get: { parameters: ['key', 'default'], required: 1, apply: getOr },
 };
 
-function getOr(dict: Dict, [key, other = null]: readonly (Value | undefined)[]): Value {
+function getOr(dict: Dict, [key, other = null]: readonly (JinjaValue | undefined)[]): JinjaValue {
   const value = key instanceof Undefined ? undefined : dict.get(keyOf(key!));
   return value === undefined ? other : value;
 }
 
-const LIST_METHODS: Readonly<Record<string, Method<readonly Value[]>>> = {
+const LIST_METHODS: Readonly<Record<string, Method<readonly JinjaValue[]>>> = {
   copy: { parameters: [], apply: (list) => [...list] },
   count: {
     parameters: ['value'],
@@ -56,14 +56,14 @@ const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
   list: ['append', 'clear', 'extend', 'insert', 'pop', 'remove', 'reverse', 'sort'],
 };
 
-function indexIn(list: readonly Value[], [value]: readonly (Value | undefined)[]): number {
+function indexIn(list: readonly JinjaValue[], [value]: readonly (JinjaValue | undefined)[]): number {
   const index = list.findIndex((item) => equals(item, value!));
   if (index < 0) throw new TemplateError('list.index(x): x not in list');
   return index;
 }
 
 /** `value.name`: a method, else a field. @throws TemplateError for a value that is undefined */
-export function fieldOf(value: Value, name: string, budget: Budget): Value {
+export function fieldOf(value: JinjaValue, name: string, budget: Budget): JinjaValue {
   if (value instanceof Undefined) throw new TemplateError(value.why);
   const method = methodOf(value, name, budget);
   if (method !== undefined) return method;
@@ -72,7 +72,7 @@ export function fieldOf(value: Value, name: string, budget: Budget): Value {
 }
 
 /** `value[index]`: an item, else a method. @throws TemplateError for a value that is undefined */
-export function itemOf(value: Value, index: Value, budget: Budget): Value {
+export function itemOf(value: JinjaValue, index: JinjaValue, budget: Budget): JinjaValue {
   if (value instanceof Undefined) throw new TemplateError(value.why);
   const item = storedItem(value, index);
   if (item !== undefined) return item;
@@ -83,7 +83,7 @@ export function itemOf(value: Value, index: Value, budget: Budget): Value {
   return new Undefined(`${typeName(value)} object has no element ${String(numberOf(index) ?? typeName(index))}`);
 }
 
-function storedItem(value: Value, index: Value): Value | undefined {
+function storedItem(value: JinjaValue, index: JinjaValue): JinjaValue | undefined {
   if (value instanceof Map) return isHashable(index) ? value.get(keyOf(index)) : undefined;
   if (typeof index !== 'number' && typeof index !== 'boolean') return undefined;
   const at = Number(index);
@@ -92,16 +92,16 @@ function storedItem(value: Value, index: Value): Value | undefined {
   return value instanceof Tuple ? value.items.at(at) : undefined;
 }
 
-function isHashable(value: Value): boolean {
+function isHashable(value: JinjaValue): boolean {
   return typeof value === 'string' || numberOf(value) !== null || isNone(value);
 }
 
-function missing(value: Value, name: string): Undefined {
+function missing(value: JinjaValue, name: string): Undefined {
   return new Undefined(`'${typeName(value)} object' has no attribute '${name}'`);
 }
 
 /** A bound method, or a field of a namespace; undefined if there is none. */
-function methodOf(value: Value, name: string, budget: Budget): Value | undefined {
+function methodOf(value: JinjaValue, name: string, budget: Budget): JinjaValue | undefined {
   if (value instanceof Attributes) return value.field(name);
   if (FORBIDDEN[typeName(value)]?.includes(name))
     return new Undefined(`access to attribute '${name}' of '${typeName(value)}' object is unsafe`);
@@ -123,7 +123,7 @@ function boundMethod<T>(
 }
 
 /** `value[start:stop:step]`; undefined bounds are those of the value. */
-export function sliceOf(value: Value, bounds: readonly (Value | undefined)[]): Value {
+export function sliceOf(value: JinjaValue, bounds: readonly (JinjaValue | undefined)[]): JinjaValue {
   if (value instanceof Undefined) throw new TemplateError(value.why);
   const [start, stop, step = 1] = bounds.map((bound) => sliceIndex(bound));
   if (step === 0) throw new TemplateError('slice step cannot be zero');
@@ -136,7 +136,7 @@ export function sliceOf(value: Value, bounds: readonly (Value | undefined)[]): V
   return value instanceof Tuple ? new Tuple(pick(value.items)) : pick(value);
 }
 
-function sliceIndex(value: Value | undefined): number | undefined {
+function sliceIndex(value: JinjaValue | undefined): number | undefined {
   if (value === undefined || isNone(value)) return undefined;
   if (typeof value === 'number' || typeof value === 'boolean') return Number(value);
   throw new TemplateError('slice indices must be integers or None or have an __index__ method');

@@ -1,5 +1,5 @@
 import type { Budget } from './budget.js';
-import { textOf } from './text-of.js';
+import { printedText } from './text-of.js';
 import {
   compare,
   contains,
@@ -11,13 +11,13 @@ import {
   Tuple,
   typeName,
   Undefined,
-  type Value,
+  type JinjaValue,
 } from './values.js';
 
 /** The operators of Jinja, but for `and`, `or` and `not`. */
 
 /** @throws TemplateError for values that the operator does not take, as in Python */
-export function operated(operator: string, left: Value, right: Value, budget: Budget): Value {
+export function operated(operator: string, left: JinjaValue, right: JinjaValue, budget: Budget): JinjaValue {
   switch (operator) {
     case '==':
       return equals(left, right);
@@ -36,7 +36,7 @@ export function operated(operator: string, left: Value, right: Value, budget: Bu
     case '>=':
       return compare(left, right) >= 0;
     case '~':
-      return budget.made(textOf(left) + textOf(right));
+      return budget.made(printedText(left) + printedText(right));
     case '+':
       return budget.made(sum(left, right));
     default:
@@ -44,21 +44,21 @@ export function operated(operator: string, left: Value, right: Value, budget: Bu
   }
 }
 
-export function negated(value: Value, operator: string): Value {
+export function negated(value: JinjaValue, operator: string): JinjaValue {
   const number = numberOf(value);
   if (number === null) throw new TemplateError(`bad operand type for unary ${operator}: '${typeName(value)}'`);
   const result = operator === '-' ? -number : number;
   return value instanceof Float ? new Float(result) : result + 0;
 }
 
-function sum(left: Value, right: Value): Value {
+function sum(left: JinjaValue, right: JinjaValue): JinjaValue {
   if (typeof left === 'string' && typeof right === 'string') return left + right;
   if (isList(left) && isList(right)) return [...left, ...right];
   if (left instanceof Tuple && right instanceof Tuple) return new Tuple([...left.items, ...right.items]);
   return computed('+', left, right, (a, b) => a + b);
 }
 
-function arithmetic(operator: string, left: Value, right: Value, budget: Budget): Value {
+function arithmetic(operator: string, left: JinjaValue, right: JinjaValue, budget: Budget): JinjaValue {
   switch (operator) {
     case '-':
       return computed(operator, left, right, (a, b) => a - b);
@@ -83,13 +83,13 @@ function divisor(number: number): number {
   return number;
 }
 
-function power(left: Value, right: Value): Value {
+function power(left: JinjaValue, right: JinjaValue): JinjaValue {
   const result = computed('**', left, right, (a, b) => (b < 0 ? divisor(a) : a) ** b);
   return (numberOf(right) ?? 0) < 0 ? new Float(numberOf(result)!) : result;
 }
 
 /** An operation on two numbers: an integer, unless one of them is a float. */
-function computed(operator: string, left: Value, right: Value, apply: (a: number, b: number) => number): Value {
+function computed(operator: string, left: JinjaValue, right: JinjaValue, apply: (a: number, b: number) => number): JinjaValue {
   const [a, b] = [numberOf(left), numberOf(right)];
   if (a === null || b === null) throw unsupported(operator, left, right);
   const result = apply(a, b);
@@ -99,7 +99,7 @@ function computed(operator: string, left: Value, right: Value, apply: (a: number
   return operator === '**' && !Number.isInteger(result) ? new Float(result) : result;
 }
 
-function unsupported(operator: string, left: Value, right: Value): TemplateError {
+function unsupported(operator: string, left: JinjaValue, right: JinjaValue): TemplateError {
   for (const value of [left, right]) if (value instanceof Undefined) return new TemplateError(value.why);
   if (operator === '+' && typeof left === 'string')
     return new TemplateError(`can only concatenate str (not "${typeName(right)}") to str`);
@@ -107,7 +107,7 @@ function unsupported(operator: string, left: Value, right: Value): TemplateError
 }
 
 /** A text or a list several times; null for other operands. */
-function repeated(left: Value, right: Value, budget: Budget): Value | null {
+function repeated(left: JinjaValue, right: JinjaValue, budget: Budget): JinjaValue | null {
   const [of, times] = typeof left === 'number' ? [right, left] : [left, right];
   if (typeof times !== 'number') return null;
   const count = Math.max(0, times);

@@ -1,8 +1,8 @@
-import { TemplateError, type Value } from './values.js';
+import { TemplateError, type JinjaValue } from './values.js';
 
 /** Arguments of built-in functions, filters and methods, by position or by name. */
 
-export interface Signature {
+export interface ParameterList {
   /** The names of the parameters, in order. */
   readonly parameters: readonly string[];
   /** How many of them must be given. Default: 0. */
@@ -12,13 +12,13 @@ export interface Signature {
 /** The arguments in the order of the parameters; undefined for those that are not given. @throws TemplateError */
 export function bound(
   name: string,
-  { parameters, required = 0 }: Signature,
-  args: readonly Value[],
-  named: ReadonlyMap<string, Value>,
-): (Value | undefined)[] {
+  { parameters, required = 0 }: ParameterList,
+  args: readonly JinjaValue[],
+  named: ReadonlyMap<string, JinjaValue>,
+): (JinjaValue | undefined)[] {
   if (args.length > parameters.length)
     throw new TemplateError(`${name}() takes at most ${parameters.length} arguments (${args.length} given)`);
-  const result: (Value | undefined)[] = parameters.map((_, i) => args[i]);
+  const result: (JinjaValue | undefined)[] = parameters.map((_, i) => args[i]);
   for (const [key, value] of named) {
     const index = parameters.indexOf(key);
     if (index < 0) throw new TemplateError(`${name}() got an unexpected keyword argument '${key}'`);

@@ -1,12 +1,12 @@
-import { Undefined, type Value } from './values.js';
+import { Undefined, type JinjaValue } from './values.js';
 
 /** The names of a block: those that it sets, and those around it. */
 export class Scope {
-  private readonly names = new Map<string, Value>();
+  private readonly names = new Map<string, JinjaValue>();
 
   constructor(private readonly outer: Scope | null) {}
 
-  get(name: string): Value {
+  get(name: string): JinjaValue {
     for (let scope: Scope | null = this; scope !== null; scope = scope.outer) {
       const value = scope.names.get(name);
       if (value !== undefined) return value;
@@ -14,7 +14,7 @@ export class Scope {
     return new Undefined(`'${name}' is undefined`);
   }
 
-  set(name: string, value: Value): void {
+  set(name: string, value: JinjaValue): void {
     this.names.set(name, value);
   }
 }

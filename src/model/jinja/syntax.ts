@@ -13,94 +13,94 @@ interface Literal<T extends string, V> extends Of<T> {
 }
 
 export type Identifier = Literal<'Identifier', string>;
-export interface Call extends Of<'CallExpression'> {
-  readonly callee: Node;
-  readonly args: readonly Node[];
+export interface CallExpression extends Of<'CallExpression'> {
+  readonly callee: JinjaNode;
+  readonly args: readonly JinjaNode[];
 }
 export interface KeywordArgument extends Of<'KeywordArgumentExpression'> {
   readonly key: Identifier;
-  readonly value: Node;
+  readonly value: JinjaNode;
 }
 export interface Slice extends Of<'SliceExpression'> {
-  readonly start?: Node;
-  readonly stop?: Node;
-  readonly step?: Node;
+  readonly start?: JinjaNode;
+  readonly stop?: JinjaNode;
+  readonly step?: JinjaNode;
 }
 export interface For extends Of<'For'> {
-  readonly loopvar: Node;
-  readonly iterable: Node;
-  readonly body: readonly Node[];
-  readonly defaultBlock: readonly Node[];
+  readonly loopvar: JinjaNode;
+  readonly iterable: JinjaNode;
+  readonly body: readonly JinjaNode[];
+  readonly defaultBlock: readonly JinjaNode[];
 }
 export interface SetStatement extends Of<'Set'> {
-  readonly assignee: Node;
-  readonly value: Node | null;
-  readonly body: readonly Node[];
+  readonly assignee: JinjaNode;
+  readonly value: JinjaNode | null;
+  readonly body: readonly JinjaNode[];
 }
 export interface Macro extends Of<'Macro'> {
   readonly name: Identifier;
-  readonly args: readonly Parameter[];
-  readonly body: readonly Node[];
+  readonly args: readonly MacroParameter[];
+  readonly body: readonly JinjaNode[];
 }
 export interface CallStatement extends Of<'CallStatement'> {
-  readonly call: Call;
-  readonly callerArgs: readonly Parameter[] | null;
-  readonly body: readonly Node[];
+  readonly call: CallExpression;
+  readonly callerArgs: readonly MacroParameter[] | null;
+  readonly body: readonly JinjaNode[];
 }
-export interface Member extends Of<'MemberExpression'> {
-  readonly object: Node;
-  readonly property: Node;
+export interface MemberExpression extends Of<'MemberExpression'> {
+  readonly object: JinjaNode;
+  readonly property: JinjaNode;
   readonly computed: boolean;
 }
 export interface Binary extends Of<'BinaryExpression'> {
   readonly operator: Token;
-  readonly left: Node;
-  readonly right: Node;
+  readonly left: JinjaNode;
+  readonly right: JinjaNode;
 }
-export type Parameter = Identifier | KeywordArgument;
+export type MacroParameter = Identifier | KeywordArgument;
 
 /** A statement or an expression. Plain text is a `StringLiteral`. */
-export type Node =
-  | (Of<'Program'> & { readonly body: readonly Node[] })
-  | (Of<'If'> & { readonly test: Node; readonly body: readonly Node[]; readonly alternate: readonly Node[] })
+export type JinjaNode =
+  | (Of<'Program'> & { readonly body: readonly JinjaNode[] })
+  | (Of<'If'> & { readonly test: JinjaNode; readonly body: readonly JinjaNode[]; readonly alternate: readonly JinjaNode[] })
   | For
   | Of<'Break'>
   | Of<'Continue'>
   | SetStatement
   | Macro
   | Of<'Comment'>
-  | Member
-  | Call
+  | MemberExpression
+  | CallExpression
   | Identifier
   | Literal<'IntegerLiteral', number>
   | Literal<'FloatLiteral', number>
   | Literal<'StringLiteral', string>
-  | Literal<'ArrayLiteral', readonly Node[]>
-  | Literal<'TupleLiteral', readonly Node[]>
-  | Literal<'ObjectLiteral', ReadonlyMap<Node, Node>>
+  | Literal<'ArrayLiteral', readonly JinjaNode[]>
+  | Literal<'TupleLiteral', readonly JinjaNode[]>
+  | Literal<'ObjectLiteral', ReadonlyMap<JinjaNode, JinjaNode>>
   | Binary
-  | (Of<'FilterExpression'> & { readonly operand: Node; readonly filter: Identifier | Call })
-  | (Of<'FilterStatement'> & { readonly filter: Identifier | Call; readonly body: readonly Node[] })
-  | (Of<'SelectExpression'> & { readonly lhs: Node; readonly test: Node })
-  | (Of<'TestExpression'> & { readonly operand: Node; readonly negate: boolean; readonly test: Identifier })
-  | (Of<'UnaryExpression'> & { readonly operator: Token; readonly argument: Node })
+  | (Of<'FilterExpression'> & { readonly operand: JinjaNode; readonly filter: Identifier | CallExpression })
+  | (Of<'FilterStatement'> & { readonly filter: Identifier | CallExpression; readonly body: readonly JinjaNode[] })
+  | (Of<'SelectExpression'> & { readonly lhs: JinjaNode; readonly test: JinjaNode })
+  | (Of<'TestExpression'> & { readonly operand: JinjaNode; readonly negate: boolean; readonly test: Identifier })
+  | (Of<'UnaryExpression'> & { readonly operator: Token; readonly argument: JinjaNode })
   | Slice
   | KeywordArgument
-  | (Of<'SpreadExpression'> & { readonly argument: Node })
-  | (Of<'KeywordSpreadExpression'> & { readonly argument: Node })
+  | (Of<'SpreadExpression'> & { readonly argument: JinjaNode })
+  | (Of<'KeywordSpreadExpression'> & { readonly argument: JinjaNode })
   | CallStatement
-  | (Of<'Ternary'> & { readonly condition: Node; readonly trueExpr: Node; readonly falseExpr: Node });
+  | (Of<'Ternary'> & { readonly condition: JinjaNode; readonly trueExpr: JinjaNode; readonly falseExpr: JinjaNode });
 
 /** The part of the library that is used here. Its own declarations of these names do not resolve from ECMAScript modules. */
 interface Library {
   tokenize(source: string, options: object): readonly Token[];
-  parse(tokens: readonly Token[]): { readonly body: readonly Node[] };
+  parse(tokens: readonly Token[]): { readonly body: readonly JinjaNode[] };
 }
 
 const { tokenize, parse } = jinja as unknown as Library;
 
 export interface ParsedTemplate {
-  readonly body: readonly Node[];
+  readonly body: readonly JinjaNode[];
   readonly tokens: readonly Token[];
 }
 

@@ -1,13 +1,13 @@
 import type { Budget } from './budget.js';
-import type { Signature } from './parameters.js';
+import type { ParameterList } from './parameters.js';
 import { capitalized, isBlank, lines, stripped, titled, words, wordsFromRight } from './python-text.js';
-import { charsOf, isNone, iterated, TemplateError, Tuple, typeName, type Value } from './values.js';
+import { charsOf, isNone, iterated, TemplateError, Tuple, typeName, type JinjaValue } from './values.js';
 
 /** The methods of `str`. */
 
-type Args = readonly (Value | undefined)[];
-export interface TextMethod extends Signature {
-  apply(text: string, args: Args, budget: Budget): Value;
+type Args = readonly (JinjaValue | undefined)[];
+export interface TextMethod extends ParameterList {
+  apply(text: string, args: Args, budget: Budget): JinjaValue;
 }
 
 export const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
@@ -56,11 +56,11 @@ export const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
   isidentifier: every(/^[\p{L}_][\p{L}\p{N}_]*$/u),
 };
 
-function plain(apply: (text: string) => Value): TextMethod {
+function plain(apply: (text: string) => JinjaValue): TextMethod {
   return { parameters: [], apply };
 }
 
-function affix(apply: (text: string, part: string) => Value): TextMethod {
+function affix(apply: (text: string, part: string) => JinjaValue): TextMethod {
   return { parameters: ['part'], required: 1, apply: (text, [part]) => apply(text, textArg(part)) };
 }
 
@@ -111,39 +111,39 @@ function found(offset: number): number {
   throw new TemplateError('substring not found');
 }
 
-function textArg(value: Value | undefined): string {
+function textArg(value: JinjaValue | undefined): string {
   if (typeof value === 'string') return value;
   throw new TemplateError(`a string is required, not '${typeName(value ?? null)}'`);
 }
 
-function intArg(value: Value): number {
+function intArg(value: JinjaValue): number {
   if (typeof value === 'number' || typeof value === 'boolean') return Number(value);
   throw new TemplateError(`'${typeName(value)}' object cannot be interpreted as an integer`);
 }
 
-function charsArg(value: Value | undefined): string | null {
+function charsArg(value: JinjaValue | undefined): string | null {
   return value === undefined || isNone(value) ? null : textArg(value);
 }
 
-function mostArg(value: Value | undefined): number {
+function mostArg(value: JinjaValue | undefined): number {
   const most = value === undefined ? -1 : intArg(value);
   return most < 0 ? Number.POSITIVE_INFINITY : most;
 }
 
-function separatorArg(value: Value | undefined): string | null {
+function separatorArg(value: JinjaValue | undefined): string | null {
   const separator = charsArg(value);
   if (separator === '') throw new TemplateError('empty separator');
   return separator;
 }
 
-function split(text: string, sep: Value | undefined, count: Value | undefined): string[] {
+function split(text: string, sep: JinjaValue | undefined, count: JinjaValue | undefined): string[] {
   const [separator, most] = [separatorArg(sep), mostArg(count)];
   if (separator === null) return words(text, most);
   const parts = text.split(separator);
   return parts.length - 1 <= most ? parts : [...parts.slice(0, most), parts.slice(most).join(separator)];
 }
 
-function splitFromRight(text: string, sep: Value | undefined, count: Value | undefined): string[] {
+function splitFromRight(text: string, sep: JinjaValue | undefined, count: JinjaValue | undefined): string[] {
   const [separator, most] = [separatorArg(sep), mostArg(count)];
   if (separator === null) return wordsFromRight(text, most);
   const parts: string[] = [];
@@ -157,7 +157,7 @@ function splitFromRight(text: string, sep: Value | undefined, count: Value | und
   return [...parts, text.slice(0, end)].reverse();
 }
 
-function partition(text: string, sep: Value | undefined, offset: number): Tuple {
+function partition(text: string, sep: JinjaValue | undefined, offset: number): Tuple {
   const separator = separatorArg(sep)!;
   if (offset < 0) return new Tuple([text, '', '']);
   return new Tuple([text.slice(0, offset), separator, text.slice(offset + separator.length)]);

@@ -9,18 +9,18 @@ import {
   Tuple,
   typeName,
   Undefined,
-  type Value,
+  type JinjaValue,
 } from './values.js';
 
 /** Values as texts: as templates print them (`str` of Python), and as they stand in printed lists (`repr`). */
 
-export function textOf(value: Value): string {
+export function printedText(value: JinjaValue): string {
   if (typeof value === 'string') return value;
   if (value instanceof Undefined || value instanceof NoContent) return '';
   return reprOf(value);
 }
 
-export function reprOf(value: Value): string {
+export function reprOf(value: JinjaValue): string {
   if (typeof value === 'string') return quoted(value);
   if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return value ? 'True' : 'False';
@@ -35,7 +35,7 @@ export function reprOf(value: Value): string {
   throw new TemplateError(`a ${typeName(value)} cannot be printed`);
 }
 
-function dictRepr(dict: ReadonlyMap<Key, Value>): string {
+function dictRepr(dict: ReadonlyMap<Key, JinjaValue>): string {
   return `{${[...dict].map(([key, item]) => `${reprOf(key)}: ${reprOf(item)}`).join(', ')}}`;
 }
 

@@ -13,12 +13,12 @@ import {
   Tuple,
   typeName,
   Undefined,
-  type Value,
+  type JinjaValue,
 } from './values.js';
 
 /** The tests of Jinja: `value is name`. */
 
-type ValueTest = (value: Value, args: readonly Value[]) => boolean;
+type ValueTest = (value: JinjaValue, args: readonly JinjaValue[]) => boolean;
 
 const TESTS: Readonly<Record<string, ValueTest>> = {
   defined: (value) => !(value instanceof Undefined),
@@ -72,7 +72,7 @@ const ALIASES: Readonly<Record<string, string>> = {
 const WITH_ARGUMENT: ReadonlySet<string> = new Set(['divisibleby', 'sameas', 'in', 'eq', 'ne', 'lt', 'le', 'gt', 'ge']);
 
 /** @throws TemplateError if there is no such test, or for a value that it does not take */
-export function tested(name: string, value: Value, args: readonly Value[]): boolean {
+export function tested(name: string, value: JinjaValue, args: readonly JinjaValue[]): boolean {
   const known = Object.hasOwn(ALIASES, name) ? ALIASES[name]! : name;
   if (!Object.hasOwn(TESTS, known)) throw new TemplateError(`the test '${name}' is not supported`);
   if (args.length !== (WITH_ARGUMENT.has(known) ? 1 : 0))
@@ -80,13 +80,13 @@ export function tested(name: string, value: Value, args: readonly Value[]): bool
   return TESTS[known]!(value, args);
 }
 
-function isIterable(value: Value): boolean {
+function isIterable(value: JinjaValue): boolean {
   const isContainer = isList(value) || value instanceof Map || value instanceof Tuple || value instanceof Lazy;
   const isLoop = value instanceof Attributes && value.type === 'LoopContext';
   return typeof value === 'string' || isContainer || value instanceof Undefined || isLoop;
 }
 
-function remainder(value: Value, divisor: number): number {
+function remainder(value: JinjaValue, divisor: number): number {
   const number = numberOf(value);
   if (number === null) throw new TemplateError(`unsupported operand type(s) for %: '${typeName(value)}' and 'int'`);
   if (divisor === 0) throw new TemplateError('integer modulo by zero');
@@ -94,11 +94,11 @@ function remainder(value: Value, divisor: number): number {
 }
 
 /** As in Python, a text without letters that have case is neither. */
-function isCased(value: Value, same: (text: string) => string, other: (text: string) => string): boolean {
+function isCased(value: JinjaValue, same: (text: string) => string, other: (text: string) => string): boolean {
   return typeof value === 'string' && value === same(value) && value !== other(value);
 }
 
-function isSame(value: Value, other: Value): boolean {
+function isSame(value: JinjaValue, other: JinjaValue): boolean {
   if (isNone(value)) return isNone(other);
   return value instanceof Float && other instanceof Float ? value.value === other.value : value === other;
 }

@@ -6,7 +6,7 @@ export class Float {
 }
 
 export class Tuple {
-  constructor(readonly items: readonly Value[]) {}
+  constructor(readonly items: readonly JinjaValue[]) {}
 }
 
 /** What a name, field or item is that does not exist: empty as a text or a list, and an error in most other uses. */
@@ -16,9 +16,9 @@ export class Undefined {
 
 /** The result of filters such as `map`: true even if it is empty, without a length, and empty once it was iterated. */
 export class Lazy {
-  constructor(private items: readonly Value[]) {}
+  constructor(private items: readonly JinjaValue[]) {}
 
-  take(): readonly Value[] {
+  take(): readonly JinjaValue[] {
     const { items } = this;
     this.items = [];
     return items;
@@ -29,12 +29,12 @@ export class Lazy {
 export class Attributes {
   constructor(
     readonly type: 'Namespace' | 'LoopContext',
-    readonly fields: Map<string, Value>,
+    readonly fields: Map<string, JinjaValue>,
     /** Fields that are computed when they are asked for. */
-    private readonly computed: (name: string) => Value | undefined = () => undefined,
+    private readonly computed: (name: string) => JinjaValue | undefined = () => undefined,
   ) {}
 
-  field(name: string): Value | undefined {
+  field(name: string): JinjaValue | undefined {
     const stored = this.fields.get(name);
     return stored === undefined ? this.computed(name) : stored;
   }
@@ -44,7 +44,7 @@ export class Attributes {
 export class Callable {
   constructor(
     readonly name: string,
-    readonly call: (args: readonly Value[], named: ReadonlyMap<string, Value>) => Value,
+    readonly call: (args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>) => JinjaValue,
   ) {}
 }
 
@@ -55,7 +55,7 @@ export class NoContent {
 export const NO_CONTENT = new NoContent();
 
 export type Key = string | number | boolean | null;
-export type Value =
+export type JinjaValue =
   | Key
   | Float
   | Tuple
@@ -64,22 +64,22 @@ export type Value =
   | Attributes
   | Callable
   | NoContent
-  | readonly Value[]
-  | ReadonlyMap<Key, Value>;
+  | readonly JinjaValue[]
+  | ReadonlyMap<Key, JinjaValue>;
 
 /** An error of the template, in the words of Python where they are known. */
 export class TemplateError extends Error {}
 
-export function isList(value: Value): value is readonly Value[] {
+export function isList(value: JinjaValue): value is readonly JinjaValue[] {
   return Array.isArray(value);
 }
 
-export function isNone(value: Value): value is null | NoContent {
+export function isNone(value: JinjaValue): value is null | NoContent {
   return value === null || value instanceof NoContent;
 }
 
 /** A value of JSON, or a function of the globals. */
-export function fromJson(value: unknown): Value {
+export function fromJson(value: unknown): JinjaValue {
   if (typeof value === 'number') return Number.isInteger(value) ? value : new Float(value);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (value === undefined) return new Undefined('a value is undefined');
@@ -89,7 +89,7 @@ export function fromJson(value: unknown): Value {
 }
 
 /** The name of a value's type in Python. */
-export function typeName(value: Value): string {
+export function typeName(value: JinjaValue): string {
   if (typeof value === 'string') return 'str';
   if (typeof value === 'number') return 'int';
   if (typeof value === 'boolean') return 'bool';
@@ -103,7 +103,7 @@ export function typeName(value: Value): string {
   return value instanceof Undefined ? 'Undefined' : 'function';
 }
 
-export function isTruthy(value: Value): boolean {
+export function isTruthy(value: JinjaValue): boolean {
   if (typeof value !== 'object') return Boolean(value);
   if (isNone(value) || value instanceof Undefined) return false;
   if (isList(value)) return value.length > 0;
@@ -113,13 +113,13 @@ export function isTruthy(value: Value): boolean {
 }
 
 /** The number of a number or a truth value; null for anything else. */
-export function numberOf(value: Value): number | null {
+export function numberOf(value: JinjaValue): number | null {
   if (typeof value === 'number') return value;
   if (typeof value === 'boolean') return Number(value);
   return value instanceof Float ? value.value : null;
 }
 
-export function equals(a: Value, b: Value): boolean {
+export function equals(a: JinjaValue, b: JinjaValue): boolean {
   if (isNone(a) || isNone(b)) return isNone(a) && isNone(b);
   if (a instanceof Undefined) return b instanceof Undefined;
   const [left, right] = [numberOf(a), numberOf(b)];
@@ -130,16 +130,16 @@ export function equals(a: Value, b: Value): boolean {
   return a === b;
 }
 
-function equalItems(a: readonly Value[], b: readonly Value[]): boolean {
+function equalItems(a: readonly JinjaValue[], b: readonly JinjaValue[]): boolean {
   return a.length === b.length && a.every((item, i) => equals(item, b[i]!));
 }
 
-function equalDicts(a: ReadonlyMap<Key, Value>, b: ReadonlyMap<Key, Value>): boolean {
+function equalDicts(a: ReadonlyMap<Key, JinjaValue>, b: ReadonlyMap<Key, JinjaValue>): boolean {
   return a.size === b.size && [...a].every(([key, item]) => b.has(key) && equals(item, b.get(key)!));
 }
 
 /** Less than 0 if `a` comes before `b`. @throws TemplateError for values that Python does not compare */
-export function compare(a: Value, b: Value): number {
+export function compare(a: JinjaValue, b: JinjaValue): number {
   const [left, right] = [numberOf(a), numberOf(b)];
   if (left !== null && right !== null) return left - right;
   if (typeof a === 'string' && typeof b === 'string') return a < b ? -1 : Number(a > b);
@@ -150,13 +150,13 @@ export function compare(a: Value, b: Value): number {
   return at < y.length ? compare(x[at]!, y[at]!) : 1;
 }
 
-function unordered(a: Value, b: Value): TemplateError {
+function unordered(a: JinjaValue, b: JinjaValue): TemplateError {
   const undefinedOne = [a, b].find((value) => value instanceof Undefined);
   if (undefinedOne instanceof Undefined) return new TemplateError(undefinedOne.why);
   return new TemplateError(`'<' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
 }
 
-function itemsOf(value: Value): readonly Value[] | null {
+function itemsOf(value: JinjaValue): readonly JinjaValue[] | null {
   if (isList(value)) return value;
   return value instanceof Tuple ? value.items : null;
 }
@@ -167,7 +167,7 @@ export function charsOf(text: string): readonly string[] {
 }
 
 /** The items that a loop over a value has. @throws TemplateError if it has none, as a number */
-export function iterated(value: Value): readonly Value[] {
+export function iterated(value: JinjaValue): readonly JinjaValue[] {
   if (isList(value)) return value;
   if (value instanceof Map) return [...value.keys()];
   if (value instanceof Tuple) return value.items;
@@ -177,7 +177,7 @@ export function iterated(value: Value): readonly Value[] {
   throw new TemplateError(`'${typeName(value)}' object is not iterable`);
 }
 
-export function lengthOf(value: Value): number {
+export function lengthOf(value: JinjaValue): number {
   if (typeof value === 'string') return charsOf(value).length;
   if (value instanceof Map) return value.size;
   if (value instanceof Undefined) return 0;
@@ -187,7 +187,7 @@ export function lengthOf(value: Value): number {
 }
 
 /** Whether `item in container` holds. */
-export function contains(container: Value, item: Value): boolean {
+export function contains(container: JinjaValue, item: JinjaValue): boolean {
   if (typeof container === 'string') {
     if (typeof item === 'string') return container.includes(item);
     throw new TemplateError(`'in <string>' requires string as left operand, not ${typeName(item)}`);
@@ -199,7 +199,7 @@ export function contains(container: Value, item: Value): boolean {
 }
 
 /** A value as the key of a dictionary. */
-export function keyOf(value: Value): Key {
+export function keyOf(value: JinjaValue): Key {
   if (isNone(value)) return null;
   const number = numberOf(value);
   if (number !== null) return number;
