@@ -32,7 +32,18 @@ export class ConstraintCursor {
     const mask = this.position.mask(this.trie);
     const { complete } = this.position;
     const ends = complete ? this.endIds.map((id) => logits[id]!) : [];
-    let left = ends.length + keepOnly(logits, mask);
+    let left = complete ? ends.length : 0;
+    for (let word = 0; word < mask.length; word++) {
+      const bits = mask[word]!;
+      if (bits === 0xffffffff) left += 32;
+      else {
+        const end = Math.min(logits.length, 32 * word + 32);
+        for (let id = 32 * word; id < end; id++) {
+          if ((bits >>> (id & 31)) & 1) left++;
+          else logits[id] = Number.NEGATIVE_INFINITY;
+        }
+      }
+    }
     for (const id of this.endIds) {
       // The answer would end with it, rather than go on.
       if ((mask[id >>> 5]! >>> (id & 31)) & 1) left--;
@@ -51,28 +62,4 @@ export class ConstraintCursor {
     if (next === null) throw new InternalError(`token ${token} does not continue the constraint of its answer`);
     this.position = next;
   }
-}
-
-/**
- * Takes the tokens without a bit in `mask` out of `logits`, and returns the number of those that are left. A vocabulary has thousands of words of
- * bits, and this runs for each token of an answer: only bits that change something are looked at one by one.
- */
-function keepOnly(logits: Float32Array, mask: Uint32Array): number {
-  let left = 0;
-  for (let word = 0; word < mask.length; ) {
-    const bits = mask[word]!;
-    const first = 32 * word++;
-    if (bits === 0) {
-      while (word < mask.length && mask[word] === 0) word++;
-      logits.fill(Number.NEGATIVE_INFINITY, first, 32 * word);
-      continue;
-    }
-    left += 32;
-    // The ids of the last word may be more than there are tokens: what is written beyond the end has no effect.
-    for (let others = ~bits; others !== 0; others &= others - 1) {
-      logits[first + 31 - Math.clz32(others & -others)] = Number.NEGATIVE_INFINITY;
-      left--;
-    }
-  }
-  return left;
 }
