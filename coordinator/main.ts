@@ -5,8 +5,6 @@ import type { Transport } from '../src/bus/transport.js';
 import { type Clock, SystemClock } from '../src/clock.js';
 import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { packageVersion } from '../src/config/package-root.js';
-import type { KvDependence } from '../src/core/kv-dependence.js';
-import type { KvLayout } from '../src/core/kv-layout.js';
 import type { Salt } from '../src/core/salt.js';
 import { Refused, Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
@@ -18,17 +16,10 @@ import { natsInbox } from '../src/fleet/nats-rights.js';
 import { storeCheck } from '../src/fleet/store-check.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
-import { BLOCK_TOKENS, PROMPT_TOKENS } from '../src/limits.js';
 import { AdjustableLog, type Log } from '../src/log.js';
 import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
 import { sendMetrics } from '../src/metrics/open-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
-import { modelFingerprint } from '../src/model/fingerprint.js';
-import { openModelFolder } from '../src/model/folder.js';
-import { graphSignature } from '../src/model/graph-signature.js';
-import { kvDependence } from '../src/model/kv-dependence.js';
-import { Tokenizer } from '../src/model/tokenizer.js';
-import { tokenizerInfo } from '../src/model/tokenizer-info.js';
 import { largestObject } from '../src/objects/object.js';
 import { ValueStaging } from '../src/objects/value-staging.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
@@ -54,9 +45,8 @@ import type { TlsContext } from './http/listener.js';
 import type { KvDeps } from './http/routes/kv.js';
 import type { HttpServer } from './http/server.js';
 import { accessBehavior, KeyAccess } from './objects/key-access.js';
-import { messageFormatOf } from './openai/message/message-format.js';
+import { openModel, withOffered } from './open-model.js';
 import type { ServedModel } from './openai/served-model.js';
-import type { Router } from './router.js';
 import { DividedTrail } from './trail/divided-trail.js';
 import { FileTrail, NO_TRAIL, type Trail } from './trail/trail.js';
 import { TrailFile } from './trail/trail-file.js';
@@ -196,49 +186,6 @@ function countedIn(metrics: CoordinatorMetrics) {
     onCall: (path: RouteKind) => metrics.calls.add(1, { path }),
     onQuarantined: () => metrics.promptsQuarantined.add(1),
     onPoisonRefused: () => metrics.poisonRefused.add(1),
-  };
-}
-
-interface OpenModel {
-  readonly served: ServedModel;
-  readonly fingerprint: string;
-  readonly layout: KvLayout;
-  readonly dependence: KvDependence;
-  /** Name of the model's folder, for people. */
-  readonly name: string;
-}
-
-/** Opens the tokenizer, template and configuration of the model. The weights are hashed for the fingerprint, and not loaded. */
-async function openModel(
-  config: CoordinatorConfig,
-  openText: (source: TextSource) => Promise<TextWork>,
-): Promise<OpenModel> {
-  const folder = await openModelFolder(config.modelDir, config.graph);
-  const tokenizer = await Tokenizer.loadDecoder(folder);
-  const { layout } = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
-  const served: ServedModel = {
-    name: config.servedModelName,
-    aliases: config.modelAliases,
-    tokenizer,
-    tokenizerInfo: tokenizerInfo(folder),
-    text: await openText(folder),
-    message: messageFormatOf(folder.chatTemplate, tokenizer, config.parsers),
-    contextTokens: Math.min(config.contextTokens ?? PROMPT_TOKENS, folder.config.contextTokens),
-    defaults: folder.defaults,
-    createdAt: Math.floor(Date.now() / 1000),
-  };
-  const fingerprint = await modelFingerprint(folder, layout);
-  return { served, fingerprint, layout, dependence: kvDependence(folder), name: folder.name };
-}
-
-/** The model with the context that the workers offer, where that is less than the coordinator's own limit. */
-function withOffered(served: ServedModel, router: Router): ServedModel {
-  const own = served.contextTokens;
-  return {
-    ...served,
-    get contextTokens() {
-      return Math.min(own, router.offeredContextTokens ?? own);
-    },
   };
 }
 

@@ -77,7 +77,8 @@ describe('metrics by OTLP', () => {
     await sender.stop();
     state.status = 200;
     await sender.stop();
-    expect(lines.map((line) => JSON.parse(line).msg)).toEqual([
+    // An earlier request may have taken too long.
+    expect(lines.slice(-2).map((line) => JSON.parse(line).msg)).toEqual([
       'the collector takes no metrics; they are lost until it does',
       'the collector takes metrics again',
     ]);
