@@ -40,7 +40,7 @@ export async function openConsolePage(context: CommandContext): Promise<number> 
 
 /**
  * The program that opens an address on this desktop; null without a desktop or a terminal. It gets the address alone: a key in it would show in the
- * list of processes. @internal exported for tests.
+ * list of processes.
  */
 export function openerOf(
   platform: NodeJS.Platform,

@@ -126,7 +126,15 @@ async function buildWorker(
   if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, surroundings.wallMs, log));
   const bus = life.use(transport.bus, (open) => open.close());
   logBusStatus(bus, log);
-  const checkCharter = await joinFleet({ transport, clock, log, config, fingerprint, model: folder.name, onOutlawed: end });
+  const checkCharter = await joinFleet({
+    transport,
+    clock,
+    log,
+    config,
+    fingerprint,
+    model: folder.name,
+    onOutlawed: end,
+  });
   const generation = await takeGeneration({ transport, log, config });
   const tracer = await openTracer(life, config.trace, { role: 'worker', id, version: packageVersion(), log, reloads });
   const worker = new Worker({

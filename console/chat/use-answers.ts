@@ -22,7 +22,7 @@ export interface ChatAnswer {
 }
 
 /** How long an answer may get, and whether it goes on to there whatever the model says. */
-export interface AnswerLength {
+interface AnswerLength {
   readonly tokens: number;
   readonly whole: boolean;
 }

@@ -28,7 +28,7 @@ export interface ExplainedPrompt {
 const SHOWN_TEXTS = 64;
 
 /** Asks for the tokens of the prompt, and for where its blocks are. @throws ApiFailure */
-export async function explainPrompt(api: Api, asked: AskedPrompt): Promise<ExplainedPrompt> {
+async function explainPrompt(api: Api, asked: AskedPrompt): Promise<ExplainedPrompt> {
   const { tokens } = await api.post<{ tokens: number[] }>('/tokenize', promptBody(asked));
   const salted = asked.salt === '' ? {} : { cache_salt: asked.salt };
   const explanation = await api.post<CacheExplanation>('/v1/cache/explain', { tokens, ...salted });

@@ -49,7 +49,7 @@ export interface CachePurge {
 }
 
 /** Copies by tier, and blocks, each counted once. `replicas` are those that have another worker as first home. */
-export interface DroppedCopies {
+interface DroppedCopies {
   readonly device: number;
   readonly host: number;
   readonly disk: number;

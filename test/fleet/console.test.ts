@@ -49,7 +49,8 @@ describe.skipIf(!existsSync(CHROMIUM))(
         if (message.type() === 'error' && !/40[13]/.test(message.text())) faults.push(message.text());
       });
       page.on('request', (request) => {
-        if (!request.url().startsWith(new URL(url).origin) && !request.url().startsWith('data:')) faults.push(request.url());
+        if (!request.url().startsWith(new URL(url).origin) && !request.url().startsWith('data:'))
+          faults.push(request.url());
       });
       await page.goto(url);
       return { page, faults };

@@ -1,6 +1,6 @@
 import type { Scope } from './scope.js';
 import type { JinjaNode } from './syntax.js';
-import { iterated, type Key, TemplateError, typeName, type JinjaValue } from './values.js';
+import { iterated, type JinjaValue, type Key, TemplateError, typeName } from './values.js';
 
 /** The arguments of a call, evaluated. */
 export interface Arguments {

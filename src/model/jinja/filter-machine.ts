@@ -5,7 +5,12 @@ import type { JinjaValue } from './values.js';
 export interface FilterMachine {
   readonly budget: Budget;
   /** `value | name(...)` */
-  filter(name: string, value: JinjaValue, args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>): JinjaValue;
+  filter(
+    name: string,
+    value: JinjaValue,
+    args: readonly JinjaValue[],
+    named: ReadonlyMap<string, JinjaValue>,
+  ): JinjaValue;
   /** `value is name(...)` */
   test(name: string, value: JinjaValue, args: readonly JinjaValue[]): boolean;
 }

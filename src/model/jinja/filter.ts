@@ -9,5 +9,10 @@ export interface Filter extends ParameterList {
 
 /** A filter whose arguments are those of another filter or test. */
 export interface OpenFilter {
-  applyAll(value: JinjaValue, args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>, machine: FilterMachine): JinjaValue;
+  applyAll(
+    value: JinjaValue,
+    args: readonly JinjaValue[],
+    named: ReadonlyMap<string, JinjaValue>,
+    machine: FilterMachine,
+  ): JinjaValue;
 }

@@ -1,7 +1,7 @@
 import type { Filter, OpenFilter } from './filter.js';
+import type { FilterMachine } from './filter-machine.js';
 import { jsonOf } from './json-of.js';
 import { LIST_FILTERS } from './list-filters.js';
-import type { FilterMachine } from './filter-machine.js';
 import { bound } from './parameters.js';
 import { capitalized, lines, stripped } from './python-text.js';
 import { TEXT_METHODS } from './text-methods.js';
@@ -11,12 +11,12 @@ import {
   Float,
   isNone,
   isTruthy,
+  type JinjaValue,
   lengthOf,
   numberOf,
   TemplateError,
   typeName,
   Undefined,
-  type JinjaValue,
 } from './values.js';
 
 /** The filters of Jinja: `value | name(...)`. Those of lists are in `list-filters`. */
@@ -82,7 +82,11 @@ function titledWords(text: string): string {
     .join('');
 }
 
-function indented(value: JinjaValue, [width = 4, first = false, blank = false]: Args, { budget }: FilterMachine): string {
+function indented(
+  value: JinjaValue,
+  [width = 4, first = false, blank = false]: Args,
+  { budget }: FilterMachine,
+): string {
   const indent = typeof width === 'string' ? width : ' '.repeat(width as number);
   const [head = '', ...rest] = lines(`${printedText(value)}\n`, false);
   budget.reserveChars(indent.length * (rest.length + 1));
@@ -110,7 +114,9 @@ function json(value: JinjaValue, [isAscii = false, indent = null, separators = n
 }
 
 function pairOf(separators: JinjaValue): readonly JinjaValue[] {
-  const items = Array.isArray(separators) ? separators : ((separators as { items?: readonly JinjaValue[] }).items ?? []);
+  const items = Array.isArray(separators)
+    ? separators
+    : ((separators as { items?: readonly JinjaValue[] }).items ?? []);
   if (items.length === 2 && items.every((item) => typeof item === 'string')) return items;
   throw new TemplateError('separators must be two texts');
 }

@@ -7,12 +7,12 @@ import {
   Callable,
   isList,
   iterated,
+  type JinjaValue,
   type Key,
   keyOf,
   TemplateError,
   Tuple,
   typeName,
-  type JinjaValue,
 } from './values.js';
 
 /** The functions that transformers and Jinja give templates. */

@@ -1,13 +1,22 @@
 import type { Budget } from './budget.js';
 import { type Arguments, type Evaluator, evaluatedArguments } from './call-arguments.js';
+import type { FilterMachine } from './filter-machine.js';
 import { filtered } from './filters.js';
 import { LoopState } from './loop-state.js';
-import type { FilterMachine } from './filter-machine.js';
 import { Macros } from './macros.js';
 import { fieldOf, itemOf, sliceOf } from './members.js';
 import { negated, operated } from './operators.js';
 import { Scope } from './scope.js';
-import type { Binary, CallExpression, CallStatement, For, Identifier, MemberExpression, JinjaNode, SetStatement } from './syntax.js';
+import type {
+  Binary,
+  CallExpression,
+  CallStatement,
+  For,
+  Identifier,
+  JinjaNode,
+  MemberExpression,
+  SetStatement,
+} from './syntax.js';
 import { NEGATED_TEST_PREFIX, TEST_PREFIX } from './test-arguments.js';
 import { printedText } from './text-of.js';
 import { tested } from './value-tests.js';
@@ -17,13 +26,13 @@ import {
   Float,
   isTruthy,
   iterated,
+  type JinjaValue,
   type Key,
   keyOf,
   TemplateError,
   Tuple,
   typeName,
   Undefined,
-  type JinjaValue,
 } from './values.js';
 
 /** What runs after a statement: the next one, or the end or the next iteration of the loop around it. */
@@ -52,7 +61,12 @@ export class Interpreter implements FilterMachine, Evaluator {
     return this.budget.made(out.join(''));
   }
 
-  filter(name: string, value: JinjaValue, args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>): JinjaValue {
+  filter(
+    name: string,
+    value: JinjaValue,
+    args: readonly JinjaValue[],
+    named: ReadonlyMap<string, JinjaValue>,
+  ): JinjaValue {
     this.budget.step();
     return filtered(name, value, args, named, this);
   }

@@ -1,5 +1,5 @@
 import { floatText } from './text-of.js';
-import { Float, isList, isNone, type Key, TemplateError, Tuple, typeName, type JinjaValue } from './values.js';
+import { Float, isList, isNone, type JinjaValue, type Key, TemplateError, Tuple, typeName } from './values.js';
 
 /** The filter `tojson` of transformers: `json.dumps` of Python, which escapes no HTML. */
 

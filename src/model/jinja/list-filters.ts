@@ -9,6 +9,7 @@ import {
   isNone,
   isTruthy,
   iterated,
+  type JinjaValue,
   type Key,
   Lazy,
   numberOf,
@@ -16,7 +17,6 @@ import {
   Tuple,
   typeName,
   Undefined,
-  type JinjaValue,
 } from './values.js';
 
 /** The filters of Jinja for lists and dictionaries. */
@@ -94,13 +94,21 @@ function join(value: JinjaValue, [separator = '', attribute]: Args, machine: Fil
   return texts.join(between);
 }
 
-function inOrder(items: readonly JinjaValue[], key: (item: JinjaValue) => JinjaValue, isReversed: boolean): JinjaValue[] {
+function inOrder(
+  items: readonly JinjaValue[],
+  key: (item: JinjaValue) => JinjaValue,
+  isReversed: boolean,
+): JinjaValue[] {
   const keyed = items.map((item) => ({ item, key: key(item) }));
   // Equal items keep their order, reversed or not.
   return keyed.sort((a, b) => (isReversed ? compare(b.key, a.key) : compare(a.key, b.key))).map(({ item }) => item);
 }
 
-function sorted(value: JinjaValue, [reverse = false, isCaseSensitive, attribute]: Args, machine: FilterMachine): JinjaValue {
+function sorted(
+  value: JinjaValue,
+  [reverse = false, isCaseSensitive, attribute]: Args,
+  machine: FilterMachine,
+): JinjaValue {
   if (typeof attribute === 'string' && attribute.includes(','))
     throw new TemplateError('sorting by several attributes is not supported');
   return inOrder(iterated(value), keyFor(attribute, isCaseSensitive, machine), isTruthy(reverse));
@@ -119,7 +127,12 @@ function unique(value: JinjaValue, [isCaseSensitive, attribute]: Args, machine: 
   return new Lazy(kept);
 }
 
-function extreme(value: JinjaValue, [isCaseSensitive, attribute]: Args, machine: FilterMachine, sign: number): JinjaValue {
+function extreme(
+  value: JinjaValue,
+  [isCaseSensitive, attribute]: Args,
+  machine: FilterMachine,
+  sign: number,
+): JinjaValue {
   const key = keyFor(attribute, isCaseSensitive, machine);
   const items = iterated(value);
   if (items.length === 0) return new Undefined('No aggregated item, sequence was empty.');
@@ -159,12 +172,21 @@ function pairs(value: JinjaValue): Tuple[] {
   return [...(value as ReadonlyMap<Key, JinjaValue>)].map(([key, item]) => new Tuple([key, item]));
 }
 
-function dictsort(value: JinjaValue, [isCaseSensitive, by = 'key', reverse = false]: Args, machine: FilterMachine): JinjaValue {
+function dictsort(
+  value: JinjaValue,
+  [isCaseSensitive, by = 'key', reverse = false]: Args,
+  machine: FilterMachine,
+): JinjaValue {
   if (by !== 'key' && by !== 'value') throw new TemplateError("You can only sort by either 'key' or 'value'");
   return inOrder(pairs(value), keyFor(by === 'key' ? 0 : 1, isCaseSensitive, machine), isTruthy(reverse));
 }
 
-function map(value: JinjaValue, args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>, machine: FilterMachine): JinjaValue {
+function map(
+  value: JinjaValue,
+  args: readonly JinjaValue[],
+  named: ReadonlyMap<string, JinjaValue>,
+  machine: FilterMachine,
+): JinjaValue {
   const attribute = args.length === 0 ? named.get('attribute') : undefined;
   if (attribute !== undefined) {
     const other = named.get('default');
@@ -185,7 +207,12 @@ function chosen(value: JinjaValue, args: readonly JinjaValue[], machine: FilterM
   return new Lazy(iterated(value).filter((item) => holds(item) === wanted));
 }
 
-function chosenByAttribute(value: JinjaValue, args: readonly JinjaValue[], machine: FilterMachine, wanted: boolean): JinjaValue {
+function chosenByAttribute(
+  value: JinjaValue,
+  args: readonly JinjaValue[],
+  machine: FilterMachine,
+  wanted: boolean,
+): JinjaValue {
   const [attribute, ...rest] = args;
   if (attribute === undefined) throw new TemplateError('Missing parameter for attribute name');
   const holds = predicate(rest, machine);

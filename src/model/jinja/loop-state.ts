@@ -1,4 +1,4 @@
-import { Attributes, Callable, equals, TemplateError, Undefined, type JinjaValue } from './values.js';
+import { Attributes, Callable, equals, type JinjaValue, TemplateError, Undefined } from './values.js';
 
 /** The variable `loop` of one loop. Its fields are computed when a template asks for them. */
 export class LoopState {

@@ -1,7 +1,7 @@
 import type { Evaluator } from './call-arguments.js';
 import { Scope } from './scope.js';
-import type { Macro, JinjaNode, MacroParameter } from './syntax.js';
-import { Callable, TemplateError, Tuple, Undefined, type JinjaValue } from './values.js';
+import type { JinjaNode, Macro, MacroParameter } from './syntax.js';
+import { Callable, type JinjaValue, TemplateError, Tuple, Undefined } from './values.js';
 
 /** What a macro needs of the interpreter. */
 interface Printer extends Evaluator {

@@ -8,6 +8,7 @@ import {
   equals,
   isList,
   isNone,
+  type JinjaValue,
   type Key,
   keyOf,
   lengthOf,
@@ -16,7 +17,6 @@ import {
   Tuple,
   typeName,
   Undefined,
-  type JinjaValue,
 } from './values.js';
 
 /** Fields, items and methods of values, as Jinja looks for them. */

@@ -6,12 +6,12 @@ import {
   equals,
   Float,
   isList,
+  type JinjaValue,
   numberOf,
   TemplateError,
   Tuple,
   typeName,
   Undefined,
-  type JinjaValue,
 } from './values.js';
 
 /** The operators of Jinja, but for `and`, `or` and `not`. */
@@ -89,7 +89,12 @@ function power(left: JinjaValue, right: JinjaValue): JinjaValue {
 }
 
 /** An operation on two numbers: an integer, unless one of them is a float. */
-function computed(operator: string, left: JinjaValue, right: JinjaValue, apply: (a: number, b: number) => number): JinjaValue {
+function computed(
+  operator: string,
+  left: JinjaValue,
+  right: JinjaValue,
+  apply: (a: number, b: number) => number,
+): JinjaValue {
   const [a, b] = [numberOf(left), numberOf(right)];
   if (a === null || b === null) throw unsupported(operator, left, right);
   const result = apply(a, b);

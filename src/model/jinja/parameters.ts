@@ -1,4 +1,4 @@
-import { TemplateError, type JinjaValue } from './values.js';
+import { type JinjaValue, TemplateError } from './values.js';
 
 /** Arguments of built-in functions, filters and methods, by position or by name. */
 

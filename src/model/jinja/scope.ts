@@ -1,4 +1,4 @@
-import { Undefined, type JinjaValue } from './values.js';
+import { type JinjaValue, Undefined } from './values.js';
 
 /** The names of a block: those that it sets, and those around it. */
 export class Scope {

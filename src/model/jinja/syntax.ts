@@ -17,11 +17,11 @@ export interface CallExpression extends Of<'CallExpression'> {
   readonly callee: JinjaNode;
   readonly args: readonly JinjaNode[];
 }
-export interface KeywordArgument extends Of<'KeywordArgumentExpression'> {
+interface KeywordArgument extends Of<'KeywordArgumentExpression'> {
   readonly key: Identifier;
   readonly value: JinjaNode;
 }
-export interface Slice extends Of<'SliceExpression'> {
+interface Slice extends Of<'SliceExpression'> {
   readonly start?: JinjaNode;
   readonly stop?: JinjaNode;
   readonly step?: JinjaNode;
@@ -62,7 +62,11 @@ export type MacroParameter = Identifier | KeywordArgument;
 /** A statement or an expression. Plain text is a `StringLiteral`. */
 export type JinjaNode =
   | (Of<'Program'> & { readonly body: readonly JinjaNode[] })
-  | (Of<'If'> & { readonly test: JinjaNode; readonly body: readonly JinjaNode[]; readonly alternate: readonly JinjaNode[] })
+  | (Of<'If'> & {
+      readonly test: JinjaNode;
+      readonly body: readonly JinjaNode[];
+      readonly alternate: readonly JinjaNode[];
+    })
   | For
   | Of<'Break'>
   | Of<'Continue'>

@@ -1,7 +1,7 @@
 import type { Budget } from './budget.js';
 import type { ParameterList } from './parameters.js';
 import { capitalized, isBlank, lines, stripped, titled, words, wordsFromRight } from './python-text.js';
-import { charsOf, isNone, iterated, TemplateError, Tuple, typeName, type JinjaValue } from './values.js';
+import { charsOf, isNone, iterated, type JinjaValue, TemplateError, Tuple, typeName } from './values.js';
 
 /** The methods of `str`. */
 
@@ -168,7 +168,7 @@ function partitionFromRight(text: string, [sep]: Args): Tuple {
   return offset < 0 ? new Tuple(['', '', text]) : partition(text, sep, offset);
 }
 
-export function occurrences(text: string, part: string): number {
+function occurrences(text: string, part: string): number {
   return part === '' ? charsOf(text).length + 1 : text.split(part).length - 1;
 }
 

@@ -3,13 +3,13 @@ import {
   Float,
   isList,
   isNone,
+  type JinjaValue,
   type Key,
   NoContent,
   TemplateError,
   Tuple,
   typeName,
   Undefined,
-  type JinjaValue,
 } from './values.js';
 
 /** Values as texts: as templates print them (`str` of Python), and as they stand in printed lists (`repr`). */
@@ -20,7 +20,7 @@ export function printedText(value: JinjaValue): string {
   return reprOf(value);
 }
 
-export function reprOf(value: JinjaValue): string {
+function reprOf(value: JinjaValue): string {
   if (typeof value === 'string') return quoted(value);
   if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return value ? 'True' : 'False';

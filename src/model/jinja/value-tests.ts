@@ -7,13 +7,13 @@ import {
   Float,
   isList,
   isNone,
+  type JinjaValue,
   Lazy,
   numberOf,
   TemplateError,
   Tuple,
   typeName,
   Undefined,
-  type JinjaValue,
 } from './values.js';
 
 /** The tests of Jinja: `value is name`. */

@@ -110,7 +110,10 @@ export class ActorCalls implements HandleCalls {
     const trace = { id: this.newId(), attempt: 0, chain: [] };
     const request: MethodCall = { method, args: wire, trace };
     // Only the end of a call tells when it needs its references no longer.
-    if (hasRefs) return this.sendKept(to, request, release);
+    if (hasRefs) {
+      this.sendKept(to, request, release);
+      return;
+    }
     const at = this.near(to);
     if (at) {
       this.instance(to, method, at).tell('send', request);
@@ -127,7 +130,9 @@ export class ActorCalls implements HandleCalls {
       await this.result(await this.instance(to, method, at).ask('call', request));
     };
     whole()
-      .catch(({ message }: Error) => this.member.options.log.warn({ method, message }, 'a sent call was lost, or failed'))
+      .catch(({ message }: Error) =>
+        this.member.options.log.warn({ method, message }, 'a sent call was lost, or failed'),
+      )
       .finally(release);
   }
 

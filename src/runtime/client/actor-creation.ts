@@ -35,7 +35,10 @@ export class ActorCreation {
     try {
       const spec = this.specOf({ ...wanted, version }, options, args.wire);
       if (spec.lifetime === 'detached' && args.hasRefs) {
-        throw new InvalidRequest('args: must not refer to objects for a detached actor, which may outlive them', 'args');
+        throw new InvalidRequest(
+          'args: must not refer to objects for a detached actor, which may outlive them',
+          'args',
+        );
       }
       const owner = spec.lifetime === 'detached' ? null : this.member.self;
       const state = stateOf(spec, owner, streams, taskRetries(options));

@@ -43,7 +43,14 @@ describe('options that are read again', () => {
 describe('shoal config print', () => {
   async function print(environment: Record<string, string>, ...args: string[]) {
     let [out, err] = ['', ''];
-    const io = { out: (text: string) => void (out += text), err: (text: string) => void (err += text) };
+    const io = {
+      out: (text: string) => {
+        out += text;
+      },
+      err: (text: string) => {
+        err += text;
+      },
+    };
     return { code: await run(['config', 'print', ...args], { environment, io }), out, err };
   }
 

@@ -11,8 +11,8 @@ import { Refused, Unavailable } from '../../../src/errors.js';
 import { CHARTER_FORMAT_VERSION, joinCharter } from '../../../src/fleet/charter.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { SILENT_LOG } from '../../../src/log.js';
-import { Reloads } from '../../../src/reload.js';
 import { SeededRandom } from '../../../src/random.js';
+import { Reloads } from '../../../src/reload.js';
 import { inlineText } from '../../support/inline-text.js';
 import { passTime } from '../../support/pass-time.js';
 
