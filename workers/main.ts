@@ -105,15 +105,9 @@ async function buildWorker(
   const { folder, ...loaded } = await openModel(life, config, leaving, clock, log);
   const files = await openFiles(life, config, clock);
   const fingerprint = await modelFingerprint(folder, loaded.graph.layout);
+  const own = new OwnEnd(log);
   let serving = false;
-  let endedBecause: string | null = null;
-  const end = (why: string) => {
-    if (endedBecause !== null) return;
-    endedBecause = why;
-    log.error({}, `this worker exits: ${why}`);
-    process.kill(process.pid, 'SIGTERM');
-  };
-  const onRefused = ({ message }: Error) => (serving ? log.error({}, message) : end(message));
+  const onRefused = ({ message }: Error) => (serving ? log.error({}, message) : own.end(message));
   const transport = sealTransport(await connect(onRefused), {
     clock,
     random: surroundings.random,
@@ -126,17 +120,11 @@ async function buildWorker(
   if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, surroundings.wallMs, log));
   const bus = life.use(transport.bus, (open) => open.close());
   logBusStatus(bus, log);
-  const checkCharter = await joinFleet({
-    transport,
-    clock,
-    log,
-    config,
-    fingerprint,
-    model: folder.name,
-    onOutlawed: end,
-  });
+  const joining = { transport, clock, log, config, fingerprint, model: folder.name };
+  const checkCharter = await joinFleet({ ...joining, onOutlawed: (why) => own.end(why) });
   const generation = await takeGeneration({ transport, log, config });
-  const tracer = await openTracer(life, config.trace, { role: 'worker', id, version: packageVersion(), log, reloads });
+  const named = { role: 'worker', id, version: packageVersion(), log } as const;
+  const tracer = await openTracer(life, config.trace, { ...named, reloads });
   const worker = new Worker({
     config,
     identity: { id, incarnation, generation, pid: process.pid, host: hostname() },
@@ -150,38 +138,48 @@ async function buildWorker(
     surroundings,
     log,
     tracer,
-    onOver: end,
+    onOver: (why) => own.end(why),
   });
   life.use(worker, () => worker.stop());
   const addresses = await worker.start();
   const { wallMs } = surroundings;
-  const sender = {
-    role: 'worker',
-    id,
-    version: packageVersion(),
-    registry: worker.metrics,
-    clock,
-    wallMs,
-    log,
-  } as const;
-  await sendMetrics(life, config.trace, sender);
+  await sendMetrics(life, config.trace, { ...named, registry: worker.metrics, clock, wallMs });
   const checks = [checkCharter, generationCheck({ transport, config }, () => worker.generation)];
   await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
   await settled(bus);
   serving = true;
   log.info(addresses, 'serving');
   return {
-    registry: worker.registry,
+    registry: worker.metrics,
     ready: { id, incarnation, ...addresses },
     reload: (options) => reloads.run(options),
     stopMs: PROCESS_STOP_MS + config.handOverMs,
     stop: async () => {
       await life.stop();
       log.info({}, 'stopped');
-      // The rejection leads to a non-zero exit code, so that the process's supervisor restarts the worker.
-      if (endedBecause !== null) throw new Unavailable(`worker ${id} exited by itself: ${endedBecause}`);
+      own.check(id);
     },
   };
+}
+
+/** The end of a worker by itself. */
+class OwnEnd {
+  private reason: string | null = null;
+
+  constructor(private readonly log: Log) {}
+
+  /** Makes the process end. Only the first reason counts. */
+  end(why: string): void {
+    if (this.reason !== null) return;
+    this.reason = why;
+    this.log.error({}, `this worker exits: ${why}`);
+    process.kill(process.pid, 'SIGTERM');
+  }
+
+  /** @throws Unavailable if it ended by itself: the exit code is then not zero, so that its supervisor restarts the worker */
+  check(id: string): void {
+    if (this.reason !== null) throw new Unavailable(`worker ${id} exited by itself: ${this.reason}`);
+  }
 }
 
 interface OpenModel {

@@ -127,11 +127,6 @@ export class Worker {
     });
   }
 
-  /** For the metrics of parts that have some of their own. */
-  get registry(): MetricsRegistry {
-    return this.parts.instruments.registry;
-  }
-
   private connectParts(): void {
     const { peers, server, roster, instruments } = this.parts;
     peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));

@@ -10,13 +10,13 @@ import { retried } from './retried.js';
 
 /** `shoal kv export FILE`: writes the objects of a fleet into a file. Cut off, it goes on where it was when it is run again. */
 export async function kvExport(context: CommandContext): Promise<number> {
-  const { url, apiKey, kvPrefix, json } = readValues('kv export', context);
+  const { url, apiKey, prefix, json } = readValues('kv export', context);
   const path = context.args[0] ?? '';
   if (await exists(path)) throw new WrongUsage(`file: ${path} exists; choose another name, or remove it`);
-  const writer = await ArchiveWriter.open(path, kvPrefix);
+  const writer = await ArchiveWriter.open(path, prefix);
   try {
     const { objects: before } = writer;
-    const gone = await copyAll(new KvHttp(url, apiKey), kvPrefix, writer);
+    const gone = await copyAll(new KvHttp(url, apiKey), prefix, writer);
     await writer.finish();
     const { objects, bytes } = writer;
     const row = { file: path, objects, bytes, resumed_after: before, gone };

@@ -25,14 +25,14 @@ type Outcome = 'written' | 'present' | 'kept' | 'expired' | 'damaged';
  * exit code is 1 if an object is damaged, or if the file has no end.
  */
 export async function kvImport(context: CommandContext): Promise<number> {
-  const { url, apiKey, kvPrefix, kvReplace, json } = readValues('kv import', context);
+  const { url, apiKey, prefix, replace, json } = readValues('kv import', context);
   const path = context.args[0] ?? '';
   const file = await open(path).catch((error: unknown) => {
     throw new WrongUsage(`file: cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
   });
   try {
-    const restore = new Restore(new KvHttp(url, apiKey), new ArchiveReader(file), new SystemClock(), kvReplace);
-    const whole = await restore.all(Buffer.from(kvPrefix), (line) => context.io.err(`shoal: ${line}\n`));
+    const restore = new Restore(new KvHttp(url, apiKey), new ArchiveReader(file), new SystemClock(), replace);
+    const whole = await restore.all(Buffer.from(prefix), (line) => context.io.err(`shoal: ${line}\n`));
     const { counts } = restore;
     if (!whole) context.io.err(`shoal: ${path} has no end: what was behind it is missing\n`);
     context.io.out(json ? `${JSON.stringify({ file: path, complete: whole, ...counts })}\n` : `${describe(counts)}\n`);

@@ -77,16 +77,7 @@ export function CacheForm({ onPin, onPurge, bodyOf }: CacheFormProps) {
             <button type="button" class="primary" disabled={missing} onClick={() => onPin(asked, hours)}>
               Pin
             </button>
-            <label>
-              for{' '}
-              <select value={hours} onChange={(event) => setHours(Number(event.currentTarget.value))}>
-                {HOURS.map((count) => (
-                  <option key={count} value={count}>
-                    {count === 1 ? '1 hour' : count === 168 ? '7 days' : `${count} hours`}
-                  </option>
-                ))}
-              </select>
-            </label>
+            <HoursChoice hours={hours} onChoose={setHours} />
           </>
         )}
         <button type="button" disabled={missing} onClick={() => onPurge(choice())}>
@@ -94,5 +85,25 @@ export function CacheForm({ onPin, onPurge, bodyOf }: CacheFormProps) {
         </button>
       </p>
     </section>
+  );
+}
+
+interface HoursChoiceProps {
+  readonly hours: number;
+  readonly onChoose: (hours: number) => void;
+}
+
+function HoursChoice({ hours, onChoose }: HoursChoiceProps) {
+  return (
+    <label>
+      for{' '}
+      <select value={hours} onChange={(event) => onChoose(Number(event.currentTarget.value))}>
+        {HOURS.map((count) => (
+          <option key={count} value={count}>
+            {count === 1 ? '1 hour' : count === 168 ? '7 days' : `${count} hours`}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }

@@ -94,17 +94,7 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
           <input type="checkbox" checked={whole} onChange={(event) => setWhole(event.currentTarget.checked)} />
           Use all of them
         </label>
-        {workers.length > 0 && (
-          <label>
-            Worker{' '}
-            <select value={worker} onChange={(event) => setWorker(event.currentTarget.value)}>
-              <option value="">any</option>
-              {workers.map((id) => (
-                <option key={id}>{id}</option>
-              ))}
-            </select>
-          </label>
-        )}
+        {workers.length > 0 && <WorkerChoice workers={workers} worker={worker} onChoose={setWorker} />}
       </div>
       <p class="buttons">
         <button type="submit" class="primary" disabled={busy || draft.trim() === ''}>
@@ -118,6 +108,27 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
         </button>
       </p>
     </form>
+  );
+}
+
+interface WorkerChoiceProps {
+  readonly workers: readonly string[];
+  /** Empty for any. */
+  readonly worker: string;
+  readonly onChoose: (worker: string) => void;
+}
+
+function WorkerChoice({ workers, worker, onChoose }: WorkerChoiceProps) {
+  return (
+    <label>
+      Worker{' '}
+      <select value={worker} onChange={(event) => onChoose(event.currentTarget.value)}>
+        <option value="">any</option>
+        {workers.map((id) => (
+          <option key={id}>{id}</option>
+        ))}
+      </select>
+    </label>
   );
 }
 

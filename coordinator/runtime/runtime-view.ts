@@ -3,7 +3,7 @@ import type { Bus } from '../../src/bus/bus.js';
 import type { Clock } from '../../src/clock.js';
 import { runtimeSubjects } from '../../src/fleet/subjects.js';
 import type { Lifecycle } from '../../src/lifecycle.js';
-import { type Listed, RuntimeLists } from '../../src/runtime/client/runtime-lists.js';
+import { type ListedOnNodes, RuntimeLists } from '../../src/runtime/client/runtime-lists.js';
 import type { NodeView } from '../../src/runtime/core/node-view.js';
 import { NodeDirectory } from '../../src/runtime/member/node-directory.js';
 import type { BundleEntry, InstanceEntry, ObjectsEntry, TaskEntry } from '../../src/runtime/messages.js';
@@ -13,10 +13,10 @@ export interface RuntimeView {
   /** Nodes and drivers. */
   nodes(): readonly NodeView[];
   /** The rest asks each node. */
-  actors(): Promise<Listed<InstanceEntry>>;
-  tasks(): Promise<Listed<TaskEntry>>;
-  groups(): Promise<Listed<BundleEntry>>;
-  objects(): Promise<Listed<ObjectsEntry>>;
+  actors(): Promise<ListedOnNodes<InstanceEntry>>;
+  tasks(): Promise<ListedOnNodes<TaskEntry>>;
+  groups(): Promise<ListedOnNodes<BundleEntry>>;
+  objects(): Promise<ListedOnNodes<ObjectsEntry>>;
 }
 
 /** The view of a coordinator, which listens to the members of the runtime and is none. */
@@ -46,19 +46,19 @@ export class LiveRuntimeView implements RuntimeView {
     return this.directory.nodes();
   }
 
-  actors(): Promise<Listed<InstanceEntry>> {
+  actors(): Promise<ListedOnNodes<InstanceEntry>> {
     return this.lists.list('instances');
   }
 
-  tasks(): Promise<Listed<TaskEntry>> {
+  tasks(): Promise<ListedOnNodes<TaskEntry>> {
     return this.lists.list('tasks');
   }
 
-  groups(): Promise<Listed<BundleEntry>> {
+  groups(): Promise<ListedOnNodes<BundleEntry>> {
     return this.lists.list('bundles');
   }
 
-  objects(): Promise<Listed<ObjectsEntry>> {
+  objects(): Promise<ListedOnNodes<ObjectsEntry>> {
     return this.lists.list('objects');
   }
 }

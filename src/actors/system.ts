@@ -328,9 +328,8 @@ export class ActorSystem {
     const nowMs = this.options.clock.now();
     const late = nowMs - this.sweptMs > 2 * CALL_HEARTBEAT_MS;
     this.sweptMs = nowMs;
-    const { connected } = this.options.bus;
-    // Silence proves nothing if this process was suspended and has messages left to read, if the bus is lost, or if messages stand in a queue.
-    const excused = ({ kind, crowded }: Route) => late || crowded || (kind === 'nats' && !connected);
+    // Silence proves nothing if this process stood still and has messages left to read, if the bus is lost, or if messages stand in a queue.
+    const excused = ({ kind, crowded }: Route) => late || crowded || (kind === 'nats' && !this.options.bus.connected);
     this.outgoing.sweep(excused);
     this.incoming.sweep(excused);
   }

@@ -11,7 +11,7 @@ import { type KV, Kvm } from '@nats-io/kv';
 import { type Clock, SystemClock } from '../clock.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 import type { NatsBus } from './nats-bus.js';
-import { isNamed, isRefusal, type Store, useStore } from './nats-store.js';
+import { type BucketStore, isNamed, isRefusal, useStore } from './nats-store.js';
 import { StoreState } from './store-state.js';
 
 /** Key-value buckets in NATS JetStream. */
@@ -43,7 +43,7 @@ export interface BucketOptions {
  */
 export class NatsKeyValue implements KeyValue {
   private constructor(
-    private readonly store: Store,
+    private readonly store: BucketStore,
     private kv: KV,
     private readonly reopen: () => Promise<KV>,
   ) {}

@@ -5,7 +5,7 @@ import type { StoreRequest, StoreState } from './store-state.js';
 
 /** The requests of a bucket to the store of NATS: with what is known of the store, and with clear errors. */
 
-export interface Store {
+export interface BucketStore {
   readonly bucket: string;
   readonly connection: ServerConnection;
   readonly state: StoreState;
@@ -22,7 +22,7 @@ const STILL_MS = 1_000;
  * @throws Unsupported if JetStream is off or not allowed, Unavailable if it does not do what it is asked now, with the reason and a remedy
  */
 export async function useStore<T>(
-  { bucket, connection, state, clock }: Store,
+  { bucket, connection, state, clock }: BucketStore,
   request: StoreRequest,
   act: () => Promise<T>,
 ): Promise<T> {

@@ -62,9 +62,9 @@ export const OBJECT_OPTIONS = {
     commands: ROLES,
     help: 'Certificate (PEM) for --redis-tls-key.',
   }),
-  kvPrefix: option({
+  prefix: option({
     flag: 'prefix',
-    variable: 'SHOAL_KV_PREFIX',
+    variable: 'SHOAL_PREFIX',
     placeholder: 'TEXT',
     type: types.text('0 to 1024 characters', 0, 1024),
     default: '',
@@ -72,9 +72,9 @@ export const OBJECT_OPTIONS = {
     commands: ['kv export', 'kv import'],
     help: 'Leaves out the objects whose keys do not begin with this text.',
   }),
-  kvReplace: option({
+  replace: option({
     flag: 'replace',
-    variable: 'SHOAL_KV_REPLACE',
+    variable: 'SHOAL_REPLACE',
     placeholder: null,
     type: types.onOff,
     default: 'off',

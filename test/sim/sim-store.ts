@@ -1,6 +1,6 @@
 import type { KeyValue, KeyValueEntry } from '../../src/bus/key-value.js';
 import type { MemoryKeyValue } from '../../src/bus/memory-key-value.js';
-import { type Store, useStore } from '../../src/bus/nats-store.js';
+import { type BucketStore, useStore } from '../../src/bus/nats-store.js';
 import type { ServerConnection } from '../../src/bus/nats-store-fault.js';
 import { type StoreRequest, StoreState } from '../../src/bus/store-state.js';
 import type { Transport } from '../../src/bus/transport.js';
@@ -32,7 +32,7 @@ type Answer<T> = { readonly value: Promise<T> } | { readonly error: LibraryError
 /** A bucket as a client sees it: each request has a limit of time. */
 class SimKeyValue implements KeyValue {
   constructor(
-    private readonly store: Store,
+    private readonly store: BucketStore,
     private readonly bus: SimBus,
   ) {}
 

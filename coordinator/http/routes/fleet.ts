@@ -41,6 +41,12 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
         return json({ workers: { serving, wanted }, why, leave: wanted < serving ? cheapestToLose(fleet) : null });
       },
     },
+    ...workerRoutes(fleet),
+  ];
+}
+
+function workerRoutes(fleet: Fleet): HttpRoute[] {
+  return [
     {
       method: 'GET',
       path: '/v1/fleet/workers/:id/drain',

@@ -1,4 +1,4 @@
-import type { Listed } from '../../../src/runtime/client/runtime-lists.js';
+import type { ListedOnNodes } from '../../../src/runtime/client/runtime-lists.js';
 import type { NodeView } from '../../../src/runtime/core/node-view.js';
 import type { BundleEntry, InstanceEntry, ObjectsEntry, TaskEntry } from '../../../src/runtime/messages.js';
 import { ApiError } from '../../openai/api-error.js';
@@ -40,7 +40,7 @@ export function runtimeRoutes(runtime: RuntimeView): HttpRoute[] {
 }
 
 /** `silent`: the nodes that did not answer, whose entries are missing. */
-function listed<T>({ entries, silent }: Listed<T>, rowOf: (entry: T) => object) {
+function listed<T>({ entries, silent }: ListedOnNodes<T>, rowOf: (entry: T) => object) {
   return json({ data: entries.map(rowOf), silent });
 }
 

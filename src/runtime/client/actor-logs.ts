@@ -6,7 +6,7 @@ import { HOST_ACTOR, HostProtocol, type LogLine } from '../messages.js';
 
 /** Gathers what the actors of a name or id write to the console, on whatever nodes they are and will be. */
 
-export interface LogOptions {
+export interface ActorLogOptions {
   /** Whether lines that are still to come are wanted too. Default: false. */
   readonly follow?: boolean | undefined;
   /** Ends the iteration. */
@@ -20,7 +20,7 @@ const WAITING_LINES = 4_096;
 export async function* actorLogs(
   member: RuntimeMember,
   actor: string,
-  { follow = false, signal }: LogOptions,
+  { follow = false, signal }: ActorLogOptions,
 ): AsyncGenerator<LogLine> {
   const gathering = new Gathering(member, actor, follow, signal);
   try {

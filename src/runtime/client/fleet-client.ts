@@ -15,7 +15,7 @@ import type { ObjectRef } from '../objects/object-ref.js';
 import { ProcessObjects, type ProcessObjectsOptions } from '../objects/process-objects.js';
 import { ActorCalls } from './actor-calls.js';
 import { ActorCreation, DEFAULT_NAMESPACE, stateOf } from './actor-creation.js';
-import { actorLogs, type LogOptions } from './actor-logs.js';
+import { type ActorLogOptions, actorLogs } from './actor-logs.js';
 import { ActorNames, checkName } from './actor-names.js';
 import { type ActorOptions, type TaskOptions, taskRetries, type WantedResources } from './actor-options.js';
 import { Demands, stateOfHandle } from './demands.js';
@@ -239,7 +239,7 @@ export class FleetClient {
    * What the actors of a name or id wrote to the console. With `follow`, also what they write from now on, on whatever node, until the signal
    * aborts or the reader leaves. Each node keeps some thousand lines.
    */
-  logs(actor: string, options: LogOptions = {}): AsyncGenerator<LogLine> {
+  logs(actor: string, options: ActorLogOptions = {}): AsyncGenerator<LogLine> {
     return actorLogs(this.member, actor, options);
   }
 

@@ -17,7 +17,7 @@ import {
 const LIST_TIMEOUT_MS = 5_000;
 
 /** Entries of all nodes that answered, and the ids of the members that did not. */
-export interface Listed<T> {
+export interface ListedOnNodes<T> {
   readonly entries: readonly T[];
   readonly silent: readonly string[];
 }
@@ -37,7 +37,7 @@ export class RuntimeLists {
   ) {}
 
   /** Never rejects because of a node. */
-  async list<K extends keyof Kinds>(kind: K): Promise<Listed<Kinds[K]>> {
+  async list<K extends keyof Kinds>(kind: K): Promise<ListedOnNodes<Kinds[K]>> {
     const nodes = this.directory.nodes().filter((node) => node.kind === 'node');
     const answers = await Promise.all(nodes.map((node) => this.answered(node, kind)));
     const isMember = ({ incarnation }: NodeView) => this.directory.get(incarnation) !== null;

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type Store, useStore } from '../../../src/bus/nats-store.js';
+import { type BucketStore, useStore } from '../../../src/bus/nats-store.js';
 import { faultOfCode } from '../../../src/bus/nats-store-fault.js';
 import { type StoreRequest, StoreState } from '../../../src/bus/store-state.js';
 import { SimulatedClock } from '../../../src/clock.js';
@@ -43,7 +43,7 @@ describe('an error code of JetStream', () => {
 describe('a request to the store', () => {
   let clock: SimulatedClock;
   let state: StoreState;
-  let store: Store;
+  let store: BucketStore;
   let pings: () => Promise<void>;
 
   beforeEach(() => {

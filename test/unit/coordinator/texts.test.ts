@@ -34,7 +34,7 @@ describe('the texts of a request', () => {
     ['an empty prompt', ['fine', ''], {}, 'prompt[1]'],
     ['a token that does not exist', ['fine', [1, 5_000]], {}, 'prompt[1][1]'],
     ['a text that is too long by its length alone', ['fine', 'x'.repeat(1_000_000)], {}, 'prompt[1]'],
-    ['too many choices', ['fine', 'fine'], { n: 65 }, 'n'],
+    ['too many choices', Array(17).fill('fine'), { n: 128 }, 'n'],
   ])('are refused for %s before any is converted', async (_name, value, options, param) => {
     const { texts, read } = reader();
     await expect(read(value, options)).rejects.toMatchObject({ param });

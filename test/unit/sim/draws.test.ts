@@ -14,6 +14,7 @@ const FAULTS = [
   ...['isolate half of the workers, one way', 'isolate half of the workers and coordinators, one way'],
   ...['killings', 'restart', 'succession', 'poison', 'corrupt', 'wall clock'],
   ...['partition, one way', 'partition, both ways', 'slow messages', 'slow messages and payloads'],
+  ...['store of nats full', 'store of nats mute', 'store of nats off', 'store of nats silent'],
   ...['nats away', 'nats emptied', 'nats loses', 'nats loses and duplicates'],
   ...['disk hung', 'disk slow', 'disk failing', 'disk full', 'disk damaged'],
 ];
