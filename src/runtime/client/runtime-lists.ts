@@ -1,5 +1,5 @@
 import type { ActorSystem } from '../../actors/system.js';
-import { DeadlineExceeded, Unavailable } from '../../errors.js';
+import { ShoalError } from '../../errors.js';
 import type { NodeView } from '../core/node-view.js';
 import type { NodeDirectory } from '../member/node-directory.js';
 import {
@@ -58,12 +58,12 @@ export class RuntimeLists {
     return entries;
   }
 
-  /** Null: the node is gone, or does not answer. */
+  /** Null: the node is gone, does not answer, or is of another version, whose answer cannot be read. */
   private async answered<K extends keyof Kinds>(node: NodeView, kind: K): Promise<Kinds[K][] | null> {
     try {
       return await this.ask(node, kind);
     } catch (error) {
-      if (error instanceof Unavailable || error instanceof DeadlineExceeded) return null;
+      if (error instanceof ShoalError) return null;
       throw error;
     }
   }

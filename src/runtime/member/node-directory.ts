@@ -74,14 +74,15 @@ export class NodeDirectory {
   }
 
   start(): void {
-    const { bus, clock, subjects } = this.options;
+    const { bus, clock, subjects, describe } = this.options;
     const subscriptions: Subscription[] = [
       bus.subscribe(subjects.announce, ({ payload }) => this.onAnnouncement(readMessage(NodeAnnouncement, payload))),
       bus.subscribe(subjects.leave, ({ payload }) => {
         const leave = readMessage(NodeLeave, payload);
         if (leave) this.emit(this.list.left(leave.incarnation));
       }),
-      bus.subscribe(subjects.hello, () => this.soon()),
+      // Who only listens has nothing to answer.
+      ...(describe === null ? [] : [bus.subscribe(subjects.hello, () => this.soon())]),
     ];
     const announcing = clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
     const ticking = clock.every(TICK_MS, () => this.tick());
