@@ -97,10 +97,12 @@ describe('threads for texts', () => {
     expect((await threads.encode('hello', options, live)).type).toBe('tokens');
   });
 
-  it('end a template of nested ranges, and go on in another thread', async () => {
+  it('refuse a template of nested ranges, by its steps or by its time', async () => {
     const row = '{% for i in range(100000) %}{% if false %}{% endif %}';
     const threads = await threadsFor({ chatTemplate: `${row.repeat(3)}${'{% endfor %}'.repeat(3)}` }, 1_000);
-    await expect(threads.encodeChat(hello, options, live)).rejects.toThrow(/messages: takes more than/);
+    await expect(threads.encodeChat(hello, options, live)).rejects.toThrow(
+      /messages: (the model.s chat template )?takes more than (4000000 steps|1000 ms)/,
+    );
   });
 
   it('end a regular expression that never ends, while the calling thread goes on', async () => {
