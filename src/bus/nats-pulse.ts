@@ -1,6 +1,7 @@
 /**
  * Finds out that a server is silent. The library's own pings cannot tell a server that has stopped from one that has seconds of messages to pass
- * before the answer: here, each message received and each confirmation of bytes sent counts as a sign of life too.
+ * before the answer: here, a flood of messages and each confirmation of bytes sent count as signs of life too. A few messages do not: a server can
+ * pass on what others say, and no more read what this process sends.
  */
 
 /** Interval of the checks. @internal exported for tests. */
@@ -10,6 +11,11 @@ export const PULSE_INTERVAL_MS = 1_000;
  * `CALL_SILENCE_MS`, so that calls do not fail for silence first. @internal exported for tests.
  */
 export const PULSES_MISSED = 2;
+
+/** Bytes received between two checks that may hold up the answer to a ping. @internal exported for tests. */
+export const FLOOD_BYTES = 256 * 1024;
+/** Checks after which a ping without an answer tells, whatever is received: servers drop clients that are further behind. @internal exported for tests. */
+export const PULSES_UNANSWERED = 10;
 
 /** The parts of a connection that the pulse uses. */
 interface PulsedConnection {
@@ -26,6 +32,8 @@ export class NatsPulse {
   private confirmed = false;
   private receivedBytes = 0;
   private pinging = false;
+  /** Checks since the ping that is not answered yet. */
+  private unanswered = 0;
 
   constructor(private readonly connection: PulsedConnection) {}
 
@@ -51,11 +59,12 @@ export class NatsPulse {
 
   private check(): void {
     const { inBytes } = this.connection.stats();
-    const alive = this.confirmed || inBytes !== this.receivedBytes;
+    const alive = this.confirmed || inBytes - this.receivedBytes >= FLOOD_BYTES;
     this.receivedBytes = inBytes;
     this.confirmed = false;
     this.missed = alive ? 0 : this.missed + 1;
-    if (this.missed >= PULSES_MISSED) this.lose();
+    this.unanswered = this.pinging ? this.unanswered + 1 : 0;
+    if (this.missed >= PULSES_MISSED || this.unanswered >= PULSES_UNANSWERED) this.lose();
     else this.ping();
   }
 

@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { NatsPulse, PULSE_INTERVAL_MS, PULSES_MISSED } from '../../../src/bus/nats-pulse.js';
+import {
+  FLOOD_BYTES,
+  NatsPulse,
+  PULSE_INTERVAL_MS,
+  PULSES_MISSED,
+  PULSES_UNANSWERED,
+} from '../../../src/bus/nats-pulse.js';
 
 /** A connection whose server does what the test says. */
 class Connection {
@@ -57,17 +63,29 @@ describe('the pulse of a NATS connection', () => {
 
   test('a server with a long backlog is alive while its messages come in, and is asked by one ping at a time', async () => {
     connection.answers = false;
-    for (let check = 0; check < 20; check++) {
-      connection.inBytes += 1;
+    for (let check = 0; check < PULSES_UNANSWERED; check++) {
+      connection.inBytes += FLOOD_BYTES;
       await pass(1);
     }
     expect(connection.lost).toBe(0);
     expect(connection.openPings).toBe(1);
+    connection.inBytes += FLOOD_BYTES;
+    await pass(1);
+    expect(connection.lost).toBe(1);
+  });
+
+  test('a server that passes on a few messages, and answers nothing, is lost', async () => {
+    connection.answers = false;
+    for (let check = 0; check <= PULSES_MISSED; check++) {
+      connection.inBytes += FLOOD_BYTES - 1;
+      await pass(1);
+    }
+    expect(connection.lost).toBe(1);
   });
 
   test('a server that reads a long backlog is alive while it confirms parts of it', async () => {
     connection.answers = false;
-    for (let check = 0; check < 20; check++) {
+    for (let check = 0; check < PULSES_UNANSWERED; check++) {
       pulse.confirm();
       await pass(1);
     }
