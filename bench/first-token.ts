@@ -1,5 +1,6 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { eventsOf } from './fleet/chunks.js';
 import type { RunningFleet } from './running-fleet.js';
 
 /** Measures one streamed completion as a client sees it. */
@@ -71,7 +72,8 @@ export async function streamed(
     throw new Error(`the fleet answered ${response.statusCode}: ${await text(response)}`);
   const chunkMs: number[] = [];
   let last: Chunk | null = null;
-  for await (const chunk of chunks(response)) {
+  for await (const data of eventsOf(response)) {
+    const chunk = JSON.parse(data) as Chunk;
     if (chunk.error) throw new Error(`the stream failed: ${chunk.error.message}`);
     // The last chunk often has no text.
     if (chunk.choices.some(({ text }) => text !== '' || chunkMs.length === 0)) {
@@ -109,18 +111,4 @@ function post(url: string, body: string, { worker, key, signal }: Sender): Promi
   return new Promise((resolve, reject) => {
     request(url, { method: 'POST', agent, headers, signal }, resolve).on('error', reject).end(body);
   });
-}
-
-async function* chunks(body: IncomingMessage): AsyncGenerator<Chunk> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const bytes of body as AsyncIterable<Buffer>) {
-    rest += decoder.decode(bytes, { stream: true });
-    const events = rest.split('\n\n');
-    rest = events.pop()!;
-    for (const event of events) {
-      const data = event.replace(/^data: /, '');
-      if (data !== '[DONE]') yield JSON.parse(data) as Chunk;
-    }
-  }
 }

@@ -1,5 +1,6 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { eventsOf } from '../fleet/chunks.js';
 
 /** One streamed completion, as a client of any server with OpenAI's completions sees it. */
 
@@ -63,7 +64,8 @@ export async function complete(
   const chunksMs: number[] = [];
   let usage: Piece['usage'] = null;
   let remoteTokens: number | null = null;
-  for await (const piece of pieces(response)) {
+  for await (const data of eventsOf(response)) {
+    const piece = JSON.parse(data) as Piece;
     if (piece.error) throw new Error(piece.error.message);
     if (piece.choices?.some((choice) => choice.text)) chunksMs.push(performance.now());
     usage = piece.usage ?? usage;
@@ -87,18 +89,4 @@ function post({ url, key }: CompletionTarget, body: string, worker: string | nul
   return new Promise((resolve, reject) => {
     request(new URL('/v1/completions', url), { method: 'POST', agent, headers }, resolve).on('error', reject).end(body);
   });
-}
-
-async function* pieces(response: IncomingMessage): AsyncGenerator<Piece> {
-  const decoder = new TextDecoder();
-  let rest = '';
-  for await (const bytes of response as AsyncIterable<Buffer>) {
-    rest += decoder.decode(bytes, { stream: true });
-    const events = rest.split('\n\n');
-    rest = events.pop()!;
-    for (const event of events) {
-      const data = event.replace(/^data: /, '');
-      if (data.startsWith('{')) yield JSON.parse(data) as Piece;
-    }
-  }
 }

@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { PromptFormChoice } from '../explain/prompt-form-choice.js';
 import type { AskedPrompt, PromptForm } from '../explain/use-explanation.js';
 
 /** Names a prompt, a salt or a tenant, to be pinned or purged. */
@@ -51,15 +52,7 @@ export function CacheForm({ onPin, onPurge, bodyOf }: CacheFormProps) {
             ))}
           </select>
         </label>
-        {subject === 'prompt' && (
-          <label>
-            Sent as{' '}
-            <select value={form} onChange={(event) => setForm(event.currentTarget.value as PromptForm)}>
-              <option value="text">a completion’s text</option>
-              <option value="chat">a chat’s first message</option>
-            </select>
-          </label>
-        )}
+        {subject === 'prompt' && <PromptFormChoice form={form} onChoose={setForm} />}
         <label>
           {subject === 'tenant' ? 'Tenant' : subject === 'salt' ? 'Salt' : 'Salt, if it has one'}{' '}
           <input type="text" size={16} value={name} onInput={(event) => setName(event.currentTarget.value)} />

@@ -5,6 +5,7 @@ import type { Api } from '../session/api.js';
 import { BlockTable } from './block-table.js';
 import { expectedSources, explanationSentence, tailSentence } from './block-words.js';
 import { Parting } from './parting-card.js';
+import { PromptFormChoice } from './prompt-form-choice.js';
 import { type ExplainedPrompt, type Explanations, type PromptForm, useExplanations } from './use-explanation.js';
 
 /** Explains where the K/V of a prompt is, block by block, and where two prompts part. */
@@ -51,13 +52,7 @@ function PromptForms({ explained }: { readonly explained: Explanations }) {
         {second !== null && <PromptText label="Second prompt" value={second} onInput={setSecond} />}
       </div>
       <div class="tools">
-        <label>
-          Sent as{' '}
-          <select value={form} onChange={(event) => setForm(event.currentTarget.value as PromptForm)}>
-            <option value="text">a completion’s text</option>
-            <option value="chat">a chat’s first message</option>
-          </select>
-        </label>
+        <PromptFormChoice form={form} onChoose={setForm} />
         <label title="The field cache_salt of the requests; prompts with different salts share nothing">
           Salt <input type="text" size={14} value={salt} onInput={(event) => setSalt(event.currentTarget.value)} />
         </label>
