@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { Deferred } from '../../../src/async/deferred.js';
 import { SimulatedClock, SystemClock } from '../../../src/clock.js';
 import { Cancelled, Corrupt, Unavailable } from '../../../src/errors.js';
 import { BlobLock } from '../../../src/hub/blob-lock.js';
@@ -221,13 +222,12 @@ describe('several processes of a host', () => {
     const path = join(new HubCache(rig.cacheDir, ID).places.locks, `${sha256(data)}.lock`);
     await mkdir(join(path, '..'), { recursive: true });
     const holder = await holderOf(path);
-    const waiting = new Promise<void>((resolve) => {
-      void rig.pull(ID, { onEvent: ({ type }) => type === 'waiting' && resolve() }).then(undefined, () => {});
-    });
-    await waiting;
+    const waiting = new Deferred<void>();
+    const pulled = rig.pull(ID, { onEvent: ({ type }) => type === 'waiting' && waiting.resolve() });
+    await waiting.promise;
     holder.kill('SIGKILL');
     await once(holder, 'exit');
-    await rig.pull();
+    await pulled;
     expect(sha256(await readFile(blob))).toBe(sha256(data));
   });
 

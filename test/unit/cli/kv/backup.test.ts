@@ -11,6 +11,8 @@ import { kvServer } from '../../kv/support.js';
 import { RespStation } from '../../resp/support/resp-station.js';
 
 const MiB = 2 ** 20;
+const HOUR_MS = 3_600_000;
+const FIRST_MS = Date.now();
 const NEVER = new AbortController().signal;
 
 async function shoal(...args: string[]) {
@@ -56,7 +58,7 @@ class Side {
     value.release();
   }
 
-  /** Everything that it has, apart from versions. */
+  /** Everything that it has, apart from versions. Of an expiry the hour: a lifetime travels as what is left of it, and arrives later. */
   content() {
     const rows = [...this.station.objects.store.all()].map(({ name, info, value }) => [
       name.key.toString('hex'),
@@ -64,7 +66,7 @@ class Side {
         ...info,
         version: null,
         token: null,
-        expiresAtMs: info.expiresAtMs === null ? null : Math.round(info.expiresAtMs / 1_000),
+        expiresAtMs: info.expiresAtMs === null ? null : Math.round((info.expiresAtMs - FIRST_MS) / HOUR_MS),
       },
       value.copy().toString('base64'),
     ]);
@@ -75,7 +77,7 @@ class Side {
     await this.put('empty', Buffer.alloc(0));
     await this.put(Buffer.from([0, 255, 47, 128]), Buffer.from('bytes for a key'));
     await this.put('large', Buffer.alloc(2 * MiB + 5, 'large'), { type: 'application/x-kv' });
-    await this.put('timed', Buffer.from('t'), { expiresInMs: 3_600_000 });
+    await this.put('timed', Buffer.from('t'), { expiresInMs: HOUR_MS });
     for (let i = 0; i < 110; i++) await this.put(`many/${i}`, Buffer.alloc(10 + i, i));
   }
 }
