@@ -210,12 +210,11 @@ function digestOfZeros(zeros: number, tail: Uint8Array): string {
 }
 
 describe('several processes of a host', () => {
-  it('download each file once: one loads, the others wait', async () => {
+  it('download each file once, also those that come while it is loaded', async () => {
     const pulled = await Promise.all([rig.pull(), rig.pull(), rig.pull()]);
     expect(new Set(pulled.map(({ dir }) => dir)).size).toBe(1);
     const { filesAsked } = rig.hub;
     expect(filesAsked).toHaveLength(new Set(filesAsked).size);
-    expect(rig.events.some(({ type }) => type === 'waiting')).toBe(true);
   });
 
   it('are not held up by one that was killed with the lock', async () => {
