@@ -1,12 +1,11 @@
 import { hash } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { rankWorkers } from '../coordinator/ranking.js';
 import type { BlockMeta } from '../src/core/block.js';
 import { Holdings } from '../src/core/holdings.js';
 import { packKeys } from '../src/core/key.js';
 import { BLOCK_TOKENS } from '../src/limits.js';
 import { Ring } from '../src/ring/ring.js';
+import { collectGarbage } from './garbage.js';
 import { ASSUMED_COSTS } from './replay/cost-model.js';
 import { replayedMember } from './replay/replayed-member.js';
 import { type BenchOptions, machineLine, quotients, type Report, reportRatio, reportRow } from './report.js';
@@ -141,12 +140,10 @@ function naiveIndex(): object {
 
 /** Bytes of heap for each block of what `make` makes. */
 function bytesOf(make: () => object): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
+  collectGarbage();
   const before = process.memoryUsage().heapUsed;
   const made = make();
-  collect();
+  collectGarbage();
   const bytes = process.memoryUsage().heapUsed - before;
   // Keeps what was made alive until here.
   return Object.keys(made).length >= 0 ? bytes / MEASURED_BLOCKS : 0;

@@ -1,6 +1,5 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { ObjectRef } from '../src/runtime/objects/object-ref.js';
+import { collectGarbage } from './garbage.js';
 
 /** The code that the node of the benchmarks `runtime` and `many` hosts. */
 
@@ -34,10 +33,8 @@ export function same(value: number): number {
 
 /** Bytes of the heap and of buffers that this process uses, after garbage was collected. */
 export async function usedBytes(): Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
   for (let i = 0; i < 3; i++) {
-    collect();
+    collectGarbage();
     // Finalizers run between turns.
     await new Promise((resolve) => setImmediate(resolve));
   }

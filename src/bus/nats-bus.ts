@@ -277,7 +277,8 @@ export class NatsBus implements Bus {
   private publishGathered(): void {
     const messages = this.gathered;
     this.gathered = [];
-    if (this.state !== 'connected') return;
+    // The connection may have closed in this turn, and `watch` hears of it later.
+    if (this.state !== 'connected' || this.connection.isClosed()) return;
     try {
       for (const { subject, payload, reply } of messages) {
         this.connection.publish(subject, payload, reply === undefined ? undefined : { reply });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, statSync, watch } from 'node:fs';
+import { type FSWatcher, mkdtempSync, rmSync, statSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -19,14 +19,27 @@ describe('a restore drill', () => {
   const folder = mkdtempSync(join(tmpdir(), 'shoal-drill-'));
   const file = join(folder, 'objects.kv');
   let fleet: Fleet | null = null;
+  let watcher: FSWatcher | null = null;
 
   afterEach(async () => {
+    watcher?.close();
     await fleet?.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const shoal = (url: string, ...args: string[]) =>
-    spawn(process.execPath, [CLI, 'kv', ...args, '--url', url, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const shoal = (url: string, ...args: string[]) => {
+    const child = spawn(process.execPath, [CLI, 'kv', ...args, '--url', url, '--json'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    return Object.assign(child, { ended: once(child, 'exit') });
+  };
+
+  /** Kills a command in the middle of its work. One that was quicker than whoever looks at it has ended by itself. */
+  const cutOff = async (command: ReturnType<typeof shoal>, inTheMiddle: Promise<void>) => {
+    await Promise.race([inTheMiddle, command.ended]);
+    command.kill('SIGKILL');
+    await command.ended;
+  };
 
   const done = async (url: string, ...args: string[]) => {
     const child = shoal(url, ...args);
@@ -46,16 +59,13 @@ describe('a restore drill', () => {
       for (let at = 0; at < 60; at++) await redis.set(`k${at}`, valueNumber(at));
     });
 
-    const cut = shoal(fleet.ready.url, 'export', file);
-    await new Promise<void>((resolve) => {
-      const watcher = watch(folder, () => {
-        if (!existsSync(`${file}.part`) || statSync(`${file}.part`).size < 3 * MiB) return;
-        watcher.close();
-        resolve();
+    const begun = new Promise<void>((resolve) => {
+      watcher = watch(folder, () => {
+        const part = statSync(`${file}.part`, { throwIfNoEntry: false });
+        if (part && part.size >= 3 * MiB) resolve();
       });
     });
-    cut.kill('SIGKILL');
-    await once(cut, 'exit');
+    await cutOff(shoal(fleet.ready.url, 'export', file), begun);
     const written = await done(fleet.ready.url, 'export', file);
     expect([written.objects, written.gone]).toEqual([60, 0]);
 
@@ -68,9 +78,10 @@ describe('a restore drill', () => {
 
     const cutImport = shoal(fleet.ready.url, 'import', file);
     await withRedis(async (redis) => {
-      while ((await redis.dbsize()) < 5);
-      cutImport.kill('SIGKILL');
-      await once(cutImport, 'exit');
+      const someThere = async () => {
+        while (cutImport.exitCode === null && (await redis.dbsize()) < 5);
+      };
+      await cutOff(cutImport, someThere());
       const there = await redis.dbsize();
       const restored = await done(fleet!.ready.url, 'import', file);
       expect([restored.complete, restored.written + restored.present, restored.damaged]).toEqual([true, 60, 0]);

@@ -119,6 +119,18 @@ test('waits on request for a server that is missing or refuses its credentials, 
   await late.stop();
 });
 
+test('drops what is published to a connection that has closed, before it hears of that', async () => {
+  const bus = await connectNats({ url: server.url, user: server.user, password: server.password });
+  await bus.flush();
+  const closed = bus.connection.close();
+  // Within the turn in which the connection closes.
+  void bus.connection.closed().then(() => bus.connected && bus.publish('nobody', new Uint8Array(1)));
+  await closed;
+  // An exception that nobody catches would fail the test.
+  await bus.close();
+  expect(() => bus.publish('nobody', new Uint8Array(1))).toThrow(Unavailable);
+});
+
 test('is Overloaded if the server does not read messages', async () => {
   const sockets: Socket[] = [];
   // Completes the connection handshake, then reads nothing more.

@@ -1,6 +1,5 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { collectGarbage } from '../../../bench/garbage.js';
 import type { FleetEvent, FleetRequest } from '../../../coordinator/fleet.js';
 import { ANSWER_LOGPROBS } from '../../../coordinator/openai/logprob-count.js';
 import { LogprobRoom, LogprobShare } from '../../../coordinator/openai/logprob-room.js';
@@ -99,13 +98,11 @@ describe('token reports', () => {
   });
 
   it('store a log-probability in about thirty bytes', () => {
-    setFlagsFromString('--expose-gc');
-    const gc = runInNewContext('gc') as () => void;
     const reports = new TokenReports(MODEL.tokenizer);
-    gc();
+    collectGarbage();
     const before = process.memoryUsage().heapUsed;
     for (let i = 0; i < 10_000; i++) reports.add(i % 900, logprobsOf(i, 20), i);
-    gc();
+    collectGarbage();
     expect((process.memoryUsage().heapUsed - before) / reports.logprobs).toBeLessThan(32);
   });
 });

@@ -1,6 +1,5 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
+import { collectGarbage } from '../../../bench/garbage.js';
 import { objectName } from '../../../src/objects/object-name.js';
 import { ValueStaging } from '../../../src/objects/value-staging.js';
 import { type RespArg, RespReader, type RespTaker } from '../../../src/resp/resp-reader.js';
@@ -12,10 +11,8 @@ const OBJECTS = 8_000;
 
 /** Bytes of memory in use, as far as the runtime knows: the heap, and what lies outside of it. */
 function usedBytes(): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
-  collect();
+  collectGarbage();
+  collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }

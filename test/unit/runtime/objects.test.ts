@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { collectGarbage } from '../../../bench/garbage.js';
 import { Overloaded } from '../../../src/errors.js';
 import { ObjectLost, type ObjectRef } from '../../../src/index.js';
 import { SILENT_LOG } from '../../../src/log.js';
@@ -27,9 +28,15 @@ const rejection = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-/** Resolves when a member stores so many objects; they end a message or two after what ended them. */
+/**
+ * Resolves when a member stores so many objects. They end a message or two after what ended them: for references that a call got within its
+ * arguments that is the collection of garbage.
+ */
 function stores({ fleet, member }: Member, objects: number): Promise<void> {
-  return until(member, () => fleet.objectStats().objects === objects);
+  return until(member, () => {
+    collectGarbage();
+    return fleet.objectStats().objects === objects;
+  });
 }
 
 describe('an object', () => {

@@ -1,11 +1,7 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { withDeadline } from '../../../../bench/chaos/running/deadline.js';
+import { collectGarbage } from '../../../../bench/garbage.js';
 import { DeadlineExceeded } from '../../../../src/errors.js';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
