@@ -1,4 +1,5 @@
 import type { RouteKind } from '../src/actors/route.js';
+import { localNatsPid } from '../src/bus/local-nats.js';
 import { natsTransport } from '../src/bus/nats-transport.js';
 import { sealTransport } from '../src/bus/sealed-transport.js';
 import type { Transport } from '../src/bus/transport.js';
@@ -37,8 +38,8 @@ import { requestsFile } from '../src/trail/entry.js';
 import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
 import { coordinatorBuckets } from './buckets.js';
+import { Chaos } from './chaos/chaos.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
-import { workerKiller } from './console/worker-killer.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { TlsContext } from './http/listener.js';
@@ -225,10 +226,10 @@ async function serveHttp(
   { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
-  const kill = config.allowChaos ? workerKiller(poison) : null;
+  const chaos = config.allowChaos ? Chaos.bySignals({ poison, natsPid: () => localNatsPid(config.nats.url) }) : null;
   const { allowedHosts, allowedOrigins, bodyBudgetBytes, socketPath } = config.http;
   const tls = config.http.tls && (await readCertificates(config.http.tls));
-  const own = { host, port, version: packageVersion(), allowRouting, kill };
+  const own = { host, port, version: packageVersion(), allowRouting, chaos };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls, socketPath };
   const keysOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt).map(({ key }) => key);
   const deps = {

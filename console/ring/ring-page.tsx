@@ -1,4 +1,5 @@
 import { useCallback, useState } from 'preact/hooks';
+import { ChaosPanel } from '../chaos/chaos-panel.js';
 import type { FeedConnection } from '../feed/connection.js';
 import { type FleetModel, workersAt } from '../feed/fleet-model.js';
 import { useStore } from '../feed/store.js';
@@ -24,6 +25,8 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   const read = useCallback(() => feed.model.value, [feed]);
   const sentence = fleetSentence(model);
   const workers = [...model.workers.values()];
+  const operator = model.hello?.role === 'operator';
+  const chaos = model.hello?.chaos === true;
   return (
     <div class="ring-page">
       <section class="figure" aria-label="Ring">
@@ -43,12 +46,8 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
       </section>
       <div class="column">
         <SampleStrip api={api} model={read} />
-        <WorkerTable
-          {...{ workers, api, selected }}
-          onSelect={setSelected}
-          operator={model.hello?.role === 'operator'}
-          chaos={model.hello?.chaos === true}
-        />
+        <WorkerTable {...{ workers, api, selected }} onSelect={setSelected} operator={operator} chaos={chaos} />
+        {operator && chaos && <ChaosPanel workers={workers} api={api} />}
         <section class="card" aria-labelledby="happened-title">
           <h2 id="happened-title">What happened</h2>
           {model.happened.length === 0 && <p class="hint">Nothing since the coordinator started.</p>}

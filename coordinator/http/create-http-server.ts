@@ -1,6 +1,5 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey } from '../../src/core/block.js';
-import type { Member } from '../../src/core/member.js';
 import type { Salt } from '../../src/core/salt.js';
 import { COORDINATOR_REQUESTS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
@@ -9,6 +8,7 @@ import { watchFleet, watchRecommendation } from '../../src/metrics/fleet-metrics
 import { type Random, SystemRandom } from '../../src/random.js';
 import type { Tracer } from '../../src/trace/span.js';
 import type { Access } from '../access/access.js';
+import type { Chaos } from '../chaos/chaos.js';
 import { type Console, type ConsoleSources, openConsole } from '../console/console.js';
 import type { Fleet } from '../fleet.js';
 import type { Layers } from '../layers/layers.js';
@@ -62,8 +62,8 @@ export interface HttpOptions extends HttpListenOptions {
   readonly version: string;
   /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
-  /** Ends the process of a worker; null if nobody may. Throws `Refused` for a worker on another machine. */
-  readonly kill?: ((worker: Member) => void) | null;
+  /** Disturbs processes of this machine; null if nobody may. */
+  readonly chaos?: Chaos | null;
   /** Age up to which the text of `/metrics` is given to others, too. */
   readonly metricsAgeMs?: number;
   /** Limit on sequences accepted and not yet answered. */
@@ -143,7 +143,7 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
 
 function consoleOf({ fleet, clock, options, model, console }: HttpDeps): Console {
   const about = { version: options.version, model: model.name, routing: options.allowRouting };
-  const chaos = options.kill != null;
+  const chaos = options.chaos != null;
   return openConsole({ fleet, clock, about: { ...about, chaos }, ...console });
 }
 
@@ -177,7 +177,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...(deps.kv ? kvRoutes(deps.kv) : []),
     ...fleetRoutes(fleet, model.name),
     ...runtimeRoutes(deps.runtime),
-    ...chaosRoutes(fleet, options.kill ?? null),
+    ...chaosRoutes(fleet, options.chaos ?? null),
     ...consoleRoutes(console),
     ...consoleTableRoutes(console),
     ...healthRoutes(fleet, () => generation.requestLimit.admitted),

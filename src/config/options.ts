@@ -193,7 +193,7 @@ export const OPTIONS = {
     type: types.onOff,
     default: 'off',
     commands: COORDINATOR,
-    help: 'Allows operators to kill workers of this machine from the console, to watch the fleet heal.',
+    help: 'Allows operators to kill, pause and slow down workers of this machine and to stop its nats-server from the console, to watch the fleet heal.',
   }),
   ...ACCESS_OPTIONS,
   ...AUDIT_LOG_OPTIONS,

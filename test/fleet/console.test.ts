@@ -100,6 +100,46 @@ describe.skipIf(!existsSync(CHROMIUM))(
       expect(faults).toEqual([]);
     });
 
+    it('disturbs a fleet that is asked without a pause, and counts no answer that is wrong or fails', async () => {
+      const fleet = await Fleet.up(['--workers', '3', '--allow-chaos']);
+      onTestFinished(async () => void (await fleet.stop()));
+      const { page, faults } = await open(fleet.url);
+      /** Answers as in calm, wrong ones, and failed requests. */
+      const counts = async () => {
+        const text = (await page.textContent('body')) ?? '';
+        const [, ...numbers] = /([\d,]+) answers? as in calm, ([\d,]+) wrong, ([\d,]+) failed/.exec(text) ?? [
+          '',
+          '0',
+          '0',
+          '0',
+        ];
+        return numbers.map((number) => Number(number.replaceAll(',', '')));
+      };
+      /** Resolves when so many more answers have come. */
+      const answered = async (more: number) => {
+        const [before = 0] = await counts();
+        await expect.poll(async () => (await counts())[0], PATIENCE).toBeGreaterThanOrEqual(before + more);
+      };
+      const disturb = async (fault: string, label: string) => {
+        await page.getByRole('region', { name: 'Break it' }).getByRole('button', { name: fault, exact: true }).click();
+        await page.locator('.confirm .primary', { hasText: label }).click();
+        await answered(20);
+      };
+
+      await click(page, 'Keep asking');
+      await answered(20);
+      await page.getByLabel('Worker to disturb').selectOption('worker-2');
+      await disturb('Pause', 'Pause worker-2');
+      await disturb('Stop NATS', 'Stop NATS');
+      await page.getByLabel('Worker to disturb').selectOption('worker-1');
+      await disturb('Slow down', 'Slow down worker-1');
+      await disturb('Kill', 'Kill worker-1');
+      await see(page, '3/3 serving');
+      await answered(20);
+      expect((await counts()).slice(1)).toEqual([0, 0]);
+      expect(faults).toEqual([]);
+    });
+
     it('explains prompts, keeps and drops their blocks, and lists who asked', async () => {
       const fleet = await Fleet.up(['--workers', '2']);
       onTestFinished(async () => void (await fleet.stop()));

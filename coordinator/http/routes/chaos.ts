@@ -1,32 +1,88 @@
+import { z } from 'zod';
 import type { Member } from '../../../src/core/member.js';
+import type { Chaos, PassingFault } from '../../chaos/chaos.js';
 import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
+import { checkBody } from '../../openai/parameters/check-body.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** `POST /v1/fleet/workers/{id}/kill`: ends the process of a worker, where `--allow-chaos` allows it. */
-export function chaosRoutes(fleet: Fleet, kill: ((worker: Member) => void) | null): HttpRoute[] {
+/** Faults for people who want to see the fleet heal, where `--allow-chaos` allows them. */
+
+/** Limit on the time that something stays disturbed. */
+const LONGEST_S = 60;
+
+const PassingFaultRequest = z.object({ seconds: z.int().min(1).max(LONGEST_S) });
+
+const PASSING: Readonly<Record<PassingFault, string>> = {
+  pause: 'Stops a worker of this machine for some seconds, where --allow-chaos is on.',
+  slow: 'Takes most of its time from a worker of this machine for some seconds, where --allow-chaos is on.',
+};
+
+/**
+ * `POST /v1/fleet/workers/{id}/kill` ends the process of a worker, `/pause` stops it for some seconds, and `/slow` makes it slow;
+ * `POST /v1/fleet/nats/stop` stops the nats-server. Without a `chaos` each is a 403.
+ */
+export function chaosRoutes(fleet: Fleet, chaos: Chaos | null): HttpRoute[] {
   return [
     {
       method: 'POST',
       path: '/v1/fleet/workers/:id/kill',
       about: { summary: 'Kills a worker of this machine, where --allow-chaos is on.' },
       access: 'operator',
-      handle: ({ params: { id } }) => {
-        if (kill === null) {
-          throw new ApiError(403, 'killing workers is not allowed; start the coordinator with --allow-chaos', {
-            code: 'chaos_not_allowed',
-          });
-        }
-        const worker = fleet.view().workers.find((member) => member.id === id && member.state !== 'dead');
-        if (worker === undefined) {
-          throw new ApiError(404, `id: no living worker '${id}' in the fleet; GET /v1/fleet lists the workers`, {
-            param: 'id',
-            code: 'worker_not_found',
-          });
-        }
-        kill(worker);
+      handle: ({ params }) => {
+        const faults = allowed(chaos);
+        const worker = livingWorker(fleet, params.id);
+        faults.kill(worker);
         return json({ id: worker.id, state: 'killed' });
       },
     },
+    ...(['pause', 'slow'] as const).map((fault) => passingFaultRoute(fleet, chaos, fault)),
+    {
+      method: 'POST',
+      path: '/v1/fleet/nats/stop',
+      about: {
+        summary: 'Stops the nats-server of this machine for some seconds, where --allow-chaos is on.',
+        body: PassingFaultRequest,
+      },
+      access: 'operator',
+      handle: async ({ body }) => {
+        const faults = allowed(chaos);
+        const { seconds } = checkBody(PassingFaultRequest, body);
+        await faults.stopNats(seconds);
+        return json({ fault: 'stop', seconds });
+      },
+    },
   ];
+}
+
+function passingFaultRoute(fleet: Fleet, chaos: Chaos | null, fault: PassingFault): HttpRoute {
+  return {
+    method: 'POST',
+    path: `/v1/fleet/workers/:id/${fault}`,
+    about: { summary: PASSING[fault], body: PassingFaultRequest },
+    access: 'operator',
+    handle: ({ params, body }) => {
+      const faults = allowed(chaos);
+      const worker = livingWorker(fleet, params.id);
+      const { seconds } = checkBody(PassingFaultRequest, body);
+      faults.disturb(fault, worker, seconds);
+      return json({ id: worker.id, fault, seconds });
+    },
+  };
+}
+
+function allowed(chaos: Chaos | null): Chaos {
+  if (chaos !== null) return chaos;
+  throw new ApiError(403, 'faults are not allowed; start the coordinator with --allow-chaos', {
+    code: 'chaos_not_allowed',
+  });
+}
+
+function livingWorker(fleet: Fleet, id = ''): Member {
+  const worker = fleet.view().workers.find((member) => member.id === id && member.state !== 'dead');
+  if (worker !== undefined) return worker;
+  throw new ApiError(404, `id: no living worker '${id}' in the fleet; GET /v1/fleet lists the workers`, {
+    param: 'id',
+    code: 'worker_not_found',
+  });
 }

@@ -1,12 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CONSOLE_POLICY, readConsoleFiles } from '../../../../coordinator/console/console-files.js';
-import { workerKiller } from '../../../../coordinator/console/worker-killer.js';
 import type { FeedMessage } from '../../../../src/console/feed-messages.js';
-import { Refused } from '../../../../src/errors.js';
-import { member, saying } from '../support/scripted-fleet.js';
+import { saying } from '../support/scripted-fleet.js';
 import { testServer } from '../support/test-server.js';
 
 const key = (name: string) => `${name}-key-of-enough-characters`;
@@ -99,35 +97,6 @@ describe('the routes of the console', () => {
     for (const path of ['/assets/nothing.js', '/assets/..%2fpackage.json', '/assets/%2e%2e/index.html']) {
       expect([path, (await fetch(url + path)).status]).toEqual([path, 404]);
     }
-  });
-});
-
-describe('the route that kills workers', () => {
-  it('kills where that is allowed, for operators, and only who lives', async () => {
-    const killed: string[] = [];
-    const { post, fleet } = await testServer({ keysFile: keysFile(), kill: ({ id }) => void killed.push(id) });
-    const status = async (id: string, name: string) =>
-      (await post(`/v1/fleet/workers/${id}/kill`, {}, bearer(name))).status;
-    expect([await status('w1', 'ann'), await status('w9', 'olaf'), await status('w1', 'olaf')]).toEqual([
-      403, 404, 200,
-    ]);
-    fleet.workers = [{ ...member('w1'), state: 'dead' }];
-    expect([await status('w1', 'olaf'), killed]).toEqual([404, ['w1']]);
-  });
-
-  it('is a 403 by default', async () => {
-    const { post } = await testServer();
-    const answer = await post('/v1/fleet/workers/w1/kill', {});
-    expect([answer.status, await answer.json()]).toMatchObject([403, { error: { code: 'chaos_not_allowed' } }]);
-  });
-
-  it('leaves workers of other machines alone, and blames no prompt for the death', () => {
-    const told: string[] = [];
-    const kill = workerKiller({ killed: (id) => told.push(id) }, (pid) => told.push(`pid ${pid}`));
-    expect(() => kill(member('w1'))).toThrow(Refused);
-    expect(() => kill({ ...member('w0'), host: hostname(), pid: 0 })).toThrow(Refused);
-    kill({ ...member('w2'), host: hostname() });
-    expect(told).toEqual(['w2', 'pid 11']);
   });
 });
 

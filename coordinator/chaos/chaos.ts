@@ -1,0 +1,57 @@
+import { hostname } from 'node:os';
+import type { Member } from '../../src/core/member.js';
+import { Refused } from '../../src/errors.js';
+import type { PoisonGuard } from '../poison/poison-guard.js';
+import { type ProcessFaults, SignalFaults } from './process-faults.js';
+
+/** Faults of processes of this machine, so that people can watch the fleet heal. */
+
+/** What may be done to a worker for a time. */
+export type PassingFault = 'pause' | 'slow';
+
+export interface ChaosOptions {
+  readonly poison: Pick<PoisonGuard, 'killed'>;
+  readonly faults: ProcessFaults;
+  /** The process of the server that this process has for NATS; null if it does not run on this machine. */
+  readonly natsPid: () => Promise<number | null>;
+}
+
+/** All methods throw `Refused` for what runs on another machine, is gone, belongs to another user, or has such a fault now. */
+export class Chaos {
+  /** @internal exported for tests. */
+  constructor(private readonly options: ChaosOptions) {}
+
+  static bySignals(options: Omit<ChaosOptions, 'faults'>): Chaos {
+    return new Chaos({ ...options, faults: new SignalFaults() });
+  }
+
+  /** Kills a worker with SIGKILL. The prompts that ran there are not to blame for its death. */
+  kill({ id, incarnation, host, pid }: Member): void {
+    this.checkProcess(id, host, pid);
+    this.options.poison.killed(id, incarnation);
+    this.options.faults.kill(pid);
+  }
+
+  /**
+   * Stops a worker, or makes it slow, for some seconds.
+   * If it is silent for too long, the others take it for dead. The prompts that ran there are not to blame for that either.
+   */
+  disturb(fault: PassingFault, { id, incarnation, host, pid }: Member, seconds: number): void {
+    this.checkProcess(id, host, pid);
+    this.options.poison.killed(id, incarnation);
+    this.options.faults[fault](pid, seconds);
+  }
+
+  /** Stops the nats-server for some seconds. Its connections stay open, and nobody answers on them. */
+  async stopNats(seconds: number): Promise<void> {
+    const pid = await this.options.natsPid();
+    if (pid === null) throw new Refused('cannot stop NATS: no process of this user on this machine is its server');
+    this.options.faults.pause(pid, seconds);
+  }
+
+  private checkProcess(id: string, host: string, pid: number): void {
+    if (host !== hostname()) throw new Refused(`cannot disturb worker '${id}': it runs on another machine, ${host}`);
+    // Smaller numbers mean groups of processes, or the first process of a machine.
+    if (pid <= 1) throw new Refused(`cannot disturb worker '${id}': it announces no process of its own`);
+  }
+}
