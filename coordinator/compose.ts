@@ -17,6 +17,7 @@ import { fleetSubjects } from '../src/fleet/subjects.js';
 import type { Lifecycle } from '../src/lifecycle.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
+import { PacedLog } from '../src/paced-log.js';
 import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../src/protocol/coordinator.js';
@@ -107,7 +108,8 @@ export interface CoordinatorParts {
 
 /** Makes the parts. They are idle until `startCoordinatorParts`. */
 export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorParts {
-  const { config, incarnation, fingerprint, bus, clock, log, onResumed, storeFault } = options;
+  const { config, incarnation, fingerprint, bus, clock, onResumed, storeFault } = options;
+  const log = new PacedLog(options.log, clock);
   const subjects = fleetSubjects(config.namespace);
   const { replicas } = config;
   const peers = makePeers(options);
@@ -163,7 +165,11 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
 }
 
 /** Starts the parts. `life` stops them. */
-export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorParts, log: Log): Promise<void> {
+export async function startCoordinatorParts(
+  life: Lifecycle,
+  parts: CoordinatorParts,
+  { clock, log }: Pick<CoordinatorOptions, 'clock' | 'log'>,
+): Promise<void> {
   const { actors, links, peers, roster, keeper, siblings, poison, news } = parts;
   life.use(peers, () => peers.close());
   life.use(links, () => links.close());
@@ -175,7 +181,8 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
     holdings: (change) => keeper.hear(change),
     suspicion: (message) => poison.hearByWorker(message),
   }));
-  roster.listen((effect) => follow(effect, parts, log));
+  const paced = new PacedLog(log, clock);
+  roster.listen((effect) => follow(effect, parts, paced));
   peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
   await life.start(poison);
   await life.start(parts.quarantined);
@@ -191,10 +198,11 @@ export async function startCoordinatorParts(life: Lifecycle, parts: CoordinatorP
 }
 
 function makeRetentions(
-  { config, incarnation, clock, surroundings, log, openRetentions, dependence, trail }: CoordinatorOptions,
+  { config, incarnation, clock, surroundings, openRetentions, dependence, trail, ...options }: CoordinatorOptions,
   { actors, roster, router, holdings }: { actors: ActorSystem; roster: Roster; router: Router; holdings: Holdings },
 ): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper' | 'layers' | 'purges'> {
   const { replicas } = config;
+  const log = new PacedLog(options.log, clock);
   const kv = new StoreTime(new LazyBucket(openRetentions), clock);
   const { random, wallMs } = surroundings;
   const store = new RetentionStore(kv, random);
@@ -238,7 +246,7 @@ function makePoisonGuard(
 }
 
 function makeCallLinks(options: CoordinatorOptions, roster: Roster, endings: LinkEndings): PeerCallLinks {
-  const { log } = options;
+  const log = new PacedLog(options.log, options.clock);
   return new PeerCallLinks({
     ...peerOptions(options),
     addressOf: ({ node, incarnation: of }) => roster.addressOf(node, of),

@@ -23,6 +23,7 @@ import { sendMetrics } from '../src/metrics/open-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { largestObject } from '../src/objects/object.js';
 import { ValueStaging } from '../src/objects/value-staging.js';
+import { PacedLog } from '../src/paced-log.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
 import { Reloads } from '../src/reload.js';
 import { fleetResp } from '../src/resp/fleet-resp.js';
@@ -63,6 +64,8 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
     level: config.logLevel,
     fields: { role: 'coordinator', coordinator: config.id },
   });
+  const clock = new SystemClock();
+  const paced = new PacedLog(log, clock);
   const connect = (onRefused: (why: Error) => void) =>
     natsTransport({
       ...config.nats,
@@ -70,9 +73,8 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
       inbox: natsInbox(config.namespace, 'coordinator'),
       onRefused,
       signal: leaving,
-      onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
+      onWaiting: ({ message }) => paced.warn({}, `trying again: ${message}`),
     });
-  const clock = new SystemClock();
   const openText = async (life: Lifecycle, source: TextSource) => {
     return life.use(await TextThreads.start({ clock, log, start: nodeThreads(source) }), (text) => text.close());
   };
@@ -117,6 +119,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       log.error({}, `this coordinator exits: ${why}`);
       process.kill(process.pid, 'SIGTERM');
     };
+    const paced = new PacedLog(log, clock);
     const onRefused = ({ message }: Error) => (listening ? log.error({}, message) : end(message));
     const transport = sealTransport(await connect(onRefused), {
       clock,
@@ -128,7 +131,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     });
     await watchPeerTls(life, config, world, surroundings.wallMs);
     const bus = life.use(transport.bus, (open) => open.close());
-    logBusStatus(bus, log);
+    logBusStatus(bus, paced);
     const joining = { transport, clock, log, config, fingerprint, model: name, onOutlawed: end };
     const checkCharter = await joinFleet(joining);
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
@@ -148,8 +151,8 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       openBucket: buckets.fleet,
       openRetentions: buckets.retentions,
     });
-    await startCoordinatorParts(life, parts, log);
-    const checks = [checkCharter, () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
+    await startCoordinatorParts(life, parts, { clock, log });
+    const checks = [checkCharter, () => parts.poison.keep(), storeCheck(transport, buckets.of, paced)];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
     const model = withOffered(served, parts.router);
     const access = await startAccess(life, config, world, surroundings);

@@ -16,6 +16,7 @@ import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
+import { PacedLog } from '../src/paced-log.js';
 import type { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
@@ -126,18 +127,19 @@ export interface WorkerParts extends FleetParts, AuditParts, Omit<CacheParts, 'p
 }
 
 export function makeWorkerParts(options: WorkerOptions): WorkerParts {
-  const { log, surroundings } = options;
+  const { log, clock, surroundings } = options;
+  const paced = new PacedLog(log, clock);
   const owner = {
-    blockNotKept: (err: unknown, requestId: string) => log.error({ requestId, err }, 'cannot keep a computed block'),
+    blockNotKept: (err: unknown, requestId: string) => paced.error({ requestId, err }, 'cannot keep a computed block'),
     ran: (outcome: SequenceOutcome, durationMs: number, { traceId, ...ended }: EndedSequence) =>
       log.info({ ...ended, ...(traceId === null ? {} : { traceId }), outcome, durationMs }, 'ran a request'),
-    damaged: (damaged: object) => log.warn({ ...damaged }, 'refused a block whose bytes do not match its digest'),
+    damaged: (damaged: object) => paced.warn({ ...damaged }, 'refused a block whose bytes do not match its digest'),
   };
   const instruments = new Instruments(owner, surroundings.processMetrics);
   const fleet = makeFleetParts(options, instruments);
   const { roster } = fleet;
   const speed = new ComputeSpeed(roster);
-  const share = new RepairShare(options.clock);
+  const share = new RepairShare(clock);
   // The cache asks whom it may trust before the quarantine is made, which needs the engine.
   const trust: Trust = {
     trusts: (worker) => audit.quarantine.trusts(worker),
@@ -170,7 +172,8 @@ function makeAuditParts(
   { roster, peers }: FleetParts,
   { store, hands, engine }: Pick<CacheParts, 'store' | 'hands'> & { readonly engine: Engine },
 ): AuditParts {
-  const { config, identity, fingerprint, device, bus, clock, log, surroundings } = options;
+  const { config, identity, fingerprint, device, bus, clock, surroundings } = options;
+  const log = new PacedLog(options.log, clock);
   const self = { id: identity.id, incarnation: identity.incarnation };
   const auditor = new Auditor({
     ...{ self, fingerprint, engine, store, device, clock },

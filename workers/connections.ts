@@ -2,6 +2,7 @@ import { logged } from '../src/actors/logged.js';
 import { ActorSystem } from '../src/actors/system.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Roster } from '../src/fleet/roster.js';
+import { PacedLog } from '../src/paced-log.js';
 import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import type { WorkerOptions } from './compose.js';
 import type { Instruments } from './instruments.js';
@@ -26,7 +27,7 @@ export function peerOptions(options: WorkerOptions, instruments: Instruments) {
 }
 
 export function makeCallLinks(options: WorkerOptions, instruments: Instruments, roster: Roster): PeerCallLinks {
-  const { log } = options;
+  const log = new PacedLog(options.log, options.clock);
   return new PeerCallLinks({
     ...peerOptions(options, instruments),
     addressOf: ({ node, incarnation }) => roster.addressOf(node, incarnation),

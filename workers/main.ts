@@ -39,6 +39,7 @@ import { vocabularyOf } from '../src/model/vocabulary.js';
 import { WeightCache } from '../src/model/weight-cache.js';
 import type { Provider } from '../src/ort/provider.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
+import { PacedLog } from '../src/paced-log.js';
 import { Reloads } from '../src/reload.js';
 import type { RunningRole } from '../src/running-role.js';
 import { machineSurroundings } from '../src/surroundings.js';
@@ -70,6 +71,7 @@ export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<R
     level: config.logLevel,
     fields: { role: 'worker', worker: config.id, incarnation },
   });
+  const paced = new PacedLog(log, new SystemClock());
   const connect = (onRefused: (why: Error) => void) =>
     natsTransport({
       ...config.nats,
@@ -77,7 +79,7 @@ export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<R
       inbox: natsInbox(config.namespace, 'worker'),
       onRefused,
       signal: leaving,
-      onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
+      onWaiting: ({ message }) => paced.warn({}, `trying again: ${message}`),
     });
   const reloads = new Reloads();
   reloads.on(({ logLevel }) => {
@@ -119,7 +121,7 @@ async function buildWorker(
   const { peerTls } = config;
   if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, surroundings.wallMs, log));
   const bus = life.use(transport.bus, (open) => open.close());
-  logBusStatus(bus, log);
+  logBusStatus(bus, new PacedLog(log, clock));
   const joining = { transport, clock, log, config, fingerprint, model: folder.name };
   const checkCharter = await joinFleet({ ...joining, onOutlawed: (why) => own.end(why) });
   const generation = await takeGeneration({ transport, log, config });

@@ -10,6 +10,7 @@ import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import type { MetricsRegistry } from '../src/metrics/registry.js';
 import { operatorKey } from '../src/operator-key.js';
+import { PacedLog } from '../src/paced-log.js';
 import { PASSING_TRACER } from '../src/trace/span.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
 import { spawnWorkerActors } from './worker-actors.js';
@@ -33,9 +34,11 @@ export class Worker {
   private readonly parts: WorkerParts;
   private readonly announcer: Announcer;
   private readonly life = new Lifecycle();
+  private readonly paced: PacedLog;
 
   constructor(private readonly options: WorkerOptions) {
-    const { config, bus, clock, surroundings } = options;
+    const { config, bus, clock, log, surroundings } = options;
+    this.paced = new PacedLog(log, clock);
     this.address = { hostId: surroundings.hostId, unixPath: null, tcpHost: null, tcpPort: null };
     this.parts = makeWorkerParts(options);
     const { linked } = this.parts;
@@ -114,7 +117,7 @@ export class Worker {
     await spawnWorkerActors(actors, {
       ...{ engine, store, holdings, replicator, auditor, suspicions },
       isReplica: ({ segment }) => roster.ring.homes(segment, 1)[0] !== this.options.config.id,
-      log: this.options.log,
+      log: this.paced,
       tracer: this.options.tracer ?? PASSING_TRACER,
       draining: () => this.state === 'draining',
       drain: () => this.drain(),
@@ -184,7 +187,8 @@ export class Worker {
   }
 
   private onMembership(effect: MembershipEffect): void {
-    const { identity, log } = this.options;
+    const { identity } = this.options;
+    const log = this.paced;
     if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
     if (effect.type === 'hearing')
       log.warn({}, effect.hears ? 'this worker hears the fleet again' : 'this worker hears nobody, and judges nobody');

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../src/clock.js';
 import { Unavailable } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
+import { PacedLog } from '../../src/paced-log.js';
 import { type KeySet, keySetOf } from './json-web-token.js';
 
 /** The public keys of an identity provider, from a URL or a file, and their renewal. */
@@ -30,8 +31,11 @@ export class KeySetSource {
   private triedMs = Number.NEGATIVE_INFINITY;
   private fault = 'it was not read yet';
   private reading: Promise<void> | null = null;
+  private readonly log: Log;
 
-  constructor(private readonly options: KeySetSourceOptions) {}
+  constructor(private readonly options: KeySetSourceOptions) {
+    this.log = new PacedLog(options.log, options.clock);
+  }
 
   /** Reads the keys for the first time, without waiting for them. */
   start(): void {
@@ -69,13 +73,13 @@ export class KeySetSource {
   }
 
   private async readKeys(): Promise<void> {
-    const { source, log, clock, read = readSource } = this.options;
+    const { source, clock, read = readSource } = this.options;
     try {
       this.keys = keySetOf(JSON.parse(await read(source)));
       this.readMs = clock.now();
     } catch (error) {
       this.fault = error instanceof Error ? error.message : String(error);
-      log.error({ source: nameOf(source), reason: this.fault }, 'cannot read the key set for tokens');
+      this.log.error({ source: nameOf(source), reason: this.fault }, 'cannot read the key set for tokens');
     }
   }
 }

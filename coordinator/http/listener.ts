@@ -3,6 +3,7 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { Clock } from '../../src/clock.js';
 import type { Log } from '../../src/log.js';
 import { connectionLimit } from '../../src/open-files.js';
+import { PacedLog } from '../../src/paced-log.js';
 import { Connections } from './border/connections.js';
 import { refuseExpectation } from './refusals.js';
 import { listenOnUnixSocket } from './unix-socket.js';
@@ -25,8 +26,6 @@ const CLIENT_TIMES: ClientTimes = { requestMs: 60_000, headMs: 20_000, handshake
 const TIMES_LOOK_INTERVAL_MS = 1_000;
 /** Until the next request on a connection. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
-/** Least time between two lines about connections that could not be accepted. */
-const ACCEPT_LOG_INTERVAL_MS = 5_000;
 
 /** Keys and certificates, as PEM. */
 export interface TlsContext {
@@ -51,12 +50,13 @@ export class Listener {
   private readonly connections: Connections;
   private readonly maxConnections: number;
   private readonly servers: Server[] = [];
-  private acceptLoggedMs = Number.NEGATIVE_INFINITY;
+  private readonly log: Log;
   private handle: RequestListener = () => {};
 
   constructor(private readonly options: ListenerOptions) {
     this.maxConnections = options.maxConnections ?? connectionLimit(HTTP_CONNECTIONS);
     this.connections = new Connections(this.maxConnections);
+    this.log = new PacedLog(options.log, options.clock);
   }
 
   /** Makes a server that does not listen yet. A host name with two addresses needs two, which share all limits. */
@@ -107,11 +107,10 @@ export class Listener {
 
   /** If the system cannot open a connection, for lack of file descriptors or memory, only its client is affected. */
   private acceptFailed(err: Error): void {
-    const { clock, log } = this.options;
-    const nowMs = clock.now();
-    if (nowMs < this.acceptLoggedMs + ACCEPT_LOG_INTERVAL_MS) return;
-    this.acceptLoggedMs = nowMs;
-    log.warn({ err }, 'cannot accept a connection; if files are the cause, raise the limit on open files (ulimit -n)');
+    this.log.warn(
+      { err },
+      'cannot accept a connection; if files are the cause, raise the limit on open files (ulimit -n)',
+    );
   }
 }
 

@@ -5,6 +5,7 @@ import { IdleCondition } from '../../src/async/idle.js';
 import type { Clock } from '../../src/clock.js';
 import { Cancelled, Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
+import { PacedLog } from '../../src/paced-log.js';
 import type { Span, Tracer } from '../../src/trace/span.js';
 import type { Access } from '../access/access.js';
 import type { Principal } from '../access/principal.js';
@@ -104,12 +105,14 @@ class Server implements HttpServer {
   private readonly border: Border;
   private readonly bodies: Bodies;
   private readonly listener: Listener;
+  private readonly log: PacedLog;
   private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
     this.options = options;
     this.deps = deps;
+    this.log = new PacedLog(deps.log, deps.clock);
     const { bodyLimitBytes: limitBytes = HTTP_BODY_BYTES, bodyBudgetBytes: budgetBytes = HTTP_BODY_BUDGET_BYTES } =
       options;
     this.border = borderOf(options, limitBytes);
@@ -333,7 +336,7 @@ class Server implements HttpServer {
   private failureOf(error: unknown, request: FastifyRequest): ApiError {
     const failure = frameworkFailure(error) ?? ApiError.from(error);
     const { id: requestId, traceId } = request;
-    if (failure.status === 500) this.deps.log.error({ requestId, traceId, err: error }, 'a request failed');
+    if (failure.status === 500) this.log.error({ requestId, traceId, err: error }, 'a request failed');
     return failure;
   }
 

@@ -1,25 +1,28 @@
 import type { KeyValue } from '../bus/key-value.js';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
+import { PacedLog } from '../paced-log.js';
 import { keepCharter, PROVISIONAL_MS, type StoredCharter } from './charter.js';
 
 /** Keeps the charter of a living fleet: puts it back if NATS loses it, or if a process puts an older one in its place. */
 export class CharterKeeper {
   private readonly joinedMs: number;
   private replaced = false;
+  private readonly log: Log;
 
   constructor(
     private readonly kv: KeyValue,
     /** The charter under which this process has joined. */
     private charter: StoredCharter,
     private readonly clock: Clock,
-    private readonly log: Log,
+    log: Log,
     /** Called when this process has put the charter back, so that the other processes look at it. */
     private readonly onRestored: () => void,
     /** Called if this process founded its charter only because NATS had lost the charter of a living fleet, which it does not fit. */
     private readonly onOutlawed: (why: string) => void,
   ) {
     this.joinedMs = clock.now();
+    this.log = new PacedLog(log, clock);
   }
 
   /** Compares the charter with the stored one. Rejects with the errors of the bucket. */

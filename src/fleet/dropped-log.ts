@@ -1,9 +1,8 @@
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
+import { PacedLog } from '../paced-log.js';
 
-/** Logs messages on the bus that were dropped as no member of the fleet sent them, at most once in this time. */
-
-const INTERVAL_MS = 60_000;
+/** Logs messages on the bus that were dropped as no member of the fleet sent them. */
 
 const REASONS = {
   forged:
@@ -13,13 +12,6 @@ const REASONS = {
 
 /** Makes the listener for `onDropped` of a sealed transport. */
 export function droppedLog(log: Log, clock: Clock): (reason: keyof typeof REASONS, subject: string) => void {
-  const dropped = { forged: 0, replayed: 0 };
-  const loggedMs = { forged: Number.NEGATIVE_INFINITY, replayed: Number.NEGATIVE_INFINITY };
-  return (reason, subject) => {
-    dropped[reason]++;
-    if (clock.now() - loggedMs[reason] < INTERVAL_MS) return;
-    loggedMs[reason] = clock.now();
-    log.warn({ count: dropped[reason], subject }, REASONS[reason]);
-    dropped[reason] = 0;
-  };
+  const paced = new PacedLog(log, clock);
+  return (reason, subject) => paced.warn({ subject }, REASONS[reason]);
 }

@@ -7,6 +7,7 @@ import type { Log } from '../log.js';
 import type { ObjectHash } from '../objects/object-name.js';
 import { ValueStaging } from '../objects/value-staging.js';
 import { connectionLimit } from '../open-files.js';
+import { PacedLog } from '../paced-log.js';
 import { SocketPath } from '../peer/server/socket-path.js';
 import type { SocketOptions } from '../peer/wire/socket.js';
 import { RespConnection } from './resp-connection.js';
@@ -47,11 +48,13 @@ export class RespServer {
   private readonly staging: ValueStaging;
   private readonly host: RespHost;
   private readonly limit: number;
+  private readonly log: Log;
   private socketPath: SocketPath | null = null;
   private ids = 0;
 
   constructor(private readonly options: RespServerOptions) {
     this.staging = new ValueStaging(options.stagingBytes);
+    this.log = new PacedLog(options.log, options.host.clock);
     const own = { port: () => this.port, clients: () => this.connections.size, swaps: new KeyedMutex<ObjectHash>() };
     this.host = { ...options.host, ...own };
     this.limit = options.maxClients ?? Math.floor(connectionLimit(2 * CLIENTS) / 2);
@@ -104,7 +107,7 @@ export class RespServer {
         ),
       );
       server.listen(at, () => {
-        server.on('error', (err) => this.options.log.error({ err }, 'the listener for Redis clients failed'));
+        server.on('error', (err) => this.log.error({ err }, 'the listener for Redis clients failed'));
         resolve();
       });
     });
@@ -116,7 +119,8 @@ export class RespServer {
       socket.end('-ERR max number of clients reached\r\n', () => socket.destroy());
       return;
     }
-    const { log, setSendBuffer, onCommand = () => {} } = this.options;
+    const { log } = this;
+    const { setSendBuffer, onCommand = () => {} } = this.options;
     const connection: RespConnection = new RespConnection(socket, {
       host: this.host,
       staging: this.staging,

@@ -12,6 +12,7 @@ import { newIncarnation } from '../fleet/identity.js';
 import { type NatsRole, natsInbox } from '../fleet/nats-rights.js';
 import type { Lifecycle } from '../lifecycle.js';
 import type { Log } from '../log.js';
+import { PacedLog } from '../paced-log.js';
 import { machineSurroundings } from '../surroundings.js';
 import { FleetClient } from './client/fleet-client.js';
 import type { CoordinatorAccess } from './client/prefix-place.js';
@@ -45,6 +46,7 @@ export async function joinRuntime(
 ): Promise<{ member: RuntimeMember; fleet: FleetClient }> {
   const { id, namespace, secret, log } = options;
   const clock = new SystemClock();
+  const paced = new PacedLog(log, clock);
   const surroundings = machineSurroundings();
   const incarnation = newIncarnation();
   const nats = await natsTransport({
@@ -53,7 +55,7 @@ export async function joinRuntime(
     inbox: natsInbox(namespace, options.role),
     onRefused: ({ message }) => log.error({}, message),
     signal: options.leaving,
-    onWaiting: ({ message }) => log.warn({}, `trying again: ${message}`),
+    onWaiting: ({ message }) => paced.warn({}, `trying again: ${message}`),
   });
   const transport = sealTransport(nats, {
     ...{ clock, secret, namespace, random: surroundings.random },
@@ -61,7 +63,7 @@ export async function joinRuntime(
     onDropped: droppedLog(log, clock),
   });
   life.use(transport.bus, (bus) => bus.close());
-  logBusStatus(transport.bus, log);
+  logBusStatus(transport.bus, paced);
   const { kind, listen, worker, peerTls: tls } = options;
   const member = new RuntimeMember({
     ...{ kind, id, incarnation, namespace, secret, tls, transport, clock, surroundings, log, listen, worker },

@@ -3,6 +3,7 @@ import type { Constraint } from '../core/constraint/constraint.js';
 import { InternalError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { ChatMessage } from '../model/chat-template.js';
+import { PacedLog } from '../paced-log.js';
 import type { StartThread } from './lane-thread.js';
 import { TextLane } from './text-lane.js';
 import type { TextResult, TextTask } from './text-task.js';
@@ -44,6 +45,7 @@ export class TextThreads implements TextWork {
 
   /** Starts the threads. Rejects with `Refused` if the model's tokenizer or template cannot be used. */
   static async start({ clock, log, start, taskMs }: TextThreadsOptions): Promise<TextThreads> {
+    const paced = new PacedLog(log, clock);
     const lane = (name: 'short' | 'long', ms: number) =>
       new TextLane({
         ...{
@@ -56,7 +58,7 @@ export class TextThreads implements TextWork {
           maxWaitingChars: WAITING_CHARS,
         },
         priority: name === 'long' ? 'low' : 'normal',
-        onReplaced: (reason) => log.warn({ lane: name, reason }, 'replaced a thread for texts'),
+        onReplaced: (reason) => paced.warn({ lane: name, reason }, 'replaced a thread for texts'),
       });
     const short = lane('short', taskMs?.short ?? SHORT_TASK_MS);
     const long = lane('long', taskMs?.long ?? LONG_TASK_MS);

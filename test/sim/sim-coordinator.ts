@@ -82,7 +82,7 @@ export class SimCoordinator {
       },
       onPoisonRefused: () => {},
     });
-    await startCoordinatorParts(new Lifecycle(), parts, log);
+    await startCoordinatorParts(new Lifecycle(), parts, { clock, log });
     const checks = [checkCharter, () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
     new BucketKeeper({ bus: transport.bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
     this.parts = parts;

@@ -6,6 +6,7 @@ import type { Maker } from '../../src/core/maker.js';
 import type { Device } from '../../src/device/device.js';
 import type { Log } from '../../src/log.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
+import { PacedLog } from '../../src/paced-log.js';
 import { hostBudgetBytes } from '../budgets.js';
 import { Promoter } from '../prefix/promoter.js';
 import type { BlockFiles } from './block-folder.js';
@@ -39,11 +40,14 @@ export interface TieredCacheOptions {
 
 /** A worker's blocks in all tiers that its configuration gives it, and what brings them up. */
 export function tieredCache(options: TieredCacheOptions): { readonly store: BlockStore; readonly promoter: Promoter } {
-  const { config, fingerprint, device, files, clock, log, roleOf, computeMsPerToken } = options;
+  const { config, fingerprint, device, files, clock, roleOf, computeMsPerToken } = options;
+  // A disk or a device that fails does so for every block.
+  const log = new PacedLog(options.log, clock);
   const bytes = blockBytes(device.layout);
   const { blockTokens } = device.layout;
   const lower = new LowerTiers({
     ...options,
+    log,
     blockBytes: bytes,
     onAnswers: () => {
       store.copyDown();

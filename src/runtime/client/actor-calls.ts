@@ -120,7 +120,7 @@ export class ActorCalls implements HandleCalls {
       return;
     }
     const later = async () => this.instance(to, method, await this.locations.find(to, {})).tell('send', request);
-    later().catch(({ message }: Error) => this.member.options.log.warn({ method, message }, 'a sent call was lost'));
+    later().catch(({ message }: Error) => this.member.pacedLog.warn({ method, message }, 'a sent call was lost'));
   }
 
   private sendKept(to: HandleState, request: MethodCall, release: () => void): void {
@@ -130,9 +130,7 @@ export class ActorCalls implements HandleCalls {
       await this.result(await this.instance(to, method, at).ask('call', request));
     };
     whole()
-      .catch(({ message }: Error) =>
-        this.member.options.log.warn({ method, message }, 'a sent call was lost, or failed'),
-      )
+      .catch(({ message }: Error) => this.member.pacedLog.warn({ method, message }, 'a sent call was lost, or failed'))
       .finally(release);
   }
 

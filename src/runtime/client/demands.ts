@@ -56,7 +56,7 @@ export class Demands {
       return worker === null ? [] : [worker];
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
-      this.member.options.log.warn({ reason: error.message }, 'places code anywhere, not near a prefix');
+      this.member.pacedLog.warn({ reason: error.message }, 'places code anywhere, not near a prefix');
       return [];
     }
   }

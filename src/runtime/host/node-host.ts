@@ -4,6 +4,7 @@ import { Overloaded } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { CALLS_IN_FLIGHT } from '../../limits.js';
 import type { Log } from '../../log.js';
+import { PacedLog } from '../../paced-log.js';
 import { PASSING_TRACER, type Tracer } from '../../trace/span.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import { type CallScope, runInScope } from '../context.js';
@@ -132,7 +133,8 @@ export class NodeHost {
     const { clock, surroundings } = member.options;
     const { node } = member.self;
     return {
-      ...{ node, fleet, clock, log, observer, tracer },
+      ...{ node, fleet, clock, observer, tracer },
+      log: new PacedLog(log, clock),
       lines: new ActorLines(node, surroundings.wallMs),
       handleOf: (spec, owner) => fleet.handleOf(spec, owner, library.streamsOf(spec.class)),
       waitingFor: (spec) =>

@@ -13,6 +13,7 @@ import { runtimeSubjects } from '../../fleet/subjects.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { HANDSHAKE_TIMEOUT_MS } from '../../limits.js';
 import type { Log } from '../../log.js';
+import { PacedLog } from '../../paced-log.js';
 import { PeerCallLinks } from '../../peer/calls/peer-call-links.js';
 import { type ListenOptions, PeerServer } from '../../peer/server/peer-server.js';
 import type { Surroundings } from '../../surroundings.js';
@@ -59,9 +60,13 @@ export class RuntimeMember {
   /** Links that are waited for, by incarnation. An entry stays, so that a member that cannot be dialled is waited for once. */
   private readonly awaited = new Map<string, OneTimeEvent>();
 
+  /** For lines that repeat with calls. */
+  readonly pacedLog: Log;
+
   constructor(readonly options: RuntimeMemberOptions) {
     const { id, incarnation, namespace, transport, clock, surroundings, log } = options;
     this.self = { node: id, incarnation };
+    this.pacedLog = new PacedLog(log, clock);
     const { bus } = transport;
     const subjects = runtimeSubjects(namespace);
     this.directory = new NodeDirectory({ bus, clock, subjects, describe: () => this.describe() });

@@ -72,7 +72,7 @@ async function coordinator(
     ...{ onQuarantined: () => {}, onPoisonRefused: () => {} },
   });
   const life = new Lifecycle();
-  await startCoordinatorParts(life, parts, SILENT_LOG);
+  await startCoordinatorParts(life, parts, { clock: new SystemClock(), log: SILENT_LOG });
   return { parts, stop: () => life.stop() };
 }
 
