@@ -57,27 +57,12 @@ export class BlockFolder implements BlockFiles {
    * @throws Refused if another process has locked it, if it belongs to another user, if others may write to it, or if it cannot be used
    */
   static async open(path: string): Promise<BlockFolder> {
-    try {
-      const made = await mkdir(path, { recursive: true, mode: 0o700 });
-      if (made === undefined) await refuseWritable(path);
-      const lock = await open(join(path, 'lock'), LOCKING, 0o600);
-      if (lockFile(lock.fd)) return new BlockFolder(path, lock);
-      await lock.close();
-    } catch (cause) {
-      if (cause instanceof Refused) throw cause;
-      throw new Refused(
-        `--disk-cache-dir: cannot use ${path}: ${(cause as Error).message}; give a folder that this user may write to`,
-        { cause },
-      );
-    }
-    throw new Refused(
-      `--disk-cache-dir: another worker uses ${path}; give each worker a folder of its own, or end the other worker`,
-    );
+    return new BlockFolder(path, await lockedFolder(path));
   }
 
   private constructor(
     private readonly path: string,
-    private readonly lock: FileHandle,
+    private lock: FileHandle,
   ) {}
 
   async list(onStep: () => void = () => {}): Promise<{ key: BlockKey; byteLength: number }[]> {
@@ -94,7 +79,18 @@ export class BlockFolder implements BlockFiles {
     return found.sort((a, b) => a.writtenAtMs - b.writtenAtMs).map(({ key, byteLength }) => ({ key, byteLength }));
   }
 
+  /** Makes the folder again if somebody has removed it. */
   async write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void> {
+    try {
+      await this.writeFile(key, parts);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      await this.makeAgain();
+      await this.writeFile(key, parts);
+    }
+  }
+
+  private async writeFile(key: BlockKey, parts: readonly Uint8Array[]): Promise<void> {
     const unfinished = join(this.path, key + UNFINISHED);
     try {
       const file = await open(unfinished, WRITING, 0o600);
@@ -155,9 +151,35 @@ export class BlockFolder implements BlockFiles {
     await rm(path, { force: true }).catch(() => {});
   }
 
+  private async makeAgain(): Promise<void> {
+    const gone = this.lock;
+    this.lock = await lockedFolder(this.path);
+    await gone.close();
+  }
+
   private fileOf(key: BlockKey): string {
     return join(this.path, key + ENDING);
   }
+}
+
+/** Makes the folder if it is missing, and locks it. @throws Refused as `BlockFolder.open` */
+async function lockedFolder(path: string): Promise<FileHandle> {
+  try {
+    const made = await mkdir(path, { recursive: true, mode: 0o700 });
+    if (made === undefined) await refuseWritable(path);
+    const lock = await open(join(path, 'lock'), LOCKING, 0o600);
+    if (lockFile(lock.fd)) return lock;
+    await lock.close();
+  } catch (cause) {
+    if (cause instanceof Refused) throw cause;
+    throw new Refused(
+      `--disk-cache-dir: cannot use ${path}: ${(cause as Error).message}; give a folder that this user may write to`,
+      { cause },
+    );
+  }
+  throw new Refused(
+    `--disk-cache-dir: another worker uses ${path}; give each worker a folder of its own, or end the other worker`,
+  );
 }
 
 /** Null if the file is missing: another process may have removed it. */

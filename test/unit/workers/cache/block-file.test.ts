@@ -70,6 +70,17 @@ describe('a folder of blocks', () => {
     await folder.close();
   });
 
+  it('is made and locked again when somebody has removed it', async () => {
+    const folder = await BlockFolder.open(path);
+    await folder.write(keys[0]!, [Uint8Array.of(1)]);
+    await rm(path, { recursive: true });
+    expect(await folder.read(keys[0]!, new Uint8Array(1), 0)).toBe(false);
+    await folder.write(keys[1]!, [Uint8Array.of(2)]);
+    expect(await folder.list()).toEqual([{ key: keys[1], byteLength: 1 }]);
+    await expect(BlockFolder.open(path)).rejects.toThrow(/another worker uses/);
+    await folder.close();
+  });
+
   it('is not held up by pipes in the place of files', async () => {
     const folder = await BlockFolder.open(path);
     const [read, written] = keys;
