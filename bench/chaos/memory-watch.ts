@@ -1,0 +1,56 @@
+import { type MemorySample, type MemoryTrend, memoryTrend } from './memory-trend.js';
+import { type NamedProcess, residentMib } from './resident.js';
+
+/** The memory of processes during a long run, each by itself: of the sum, a process that was restarted would hide what the others do. */
+
+/** Share of the run before memory is judged: caches fill, code is compiled, and heaps find their size. */
+const WARM_UP = 0.5;
+/** Periods of the judged part of the run. */
+const PERIODS = 15;
+/** Growth that counts as none beside the noise, as a share of the memory: what is left of the warm-up. */
+const TOLERANCE = 0.03;
+
+/** How the memory of one process went. */
+export interface JudgedProcess extends NamedProcess, MemoryTrend {
+  /** Above 1 the process leaks. */
+  readonly growthOverNoise: number;
+}
+
+export class MemoryWatch {
+  private readonly series = new Map<number, { readonly name: string; readonly samples: MemorySample[] }>();
+  private rounds = 0;
+
+  /** @param runMs length of the run */
+  constructor(private readonly runMs: number) {}
+
+  /** Measures these processes. `atMs`: since the beginning of the run. A process that has just ended is left out. */
+  sample(atMs: number, processes: readonly NamedProcess[], measure = (pid: number) => residentMib([pid])): void {
+    if (atMs < WARM_UP * this.runMs) return;
+    this.rounds++;
+    for (const { pid, name } of processes) {
+      const samples = this.series.get(pid)?.samples ?? [];
+      try {
+        samples.push({ atMs, mib: measure(pid) });
+      } catch {
+        continue;
+      }
+      this.series.set(pid, { name, samples });
+    }
+  }
+
+  /** The processes that lived through the judged part of the run, the one that grew most against its noise first. */
+  judge(): JudgedProcess[] {
+    const periodMs = ((1 - WARM_UP) * this.runMs) / PERIODS;
+    return [...this.series]
+      .filter(([, { samples }]) => samples.length === this.rounds)
+      .flatMap(([pid, { name, samples }]) => {
+        const trend = memoryTrend(samples, periodMs);
+        return trend === null ? [] : [{ pid, name, ...trend, growthOverNoise: growthOverNoise(trend) }];
+      })
+      .sort((a, b) => b.growthOverNoise - a.growthOverNoise);
+  }
+}
+
+function growthOverNoise({ medianMib, growthMib, noiseMib }: MemoryTrend): number {
+  return Math.max(0, growthMib) / (noiseMib + TOLERANCE * medianMib);
+}
