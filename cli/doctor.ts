@@ -136,8 +136,8 @@ async function natsFinding(named: string | null): Promise<Finding> {
 
 /** Whether `shoal up` has room where it puts the store of its nats-server. */
 async function storeFinding(dir: string): Promise<Finding> {
-  const { hasRoomForStore } = await import('./nats/store-probe.js');
-  if (await hasRoomForStore(dir)) return ok('NATS store', `${dir} has room`);
+  const { roomForStore } = await import('./nats/store-probe.js');
+  if ((await roomForStore(dir)) === 'room') return ok('NATS store', `${dir} has room`);
   return {
     name: 'NATS store',
     state: 'missing',

@@ -193,20 +193,20 @@ export class LocalFleet {
     nats: Record<string, string>,
   ): Promise<{ readonly id: string; readonly redis: string | null }> {
     const redis = redisVariables(this.config.redisPorts?.workers[index]);
-    const socket = this.directory!.file(`${id}.sock`);
     const disk = this.config.worker.SHOAL_DISK_CACHE_DIR;
-    const worker = this.superviseWorker(id, () =>
-      this.child(id, 'worker', {
+    const worker = this.superviseWorker(id, () => {
+      this.directory?.restore();
+      return this.child(id, 'worker', {
         ...this.config.worker,
         ...nats,
         SHOAL_WORKER_ID: id,
         SHOAL_SECRET: this.ports.secret,
-        SHOAL_PEER_SOCKET: socket,
+        SHOAL_PEER_SOCKET: this.directory!.file(`${id}.sock`),
         ...redis,
         ...this.sharedWeights(),
         ...(disk === undefined ? {} : { ...this.diskKey(), SHOAL_DISK_CACHE_DIR: join(disk, id) }),
-      }),
-    );
+      });
+    });
     this.workers.set(id, worker);
     const ready = await worker.start();
     keepPort(redis, ready);

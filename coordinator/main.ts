@@ -23,6 +23,7 @@ import { sendMetrics } from '../src/metrics/open-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { largestObject } from '../src/objects/object.js';
 import { ValueStaging } from '../src/objects/value-staging.js';
+import { OpenFilesWatch } from '../src/open-files-watch.js';
 import { PacedLog } from '../src/paced-log.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
 import { Reloads } from '../src/reload.js';
@@ -263,6 +264,7 @@ async function serveHttp(
   const sender = { role: 'coordinator', id: config.id, version: own.version, clock, wallMs, log } as const;
   await sendMetrics(life, config.trace, { ...sender, registry: metrics.registry });
   const http = life.use(await createHttpServer(deps), (server) => server.close());
+  await life.start(new OpenFilesWatch(clock, log));
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);
     const keeper = await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));

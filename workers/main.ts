@@ -37,6 +37,7 @@ import { modelFingerprint, weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { vocabularyOf } from '../src/model/vocabulary.js';
 import { WeightCache } from '../src/model/weight-cache.js';
+import { OpenFilesWatch } from '../src/open-files-watch.js';
 import type { Provider } from '../src/ort/provider.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import { PacedLog } from '../src/paced-log.js';
@@ -148,6 +149,7 @@ async function buildWorker(
   await sendMetrics(life, config.trace, { ...named, registry: worker.metrics, clock, wallMs });
   const checks = [checkCharter, generationCheck({ transport, config }, () => worker.generation)];
   await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
+  await life.start(new OpenFilesWatch(clock, log));
   await settled(bus);
   serving = true;
   log.info(addresses, 'serving');

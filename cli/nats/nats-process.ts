@@ -5,7 +5,7 @@ import type { ChildExit } from '../process/child.js';
 import type { SupervisedProcess } from '../process/supervised.js';
 import { type EmbeddedServer, startNatsServer } from './embedded-server.js';
 import { existingNatsServer, type FoundServer, findNatsServer } from './find-server.js';
-import { hasRoomForStore, StoreProbe } from './store-probe.js';
+import { roomForStore, StoreProbe } from './store-probe.js';
 import { StoreWatch } from './store-watch.js';
 
 /** A nats-server as a process that a supervisor can restart. */
@@ -65,8 +65,8 @@ function watchStore(server: EmbeddedServer, { users, namespace, clock, onNotice 
   const probe = new StoreProbe({ url, namespace, user: users[0] });
   const watch = new StoreWatch({
     ...{ clock, dir, onNotice },
-    fault: (full) => probe.fault(full),
-    hasRoom: () => hasRoomForStore(dir),
+    fault: (doubtful) => probe.fault(doubtful),
+    room: () => roomForStore(dir),
     // Its store keeps a server from stopping gracefully.
     restart: () => process.kill(pid, 'SIGKILL'),
   });

@@ -35,13 +35,13 @@ export class StoreProbe {
     }).catch(() => null);
   }
 
-  /** Why the store does not work; null if it does, or if the server cannot be reached. `full`: its disk has no room, so that reads prove little. */
-  async fault(full: boolean): Promise<string | null> {
+  /** Why the store does not work; null if it does, or if the server cannot be reached. `doubtful`: its disk has no room, or its folder is gone, so that reads prove little. */
+  async fault(doubtful: boolean): Promise<string | null> {
     const transport = await this.transport;
     if (transport === null) return null;
     try {
       for (const [name, open] of coordinatorBuckets(transport, this.server.namespace).of) {
-        if (full || transport.storeFault?.()?.bucket === name) await probeBucket(open);
+        if (doubtful || transport.storeFault?.()?.bucket === name) await probeBucket(open);
         else await (await open()).get(ANY_KEY);
       }
     } catch (error) {
@@ -56,10 +56,12 @@ export class StoreProbe {
   }
 }
 
-/** Whether the disk of a folder has room for the store of nats-server. False if the folder is gone. */
-export async function hasRoomForStore(dir: string): Promise<boolean> {
+/** What a store of nats-server finds in its folder. `gone`: somebody has removed the folder. */
+export type StoreRoom = 'room' | 'full' | 'gone';
+
+export async function roomForStore(dir: string): Promise<StoreRoom> {
   const disk = await statfs(dir).catch(() => null);
-  if (disk === null) return false;
+  if (disk === null) return 'gone';
   const { bavail, bsize, files, ffree } = disk;
-  return bavail * bsize >= ROOM_BYTES && (files === 0 || ffree >= ROOM_FILES);
+  return bavail * bsize >= ROOM_BYTES && (files === 0 || ffree >= ROOM_FILES) ? 'room' : 'full';
 }

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../../src/clock.js';
+import type { StoreRoom } from './store-probe.js';
 
-/** Restarts a nats-server whose store has stopped, once its disk has room again. */
+/** Restarts a nats-server whose store has stopped, once its disk has room again. A new server has a new folder. */
 
 const LOOK_INTERVAL_MS = 5_000;
 /** Looks in a row that must find the store stopped: on a machine that is overloaded it may be late once. */
@@ -8,10 +9,9 @@ const LOOKS = 3;
 
 export interface StoreWatchOptions {
   readonly clock: Clock;
-  /** Why the store does not work; null if it does, or if the server cannot be reached at all. `full`: its disk has no room. */
-  readonly fault: (full: boolean) => Promise<string | null>;
-  /** Whether the disk of the store has room. */
-  readonly hasRoom: () => Promise<boolean>;
+  /** Why the store does not work; null if it does, or if the server cannot be reached at all. `doubtful`: reads prove little. */
+  readonly fault: (doubtful: boolean) => Promise<string | null>;
+  readonly room: () => Promise<StoreRoom>;
   /** The server's folder, for people. */
   readonly dir: string;
   readonly restart: () => void;
@@ -47,19 +47,20 @@ export class StoreWatch {
   }
 
   private async judge(): Promise<void> {
-    const { fault, hasRoom, restart, onNotice, dir } = this.options;
-    const roomy = await hasRoom();
-    this.stopped = (await fault(!roomy)) === null ? 0 : this.stopped + 1;
+    const { fault, room, restart, onNotice, dir } = this.options;
+    const found = await room();
+    this.stopped = (await fault(found !== 'room')) === null ? 0 : this.stopped + 1;
     if (this.stopped === 0) this.told = false;
     if (this.stopped < LOOKS || this.timer === null) return;
-    if (!roomy) {
+    if (found === 'full') {
       if (!this.told)
         onNotice(`the disk of ${dir} is full, so pins and purges are refused; free space there, and it is restarted`);
       this.told = true;
       return;
     }
     this.stop();
-    onNotice('its store has stopped, as after its disk was full; restarting it');
+    const cause = found === 'gone' ? `because ${dir} was removed` : 'as after its disk was full';
+    onNotice(`its store has stopped, ${cause}; restarting it`);
     restart();
   }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Unavailable } from '../../src/errors.js';
@@ -8,7 +9,10 @@ const LONGEST_FOLDER_BYTES = 80;
 
 /** A folder for one run's sockets. */
 export class RunDirectory {
-  private constructor(private readonly folder: LockedFolder) {}
+  private constructor(
+    private readonly base: string,
+    private folder: LockedFolder,
+  ) {}
 
   /**
    * Makes a folder, after removing the folders of this user whose processes have ended.
@@ -17,7 +21,7 @@ export class RunDirectory {
    */
   static create(base: string = defaultBase()): RunDirectory {
     try {
-      return new RunDirectory(LockedFolder.create(base, `shoal-${process.getuid?.() ?? 0}-`));
+      return new RunDirectory(base, makeFolder(base));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new Unavailable(
@@ -34,10 +38,29 @@ export class RunDirectory {
     return join(this.path, name);
   }
 
+  /**
+   * Makes another folder if somebody has removed this one, as programs do that clean the folder for temporary files. Files of the old one keep working
+   * for those that have them open.
+   */
+  restore(): void {
+    if (existsSync(this.path)) return;
+    try {
+      const gone = this.folder;
+      this.folder = makeFolder(this.base);
+      gone.leave();
+    } catch {
+      // Whoever wants a file there says why there is none, and comes back.
+    }
+  }
+
   /** Removes the folder and its content. Idempotent. */
   remove(): void {
     this.folder.remove();
   }
+}
+
+function makeFolder(base: string): LockedFolder {
+  return LockedFolder.create(base, `shoal-${process.getuid?.() ?? 0}-`);
 }
 
 function defaultBase(): string {

@@ -9,6 +9,7 @@ import { AdjustableLog, type Log } from '../log.js';
 import { MetricsRegistry } from '../metrics/registry.js';
 import { RuntimeMetrics } from '../metrics/runtime-metrics.js';
 import { startMetricsServer } from '../metrics/server.js';
+import { OpenFilesWatch } from '../open-files-watch.js';
 import { Reloads } from '../reload.js';
 import type { RunningRole } from '../running-role.js';
 import { openTracer } from '../trace/open-tracer.js';
@@ -94,6 +95,7 @@ function host(hosting: HostingConfig, place: Place): Promise<RunningRole> {
     const observer: RuntimeMetrics = new RuntimeMetrics(registry, () => node.uses);
     const node: NodeHost = new NodeHost({ member, library, fleet, total, gpuIds, log, observer, ...traced });
     await node.start(life);
+    await life.start(new OpenFilesWatch(member.options.clock, log));
     const url = metrics && (await serveMetrics(life, metrics, registry));
     const exports = library.exports.map(({ name, version }) => `${name}@${version}`);
     log.info({ exports, metrics: url }, 'hosting');

@@ -53,6 +53,31 @@ describe('the folder of a run', () => {
     directory.remove();
   });
 
+  it('is replaced when somebody has removed it, and never otherwise', () => {
+    const directory = RunDirectory.create(base);
+    const { path } = directory;
+    directory.restore();
+    expect(directory.path).toBe(path);
+    rmSync(path, { recursive: true });
+    directory.restore();
+    expect(statSync(directory.path).mode & 0o777).toBe(0o700);
+    writeFileSync(directory.file('worker-1.sock'), '');
+    // Its lock is held, so that another run leaves it alone.
+    const other = RunDirectory.create(base);
+    expect(existsSync(directory.path)).toBe(true);
+    for (const each of [directory, other]) each.remove();
+    expect(readdirSync(base)).toEqual([]);
+  });
+
+  it('stays as it is where no folder can be made', () => {
+    const directory = RunDirectory.create(base);
+    const { path } = directory;
+    rmSync(base, { recursive: true });
+    directory.restore();
+    expect(directory.path).toBe(path);
+    directory.remove();
+  });
+
   it('needs a writable folder, and says how to name one', () => {
     const missing = join(base, 'missing');
     expect(() => RunDirectory.create(missing)).toThrow(
