@@ -8,6 +8,7 @@ import { RespFault } from './command.js';
 import { COMMANDS } from './command-table.js';
 import { BrokenReply } from './commands/strings.js';
 import { printableText, ReplyWriter } from './reply-writer.js';
+import type { PlacedClient } from './resp-places.js';
 import { type RespArg, RespProtocolError, RespReader, type RespTaker } from './resp-reader.js';
 import { type RespHost, RespSession, wordOf } from './resp-session.js';
 
@@ -27,10 +28,14 @@ export interface RespConnectionOptions {
   readonly id: number;
   readonly socket: SocketOptions;
   readonly onCommand: (command: string, ms: number) => void;
+  /** The client has proved itself with a command. Called once. */
+  readonly onTrusted: () => void;
   readonly onClosed: () => void;
 }
 
-export class RespConnection implements RespTaker, Inlet {
+export class RespConnection implements RespTaker, Inlet, PlacedClient {
+  /** When its last command ended. */
+  activeMs: number;
   private readonly reply = new ReplyWriter();
   private readonly reader: RespReader;
   private readonly session: RespSession;
@@ -39,6 +44,9 @@ export class RespConnection implements RespTaker, Inlet {
   private readonly proving: Timer;
   private readonly drained: (() => void)[] = [];
   private over = false;
+  private refused = false;
+  /** Whether the client had proved itself when its last command ended. */
+  private wasTrusted: boolean;
   /** Whether bytes came while a command was at work, so that no more are read before its end. */
   private held = false;
 
@@ -51,6 +59,8 @@ export class RespConnection implements RespTaker, Inlet {
     this.reader = new RespReader(this, staging);
     const flush = () => this.flush();
     this.session = new RespSession(host, id, this.reply, this.leaving.signal, flush, address);
+    this.activeMs = host.clock.now();
+    this.wasTrusted = this.trusted;
     this.proving = host.clock.after(PROOF_MS, () => {
       if (!this.trusted) this.close();
     });
@@ -80,8 +90,22 @@ export class RespConnection implements RespTaker, Inlet {
     return this.held;
   }
 
+  get idle(): boolean {
+    return !this.reader.midCommand && !this.reader.blocked;
+  }
+
   close(): void {
     this.socket.destroy();
+  }
+
+  /** Tells the client why it is disconnected. */
+  refuse(error: string): void {
+    this.refused = true;
+    this.reply.error(error);
+    this.reader.stop();
+    this.send();
+    this.socket.pause();
+    this.socket.end(() => this.close());
   }
 
   target(): Uint8Array {
@@ -138,7 +162,12 @@ export class RespConnection implements RespTaker, Inlet {
   private ended(args: readonly RespArg[], startedMs: number): void {
     for (const arg of args) if (!Buffer.isBuffer(arg)) arg.release();
     const known = COMMANDS.get(wordOf(args[0]).toLowerCase());
-    this.options.onCommand(known?.name ?? 'unknown', this.options.host.clock.now() - startedMs);
+    this.activeMs = this.options.host.clock.now();
+    this.options.onCommand(known?.name ?? 'unknown', this.activeMs - startedMs);
+    if (this.trusted && !this.wasTrusted) {
+      this.wasTrusted = true;
+      this.options.onTrusted();
+    }
     if (!this.session.leaving) return;
     this.reader.blocked = true;
     this.send();
@@ -164,11 +193,7 @@ export class RespConnection implements RespTaker, Inlet {
       work();
     } catch (error) {
       const text = error instanceof RespProtocolError ? `Protocol error: ${error.message}` : 'internal error';
-      this.reply.error(`ERR ${text}`);
-      this.reader.stop();
-      this.send();
-      this.socket.pause();
-      this.socket.end(() => this.close());
+      this.refuse(`ERR ${text}`);
       return;
     }
     if (this.reader.blocked || this.over) return;
@@ -184,7 +209,7 @@ export class RespConnection implements RespTaker, Inlet {
   }
 
   private unblock(): void {
-    if (this.over || this.session.leaving) return;
+    if (this.over || this.refused || this.session.leaving) return;
     this.reader.blocked = false;
     this.read(() => this.reader.proceed());
     if (this.reader.blocked || !this.held) return;

@@ -10,14 +10,18 @@ import { connectionLimit } from '../open-files.js';
 import { PacedLog } from '../paced-log.js';
 import { SocketPath } from '../peer/server/socket-path.js';
 import type { SocketOptions } from '../peer/wire/socket.js';
+import type { StrangerLimits } from '../peer/wire/strangers.js';
+import { countGreetings } from '../peer/wire/tls-greetings.js';
 import { RespConnection } from './resp-connection.js';
+import { RespPlaces } from './resp-places.js';
 import type { RespHost } from './resp-session.js';
 
 /** Listens for clients of the Redis protocol. */
 
-/** Limit on the connections of clients, where the limit on open files allows that many. */
+/** Limit on the clients that have proved themselves, where the limit on open files allows that many. */
 const CLIENTS = 2_048;
 const TLS_HANDSHAKE_MS = 10_000;
+const FULL = '-ERR max number of clients reached\r\n';
 
 interface RespListenOptions {
   readonly host: string;
@@ -38,6 +42,7 @@ export interface RespServerOptions {
   readonly setSendBuffer?: SocketOptions['setSendBuffer'];
   readonly onCommand?: (command: string, ms: number) => void;
   readonly maxClients?: number;
+  readonly strangers?: StrangerLimits;
 }
 
 export class RespServer {
@@ -47,8 +52,8 @@ export class RespServer {
   private readonly connections = new Set<RespConnection>();
   private readonly staging: ValueStaging;
   private readonly host: RespHost;
-  private readonly limit: number;
   private readonly log: Log;
+  private readonly places: RespPlaces;
   private socketPath: SocketPath | null = null;
   private ids = 0;
 
@@ -57,7 +62,8 @@ export class RespServer {
     this.log = new PacedLog(options.log, options.host.clock);
     const own = { port: () => this.port, clients: () => this.connections.size, swaps: new KeyedMutex<ObjectHash>() };
     this.host = { ...options.host, ...own };
-    this.limit = options.maxClients ?? Math.floor(connectionLimit(2 * CLIENTS) / 2);
+    const limit = options.maxClients ?? Math.floor(connectionLimit(2 * CLIENTS) / 2);
+    this.places = new RespPlaces(limit, options.host.clock, options.strangers);
   }
 
   /** Clients that are connected. */
@@ -74,20 +80,13 @@ export class RespServer {
   async start(): Promise<void> {
     const { host, port, socketPath, tls: certificate } = this.options.listen;
     if (port !== null) {
-      const server =
-        certificate === null
-          ? net.createServer({ pauseOnConnect: true }, (socket) => this.accept(socket))
-          : tls.createServer({ ...certificate, minVersion: 'TLSv1.2', handshakeTimeout: TLS_HANDSHAKE_MS }, (socket) =>
-              this.accept(socket),
-            );
-      server.on('tlsClientError', (_, socket: net.Socket) => socket.destroy());
+      const server = certificate === null ? this.plainServer() : this.tlsServer(certificate);
       await this.listen(server, { host, port }, `${host}:${port}`);
       this.port = (server.address() as AddressInfo).port;
     }
     if (socketPath === null) return;
     this.socketPath = await SocketPath.claim(socketPath, `${this.host.role} ${this.host.id} (process ${process.pid})`);
-    const server = net.createServer({ pauseOnConnect: true }, (socket) => this.accept(socket));
-    await this.listen(server, { path: socketPath }, socketPath);
+    await this.listen(this.plainServer(), { path: socketPath }, socketPath);
     await chmod(socketPath, 0o600);
   }
 
@@ -113,10 +112,22 @@ export class RespServer {
     });
   }
 
+  private plainServer(): net.Server {
+    return net.createServer({ pauseOnConnect: true }, (socket) => this.accept(socket));
+  }
+
+  private tlsServer(certificate: { readonly key: string; readonly cert: string }): net.Server {
+    const options = { ...certificate, minVersion: 'TLSv1.2', handshakeTimeout: TLS_HANDSHAKE_MS } as const;
+    const server = tls.createServer(options, (socket) => this.accept(socket));
+    countGreetings(server, this.places.enter);
+    return server;
+  }
+
   private accept(socket: net.Socket): void {
-    if (this.connections.size >= this.limit) {
+    const leave = this.places.enter(socket.remoteAddress ?? 'unix', () => connection.close());
+    if (leave === null) {
       socket.on('error', () => {});
-      socket.end('-ERR max number of clients reached\r\n', () => socket.destroy());
+      socket.end(FULL, () => socket.destroy());
       return;
     }
     const { log } = this;
@@ -128,8 +139,19 @@ export class RespServer {
       id: ++this.ids,
       socket: { setSendBuffer },
       onCommand,
-      onClosed: () => this.connections.delete(connection),
+      onTrusted: () => this.place(connection, leave),
+      onClosed: () => {
+        leave();
+        this.places.giveBack(connection);
+        this.connections.delete(connection);
+      },
     });
     this.connections.add(connection);
+    if (connection.trusted) this.place(connection, leave);
+  }
+
+  private place(connection: RespConnection, leaveStrangers: () => void): void {
+    leaveStrangers();
+    if (!this.places.take(connection)) connection.refuse('ERR max number of clients reached');
   }
 }

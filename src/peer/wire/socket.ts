@@ -5,6 +5,7 @@ import type { PeerAddress } from '../../core/member.js';
 import { Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS } from '../../limits.js';
 import type { EnterStranger } from './strangers.js';
+import { countGreetings } from './tls-greetings.js';
 
 /** Sockets between peers: dialling and accepting, so that bytes are read straight into their final memory. */
 
@@ -118,28 +119,9 @@ export function listener(
   if (!options.tls) return net.createServer({ pauseOnConnect: true }, onSocket);
   const { tls: own } = options;
   const demands = { requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' } as const;
-  /** Ends the stay of a connection in the handshake of TLS, by the connection's name. */
-  const greeting = new Map<string, () => void>();
-  const server = tls.createServer({ ...own, ...demands, handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, (socket) => {
-    greeting.get(nameOf(socket))?.();
-    onSocket(socket);
-  });
-  server.on('connection', (socket: net.Socket) => {
-    const name = nameOf(socket);
-    const leave = enter(socket.remoteAddress ?? '', () => socket.destroy());
-    if (leave === null) return socket.destroy();
-    greeting.set(name, leave);
-    socket.once('close', () => {
-      leave();
-      greeting.delete(name);
-    });
-  });
-  server.on('tlsClientError', (_, socket) => socket.destroy());
+  const server = tls.createServer({ ...own, ...demands, handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, onSocket);
+  countGreetings(server, enter);
   return server;
-}
-
-function nameOf({ remoteAddress, remotePort }: net.Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }
 
 /**

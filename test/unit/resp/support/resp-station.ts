@@ -7,6 +7,7 @@ import { createLog } from '../../../../src/log.js';
 import { FleetObjects } from '../../../../src/objects/fleet-objects.js';
 import type { ObjectNode } from '../../../../src/objects/object-node.js';
 import type { ObjectRing } from '../../../../src/objects/object-ring.js';
+import type { StrangerLimits } from '../../../../src/peer/wire/strangers.js';
 import { SystemRandom } from '../../../../src/random.js';
 import { OPEN_ACCESS, type RespAccess } from '../../../../src/resp/resp-access.js';
 import { RespServer, type RespServerOptions } from '../../../../src/resp/resp-server.js';
@@ -31,6 +32,7 @@ export interface StationOptions {
   readonly objectBytes?: number;
   readonly stagingBytes?: number;
   readonly maxClients?: number;
+  readonly strangers?: StrangerLimits;
   readonly tls?: RespServerOptions['listen']['tls'];
   /** Commands go the way of a process that is no worker. */
   readonly elsewhere?: boolean;
@@ -83,6 +85,7 @@ export class RespStation {
       stagingBytes: options.stagingBytes ?? 64 * MiB,
       log: createLog({ level: 'silent', fields: {} }),
       ...(options.maxClients !== undefined && { maxClients: options.maxClients }),
+      ...(options.strangers !== undefined && { strangers: options.strangers }),
     });
     await station.server.start();
     return station;
