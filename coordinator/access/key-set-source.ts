@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../src/clock.js';
 import { Unavailable } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
 import { PacedLog } from '../../src/paced-log.js';
+import { readRegularFile } from '../../src/regular-file.js';
 import { type KeySet, keySetOf } from './json-web-token.js';
 
 /** The public keys of an identity provider, from a URL or a file, and their renewal. */
@@ -96,7 +96,7 @@ function nameOf(source: string): string {
 }
 
 async function readSource(source: string): Promise<string> {
-  if (!isUrl(source)) return await readFile(source, 'utf8');
+  if (!isUrl(source)) return await readRegularFile(source, KEY_SET_BYTES);
   const response = await fetch(source, { redirect: 'error', signal: AbortSignal.timeout(READ_TIMEOUT_MS) });
   if (!response.ok) throw new Error(`HTTP status ${response.status}`);
   let text = '';

@@ -1,5 +1,5 @@
-import { readFile, stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../../src/clock.js';
+import { readRegularFile } from '../../src/regular-file.js';
 
 /** How often a file is looked at. A change is noticed by polling, because mounted files change by way of links, which raise no event. @internal exported for tests. */
 export const WATCH_INTERVAL_MS = 2_000;
@@ -11,7 +11,7 @@ interface WatchedFileOptions {
   readonly clock: Clock;
   /** The file has other content than before. An error that it throws goes to `onFault`. */
   onChange(text: string): void;
-  /** The file cannot be read, or its new content cannot be used. Called once for each content, and once for each row of failures. */
+  /** The file cannot be read, or its new content cannot be used. Called once for each content, and once for each row of failures with one reason. */
   onFault(error: unknown): void;
 }
 
@@ -19,7 +19,8 @@ interface WatchedFileOptions {
 export class WatchedFile {
   private timer: Timer | null = null;
   private looking = false;
-  private failing = false;
+  /** Why the last look failed; null if it did not. */
+  private fault: string | null = null;
 
   /** @param content the content that is already in use */
   constructor(
@@ -40,24 +41,17 @@ export class WatchedFile {
     if (this.looking) return;
     this.looking = true;
     try {
-      const text = await this.read();
-      this.failing = false;
+      const text = await readRegularFile(this.options.path, WATCHED_FILE_BYTES);
+      this.fault = null;
       if (text === this.content) return;
       this.content = text;
       this.options.onChange(text);
     } catch (error) {
-      if (!this.failing) this.options.onFault(error);
-      this.failing = true;
+      const fault = error instanceof Error ? error.message : String(error);
+      if (fault !== this.fault) this.options.onFault(error);
+      this.fault = fault;
     } finally {
       this.looking = false;
     }
-  }
-
-  private async read(): Promise<string> {
-    const { path } = this.options;
-    const { size } = await stat(path);
-    if (size > WATCHED_FILE_BYTES)
-      throw new Error(`the file must have at most ${WATCHED_FILE_BYTES} bytes, has ${size}`);
-    return await readFile(path, 'utf8');
   }
 }

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import type { Clock, Timer } from '../../src/clock.js';
 import type { TlsFiles } from '../../src/config/http-config.js';
 import { Refused } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
+import { readRegularFile } from '../../src/regular-file.js';
 import { checkTlsPems, type TlsPems } from '../../src/tls-files.js';
 import type { TlsContext } from './listener.js';
 
@@ -10,6 +10,8 @@ import type { TlsContext } from './listener.js';
 
 /** How often the files are read again. */
 const LOOK_INTERVAL_MS = 5_000;
+/** Authorities of a whole system, with room to spare. */
+const PEM_FILE_BYTES = 4 * 2 ** 20;
 
 const KEY = '--tls-key (SHOAL_TLS_KEY)';
 const CERT = '--tls-cert (SHOAL_TLS_CERT)';
@@ -91,7 +93,7 @@ export class CertificateKeeper {
 
 async function read(name: string, path: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await readRegularFile(path, PEM_FILE_BYTES);
   } catch (error) {
     throw new Refused(`${name}: cannot read ${path}: ${messageOf(error)}`);
   }

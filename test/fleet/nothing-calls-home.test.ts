@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -25,6 +25,14 @@ new Worker("import(" + JSON.stringify(runtime) + ").then(({ OrtRuntime }) => Ort
 `;
 /** Loads it as a program that does not belong to shoal. */
 const LOADED_BY_OTHERS = `require('onnxruntime-node').InferenceSession.create('nowhere').catch(() => {});`;
+const ACTORS = 'export const square = (value) => value * value;';
+const PROGRAM = `
+import { connect } from 'shoal';
+import { square } from './actors.js';
+const fleet = await connect();
+console.log(await fleet.task(square)(7));
+await fleet.close();
+`;
 
 let dir: string;
 let trace: string;
@@ -97,6 +105,26 @@ describe('nothing calls home', () => {
     expect(leftFiles()).toEqual([]);
     if (untraceable !== null) return;
     expect(contactsIn(traced())).toBeGreaterThan(3);
+    expect(strangersIn(traced())).toEqual([]);
+  });
+
+  it('in a node, and a program that uses its actors', async () => {
+    const code = folder('code');
+    mkdirSync(join(code, 'node_modules'), { recursive: true });
+    symlinkSync(fileURLToPath(new URL('../..', import.meta.url)), join(code, 'node_modules', 'shoal'));
+    writeFileSync(join(code, 'package.json'), '{"type":"module"}');
+    writeFileSync(join(code, 'actors.js'), ACTORS);
+    writeFileSync(join(code, 'app.js'), PROGRAM);
+    const run = started([CLI, 'run', join(code, 'app.js'), '--actors', join(code, 'actors.js')]);
+    let printed = '';
+    run.stdout!.on('data', (text) => {
+      printed += text;
+    });
+    expect(await ended(run)).toBe(0);
+    expect(printed).toBe('49\n');
+    expect(leftFiles()).toEqual([]);
+    if (untraceable !== null) return;
+    expect(contactsIn(traced())).toBeGreaterThan(0);
     expect(strangersIn(traced())).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -136,5 +137,31 @@ describe('a keys file', () => {
     await untilLogged('ENOENT');
     expect(await statusOf('bob')).toBe(200);
     expect(logged.join()).not.toMatch(/of-enough-characters/);
+  });
+
+  it('is read again after a pipe, a folder or a device has been in its place', async () => {
+    const clock = new SimulatedClock();
+    const path = keysFile(`keys:\n${entry('ann')}`);
+    const { url, logged } = await testServer({ keysFile: path }, clock);
+    const statusOf = async (who: string) => (await fetch(`${url}/v1/models`, { headers: bearer(who) })).status;
+    const untilLogged = async (text: string, times = 1) => {
+      while (logged.filter((line) => line.includes(text)).length < times) await clock.advance(WATCH_INTERVAL_MS);
+    };
+    rmSync(path);
+    execFileSync('mkfifo', [path]);
+    await untilLogged('is not a regular file');
+    rmSync(path);
+    await untilLogged('ENOENT');
+    symlinkSync('/dev/zero', path);
+    await untilLogged('is not a regular file', 2);
+    rmSync(path);
+    await untilLogged('ENOENT', 2);
+    mkdirSync(path);
+    await untilLogged('is not a regular file', 3);
+    expect(await statusOf('ann')).toBe(200);
+    rmdirSync(path);
+    writeFileSync(path, `keys:\n${entry('bob')}`);
+    await untilLogged('read the changed keys file');
+    expect([await statusOf('ann'), await statusOf('bob')]).toEqual([401, 200]);
   });
 });
