@@ -1,5 +1,5 @@
 import { KVClient } from '../../src/kv/kv-client.js';
-import type { KVLayer } from '../../src/kv/kv-layer.js';
+import type { KVLayer } from '../../src/kv/kv-tensor.js';
 import { type Bound, quotients, type ReportRatio, type ReportRow, reportRatio, reportRow } from '../report.js';
 import { roundTrips } from '../timing.js';
 import type { KvContenders, KvServer } from './contenders.js';

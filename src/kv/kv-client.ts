@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Clock, SystemClock } from '../clock.js';
 import { Corrupt, Unavailable } from '../errors.js';
-import { type KVLayer, packLayer, unpackLayer } from './kv-layer.js';
+import type { KVEncoding } from './encoding/tensor-encoding.js';
+import { packLayer, unpackLayer } from './kv-layer.js';
+import type { KVLayer } from './kv-tensor.js';
 import { ObjectApi } from './object-api.js';
 import { beginningsOf, type KVPrefix, prefixHash, prefixSimilarity } from './prefix-hash.js';
 
@@ -13,6 +15,10 @@ export interface KVClientOptions {
   readonly model: string;
   /** A key of the fleet's HTTP API, where keys are in use. */
   readonly apiKey?: string;
+  /** How layers are stored. Default: as they are. Layers are read in whatever way they were stored. */
+  readonly encoding?: KVEncoding;
+  /** Limit on the bytes of a layer that is read, once it is decoded. Default: 1 GiB. */
+  readonly layerBytes?: number;
   /** Seconds until a layer expires. Default: never. */
   readonly ttlS?: number;
   /** Seconds for which a client that computes a layer keeps others from it. Default: 30. */
@@ -36,6 +42,7 @@ export interface KVClientStats {
 
 const LEASE_S = 30;
 const REQUEST_S = 30;
+const LAYER_BYTES = 2 ** 30;
 /** Pauses between two looks for a layer that another client computes: the first, and the longest. Each is twice the last. */
 const POLL_MS = 25;
 const POLL_CEILING_MS = 400;
@@ -228,7 +235,7 @@ export class KVClient {
 
   private async store(key: string, value: KVLayer): Promise<void> {
     const { ttlS } = this.options;
-    const pieces = packLayer(value);
+    const pieces = await packLayer(value, this.options.encoding ?? {});
     const headers: Record<string, string> = ttlS === undefined ? {} : { 'x-shoal-ttl': String(ttlS) };
     await this.api.send({ method: 'PUT', path: at(key), headers, body: pieces });
     this.counts.puts++;
@@ -247,7 +254,7 @@ export class KVClient {
     const bytes = Buffer.from(body);
     this.counts.hits++;
     this.counts.bytesRead += bytes.byteLength;
-    return unpackLayer(bytes);
+    return unpackLayer(bytes, this.options.layerBytes ?? LAYER_BYTES);
   }
 
   private keyOf(prefix: KVPrefix, layer: number): string {

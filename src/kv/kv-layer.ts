@@ -1,52 +1,40 @@
 import { z } from 'zod';
 import { Corrupt, InvalidRequest } from '../errors.js';
+import { decodedBytes, decodeTensor, encodeTensor, type KVEncoding, TensorHeader } from './encoding/tensor-encoding.js';
+import type { KVLayer } from './kv-tensor.js';
 
 /**
  * K and V of one layer as the bytes of an object: four bytes with the length of a header, the least significant first; the header, which is JSON; the bytes
  * of K; the bytes of V.
  */
 
-/** A tensor as it lies in memory. The client passes its bytes on, and does not look into them. */
-export interface KVTensor {
-  /** For instance `float16`. */
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly bytes: Uint8Array;
-}
-
-export interface KVLayer {
-  readonly k: KVTensor;
-  readonly v: KVTensor;
-}
-
 const LENGTH_BYTES = 4;
 const HEADER_BYTES = 4_096;
-const DIMENSIONS = 16;
-const DTYPE_CHARS = 32;
 
-const Described = z.strictObject({
-  dtype: z.string().min(1).max(DTYPE_CHARS),
-  shape: z.array(z.int().min(0)).max(DIMENSIONS),
-  bytes: z.int().min(0),
-});
-const Header = z.strictObject({ k: Described, v: Described });
+const Header = z.strictObject({ k: TensorHeader, v: TensorHeader });
 
-/** The pieces of a layer, in order. @throws InvalidRequest for a dtype or a shape that cannot be described */
-export function packLayer({ k, v }: KVLayer): Uint8Array[] {
-  const about = { k: described(k), v: described(v) };
-  const checked = Header.safeParse(about);
-  if (!checked.success) {
-    const { path, message } = checked.error.issues[0]!;
-    throw new InvalidRequest(`${path.join('.')}: ${message}`);
-  }
-  const header = Buffer.from(JSON.stringify(about));
+/** The pieces of a layer, in order. Rejects with `InvalidRequest` for tensors that cannot be described, or not be encoded in this way. */
+export async function packLayer({ k, v }: KVLayer, encoding: KVEncoding): Promise<Uint8Array[]> {
+  const encoded = { k: await ofTensor('k', k, encoding), v: await ofTensor('v', v, encoding) };
+  const header = Buffer.from(JSON.stringify({ k: encoded.k.header, v: encoded.v.header }));
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32LE(header.byteLength);
-  return [length, header, k.bytes, v.bytes];
+  return [length, header, ...encoded.k.pieces, ...encoded.v.pieces];
 }
 
-/** The layer in these bytes, of which its tensors are views. @throws Corrupt if they are none */
-export function unpackLayer(bytes: Buffer): KVLayer {
+async function ofTensor(name: string, ...[tensor, encoding]: Parameters<typeof encodeTensor>) {
+  try {
+    return await encodeTensor(tensor, encoding);
+  } catch (error) {
+    throw error instanceof InvalidRequest ? new InvalidRequest(`${name}.${error.message}`) : error;
+  }
+}
+
+/**
+ * The layer in these bytes. Tensors that were stored as they are are views of them. Rejects with `Corrupt` if they are none.
+ * @param mostBytes limit on K and V once they are decoded
+ */
+export async function unpackLayer(bytes: Buffer, mostBytes: number): Promise<KVLayer> {
   const length = bytes.byteLength < LENGTH_BYTES ? HEADER_BYTES + 1 : bytes.readUInt32LE();
   const start = LENGTH_BYTES + length;
   const header = length <= HEADER_BYTES ? Header.safeParse(json(bytes.subarray(LENGTH_BYTES, start))) : null;
@@ -58,11 +46,14 @@ export function unpackLayer(bytes: Buffer): KVLayer {
       `the K/V of a layer has ${bytes.byteLength - start} bytes, and its header says ${k.bytes} + ${v.bytes}`,
     );
   }
-  return { k: { ...k, bytes: bytes.subarray(start, middle) }, v: { ...v, bytes: bytes.subarray(middle) } };
-}
-
-function described({ dtype, shape, bytes }: KVTensor): z.input<typeof Described> {
-  return { dtype, shape: [...shape], bytes: bytes.byteLength };
+  const decoded = decodedBytes(k) + decodedBytes(v);
+  if (decoded > mostBytes) {
+    throw new Corrupt(`the K/V of a layer would have ${decoded} bytes; this client takes ${mostBytes}`);
+  }
+  return {
+    k: await decodeTensor(k, bytes.subarray(start, middle)),
+    v: await decodeTensor(v, bytes.subarray(middle)),
+  };
 }
 
 function json(bytes: Buffer): unknown {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HttpServer } from '../../../coordinator/http/server.js';
 import { Corrupt, InvalidRequest, Refused, Unavailable } from '../../../src/errors.js';
 import { KVClient, type KVClientOptions } from '../../../src/kv/kv-client.js';
-import type { KVLayer } from '../../../src/kv/kv-layer.js';
+import type { KVLayer } from '../../../src/kv/kv-tensor.js';
 import { RespStation } from '../resp/support/resp-station.js';
 import { kvServer } from './support.js';
 
