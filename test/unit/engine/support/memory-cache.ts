@@ -62,10 +62,7 @@ export class MemoryCache implements PrefixCache {
   }
 
   /** Copies all blocks of another cache, on any device. @param change what happens to the bytes of each on the way */
-  async copyFrom(
-    other: MemoryCache,
-    change = async (bytes: Uint8Array): Promise<Uint8Array> => bytes,
-  ): Promise<void> {
+  async copyFrom(other: MemoryCache, change = async (bytes: Uint8Array): Promise<Uint8Array> => bytes): Promise<void> {
     const bytes = new Uint8Array(blockBytes(this.device.layout));
     for (const [key, theirs] of other.blocks) {
       const block = this.device.allocateBlock();
