@@ -50,7 +50,9 @@ export { ObjectRef } from './runtime/objects/object-ref.js';
 // K/V of prompt prefixes in a fleet, for programs of any kind (docs/KV.md).
 
 export type { KVCast, KVCompression, KVEncoding } from './kv/encoding/tensor-encoding.js';
-export { KVClient, type KVClientOptions, type KVClientStats } from './kv/kv-client.js';
+export { KVClient } from './kv/kv-client.js';
+export type { KVClientOptions } from './kv/kv-client-options.js';
+export type { KVClientStats, KVHealth, KVMemory } from './kv/kv-client-report.js';
 export type { KVLayer, KVTensor } from './kv/kv-tensor.js';
 export type { KVPrefix } from './kv/prefix-hash.js';
 

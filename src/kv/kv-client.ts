@@ -1,48 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { type Clock, SystemClock } from '../clock.js';
-import { Corrupt, Unavailable } from '../errors.js';
-import type { KVEncoding } from './encoding/tensor-encoding.js';
+import { type Clock, SystemClock, type Timer } from '../clock.js';
+import { Corrupt, Overloaded, Unavailable } from '../errors.js';
+import type { KVClientOptions } from './kv-client-options.js';
+import { type KVClientStats, type KVHealth, type KVMemory, MemoryAnswer } from './kv-client-report.js';
 import { packLayer, unpackLayer } from './kv-layer.js';
 import type { KVLayer } from './kv-tensor.js';
+import { LocalLayers } from './local-layers.js';
 import { ObjectApi } from './object-api.js';
 import { beginningsOf, type KVPrefix, prefixHash, prefixSimilarity } from './prefix-hash.js';
 
 /** K/V of prompt prefixes in a fleet, for programs of any kind: layers under a prefix, over HTTP (`/v1/kv`, docs/KV.md). */
 
-export interface KVClientOptions {
-  /** All that the bytes depend on beside the prefix: the model, its revision, the dtype, the adapter, the rank. */
-  readonly model: string;
-  /** A key of the fleet's HTTP API, where keys are in use. */
-  readonly apiKey?: string;
-  /** How layers are stored. Default: as they are. Layers are read in whatever way they were stored. */
-  readonly encoding?: KVEncoding;
-  /** Limit on the bytes of a layer that is read, once it is decoded. Default: 1 GiB. */
-  readonly layerBytes?: number;
-  /** Seconds until a layer expires. Default: never. */
-  readonly ttlS?: number;
-  /** Seconds for which a client that computes a layer keeps others from it. Default: 30. */
-  readonly leaseS?: number;
-  /** Seconds for one request to the fleet, its answer included. After that the fleet counts as out of reach. Default: 30. */
-  readonly requestS?: number;
-  /** Default: that of the machine. */
-  readonly clock?: Clock;
-}
-
-/** What this client has done so far. */
-export interface KVClientStats {
-  readonly hits: number;
-  readonly misses: number;
-  /** Hits of all reads; 0 before the first one. */
-  readonly hitRate: number;
-  readonly puts: number;
-  readonly bytesRead: number;
-  readonly bytesWritten: number;
-}
-
 const LEASE_S = 30;
 const REQUEST_S = 30;
 const LAYER_BYTES = 2 ** 30;
+const LOCAL_BYTES = 256 * 2 ** 20;
+/** Between two looks whether the fleet still has the pinned layers. */
+const PIN_CHECK_MS = 10_000;
 /** Pauses between two looks for a layer that another client computes: the first, and the longest. Each is twice the last. */
 const POLL_MS = 25;
 const POLL_CEILING_MS = 400;
@@ -62,6 +37,8 @@ export class KVClient {
   private readonly clock: Clock;
   private readonly api: ObjectApi;
   private readonly computing = new Map<string, Promise<KVLayer>>();
+  private readonly local: LocalLayers;
+  private pinTimer: Timer | null = null;
   private readonly counts = { hits: 0, misses: 0, puts: 0, bytesRead: 0, bytesWritten: 0 };
 
   /** @param url a coordinator, such as `http://127.0.0.1:8080`; nothing is sent yet */
@@ -70,13 +47,23 @@ export class KVClient {
     private readonly options: KVClientOptions,
   ) {
     this.clock = options.clock ?? new SystemClock();
-    const { apiKey = null, requestS = REQUEST_S } = options;
+    const { apiKey = null, requestS = REQUEST_S, localBytes = LOCAL_BYTES } = options;
+    this.local = new LocalLayers(localBytes);
     this.api = new ObjectApi({ url, apiKey, requestS, clock: this.clock });
   }
 
-  stats(): KVClientStats {
+  async stats(): Promise<KVClientStats> {
     const { hits, misses } = this.counts;
-    return { ...this.counts, hitRate: hits + misses === 0 ? 0 : hits / (hits + misses) };
+    const hitRate = hits + misses === 0 ? 0 : hits / (hits + misses);
+    const local = { layers: this.local.size, pinned: this.local.pinned().length, bytes: this.local.bytes };
+    return { ...this.counts, hitRate, local, fleet: await this.memory().catch(() => null) };
+  }
+
+  /** Lets go of the layers in the memory of this process, and of its pins. */
+  close(): void {
+    this.pinTimer?.cancel();
+    this.pinTimer = null;
+    this.local.clear();
   }
 
   /** Stores a layer, in place of an older one. Rejects with `Overloaded` if there is no room, `Refused` without the right key, else `Unavailable`. */
@@ -96,7 +83,9 @@ export class KVClient {
 
   /** Deletes a layer. False if it was not there. */
   async delete(prefix: KVPrefix, layer: number): Promise<boolean> {
-    const path = at(this.keyOf(prefix, layer));
+    const key = this.keyOf(prefix, layer);
+    this.local.remove(key);
+    const path = at(key);
     return (await this.api.send({ method: 'DELETE', path, expected: [404] })).status !== 404;
   }
 
@@ -137,6 +126,42 @@ export class KVClient {
   }
 
   /**
+   * Brings the layers `0` to `count - 1` into the memory of this process, each for its next `get`. Resolves when they are here, with their
+   * number: it ends before the first layer that is not there, or for which there is no room. Rejects as `get` does.
+   */
+  async prefetch(prefix: KVPrefix, count: number): Promise<number> {
+    let layer = 0;
+    for await (const value of this.getLayers(prefix, count)) {
+      const key = this.keyOf(prefix, layer);
+      if (!this.local.isPinned(key) && !this.local.add(key, value, 'prefetched')) break;
+      layer++;
+    }
+    return layer;
+  }
+
+  /**
+   * Keeps the layers `0` to `count - 1` until `unpin` or `close`: in the memory of this process, and in the fleet, where it looks for them every 10 s, which
+   * counts as a use, and stores again what is gone. Gives their number, as `prefetch` does. Rejects with `Overloaded` if `localBytes` has no room.
+   */
+  async pin(prefix: KVPrefix, count: number): Promise<number> {
+    let layer = 0;
+    for await (const value of this.getLayers(prefix, count)) {
+      if (!this.local.add(this.keyOf(prefix, layer), value, 'pinned')) {
+        this.unpin(prefix, layer);
+        throw new Overloaded('no room for pinned layers; unpin others, or raise localBytes');
+      }
+      layer++;
+    }
+    if (layer > 0) this.pinTimer ??= this.clock.every(PIN_CHECK_MS, () => void this.keepPinned());
+    return layer;
+  }
+
+  /** Ends the pins of the layers `0` to `count - 1`. */
+  unpin(prefix: KVPrefix, count: number): void {
+    for (let layer = 0; layer < count; layer++) this.local.remove(this.keyOf(prefix, layer));
+  }
+
+  /**
    * How many of the first tokens of a prompt have K/V in the fleet, by the layer `layer`; 0 for none. It looks for the prefixes whose lengths are
    * multiples of 64, and for the whole prompt. Rejects as `get` does.
    */
@@ -144,12 +169,8 @@ export class KVClient {
     const beginnings = beginningsOf(tokens);
     for (let end = beginnings.length; end > 0; end -= ASKED_KEYS) {
       const asked = beginnings.slice(Math.max(0, end - ASKED_KEYS), end);
-      const keys = asked.map(({ hash }) => this.keyOfHash(hash, layer));
-      const body = [Buffer.from(JSON.stringify({ keys }))];
-      const headers = { 'content-type': 'application/json' };
-      const answer = await this.api.send({ method: 'POST', path: '/exists', headers, body });
-      const { data } = Existing.parse(await answer.json());
-      const found = asked.findLast((_, index) => data[index]?.exists);
+      const there = await this.existing(asked.map(({ hash }) => this.keyOfHash(hash, layer)));
+      const found = asked.findLast((_, index) => there[index]);
       if (found !== undefined) return found.tokens;
     }
     return 0;
@@ -173,15 +194,49 @@ export class KVClient {
     return result;
   }
 
-  /** Writes and reads an object. Gives the milliseconds that took. Rejects as `put` does. */
-  async health(): Promise<{ readonly roundTripMs: number }> {
+  /** Writes and reads an object, and asks for the memory of the fleet. */
+  async health(): Promise<KVHealth> {
+    try {
+      return { connected: true, roundTripMs: await this.roundTrip(), memory: await this.memory() };
+    } catch (error) {
+      return { connected: false, error: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** The milliseconds that a write and a read take. */
+  private async roundTrip(): Promise<number> {
     const startedMs = this.clock.now();
     const key = `health/${randomUUID()}`;
     await this.api.send({ method: 'PUT', path: at(key), headers: { 'x-shoal-ttl': '60' }, body: [Buffer.from(key)] });
     const read = await this.api.send({ method: 'GET', path: at(key) });
     if ((await read.text()) !== key) throw new Unavailable(`${this.url} gives other bytes than were written`);
+    const roundTripMs = this.clock.now() - startedMs;
     await this.api.send({ method: 'DELETE', path: at(key), expected: [404] });
-    return { roundTripMs: this.clock.now() - startedMs };
+    return roundTripMs;
+  }
+
+  private async memory(): Promise<KVMemory> {
+    return MemoryAnswer.parse(await (await this.api.send({ method: 'GET', path: '?view=memory' })).json());
+  }
+
+  /** Which of these keys the fleet has. */
+  private async existing(keys: readonly string[]): Promise<boolean[]> {
+    const body = [Buffer.from(JSON.stringify({ keys }))];
+    const headers = { 'content-type': 'application/json' };
+    const answer = await this.api.send({ method: 'POST', path: '/exists', headers, body });
+    return Existing.parse(await answer.json()).data.map(({ exists }) => exists);
+  }
+
+  /** Stores pinned layers again that the fleet has lost. What fails now is tried at the next look. */
+  private async keepPinned(): Promise<void> {
+    const pinned = this.local.pinned();
+    for (let start = 0; start < pinned.length; start += ASKED_KEYS) {
+      const asked = pinned.slice(start, start + ASKED_KEYS);
+      const there = await this.existing(asked.map(([key]) => key)).catch(() => asked.map(() => true));
+      for (const [index, [key, layer]] of asked.entries()) {
+        if (!there[index] && this.local.isPinned(key)) await this.store(key, layer).catch(() => {});
+      }
+    }
   }
 
   private async loadOrCompute(key: string, compute: () => Promise<KVLayer>): Promise<KVLayer> {
@@ -238,11 +293,17 @@ export class KVClient {
     const pieces = await packLayer(value, this.options.encoding ?? {});
     const headers: Record<string, string> = ttlS === undefined ? {} : { 'x-shoal-ttl': String(ttlS) };
     await this.api.send({ method: 'PUT', path: at(key), headers, body: pieces });
+    this.local.replace(key, value);
     this.counts.puts++;
     this.counts.bytesWritten += pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   private async load(key: string): Promise<KVLayer | null> {
+    const local = this.local.take(key);
+    if (local !== null) {
+      this.counts.hits++;
+      return local;
+    }
     const response = await this.api.send({ method: 'GET', path: at(key), expected: [404] });
     if (response.status === 404) {
       this.counts.misses++;

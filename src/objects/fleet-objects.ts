@@ -10,6 +10,7 @@ import type {
   ObjectNode,
   ReadOptions,
   ReadOutcome,
+  StoreUse,
   WriteOptions,
   WriteOutcome,
 } from './object-node.js';
@@ -116,6 +117,17 @@ export class FleetObjects implements Objects {
   async count(space: string, signal: AbortSignal): Promise<number> {
     const counts = await this.atAll((node) => node.count(space, signal), signal);
     return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async use(signal: AbortSignal): Promise<StoreUse> {
+    const uses = await this.atAll((node) => node.use(signal), signal);
+    const sumOf = (field: keyof StoreUse) => uses.reduce((sum, use) => sum + use[field], 0);
+    return {
+      objects: sumOf('objects'),
+      bytes: sumOf('bytes'),
+      budgetBytes: sumOf('budgetBytes'),
+      evicted: sumOf('evicted'),
+    };
   }
 
   async flush(space: string, signal: AbortSignal): Promise<void> {

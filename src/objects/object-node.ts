@@ -78,6 +78,15 @@ export interface ListPage {
   readonly next: number | null;
 }
 
+/** What a worker keeps: its copies of objects, and the memory that they take. */
+export interface StoreUse {
+  readonly objects: number;
+  readonly bytes: number;
+  readonly budgetBytes: number;
+  /** Copies that went since its start because their memory was needed. */
+  readonly evicted: number;
+}
+
 /** An object or a deletion that a worker has. */
 export interface Held {
   readonly hash: ObjectHash;
@@ -118,6 +127,7 @@ export interface ObjectNode {
   list(space: string, from: number, least: number, signal: AbortSignal): Promise<ListPage>;
   /** Objects of a space of which this worker is the first home. */
   count(space: string, signal: AbortSignal): Promise<number>;
+  use(signal: AbortSignal): Promise<StoreUse>;
   /** Drops all objects of a space that are older than the version that the worker gives to this call. */
   flush(space: string, signal: AbortSignal): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import type { Expiry, ObjectInfo, WriteCondition } from './object.js';
 import type { ObjectName } from './object-name.js';
-import type { ListPage, ReadOutcome, WriteOptions, WriteOutcome } from './object-node.js';
+import type { ListPage, ReadOutcome, StoreUse, WriteOptions, WriteOutcome } from './object-node.js';
 import type { ObjectValue } from './object-value.js';
 import type { ReadFloors } from './read-floors.js';
 
@@ -35,6 +35,8 @@ export interface Objects {
   /** Keys of a space from a position on, each once. Page by page, it gives everything that is there all the time. */
   list(space: string, from: number, least: number, signal: AbortSignal): Promise<ListPage>;
   count(space: string, signal: AbortSignal): Promise<number>;
+  /** What all workers keep together: each copy counts. */
+  use(signal: AbortSignal): Promise<StoreUse>;
   /** Drops all objects of a space. */
   flush(space: string, signal: AbortSignal): Promise<void>;
 }

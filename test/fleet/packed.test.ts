@@ -26,6 +26,9 @@ it('the packed package, installed into an empty folder, serves', { timeout: 600_
   await npm('npm', ['install', ...quiet, `./${archive}`], { cwd: folder, env: ENV });
   const { stdout } = await npm('npx', ['shoal', 'version'], { cwd: folder, env: ENV });
   expect(stdout.trim()).toMatch(/^\d+\.\d+\.\d+/);
+  const imported = `const { KVClient } = await import('shoal/client'); console.log(typeof KVClient);`;
+  const client = await npm('node', ['--input-type=module', '--eval', imported], { cwd: folder });
+  expect(client.stdout.trim()).toBe('function');
   const fleet = await UpFleet.start(join(folder, 'node_modules/shoal/dist/cli/main.js'), ['--workers', '1']);
   try {
     const answer = await fleet.complete({ prompt: 'The harbor', max_tokens: 2 });

@@ -14,6 +14,11 @@ const EVERYWHERE = ['zod', 'preact'];
 /** Baselines of benchmarks, which use a package as it is. */
 const BASELINES = ['bench/bare-request.ts', 'bench/kv/ioredis-client.ts'];
 
+/** The entries of the package, which only name what others export. */
+const ENTRIES = ['src/index.ts', 'src/client.ts'];
+/** What `shoal/client` may load beside Node itself. */
+const CLIENT_PACKAGES = ['zod', '@bokuweb/zstd-wasm'];
+
 interface Import {
   /** `node:crypto`, the name of a package, or the path of a file in this repository. */
   readonly target: string;
@@ -159,6 +164,19 @@ describe('the source tree', () => {
     expect(strays(below, ({ target }) => !target.startsWith('src/bus/nats-'))).toEqual([]);
   });
 
+  it('keeps the client for K/V light: it loads no native library', () => {
+    const loaded = new Set(['src/client.ts']);
+    for (const path of loaded) {
+      const { imports } = sources.find((source) => source.path === path)!;
+      for (const { target, typeOnly } of imports) if (!typeOnly && isFile(target)) loaded.add(target);
+    }
+    const files = sources.filter(({ path }) => loaded.has(path));
+    expect(files.length).toBeGreaterThan(10);
+    const allowed = ({ target, typeOnly }: Import) =>
+      typeOnly || isFile(target) || isBuiltin(target) || CLIENT_PACKAGES.includes(target);
+    expect(strays(files, allowed)).toEqual([]);
+  });
+
   it('gives an exported class or type a name that no other file exports', () => {
     /** Terms of ONNX Runtime and of the peer protocol, each in its own room. */
     const shared = ['Session', 'SessionOptions'];
@@ -229,7 +247,7 @@ describe('the source tree', () => {
       sources.filter(({ path }) => /(?:utils?|helpers?|manager|service)\.ts$/.test(path)).map(({ path }) => path),
     ).toEqual([]);
     const barrel = ({ path, text }: Source) =>
-      path !== 'src/index.ts' &&
+      !ENTRIES.includes(path) &&
       (path.endsWith('/index.ts') ||
         text.replace(/\/\*[\s\S]*?\*\/|\/\/.*|export\s[^;]*?\sfrom\s+'[^']+';/g, '').trim() === '');
     expect(sources.filter(barrel).map(({ path }) => path)).toEqual([]);

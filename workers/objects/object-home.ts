@@ -23,6 +23,7 @@ import type {
   ReadOutcome,
   RemoveOptions,
   Room,
+  StoreUse,
   WriteOptions,
   WriteOutcome,
 } from '../../src/objects/object-node.js';
@@ -168,6 +169,11 @@ export class ObjectHome implements ObjectHost {
       if (firstLive(ring, hash) === self && store.has(hash)) found++;
     }
     return found;
+  }
+
+  async use(): Promise<StoreUse> {
+    const { objects, bytes, budgetBytes, evicted } = this.options.store;
+    return { objects, bytes, budgetBytes, evicted };
   }
 
   async flush(space: string): Promise<void> {

@@ -35,6 +35,8 @@ export class ObjectStore {
   private readonly spaces = new Map<string, Listing<ObjectName>>();
   private readonly flushes = new Map<string, Version>();
 
+  private evictions = 0;
+
   constructor(private readonly options: ObjectStoreOptions) {
     this.residency = new ObjectResidency(options.budgetBytes);
   }
@@ -49,6 +51,11 @@ export class ObjectStore {
 
   get objects(): number {
     return this.residency.size;
+  }
+
+  /** Objects that went since the start because their memory was needed. */
+  get evicted(): number {
+    return this.evictions;
   }
 
   get deletions(): number {
@@ -233,6 +240,7 @@ export class ObjectStore {
     listing?.remove(name.hash);
     if (listing?.size === 0) this.spaces.delete(name.space);
     value.release();
+    if (reason === 'evicted') this.evictions++;
     this.options.onGone?.(reason);
   }
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Clock } from '../../../src/clock.js';
 import type { ObjectInfo, WriteCondition } from '../../../src/objects/object.js';
 import { OBJECT_KEY_BYTES, type ObjectName, objectName, POSITIONS } from '../../../src/objects/object-name.js';
-import type { ObjectBody } from '../../../src/objects/object-node.js';
+import type { ObjectBody, StoreUse } from '../../../src/objects/object-node.js';
 import type { ObjectValue } from '../../../src/objects/object-value.js';
 import type { Objects } from '../../../src/objects/objects.js';
 import { ReadFloors } from '../../../src/objects/read-floors.js';
@@ -70,7 +70,13 @@ export function kvRoutes(deps: KvDeps): HttpRoute[] {
   ]);
   return [
     ...onObjects,
-    { method: 'GET', path: '/v1/kv', about: about('Lists keys.'), access, handle: (exchange) => list(exchange, deps) },
+    {
+      method: 'GET',
+      path: '/v1/kv',
+      about: about('Lists keys, or, with view=memory, tells what the fleet keeps.'),
+      access,
+      handle: (exchange) => list(exchange, deps),
+    },
     {
       method: 'POST',
       path: '/v1/kv/exists',
@@ -231,6 +237,7 @@ async function remove(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnsw
 
 async function list(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnswer> {
   const query = queryOf(exchange.target);
+  if (query.get('view') === 'memory') return memory(await objects.use(exchange.signal));
   const prefix = Buffer.from(query.get('prefix') ?? '');
   const limit = wholeNumber(query.get('limit'), PAGE_KEYS, PAGE_MOST, 'limit');
   let from: number | null = wholeNumber(query.get('after'), 0, POSITIONS - 1, 'after');
@@ -248,6 +255,10 @@ async function list(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnswer
     from = page.next;
   }
   return json({ object: 'list', data: found.map(keyOf), next: from === null ? null : String(from) });
+}
+
+function memory({ objects, bytes, budgetBytes, evicted }: StoreUse): JsonAnswer {
+  return json({ object: 'kv.memory', objects, bytes, budget_bytes: budgetBytes, evicted });
 }
 
 function wholeNumber(text: string | null, fallback: number, most: number, param: string): number {

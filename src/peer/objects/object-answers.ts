@@ -17,6 +17,8 @@ export async function answerTo(question: Question, host: ObjectHost, signal: Abo
       return host.list(question.space, question.from, question.least, signal);
     case 'count':
       return host.count(question.space, signal);
+    case 'use':
+      return host.use(signal);
     case 'flush':
       await host.flush(question.space, signal);
       return null;

@@ -61,6 +61,7 @@ export const Question = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('retime'), ...Name, expiry: WireExpiry, condition: WireCondition }),
   z.strictObject({ op: z.literal('list'), space: Space, from: Position, least: z.int().min(1).max(LISTED) }),
   z.strictObject({ op: z.literal('count'), space: Space }),
+  z.strictObject({ op: z.literal('use') }),
   z.strictObject({ op: z.literal('flush'), space: Space }),
   z.strictObject({ op: z.literal('versions'), names: z.array(z.strictObject(Name)).max(LOOKED_UP) }),
   z.strictObject({ op: z.literal('wanted'), held: z.array(WireHeld).max(OFFERED) }),
@@ -124,6 +125,12 @@ export const WireDiffering = z
   })
   .nullable();
 export const WireCount = z.int().min(0);
+export const WireUse = z.strictObject({
+  objects: WireCount,
+  bytes: WireCount,
+  budgetBytes: WireCount,
+  evicted: WireCount,
+});
 export const WirePage = z.strictObject({ keys: z.array(Key).max(64 * LISTED), next: Position.nullable() });
 
 /** A frame whose payload is a part of a value; its header is the XXH3 of the payload, not a map. */

@@ -14,6 +14,7 @@ import type {
   ReadOptions,
   ReadOutcome,
   RemoveOptions,
+  StoreUse,
   WriteOptions,
   WriteOutcome,
 } from '../../objects/object-node.js';
@@ -33,6 +34,7 @@ import {
   WireLook,
   WireOwed,
   WirePage,
+  WireUse,
   WireVersions,
   WireWanted,
   WireWriteOutcome,
@@ -89,6 +91,10 @@ export class RemoteObjects implements ObjectPeer {
 
   count(space: string, signal: AbortSignal): Promise<number> {
     return this.ask(WireCount, { op: 'count', space }, signal);
+  }
+
+  use(signal: AbortSignal): Promise<StoreUse> {
+    return this.ask(WireUse, { op: 'use' }, signal);
   }
 
   async flush(space: string, signal: AbortSignal): Promise<void> {

@@ -3,9 +3,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HttpServer } from '../../../coordinator/http/server.js';
-import { Corrupt, InvalidRequest, Refused, Unavailable } from '../../../src/errors.js';
-import { KVClient, type KVClientOptions } from '../../../src/kv/kv-client.js';
+import { SimulatedClock } from '../../../src/clock.js';
+import { Corrupt, InvalidRequest, Overloaded, Refused, Unavailable } from '../../../src/errors.js';
+import { KVClient } from '../../../src/kv/kv-client.js';
+import type { KVClientOptions } from '../../../src/kv/kv-client-options.js';
 import type { KVLayer } from '../../../src/kv/kv-tensor.js';
+import { until } from '../peer/support/until.js';
 import { RespStation } from '../resp/support/resp-station.js';
 import { kvServer } from './support.js';
 
@@ -57,8 +60,8 @@ describe('a client for K/V', () => {
     expect(await client({ model: 'other' }).has('a prompt', 0)).toBe(false);
     expect([await kv.has('a prompt', 1), await kv.delete('a prompt', 1)]).toEqual([true, true]);
     expect([await kv.has('a prompt', 1), await kv.delete('a prompt', 1)]).toEqual([false, false]);
-    expect(kv.stats()).toMatchObject({ hits: 3, misses: 1, hitRate: 0.75, puts: 3 });
-    expect((await kv.health()).roundTripMs).toBeGreaterThanOrEqual(0);
+    const fleet = { objects: 2, budgetBytes: station.objects.store.budgetBytes, evicted: 0 };
+    expect(await kv.stats()).toMatchObject({ hits: 3, misses: 1, hitRate: 0.75, puts: 3, fleet });
   });
 
   it('computes a layer once for many that want it, in one process and in several', async () => {
@@ -152,6 +155,58 @@ describe('a client for K/V', () => {
     expect(await kv.longestPrefix([])).toBe(0);
     expect(kv.similarity([1, 2, 3, 4], [1, 2, 9])).toBe(0.5);
     expect([kv.similarity('', ''), kv.similarity('abc', [1]), kv.similarity('abcd', 'ab')]).toEqual([1, 0, 0.5]);
+  });
+
+  it('tells whether the fleet answers, how long a write and a read take, and what it keeps', async () => {
+    await open();
+    const kv = client();
+    await kv.put('p', 0, layerOf(1, MiB));
+    const health = await kv.health();
+    const memory = { objects: 1, budgetBytes: station.objects.store.budgetBytes, evicted: 0 };
+    expect(health).toMatchObject({ connected: true, roundTripMs: expect.any(Number), memory });
+    expect(health.connected && health.memory.bytes).toBeGreaterThan(2 * MiB);
+    const nowhere = new KVClient('http://127.0.0.1:1', { model: 'm' });
+    expect(await nowhere.health()).toEqual({ connected: false, error: expect.stringMatching(/cannot reach/) });
+    expect((await nowhere.stats()).fleet).toBeNull();
+  });
+
+  it('reads layers that it has prefetched from its own memory, each once', async () => {
+    await open();
+    const kv = client();
+    await kv.putLayers('p', [layerOf(0), layerOf(1), layerOf(2)]);
+    expect(await kv.prefetch('p', 5)).toBe(3);
+    await client().delete('p', 1);
+    expect(plain(await kv.get('p', 1))).toEqual(plain(layerOf(1)));
+    expect(await kv.get('p', 1)).toBeNull();
+    await kv.put('p', 2, layerOf(9));
+    expect(plain(await kv.get('p', 2))).toEqual(plain(layerOf(9)));
+    await kv.delete('p', 0);
+    expect(await kv.get('p', 0)).toBeNull();
+    expect((await kv.stats()).local).toEqual({ layers: 0, pinned: 0, bytes: 0 });
+    const small = client({ localBytes: 3_000 });
+    await kv.putLayers('q', [layerOf(0), layerOf(1)]);
+    expect(await small.prefetch('q', 2)).toBe(2);
+    expect((await small.stats()).local).toEqual({ layers: 1, pinned: 0, bytes: 2_000 });
+  });
+
+  it('keeps pinned layers, and stores them again when the fleet has lost them', async () => {
+    await open();
+    const clock = new SimulatedClock();
+    const kv = client({ clock, localBytes: 5_000 });
+    await kv.putLayers('p', [layerOf(0), layerOf(1)]);
+    expect(await kv.pin('p', 2)).toBe(2);
+    await kv.putLayers('q', [layerOf(5)]);
+    await expect(kv.pin('q', 1)).rejects.toThrow(Overloaded);
+    await client().delete('p', 1);
+    expect(plain(await kv.get('p', 1))).toEqual(plain(layerOf(1)));
+    const there = station.objects.store;
+    await clock.advance(10_000);
+    await until(() => there.objects === 3);
+    expect(plain(await client().get('p', 1))).toEqual(plain(layerOf(1)));
+    kv.unpin('p', 1);
+    expect((await kv.stats()).local).toMatchObject({ layers: 1, pinned: 1 });
+    kv.close();
+    expect((await kv.stats()).local).toMatchObject({ layers: 0, pinned: 0 });
   });
 
   it('takes no other object for a layer, and replaces it by the computed one', async () => {

@@ -221,6 +221,7 @@ export class ObjectFleet {
       retime: (...args) => call((home) => home.retime(...args)),
       list: (...args) => call((home) => home.list(...args)),
       count: (...args) => call((home) => home.count(...args)),
+      use: (...args) => call((home) => home.use(...args)),
       flush: (...args) => call((home) => home.flush(...args)),
       versions: (...args) => call((home) => home.versions(...args)),
       take: (copy, signal) =>

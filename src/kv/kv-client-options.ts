@@ -1,0 +1,24 @@
+import type { Clock } from '../clock.js';
+import type { KVEncoding } from './encoding/tensor-encoding.js';
+
+/** What a program decides about its client for K/V. */
+export interface KVClientOptions {
+  /** All that the bytes depend on beside the prefix: the model, its revision, the dtype, the adapter, the rank. */
+  readonly model: string;
+  /** A key of the fleet's HTTP API, where keys are in use. */
+  readonly apiKey?: string;
+  /** How layers are stored. Default: as they are. Layers are read in whatever way they were stored. */
+  readonly encoding?: KVEncoding;
+  /** Limit on the bytes of a layer that is read, once it is decoded. Default: 1 GiB. */
+  readonly layerBytes?: number;
+  /** Memory of this process for layers that are prefetched or pinned. Default: 256 MiB. */
+  readonly localBytes?: number;
+  /** Seconds until a layer expires. Default: never. */
+  readonly ttlS?: number;
+  /** Seconds for which a client that computes a layer keeps others from it. Default: 30. */
+  readonly leaseS?: number;
+  /** Seconds for one request to the fleet, its answer included. After that the fleet counts as out of reach. Default: 30. */
+  readonly requestS?: number;
+  /** Default: that of the machine. */
+  readonly clock?: Clock;
+}
