@@ -4,14 +4,11 @@ import * as limits from '../limits.js';
 import { type CallMessage, type NodeAddress, type NodeMessage, nodeKey } from './envelope.js';
 import type { ObserveActors } from './event.js';
 import { IncomingCall, type IncomingOwner } from './incoming-call.js';
+import { KnownCalls } from './known-calls.js';
 import type { Route } from './route.js';
 
 /** The calls to the actors of this node. */
 
-/**
- * Number of calls that a node remembers after their end, so that a call that is delivered twice runs once. It remembers at most twice as many.
- */
-const CALLS_REMEMBERED = 16_384;
 /** Limit on the open calls of all callers. One caller has at most `CALLS_IN_FLIGHT`, so that a caller that reads no answers leaves room for others. */
 const CALLS_SERVED = 4 * limits.CALLS_IN_FLIGHT;
 
@@ -22,9 +19,8 @@ export class Incoming implements IncomingOwner {
   /** By caller and id. A caller without an open call has no entry. */
   private readonly open = new Map<string, Map<number, IncomingCall>>();
   private openCalls = 0;
-  /** Calls that have arrived, or were cancelled before they arrived: the newest, and those before them. A full set replaces the older one. */
-  private seen = new CallSet();
-  private seenBefore = new CallSet();
+  /** Calls that have arrived, or were cancelled before they arrived. */
+  private readonly known = new KnownCalls();
 
   constructor(
     readonly clock: Clock,
@@ -37,13 +33,19 @@ export class Incoming implements IncomingOwner {
   receiveCall(message: CallMessage, route: Route): void {
     const caller = nodeKey(message.from);
     const { id } = message;
-    if (this.seen.has(caller, id) || this.seenBefore.has(caller, id)) {
+    const ofCaller = this.open.get(caller) ?? new Map<number, IncomingCall>();
+    // An open call is known, however many have arrived since.
+    const familiarity = ofCaller.has(id) ? 'known' : this.known.of(caller, id);
+    if (familiarity === 'known') {
       this.observe({ type: 'dropped', reason: 'duplicate', what: `${message.protocol}.${message.method}` });
       return;
     }
-    this.remember(caller, id);
+    this.known.add(caller, id);
     const call = new IncomingCall(caller, message, route, this);
-    const ofCaller = this.open.get(caller) ?? new Map<number, IncomingCall>();
+    if (familiarity === 'forgotten') {
+      call.fail(new Unavailable('the call was sent again so late that nobody knows whether it has run'));
+      return;
+    }
     if (this.openCalls >= CALLS_SERVED || ofCaller.size >= limits.CALLS_IN_FLIGHT) {
       call.fail(
         new Overloaded(
@@ -60,7 +62,7 @@ export class Incoming implements IncomingOwner {
 
   cancel(message: Message<'cancel'>): void {
     const caller = nodeKey(message.from);
-    this.remember(caller, message.id);
+    this.known.add(caller, message.id);
     this.open.get(caller)?.get(message.id)?.cancel('at the request of the caller');
   }
 
@@ -128,29 +130,5 @@ export class Incoming implements IncomingOwner {
 
   private all(): IncomingCall[] {
     return [...this.open.values()].flatMap((ofCaller) => [...ofCaller.values()]);
-  }
-
-  private remember(caller: string, id: number): void {
-    this.seen.add(caller, id);
-    if (this.seen.size < CALLS_REMEMBERED) return;
-    this.seenBefore = this.seen;
-    this.seen = new CallSet();
-  }
-}
-
-/** Calls by caller and id. */
-class CallSet {
-  size = 0;
-  private readonly ids = new Map<string, Set<number>>();
-
-  has(caller: string, id: number): boolean {
-    return this.ids.get(caller)?.has(id) ?? false;
-  }
-
-  add(caller: string, id: number): void {
-    const ofCaller = this.ids.get(caller) ?? new Set();
-    if (ofCaller.size === 0) this.ids.set(caller, ofCaller);
-    const before = ofCaller.size;
-    this.size += ofCaller.add(id).size - before;
   }
 }

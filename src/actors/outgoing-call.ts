@@ -162,6 +162,7 @@ export class OutgoingCall {
     this.heardMs = this.owner.clock.now();
     this.cutOffMs = null;
     this.answered = true;
+    this.undelivered = false;
     this.owner.heard(this.to);
   }
 

@@ -107,6 +107,42 @@ describe('messages that are lost, duplicated or late', () => {
     expect(world.events.every((event) => event.type === 'dropped' && event.reason === 'duplicate')).toBe(true);
   });
 
+  test('a call that is sent again is not handled twice, however many others came meanwhile, whether it is open or has ended', async () => {
+    const gate = deferred();
+    let handled = 0;
+    const actor = await remoteScript({
+      async run() {
+        handled++;
+        await gate.promise;
+        return handled;
+      },
+    });
+    const counter = await remoteCounter();
+    const calls: Uint8Array[] = [];
+    world.broker.fault = ({ payload }) => {
+      if (sentBy(payload).type === 'call') calls.push(payload);
+      return 1;
+    };
+    const answer = actor.ask('run', { note: null });
+    await settled();
+    world.broker.fault = null;
+    const others = async () => {
+      for (let i = 0; i < 33_000; i++) {
+        counter.tell('add', { amount: 1 });
+        if (i % 500 === 0) await settled();
+      }
+      await settled();
+    };
+    await others();
+    world.busA.publish('test.node.b.1.in', calls[0]!);
+    gate.resolve();
+    expect(await answer).toBe(1);
+    await others();
+    world.busA.publish('test.node.b.1.in', calls[0]!);
+    await settled();
+    expect(handled).toBe(1);
+  });
+
   test.each(['bus', 'link'])(
     'no tell that has arrived over a %s is lost, however long it waits or runs, nor with its sender',
     async (via) => {
