@@ -113,23 +113,22 @@ export class LiveFleet implements Fleet {
   async health(): Promise<HealthCheck[]> {
     const { actors, bus, clock, roster } = this.options;
     const startedMs = clock.now();
-    const reached = await this.reachesNats();
+    const answers = await this.reachesNats();
     const latencyMs = clock.now() - startedMs;
     const serving = roster.members().filter(({ state }) => state === 'serving');
     const linked = serving.filter(
       ({ id, incarnation }) => actors.routeTo({ node: id, incarnation }).kind === 'direct',
     ).length;
-    const reachable = reached ? serving.length : linked;
-    const served = linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait';
+    // A server that is slow, and not lost yet, still carries calls.
+    const reachable = bus.connected ? serving.length : linked;
     const { shortcoming } = bus;
-    const connected = shortcoming === null ? 'connected' : `connected, but some messages fail over it: ${shortcoming}`;
     return [
       {
         name: 'nats',
-        ok: reached && shortcoming === null,
-        required: !reached && linked === 0,
+        ok: answers && shortcoming === null,
+        required: !bus.connected && linked === 0,
         latencyMs,
-        detail: reached ? connected : `not connected; ${served}`,
+        detail: natsDetail({ connected: bus.connected, answers, shortcoming, linked }),
       },
       ...storeChecks(this.options.storeFault()),
       { name: 'workers', ok: reachable > 0, required: true, latencyMs: 0, detail: `${reachable} serving` },
@@ -210,4 +209,20 @@ function diskChecks(serving: readonly Member[]): HealthCheck[] {
   const detail =
     away.length === 0 ? 'all answer' : `no answer from the disk of ${away.join(', ')}; blocks there are computed again`;
   return [{ name: 'disks', ok: away.length === 0, required: false, latencyMs: 0, detail }];
+}
+
+interface NatsState {
+  readonly connected: boolean;
+  readonly answers: boolean;
+  readonly shortcoming: string | null;
+  /** Workers with an open direct connection. */
+  readonly linked: number;
+}
+
+/** What people learn of the connection to NATS. */
+function natsDetail({ connected, answers, shortcoming, linked }: NatsState): string {
+  if (!connected)
+    return `not connected; ${linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait'}`;
+  if (!answers) return `connected, but the server has not answered within ${HEALTH_TIMEOUT_MS} ms`;
+  return shortcoming === null ? 'connected' : `connected, but some messages fail over it: ${shortcoming}`;
 }

@@ -12,12 +12,17 @@ export interface StoreFault {
   readonly why: string;
 }
 
-/** How long a store whose requests hold up the connection is left alone. */
-const STORE_PAUSE_MS = 30_000;
+/**
+ * How long a store whose requests hold up the connection is left alone: a short time at first, because a server that stood still for seconds looks
+ * the same, and twice as long after each further request that it did not answer.
+ */
+const FIRST_PAUSE_MS = 3_000;
+const LONGEST_PAUSE_MS = 30_000;
 
 interface KnownFault extends StoreFault {
   readonly bucket: string;
-  readonly atMs: number;
+  readonly untilMs: number;
+  readonly pauseMs: number;
   readonly server: string | undefined;
 }
 
@@ -26,7 +31,7 @@ export class StoreState {
   private readonly faults = new Map<string, KnownFault>();
   private everAnswered = false;
 
-  constructor(private readonly pauseMs: number = STORE_PAUSE_MS) {}
+  constructor(private readonly longestPauseMs: number = LONGEST_PAUSE_MS) {}
 
   /** A fault of the store, with the bucket that showed it; null if all buckets answered last, or if nothing is known of them. */
   get fault(): (StoreFault & { readonly bucket: string }) | null {
@@ -41,7 +46,7 @@ export class StoreState {
   /** Why a bucket is not to be asked now; null if it may be. Another server is asked at once. */
   pausedBecause(bucket: string, request: StoreRequest, nowMs: number, server: string | undefined): string | null {
     const last = this.faults.get(bucket);
-    if (!last?.holdsUp || last.server !== server || nowMs >= last.atMs + this.pauseMs) return null;
+    if (!last?.holdsUp || last.server !== server || nowMs >= last.untilMs) return null;
     if (last.of === 'writes' && request === 'read') return null;
     return last.why;
   }
@@ -55,7 +60,10 @@ export class StoreState {
   /** The store of `server` did not do what it was asked to. */
   failed(bucket: string, fault: StoreFault, nowMs: number, server: string | undefined): void {
     // What answers nothing does not confirm writes either.
-    const of = this.faults.get(bucket)?.of === 'all' ? 'all' : fault.of;
-    this.faults.set(bucket, { ...fault, of, bucket, atMs: nowMs, server });
+    const last = this.faults.get(bucket);
+    const of = last?.of === 'all' ? 'all' : fault.of;
+    const isSilentYet = last?.holdsUp === true && last.server === server;
+    const pauseMs = Math.min(isSilentYet ? 2 * last.pauseMs : FIRST_PAUSE_MS, this.longestPauseMs);
+    this.faults.set(bucket, { ...fault, of, bucket, server, pauseMs, untilMs: nowMs + pauseMs });
   }
 }

@@ -62,8 +62,13 @@ describe('a request to the store', () => {
       await new Promise<void>((resolve) => clock.after(2_000, resolve));
       throw named('TimeoutError');
     });
-    const failed = expect(asked).rejects.toThrow(Unavailable);
-    for (let ms = 0; ms < 6_000; ms += lookEveryMs) await clock.advance(lookEveryMs);
+    let over = false;
+    const failed = expect(asked)
+      .rejects.toThrow(Unavailable)
+      .finally(() => {
+        over = true;
+      });
+    while (!over) await clock.advance(lookEveryMs);
     await failed;
   };
 
@@ -80,9 +85,25 @@ describe('a request to the store', () => {
     expect(await useStore(store, 'read', async () => 1)).toBe(1);
     // The proof that it takes writes is a write.
     expect(state.fault).not.toBeNull();
-    await clock.advance(30_000);
+    await clock.advance(3_000);
     await useStore(store, 'write', async () => 1);
     expect(state.fault).toBeNull();
+  });
+
+  it('is tried again after a pause that grows with each failure', async () => {
+    const refused = (pauseMs: number) =>
+      expect(useStore(store, 'write', async () => pauseMs)).rejects.toThrow(Unavailable);
+    for (const pauseMs of [3_000, 6_000, 12_000, 24_000, 30_000, 30_000]) {
+      const failed = clock.now();
+      state.failed('b', { of: 'writes', holdsUp: true, why: 'silent' }, failed, 'a');
+      await clock.advance(pauseMs - 1);
+      await refused(pauseMs);
+      await clock.advance(1);
+    }
+    expect(await useStore(store, 'write', async () => 1)).toBe(1);
+    state.failed('b', { of: 'writes', holdsUp: true, why: 'silent' }, clock.now(), 'a');
+    await clock.advance(3_000);
+    expect(await useStore(store, 'write', async () => 1)).toBe(1);
   });
 
   it('that reads and gets no answer has all requests wait', async () => {
