@@ -2,46 +2,108 @@ import type { KeyValue } from '../bus/key-value.js';
 import type { Clock } from '../clock.js';
 import type { Log } from '../log.js';
 import { PacedLog } from '../paced-log.js';
-import { keepCharter, PROVISIONAL_MS, type StoredCharter } from './charter.js';
+import {
+  type ForeignCharter,
+  isProvisional,
+  isSameFleet,
+  keepCharter,
+  PROVISIONAL_MS,
+  reclaimCharter,
+  type StoredCharter,
+} from './charter.js';
 
-/** Keeps the charter of a living fleet: puts it back if NATS loses it, or if a process puts an older one in its place. */
+/** How long the word of a member that lives under another charter counts: longer than until the next two checks. */
+const WORD_MS = 15_000;
+/** Least time between two answers to members with other charters. */
+const ANSWER_INTERVAL_MS = 1_000;
+
+export interface CharterKeeperOptions {
+  readonly kv: KeyValue;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Says to all members under which charter this process lives, so that they look at the stored one, and those who live under another say so. */
+  readonly say: (charter: StoredCharter) => void;
+  /** Called if this process founded its charter only because NATS had lost the charter of a living fleet, which it does not fit. */
+  readonly onOutlawed: (why: string) => void;
+}
+
+/**
+ * Keeps the charter of a living fleet: puts it back if NATS loses it, or if a process puts another one in its place.
+ *
+ * A stored charter says that somebody wrote it, not when: whoever may write to the bucket can put back one of an earlier fleet. So a process gives
+ * way to a charter only if a member says that it lives under it, over the bus, on which nothing can be repeated.
+ */
 export class CharterKeeper {
   private readonly joinedMs: number;
-  private replaced = false;
   private readonly log: Log;
+  /** When a member said last that it lives under another charter, no older than this one. */
+  private contradictedMs = Number.NEGATIVE_INFINITY;
+  private answeredMs = Number.NEGATIVE_INFINITY;
+  /** Since when a foreign charter has been stored; null if the stored one was this one at the last check. */
+  private foreignSinceMs: number | null = null;
+  private replaced = false;
 
+  /** @param charter the one under which this process has joined */
   constructor(
-    private readonly kv: KeyValue,
-    /** The charter under which this process has joined. */
     private charter: StoredCharter,
-    private readonly clock: Clock,
-    log: Log,
-    /** Called when this process has put the charter back, so that the other processes look at it. */
-    private readonly onRestored: () => void,
-    /** Called if this process founded its charter only because NATS had lost the charter of a living fleet, which it does not fit. */
-    private readonly onOutlawed: (why: string) => void,
+    private readonly options: CharterKeeperOptions,
   ) {
-    this.joinedMs = clock.now();
-    this.log = new PacedLog(log, clock);
+    this.joinedMs = options.clock.now();
+    this.log = new PacedLog(options.log, options.clock);
   }
 
   /** Compares the charter with the stored one. Rejects with the errors of the bucket. */
   async check(): Promise<void> {
-    const proven = this.clock.now() - this.joinedMs >= PROVISIONAL_MS;
-    const kept = await keepCharter(this.kv, this.charter, proven);
-    if (kept.outcome === 'outlawed') {
-      this.onOutlawed(kept.why);
-    } else if (kept.outcome === 'replaced') {
-      if (!this.replaced) this.log.error(this.charter, 'another fleet has replaced the charter of this fleet');
+    const proven = this.options.clock.now() - this.joinedMs >= PROVISIONAL_MS;
+    const kept = await keepCharter(this.options.kv, this.charter, proven);
+    if (kept.outcome === 'foreign') return this.faceForeign(kept);
+    if (kept.charter.generation > this.charter.generation)
+      this.log.info(kept.charter, 'the charter of the fleet stands');
+    this.stands(kept.charter);
+    if (kept.outcome !== 'restored') return;
+    this.log.warn(this.charter, 'restored the charter of the fleet, which had been lost or overwritten');
+    this.options.say(this.charter);
+  }
+
+  /** A member says that it lives under this charter. */
+  heard(theirs: StoredCharter): void {
+    if (isSameFleet(theirs, this.charter)) return;
+    const nowMs = this.options.clock.now();
+    if (theirs.generation >= this.charter.generation) this.contradictedMs = nowMs;
+    const answers = theirs.generation <= this.charter.generation && this.foreignSinceMs === null;
+    if (!answers || nowMs - this.answeredMs < ANSWER_INTERVAL_MS) return;
+    this.answeredMs = nowMs;
+    this.options.say(this.charter);
+  }
+
+  /** Gives way to a fleet that lives, and takes the place of the charter of one that does not. */
+  private async faceForeign(foreign: ForeignCharter): Promise<void> {
+    const { clock, kv, say, onOutlawed } = this.options;
+    const nowMs = clock.now();
+    this.foreignSinceMs ??= nowMs;
+    if (nowMs - this.contradictedMs < WORD_MS) {
+      if (isProvisional(this.charter)) onOutlawed(foreign.difference);
+      else if (!this.replaced) this.log.error(this.charter, 'another fleet has replaced the charter of this fleet');
       this.replaced = true;
-    } else {
-      if (kept.charter.generation > this.charter.generation)
-        this.log.info(kept.charter, 'the charter of the fleet stands');
-      this.charter = kept.charter;
-      this.replaced = false;
-      if (kept.outcome !== 'restored') return;
-      this.log.warn(this.charter, 'restored the charter of the fleet, which had been lost or overwritten');
-      this.onRestored();
+      return;
     }
+    if (nowMs - this.foreignSinceMs < PROVISIONAL_MS) {
+      say(this.charter);
+      return;
+    }
+    const reclaimed = await reclaimCharter(kv, this.charter, foreign);
+    if (reclaimed === null) return;
+    this.stands(reclaimed);
+    this.log.warn(
+      reclaimed,
+      'restored the charter of the fleet: nobody says that it lives under the one that replaced it',
+    );
+    say(reclaimed);
+  }
+
+  private stands(charter: StoredCharter): void {
+    this.charter = charter;
+    this.foreignSinceMs = null;
+    this.replaced = false;
   }
 }

@@ -28,7 +28,7 @@ export type Charter = z.infer<typeof Charter>;
  * generation is provisional: its founder found no charter, perhaps because NATS had just lost the charter of a fleet whose members were not
  * connected yet. Such members put theirs back. A charter that stood for `PROVISIONAL_MS` gets the second generation.
  */
-const StoredCharter = Charter.extend({ generation: z.int().min(1) });
+export const StoredCharter = Charter.extend({ generation: z.int().min(1) });
 export type StoredCharter = z.infer<typeof StoredCharter>;
 
 /** The only part that is read of a charter of another version. */
@@ -123,14 +123,22 @@ export async function readCharter(kv: KeyValue): Promise<StoredCharter | null> {
   return found && readMessage(StoredCharter, found.value);
 }
 
+/** A stored charter that a member does not fit, and that is no older than its own. */
+export interface ForeignCharter {
+  readonly generation: number;
+  /** Of the bucket's value. */
+  readonly revision: number;
+  /** How it differs from the member's, with a remedy. */
+  readonly difference: string;
+}
+
 /**
  * The outcome of a check of the stored charter by a member: it is the member's; it was lost, unreadable or older, and the member has put its own
- * back; another fleet has replaced it; or the member founded its own while the charter of this fleet was lost, and must leave.
+ * back; or it is foreign.
  */
 export type Kept =
   | { readonly outcome: 'own' | 'restored'; readonly charter: StoredCharter }
-  | { readonly outcome: 'replaced' }
-  | { readonly outcome: 'outlawed'; readonly why: string };
+  | ({ readonly outcome: 'foreign' } & ForeignCharter);
 
 /** Compares the stored charter with that of a member, and puts the latter back if that is later. `proven`: it stood for `PROVISIONAL_MS`. */
 export async function keepCharter(kv: KeyValue, own: StoredCharter, proven: boolean): Promise<Kept> {
@@ -146,9 +154,27 @@ export async function keepCharter(kv: KeyValue, own: StoredCharter, proven: bool
   }
   if (generation === null || generation < own.generation)
     return restored(own, await kv.update(KEY, pack(own), found.revision));
-  if (difference !== null && generation > own.generation && own.generation === PROVISIONAL_GENERATION)
-    return { outcome: 'outlawed', why: difference };
-  return { outcome: 'replaced' };
+  return { outcome: 'foreign', generation, revision: found.revision, difference: difference! };
+}
+
+/** Puts a member's charter in the place of a foreign one. Null if the stored value has changed meanwhile. */
+export async function reclaimCharter(
+  kv: KeyValue,
+  own: StoredCharter,
+  { generation, revision }: ForeignCharter,
+): Promise<StoredCharter | null> {
+  const charter = { ...own, generation: generation + 1 };
+  return (await kv.update(KEY, pack(charter), revision)) ? charter : null;
+}
+
+/** Whether a fleet of this charter has waited too short a time for others to put theirs back. */
+export function isProvisional({ generation }: StoredCharter): boolean {
+  return generation === PROVISIONAL_GENERATION;
+}
+
+/** Whether processes under these charters may be members of one fleet. */
+export function isSameFleet(one: Charter, other: Charter): boolean {
+  return (Object.keys(REMEDIES) as Field[]).every((field) => one[field] === other[field]);
 }
 
 function restored(charter: StoredCharter, written: boolean): Kept {

@@ -3,8 +3,10 @@ import type { Clock } from '../clock.js';
 import { Refused, Unavailable, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
+import { encode } from '../wire/msgpack.js';
+import { readMessage } from '../wire/read-message.js';
 import { fleetBucket } from './buckets.js';
-import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter } from './charter.js';
+import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter, StoredCharter } from './charter.js';
 import { CharterKeeper } from './charter-keeper.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
 import { tryPublish } from './try-publish.js';
@@ -86,12 +88,19 @@ async function joinNow(options: JoiningOptions): Promise<CharterKeeper> {
   const kv = await transport.openKeyValue(fleetBucket(config.namespace));
   const listen = (timeMs: number) => anybodyAlive(transport, clock, subjects, timeMs);
   const { how, charter } = await joinCharter(kv, mine, { anybodyAlive: listen, clock });
+  const { bus } = transport;
+  const say = (said: StoredCharter) => void tryPublish(bus, subjects.hello, encode(said));
+  const keeper = new CharterKeeper(charter, { kv, clock, log, say, onOutlawed });
+  // Most of these messages are empty. The subscription ends with the bus.
+  bus.subscribe(subjects.hello, ({ payload }) => {
+    const theirs = payload.byteLength === 0 ? null : readMessage(StoredCharter, payload);
+    if (theirs !== null) keeper.heard(theirs);
+  });
   if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
   else if (how === 'restored')
     log.warn(mine, 'restored the charter, which a process without the cluster secret had overwritten');
   else log.info(mine, how === 'founded' ? 'founded the fleet' : 'joined the fleet under its charter');
-  const onRestored = () => void tryPublish(transport.bus, subjects.hello, new Uint8Array());
-  return new CharterKeeper(kv, charter, clock, log, onRestored, onOutlawed);
+  return keeper;
 }
 
 /**

@@ -210,25 +210,20 @@ describe('a charter that NATS lost', () => {
   async function keeperOf(kv: KeyValue) {
     const own = new SimulatedClock();
     const outlawed: string[] = [];
-    let restored = 0;
+    const said: StoredCharter[] = [];
     const charter = (await readCharter(kv))!;
-    const keeper = new CharterKeeper(
-      kv,
-      charter,
-      own,
-      SILENT_LOG,
-      () => restored++,
-      (why) => outlawed.push(why),
-    );
+    const say = (spoken: StoredCharter) => void said.push(spoken);
+    const onOutlawed = (why: string) => void outlawed.push(why);
+    const keeper = new CharterKeeper(charter, { kv, clock: own, log: SILENT_LOG, say, onOutlawed });
     const stand = async () => {
       await own.advance(PROVISIONAL_MS);
       await keeper.check();
     };
-    return { keeper, stand, outlawed, restored: () => restored };
+    return { keeper, stand, outlawed, said };
   }
 
   test('or that cannot be read, or is older, is put back by a member', async () => {
-    const { kv, keeper, restored } = await member();
+    const { kv, keeper, said } = await member();
     expect(await readCharter(kv)).toEqual({ ...recall, generation: 2 });
     kv.clear();
     await keeper.check();
@@ -242,18 +237,23 @@ describe('a charter that NATS lost', () => {
     await kv.update('charter', old!.value, (await kv.get('charter'))!.revision);
     await second.keeper.check();
     expect(await readCharter(kv)).toEqual({ ...other, generation: 3 });
-    expect([restored(), second.restored()]).toEqual([2, 1]);
+    expect([said.length, second.said.length]).toEqual([2, 1]);
   });
 
-  test('is left alone if it is the own one, or of a later generation', async () => {
-    const { kv, keeper, outlawed, restored } = await member();
+  test('is left alone if it is the own one, or if members live under a later one', async () => {
+    const { kv, keeper, stand, outlawed, said } = await member();
     const { revision } = (await kv.get('charter'))!;
     await keeper.check();
     expect((await kv.get('charter'))!.revision).toBe(revision);
     expect(await joinCharter(kv, other, dead)).toBe('replaced');
+    const successor = await keeperOf(kv);
+    await successor.keeper.check();
     await keeper.check();
+    successor.keeper.heard(said[0]!);
+    keeper.heard(successor.said[0]!);
+    await stand();
     expect(await readCharter(kv)).toMatchObject(other);
-    expect([outlawed, restored()]).toEqual([[], 0]);
+    expect([outlawed, said.length, successor.said.length]).toEqual([[], 1, 1]);
   });
 
   test('is waited for by newcomers that hear members', async () => {
@@ -271,13 +271,14 @@ describe('a charter that NATS lost', () => {
   });
 
   test('replaces one that a newcomer founded; the newcomer exits, and a matching process waits to join', async () => {
-    const { kv, keeper, outlawed } = await member();
+    const { kv, keeper, outlawed, said } = await member();
     kv.clear();
     expect(await joinCharter(kv, other, dead)).toBe('founded');
     const newcomer = await keeperOf(kv);
     const joined = joinCharter(kv, recall, alive);
     await keeper.check();
     expect(await joined).toBe('joined');
+    newcomer.keeper.heard(said[0]!);
     await newcomer.keeper.check();
     expect(newcomer.outlawed).toEqual([
       expect.stringContaining(`fingerprint is ${recall.fingerprint} there, ${other.fingerprint} here`),
@@ -296,6 +297,26 @@ describe('a charter that NATS lost', () => {
     await keeper.check();
     expect(await readCharter(kv)).toEqual({ ...recall, generation: 2 });
     expect(outlawed).toEqual([]);
+  });
+
+  test('gives way to nobody’s word but that of a member: a stored charter of an earlier fleet ends no process, and is replaced', async () => {
+    const earlier = encode({ ...other, generation: 7 });
+    for (const standing of [true, false]) {
+      const kv = await founded(recall);
+      const { keeper, stand, outlawed, said } = await keeperOf(kv);
+      if (standing) await stand();
+      const put = async () => kv.update('charter', earlier, (await kv.get('charter'))!.revision);
+      await put();
+      await keeper.check();
+      expect(await readCharter(kv)).toMatchObject(other);
+      expect(said).toHaveLength(1);
+      await stand();
+      expect(await readCharter(kv)).toEqual({ ...recall, generation: 8 });
+      await put();
+      await keeper.check();
+      expect(await readCharter(kv)).toEqual({ ...recall, generation: 8 });
+      expect(outlawed).toEqual([]);
+    }
   });
 
   test('is as it was after any race of members and newcomers: the right ones are in, the wrong ones out', async () => {
@@ -321,7 +342,7 @@ class Race {
   private readonly clock = new SimulatedClock();
   private readonly random: SeededRandom;
   private readonly heard = new Set<Runner>();
-  private readonly checks = new Set<() => void>();
+  private readonly checks = new Set<(said?: StoredCharter) => void>();
 
   constructor(seed: number) {
     this.random = new SeededRandom(seed);
@@ -362,15 +383,20 @@ class Race {
       runner.state = 'out';
       this.heard.delete(runner);
       this.checks.delete(check);
+      ticking.cancel();
     };
-    const lookAll = () => {
-      for (const look of this.checks) look();
+    const say = (said: StoredCharter) => {
+      for (const look of this.checks) if (look !== check) look(said);
     };
-    const keeper = new CharterKeeper(this.slowKv(), charter, this.clock, SILENT_LOG, lookAll, leave);
-    const check = () => void keeper.check();
+    const ports = { kv: this.slowKv(), clock: this.clock, log: SILENT_LOG, say, onOutlawed: leave };
+    const keeper = new CharterKeeper(charter, ports);
+    const check = (said?: StoredCharter) => {
+      if (said) keeper.heard(said);
+      void keeper.check();
+    };
     this.checks.add(check);
+    const ticking = this.clock.every(5_000, () => check());
     check();
-    this.clock.every(5_000, check);
   }
 
   private async anybodyAlive(timeMs: number): Promise<Alive> {
