@@ -101,7 +101,7 @@ function hold(holdings: Holdings, worker: string, keys: readonly string[]): void
   holdings.applyPage(holdings.beginSnapshot(worker, '1'), { seq: 0, keys: packKeys(keys), last: true });
 }
 
-/** Blocks a second that come to and go from an index of so many blocks. */
+/** Blocks a second that come to and go from an index of this many blocks. */
 function changes(blocks: number, times: number): number[] {
   const holdings = new Holdings();
   hold(

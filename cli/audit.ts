@@ -23,7 +23,7 @@ export async function audit(context: CommandContext): Promise<number> {
   context.io.out(
     values.json ? entries.map((entry) => `${JSON.stringify(entry)}\n`).join('') : `${describe(entries)}\n`,
   );
-  if (unreadable > 0) context.io.err(`shoal: ${unreadable} lines are no entries of an audit log\n`);
+  if (unreadable > 0) context.io.err(`shoal: ${unreadable} lines are not entries of an audit log\n`);
   return 0;
 }
 

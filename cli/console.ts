@@ -10,7 +10,7 @@ const ANSWER_MS = 10_000;
 /** A program that opens an address, and fails, does so within this time. */
 const OPENING_MS = 3_000;
 
-/** Whose page it would be with the caller's key. */
+/** The role that the page would have with the caller's key. */
 type Standing = 'open' | 'operator' | 'user' | 'no key' | 'wrong key';
 
 const ADVICE: Readonly<Record<Standing, string>> = {

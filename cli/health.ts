@@ -3,7 +3,7 @@ import { Unavailable } from '../src/errors.js';
 import { callHttp } from './call-http.js';
 import type { CommandContext } from './context.js';
 
-/** `shoal health` waits so long for an answer. */
+/** How long `shoal health` waits for an answer. */
 const HEALTH_ANSWER_MS = 4_000;
 
 /**

@@ -220,7 +220,7 @@ class FailedAttempts implements Failures {
     this.outages = new OutagesInARow(clock);
   }
 
-  /** Whether the client gets the error. An outage of NATS is no fault of the request, so the number of outages does not count. */
+  /** Whether the client gets the error. An outage of NATS is not the fault of the request, so the number of outages does not count. */
   get exhausted(): boolean {
     if (this.outages.tooLong || this.failedRuns >= FAILED_RUNS) return true;
     return this.charged >= REQUEST_ATTEMPTS || this.lost.length >= REQUEST_LOSSES;
@@ -262,7 +262,7 @@ class FailedAttempts implements Failures {
   }
 
   /**
-   * Losses that count as attempts. A death is no fault of most requests that witness it; `poison` finds the one whose fault it is. Nor does a
+   * Losses that count as attempts. A death is not the fault of most requests that witness it; `poison` finds the one whose fault it is. Nor does a
    * broken connection count if the answer advanced before it broke.
    */
   private get charged(): number {

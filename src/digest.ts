@@ -33,7 +33,7 @@ export function digestOf(bytes: Uint8Array): BlockDigest {
   return whole.digest();
 }
 
-/** Up to so many bytes a hash in JavaScript is faster than a call of the library. */
+/** Up to this size a hash in JavaScript is faster than a call of the library. */
 const SHORT_BYTES = 256;
 
 /**

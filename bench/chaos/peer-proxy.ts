@@ -71,7 +71,7 @@ export class PeerProxy {
   }
 }
 
-/** Reads the first frame of a connection: who dials, and the bytes so far. Null if it is no greeting; then it is not from a member. */
+/** Reads the first frame of a connection: who dials, and the bytes so far. Null if it is not a greeting; then it is not from a member. */
 async function greetingOf(client: Socket): Promise<{ from: string; bytes: Buffer } | null> {
   let bytes = Buffer.alloc(0);
   for (;;) {

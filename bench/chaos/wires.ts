@@ -14,7 +14,7 @@ export type WireCondition =
   | { readonly kind: 'corrupt'; readonly everyBytes: number; readonly random: Random }
   /** One bit of the byte at this offset of a connection is flipped, or the connection is closed before that byte. */
   | { readonly kind: 'flip' | 'cut'; readonly at: number; readonly onSpoilt: () => void }
-  /** A connection is closed after at most so many bytes, drawn. */
+  /** A connection is closed after at most this many bytes, drawn. */
   | { readonly kind: 'truncate'; readonly mostBytes: number; readonly random: Random };
 
 const OPEN: WireCondition = { kind: 'open' };

@@ -80,7 +80,7 @@ export class Bystander {
     });
   }
 
-  /** Reads one stream after another. The time between two streams is no gap. */
+  /** Reads one stream after another. The time between two streams is not a gap. */
   private async read(onRunning: () => void): Promise<void> {
     while (!this.over) {
       try {

@@ -47,7 +47,7 @@ export class RespLane {
     );
   }
 
-  /** Resolves when a value of so many bytes has come. */
+  /** Resolves when a value of this many bytes has come. */
   get(key: string, bytes: number): Promise<void> {
     const reply = `$${bytes}\r\n`.length + bytes + 2;
     return this.send([`*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`], reply);

@@ -39,7 +39,7 @@ class TreeCache {
   private add(entry: Cached): boolean {
     const { parent } = entry;
     if (parent !== null && !this.cached.has(parent)) return false;
-    // The parent is no leaf while there is room to be made for its child.
+    // The parent is not a leaf while there is room to be made for its child.
     if (parent !== null) this.count(parent, 1);
     if (this.cached.size >= this.capacity && !this.evictFor(entry)) {
       if (parent !== null) this.count(parent, -1);
@@ -128,7 +128,7 @@ export function prefixHash(trace: readonly TracedRequest[], workers: number, per
 
 /**
  * One memory that knows the future: keeps what is used soonest, and nothing that is never used again (L. Belady, 1966; over trees of prefixes, where
- * only leaves may go, it is no proven optimum, but close to one).
+ * only leaves may go, it is not a proven optimum, but close to one).
  */
 export function offlineOptimum(trace: readonly TracedRequest[], capacity: number): number {
   const cache = new TreeCache(capacity);

@@ -57,7 +57,7 @@ export function headBytes(lead: Buffer): number {
   throw new Corrupt(`a record says that its head has ${bytes} bytes, and it has 1 to ${HEAD_BYTES}`);
 }
 
-/** @throws Corrupt if it is no head, or not the one that was written */
+/** @throws Corrupt if it is not a head, or not the one that was written */
 export function decodeHead(lead: Buffer, text: Buffer): ArchiveHead {
   if (checksumOf(text) !== lead.readUInt32LE(4)) throw new Corrupt('the checksum of the head of a record is wrong');
   const head = ArchiveHead.safeParse(JSON.parse(text.toString()));

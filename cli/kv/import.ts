@@ -15,7 +15,7 @@ const AT_ONCE = 4;
 const WRITE_TRIES = 8;
 
 /**
- * `present`: the fleet has the same bytes. `kept`: it has others, which stay. `expired`: its time was over. `damaged`: the file has not the bytes that
+ * `present`: the fleet has the same bytes. `kept`: it has others, which stay. `expired`: its time was over. `damaged`: the file does not have the bytes that
  * were written.
  */
 type Outcome = 'written' | 'present' | 'kept' | 'expired' | 'damaged';

@@ -9,7 +9,7 @@ export function serverEnvironment(env: Environment = process.env): Environment {
   return only(env, (name) => SERVER_VARIABLES.includes(name));
 }
 
-/** Of a program that installs a server: apt-get may need a proxy, and more that is not known here. */
+/** The environment of a program that installs a server: apt-get may need a proxy, and other variables that are not known here. */
 export function installerEnvironment(env: Environment = process.env): Environment {
   return only(env, (name) => !name.startsWith('SHOAL_'));
 }

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { install, runProgram } from './install.js';
 
-/** A release of nats-server that is fetched: its size, how long connecting, and all of it may take. */
+/** Limits on fetching a release of nats-server: its size, the time to connect, and the time for all of it. */
 const NATS_DOWNLOAD_BYTES = 64 * 2 ** 20;
 const NATS_CONNECT_TIMEOUT_MS = 5_000;
 const NATS_DOWNLOAD_TIMEOUT_MS = 120_000;

@@ -8,7 +8,7 @@ import { Store } from './store.js';
 /** Pauses between attempts: the first, and the longest. */
 const RETRY_MS = 500;
 const RETRY_CEILING_MS = 5_000;
-/** Without any message for so long, the connection counts as broken: a beat comes every second. */
+/** Without any message for this long, the connection counts as broken: a beat comes every second. */
 const SILENCE_MS = 5_000;
 
 export type FeedStatus =

@@ -9,7 +9,7 @@ import { middleOf, pointAt, ringLayout, type WorkerArc } from './ring-layout.js'
 
 /** The ring: an arc for each worker, and over it the requests on their way. */
 
-/** Up to so many workers, an arc has a label with its numbers; up to as many again and a half, its name. */
+/** Up to this many workers, an arc has a label with its numbers; up to as many again and a half, its name. */
 const LABELLED = 12;
 const NAMED = 32;
 

@@ -6,9 +6,9 @@ import { Refused } from '../../src/errors.js';
 /** All throw `Refused` if the process is gone or belongs to another user. */
 export interface ProcessFaults {
   kill(pid: number): void;
-  /** Stops the process for so many seconds. */
+  /** Stops the process for this many seconds. */
   pause(pid: number, seconds: number): void;
-  /** Lets the process run for a fifth of the time only, for so many seconds. */
+  /** Lets the process run for a fifth of the time only, for this many seconds. */
   slow(pid: number, seconds: number): void;
 }
 

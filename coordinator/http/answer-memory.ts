@@ -3,9 +3,9 @@ export interface AnswerMemoryLimits {
   /** Time for which an answer is remembered after its end. */
   readonly windowMs: number;
   readonly answers: number;
-  /** Over all answers. */
+  /** Limit on all answers together. */
   readonly totalBytes: number;
-  /** Of one answer; a longer one is forgotten. */
+  /** Limit on one answer; a longer one is forgotten. */
   readonly answerBytes: number;
 }
 

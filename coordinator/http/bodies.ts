@@ -11,9 +11,9 @@ import { LongJobs } from './long-jobs.js';
 const SHAPE_TURN_BYTES = 2 ** 20;
 
 export interface BodiesOptions {
-  /** Of one body. */
+  /** Limit on one body. */
   readonly limitBytes: number;
-  /** Of all bodies together. */
+  /** Limit on all bodies together. */
   readonly budgetBytes: number;
 }
 

@@ -2,7 +2,7 @@ import { orAbort } from '../../src/async/abort.js';
 
 /** What a recording reports to its owner. */
 export interface RecordingOwner {
-  /** An event of so many bytes was added. */
+  /** An event of this many bytes was added. */
   grew(bytes: number): void;
   /** The last event was added, or the source failed. */
   ended(ok: boolean): void;

@@ -6,7 +6,7 @@ import type { Exchange, RouteAnswer } from './route.js';
 
 /** What a shared answer reports to its owner. */
 interface SharedAnswerOwner {
-  /** Text of the answer of so many bytes is kept. */
+  /** Limit on the bytes of the answer that are kept. */
   grew(bytes: number): void;
   /** The answer is complete, or it failed. */
   ended(ok: boolean): void;

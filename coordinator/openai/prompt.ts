@@ -31,7 +31,7 @@ export interface ReadingOptions extends TemplateFields {
   readonly tool_choice?: ToolFields['tool_choice'];
   /** Whether prompts of token ids are to have their text too. Default: false. */
   readonly withText?: boolean;
-  /** Of a longer prompt, only so many tokens are taken: its last ones, or with `truncation_side` right its first. */
+  /** Of a longer prompt, only this many tokens are taken: its last ones, or with `truncation_side` right its first. */
   readonly truncate_prompt_tokens?: number | undefined;
   readonly truncation_side?: 'left' | 'right' | undefined;
   /** The field that a conversation came from. Default: messages. */

@@ -144,7 +144,7 @@ export class Claims {
     if (!runs) this.options.onReleased();
   }
 
-  /** A prompt is no suspect any more. */
+  /** A prompt is no longer a suspect. */
   cleared(prompt: string): void {
     const claims = this.others.get(prompt);
     for (const [key, claim] of claims ?? []) claims!.set(key, { ...claim, suspect: false });

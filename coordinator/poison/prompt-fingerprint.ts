@@ -29,7 +29,7 @@ export class PromptFingerprint {
   }
 
   /**
-   * Names a request. Its seed and the length of its answer are no part of the name: they choose among the answers that the other fields allow, and
+   * Names a request. Its seed and the length of its answer are not part of the name: they choose among the answers that the other fields allow, and
    * clients send a new seed with each request.
    */
   nameOf(tokens: Uint32Array, salt: Salt, { sampling, stopping }: RequestFields): RequestName {

@@ -35,7 +35,7 @@ export class Buckets {
     this.whole?.take(amount, nowMs);
   }
 
-  /** Of this coordinator's use, what has not been replaced yet. */
+  /** The part of this coordinator's use that has not been replaced yet. */
   ownMissing(nowMs: number): number {
     return this.own?.missing(nowMs) ?? 0;
   }

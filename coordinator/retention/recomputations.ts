@@ -23,7 +23,7 @@ export type Recompute = (id: string, worker: string, prompt: StoredPrompt, signa
 export interface RecomputationsOptions {
   readonly clock: Clock;
   readonly recompute: Recompute;
-  /** Whether a worker is serving and has a context that is long enough for a prompt of so many tokens. */
+  /** Whether a worker is serving and has a context that is long enough for a prompt of this many tokens. */
   readonly takes: (worker: string, tokens: number) => boolean;
   /** The prompt cannot be computed, now or later. */
   readonly onFailed: (id: string, reason: string) => void;

@@ -282,7 +282,7 @@ export class RetentionKeeper {
     }
   }
 
-  /** The serving workers that take a prompt of so many tokens. */
+  /** The serving workers that take a prompt of this many tokens. */
   private takers(tokens: number): string[] {
     return this.options.roster
       .members()

@@ -175,7 +175,7 @@ export class Actor {
   }
 
   private handlerThrew(life: Life, call: IncomingCall, error: unknown): void {
-    // A handler whose call was aborted may throw any error; it is no crash.
+    // A handler whose call was aborted may throw any error; it is not a crash.
     if (!call.wanted) return;
     const expected = error instanceof ShoalError && !(error instanceof InternalError);
     call.failWith(error, expected ? error : new InternalError(`the actor ${this.settings.name} crashed`));

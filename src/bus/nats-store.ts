@@ -14,7 +14,7 @@ export interface BucketStore {
 
 /** How often a request looks at the time. */
 const LOOK_MS = 250;
-/** A process that does not look for so long has stood still: an answer may wait for it to be read. */
+/** A process that does not look for this long has stood still: an answer may be waiting to be read. */
 const STILL_MS = 1_000;
 
 /**

@@ -129,7 +129,7 @@ class Marks {
 export class MessageOpener {
   private readonly marks: Marks;
   private readonly ciphers = new Map<string, SubjectCipher>();
-  /** Of sealers with a right mark of which no message was verified yet. */
+  /** Sealers with a right mark of which no message was verified yet. */
   private readonly unverified = new Map<string, SubjectCipher>();
 
   constructor(

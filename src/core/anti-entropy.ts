@@ -17,14 +17,14 @@ export function isShared({ segment }: BlockMeta, self: string, peer: string, hom
   return homes.includes(self) && homes.includes(peer);
 }
 
-/** The number of buckets for so many blocks: a power of two. */
+/** The number of buckets for this many blocks: a power of two. */
 export function bucketsFor(blocks: number): number {
   let buckets = 1;
   while (buckets < SUMMARY_BUCKETS && buckets * BLOCKS_PER_BUCKET < blocks) buckets *= 2;
   return buckets;
 }
 
-/** Whether so many bytes can be a summary. */
+/** Whether this many bytes can be a summary. */
 export function isSummaryLength(bytes: number): boolean {
   const buckets = bytes / BUCKET_DIGEST_BYTES;
   return Number.isInteger(buckets) && buckets >= 1 && buckets <= SUMMARY_BUCKETS && (buckets & (buckets - 1)) === 0;

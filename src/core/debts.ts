@@ -211,7 +211,7 @@ export class Debts {
     return [...fresh.values()];
   }
 
-  /** Forgets the dropped debts to workers that are no homes of anything any more. */
+  /** Forgets the dropped debts to workers that are no longer homes of anything. */
   keepDropped(wanted: (to: string) => boolean): void {
     for (const to of [...this.droppedTo.keys()]) if (!wanted(to)) this.droppedTo.delete(to);
   }
@@ -338,7 +338,7 @@ function slotIn(own: BlockDebts, { cause }: Entry): number {
   return slotOf(cause, 1 + Math.max(0, own.otherHomes - countedOf(own, null)));
 }
 
-/** Debts of a block that are no checks, without `except`. */
+/** Debts of a block that are not checks, without `except`. */
 function countedOf(own: BlockDebts, except: Entry | null): number {
   let counted = 0;
   for (const entry of own.entries.values()) if (entry !== except && entry.cause !== 'check') counted++;

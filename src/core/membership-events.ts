@@ -20,7 +20,7 @@ export type MembershipEvent =
   | { readonly type: 'echoed' }
   /** A member refuses this worker's announcements, because the member knows this latest rank of the worker's ID. */
   | { readonly type: 'refusedBy'; readonly latest: Rank }
-  /** This incarnation made wrong blocks: it is no member any more, and cannot refute that. */
+  /** This incarnation made wrong blocks: it is no longer a member, and cannot refute that. */
   | { readonly type: 'quarantined'; readonly maker: Maker }
   /** It may join again. */
   | { readonly type: 'pardoned'; readonly maker: Maker }

@@ -141,7 +141,7 @@ export class Scheduler {
     if (sequence.state.name !== 'prefilling' || sequence.cancelled) return;
     const { slot, prefix } = sequence.state;
     const { runner, line, shares, blockTokens } = this.options;
-    // A prefix alone is no progress: each time it runs, a prompt advances by a chunk.
+    // A prefix alone is not progress: each time it runs, a prompt advances by a chunk.
     if (slot.tokens === prefix.blocks.length * blockTokens) return;
     if (!letsPass({ sequence, slot, kept: this.prefillKept }, next, shares, blockTokens)) return;
     await runner.release(slot);

@@ -44,7 +44,7 @@ export interface RosterOptions {
   readonly clock: Clock;
   readonly subjects: FleetSubjects;
   readonly fingerprint: string;
-  /** This process. The generation of a coordinator, which is no member, is null. */
+  /** This process. The generation of a coordinator, which is not a member, is null. */
   readonly self: { readonly id: string; readonly incarnation: string; readonly generation: number | null };
   readonly probe: Probe;
 }
@@ -146,7 +146,7 @@ export class Roster {
     this.losses.add({ type: 'leaving', id, incarnation });
   }
 
-  /** This incarnation of a worker is no member any more, until it is pardoned. */
+  /** This incarnation of a worker is no longer a member, until it is pardoned. */
   quarantine(maker: Maker): void {
     this.apply({ type: 'quarantined', maker });
   }

@@ -241,7 +241,7 @@ export class KVClient {
 
   private async loadOrCompute(key: string, compute: () => Promise<KVLayer>): Promise<KVLayer> {
     for (let pauseMs = POLL_MS; ; pauseMs = Math.min(2 * pauseMs, POLL_CEILING_MS)) {
-      // What is no layer is computed again, and replaced.
+      // What is not a layer is computed again, and replaced.
       const found = await this.load(key).catch((error) => (error instanceof Corrupt ? null : ('unreachable' as const)));
       if (found === 'unreachable') return compute();
       if (found !== null) return found;

@@ -71,7 +71,7 @@ export class OtlpMetrics {
   }
 }
 
-/** Entries that are no header are left out. */
+/** Entries that are not headers are left out. */
 function headersIn(text: string): Record<string, string> {
   const entries = text.split(',').flatMap((entry) => {
     const at = entry.indexOf('=');

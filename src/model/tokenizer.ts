@@ -228,7 +228,7 @@ export class Tokenizer {
   }
 }
 
-/** What the library and the parsers say is often about their own code, but it names types that are not supported. */
+/** The errors of the library and the parsers are often about their own code, but they name types that are not supported. */
 function whyUnloadable(error: unknown): string {
   if (error instanceof SyntaxError && !error.message.includes('regular expression')) return 'it is not JSON';
   if (error instanceof z.ZodError || error instanceof TypeError || !(error instanceof Error))

@@ -110,13 +110,13 @@ export interface Differing {
 
 /** The calls that any member may make. */
 export interface ObjectNode {
-  /** The newest version, or the one that is asked for. Rejects with `Unavailable` if this worker is no home of the object. */
+  /** The newest version, or the one that is asked for. Rejects with `Unavailable` if this worker is not a home of the object. */
   read(name: ObjectName, options: ReadOptions, signal: AbortSignal): Promise<ReadOutcome>;
   /** What is known of objects; null for those that are not there. Rejects as `read` does. */
   look(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (ObjectInfo | null)[]>;
   /**
    * Writes an object, and resolves when all homes that live have it. The caller keeps its reference to the value. Rejects with `Overloaded` if there
-   * is no room, and with `Unavailable` if this worker is no home, or if it is not known which homes have the value.
+   * is no room, and with `Unavailable` if this worker is not a home, or if it is not known which homes have the value.
    */
   write(name: ObjectName, value: ObjectValue, options: WriteOptions, signal: AbortSignal): Promise<WriteOutcome>;
   /** Deletes an object. Gives what was there. Rejects as `write` does. */

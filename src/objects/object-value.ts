@@ -95,7 +95,7 @@ export class ValueWriter {
   private received = 0;
   private over = false;
 
-  /** @param onMemory called before memory for so many bytes is taken; what it throws goes to the caller of `target` */
+  /** @param onMemory called before memory for this many bytes is taken; what it throws goes to the caller of `target` */
   constructor(
     private length: number,
     private readonly onMemory: ((bytes: number) => void) | null = null,

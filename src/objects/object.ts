@@ -70,7 +70,7 @@ export type WriteCondition =
   /** The object has this version. */
   | { readonly kind: 'version'; readonly version: Version };
 
-/** Whether a condition holds of an object; null is no object. */
+/** Whether a condition holds of an object; null is not an object. */
 export function holds(condition: WriteCondition, info: ObjectInfo | null): boolean {
   switch (condition.kind) {
     case 'always':

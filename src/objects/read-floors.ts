@@ -24,7 +24,7 @@ export class ReadFloors {
     if (this.floors.size > FLOORS) this.floors.delete(this.floors.keys().next().value!);
   }
 
-  /** Whether a state of the object may follow what was read before; null is no object. */
+  /** Whether a state of the object may follow what was read before; null is not an object. */
   allows(hash: ObjectHash, info: ObjectInfo | null): boolean {
     const floor = this.floors.get(hash);
     if (floor === undefined) return true;

@@ -10,12 +10,12 @@ const Count = z.int().min(0);
 
 const SubjectUsage = z.strictObject({
   subject: Name,
-  /** Since the sender first used the subject. A receiver adds the difference from the last message; less than in that one is a new beginning. */
+  /** Counted since the sender first used the subject. A receiver adds the difference from the last message; a smaller count is a new beginning. */
   requests: Count,
   tokens: Count,
   /** Now, at the sender. */
   running: Count,
-  /** Of that, what the limits per minute have not replaced yet: for a receiver that has not heard of the sender before. */
+  /** The part of it that the limits per minute have not replaced yet, for a receiver that has not heard of the sender before. */
   recent: z.strictObject({ requests: z.number().min(0), tokens: z.number().min(0) }),
   /** A day, counted from 1970, and the tokens of that day: the sender's, and those of all coordinators as far as it knows. */
   today: z.strictObject({ day: Count, own: Count, total: Count }),

@@ -85,7 +85,7 @@ export class ReplyWriter {
     this.raw('\r\n');
   }
 
-  /** The beginning of a bulk string of so many bytes; `part`s and `bulkEnd` follow. */
+  /** The beginning of a bulk string of this many bytes; `part`s and `bulkEnd` follow. */
   bulkHead(bytes: number): void {
     this.line('$', String(bytes));
   }

@@ -16,7 +16,7 @@ import { type RespHost, RespSession, wordOf } from './resp-session.js';
 
 /** Bytes of replies that wait for the client to take them; beyond that its next command waits. */
 const UNSENT_BYTES = 2 ** 20;
-/** A client that is in the middle of a command, or of taking a reply, and does not go on for so long is disconnected. */
+/** A client that is in the middle of a command, or of taking a reply, and does not go on for this long is disconnected. */
 const STALLED_MS = 30_000;
 /** A client that has to prove itself has so much time. */
 const PROOF_MS = 10_000;

@@ -7,7 +7,7 @@ import type { ValueStaging } from '../objects/value-staging.js';
  * go straight into the memory of values. Knows no socket.
  */
 
-/** An argument of at least so many bytes becomes a value. @internal exported for tests. */
+/** An argument of at least this many bytes becomes a value. @internal exported for tests. */
 export const VALUE_ARG_BYTES = 16 * 1024;
 /** Limits on one command, as far as its arguments are not values. */
 const COMMAND_ARGS = 65_536;

@@ -118,7 +118,7 @@ export class RespSession {
   }
 }
 
-/** The bytes of an argument that is no value. @throws InvalidRequest if it is as long as one */
+/** The bytes of an argument that is not a value. @throws InvalidRequest if it is as long as one */
 export function bytesOf(arg: RespArg): Buffer {
   if (Buffer.isBuffer(arg)) return arg;
   throw new InvalidRequest(`an argument of ${arg.bytes} bytes is too long here`);

@@ -76,7 +76,7 @@ function pointCount(share: number): number {
   return Math.min(RING_POINTS_CEILING, Math.max(RING_POINTS_FLOOR, Math.round(RING_POINTS * share)));
 }
 
-/** The control points of a member from the one of this index on, up to `end`. */
+/** The control points of a member, from this index up to `end`. */
 function controlPoints(id: string, from: number, end: number): number[] {
   const points: number[] = [];
   for (let i = from; i < end; ) {

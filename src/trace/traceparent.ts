@@ -15,7 +15,7 @@ export const TRACEPARENT_CHARS = 55;
 
 const PATTERN = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 
-/** Reads a header. Null if it is not one: a wrong header starts a new trace, as the recommendation demands, and is no error. */
+/** Reads a header. Null if it is not one: a wrong header starts a new trace, as the recommendation demands, and is not an error. */
 export function parseTraceparent(header: string | null): TraceContext | null {
   // Later versions may only append fields.
   const [, version, traceId, spanId, flags, more] = PATTERN.exec(header ?? '') ?? [];

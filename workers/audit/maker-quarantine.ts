@@ -121,7 +121,7 @@ export class MakerQuarantine implements Trust {
           this.judged(message.maker, () => this.tribunal.vote(message.maker, message.from.id, message.pardons));
         return;
       case 'pardoned':
-        // Only coordinators pardon, and they are no members.
+        // Only coordinators pardon, and they are not members.
         if (roster.members().every(({ id }) => id !== message.from.id)) this.pardon(message.maker, message.pardons);
     }
   }

@@ -9,7 +9,7 @@ import type { ObjectStore } from './object-store.js';
 /**
  * The copies that this worker owes to other homes, and how it pays. After a change of the ring each worker owes its objects to their new homes. After
  * the loss of a worker it owes them to all their homes, because the lost one may have owed them too. What a home has already costs one line of an
- * offer. A worker that is no home of an object any more drops it once all homes have it.
+ * offer. A worker that is no longer a home of an object drops it once all homes have it.
  */
 
 /** Objects in one offer to a home. */

@@ -25,7 +25,7 @@ export class RepairShare {
     return this.requestsRun() ? Math.max(0, this.openAtMs - this.clock.now()) : 0;
   }
 
-  /** Counts a repair that took so long. A repair without running requests delays none that comes after it. */
+  /** Counts a repair that took this long. A repair without running requests delays none that comes after it. */
   note(tookMs: number): void {
     if (!this.requestsRun()) return;
     this.openAtMs = Math.max(this.openAtMs, this.clock.now()) + tookMs * (1 / REPAIR_SHARE - 1);

@@ -310,7 +310,7 @@ export class Replicator {
     this.hadNoRoom(refused.filter(isSpare));
   }
 
-  /** Copies that have no room, for which nothing is to be evicted, are no debts. They are offered a few times, in case the memory was only in use. */
+  /** Copies that have no room, for which nothing is to be evicted, are not debts. They are offered a few times, in case the memory was only in use. */
   private hadNoRoom(debts: readonly Debt[]): void {
     const { clock, random } = this.options;
     for (const [refusals, equal] of this.debts.refuse(debts)) {

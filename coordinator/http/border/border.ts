@@ -13,7 +13,7 @@ import { Origins, type PageHeaders } from './origins.js';
 export interface BorderOptions extends HostOptions {
   /** Origins of pages that may call the API. */
   readonly origins: readonly string[];
-  /** Of one body. */
+  /** Limit on one body. */
   readonly bodyLimitBytes: number;
   readonly tls: boolean;
   /** Whether clients must have a certificate. */

@@ -24,7 +24,7 @@ interface Found {
   readonly calls: CallPiece[];
 }
 
-/** Finds the calls in the text of an answer while it grows. What is no call stays text. */
+/** Finds the calls in the text of an answer while it grows. What is not a call stays text. */
 export class CallReader {
   /** Whether the answer has all the calls it may have. */
   complete = false;
@@ -165,7 +165,7 @@ export class CallReader {
     if (piece !== '') found.calls.push({ index: this.calls - 1, arguments: piece });
   }
 
-  /** The text was no call. */
+  /** The text was not a call. */
   private giveUp(found: Found): boolean {
     if (!this.given) found.text += this.passed + this.call.raw;
     this.passed = '';

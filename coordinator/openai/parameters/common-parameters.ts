@@ -89,7 +89,7 @@ export const COMMON_PARAMETERS = {
   parse_special: honoured(z.boolean().optional(), 'See [special tokens](#special-tokens).'),
   truncate_prompt_tokens: honoured(
     z.int().min(1).max(limits.PROMPT_TOKENS).optional(),
-    'Of a longer prompt, only so many tokens are taken, from its end.',
+    'Keeps only this many tokens of a longer prompt, from its end.',
   ),
   truncation_side: honoured(
     z.enum(['left', 'right']).optional(),

@@ -14,7 +14,7 @@ const HASHES = 2 ** 32;
 
 /** How many of the references hit in an LRU cache, by its size. */
 export interface MissRatioCurve {
-  /** Share of the references that hit in a cache of so many blocks, 0 to 1. It never falls with the size. */
+  /** Share of the references that hit in a cache of this many blocks, 0 to 1. It never falls with the size. */
   hitRatio(blocks: number): number;
   /** The same in a cache without a limit. */
   readonly most: number;

@@ -21,9 +21,9 @@ export interface Workload {
   readonly peakPromptTokensPerS: number;
   readonly peakOutputTokensPerS: number;
   readonly distinctBlocks: number;
-  /** Share of the prompt tokens whose K/V is there, if all workers together keep so many blocks as one. */
+  /** Share of the prompt tokens whose K/V is there, if all workers together keep this many blocks as one. */
   shared(blocks: number): number;
-  /** The same if each of `workers` keeps so many blocks for itself, and requests go to them in turn. */
+  /** The same if each of `workers` keeps this many blocks for itself, and requests go to them in turn. */
   apart(workers: number, blocksEach: number): number;
 }
 

@@ -10,7 +10,7 @@ const NO_MATCH_BYTES = 12;
 const LAST_LITERALS = 5;
 /** Bytes without a match after which the search looks at every second byte, then at every third, and so on. */
 const SKIP_BITS = 6;
-/** Up to so many bytes, a loop is faster than a view. */
+/** Up to this many bytes, a loop is faster than a view. */
 const SHORT_COPY = 32;
 
 /** Grows by nothing: has the length that the worst input needs. */

@@ -58,7 +58,7 @@ async function decompressed(bytes: Uint8Array, length: number): Promise<Uint8Arr
   return (await ofPackage(Math.max(length, bytes.byteLength))).decompress(bytes);
 }
 
-/** The length of its content as a frame says it; null if these bytes are no frame that says one. */
+/** The length of its content as a frame says it; null if these bytes are not a frame that says it. */
 function contentBytes(frame: Uint8Array): number | null {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   if (frame.byteLength < 6) return null;

@@ -207,7 +207,7 @@ export class Interpreter implements FilterMachine, Evaluator {
       case 'Ternary':
         return this.conditional(node.condition, node.trueExpr, node.falseExpr, scope);
       default:
-        throw new TemplateError(`'${node.type}' is no expression`);
+        throw new TemplateError(`'${node.type}' is not an expression`);
     }
   }
 

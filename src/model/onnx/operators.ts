@@ -18,7 +18,7 @@ const REDUCTIONS = new Set(
   ].flatMap((line) => line.split(' ')),
 );
 
-/** The inputs of operators that say how elements are arranged or chosen, and are no elements of the result. */
+/** The inputs of operators that say how elements are arranged or chosen, and are not elements of the result. */
 const ARRANGING: Readonly<Record<string, readonly number[]>> = {
   ...{ Reshape: [1], Expand: [1], Tile: [1], Pad: [1, 3], Split: [1], Unsqueeze: [1], Squeeze: [1], Resize: [1, 2, 3] },
   ...{ Gather: [1], GatherElements: [1], GatherND: [1], ScatterND: [1], ScatterElements: [1], Slice: [1, 2, 3, 4] },

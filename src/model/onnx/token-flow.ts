@@ -239,7 +239,7 @@ class Flow implements TokenFlow {
 /** One dimension of a tensor whose shape is `whole`, or an element of other lengths. */
 function dimension(whole: Length, index: number): Origin {
   if (whole.shapeOf === null) return { ...whole, plus: null };
-  // The batch, and the heads and their size, are no numbers of tokens.
+  // The batch, and the heads and their size, are not numbers of tokens.
   const isTokens = whole.shapeOf === 'tokens' ? index !== -2 : [1, 2, -2].includes(index);
   return isTokens ? length(whole.by, 0) : CONSTANT;
 }

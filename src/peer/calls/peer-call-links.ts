@@ -88,12 +88,12 @@ export class PeerCallLinks implements CallLinks {
     if (pool.links.size === 0 && !pool.dialling && !pool.redial) this.dial(node, address, pool);
   }
 
-  /** Closes all links to a node that is no member any more. */
+  /** Closes all links to a node that is no longer a member. */
   forget(node: Node): void {
     const pool = this.pools.get(keyOf(node));
     if (!pool) return;
     this.pools.delete(keyOf(node));
-    closePool(pool, new Unavailable(`${node.node} is not a member any more`));
+    closePool(pool, new Unavailable(`${node.node} is no longer a member`));
   }
 
   /** Closes all links. */

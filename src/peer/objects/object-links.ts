@@ -46,7 +46,7 @@ export class ObjectLinks {
   forget(id: string): void {
     const known = this.pool.get(id);
     this.pool.delete(id);
-    known?.link.close(new Unavailable(`worker ${id} is not a member any more`));
+    known?.link.close(new Unavailable(`worker ${id} is no longer a member`));
   }
 
   close(): void {

@@ -52,7 +52,7 @@ export class ObjectUpload {
     const { refusal, message } = this;
     this.refusal = null;
     if (refusal === null) return null;
-    // For the home that makes the copy this is no failure.
+    // For the home that makes the copy this is not a failure.
     if (message.type === 'copy' && refusal.code === 'overloaded') return { type: 'answer', value: { type: 'full' } };
     return { type: 'error', ...failureOf(refusal) };
   }

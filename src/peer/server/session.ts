@@ -229,7 +229,7 @@ export class Session implements ConnectionOwner {
   }
 }
 
-/** Coordinators, which are no members, ping workers over such a connection. */
+/** Coordinators, which are not members, ping workers over such a connection. */
 function forMembers({ type }: ClientMessage): boolean {
   return type === 'fetch' || type === 'pin' || type === 'offer' || type === 'repair' || type === 'compare';
 }

@@ -172,7 +172,7 @@ export class Connection implements Inlet {
     return this.socket.writableLength + this.gatheredBytes + this.waitingBytes;
   }
 
-  /** Reads up to so many bytes beyond a header along with it, for connections whose frames are mostly small. */
+  /** Reads up to this many bytes beyond a header along with it, for connections whose frames are mostly small. */
   readAhead(bytes: number): void {
     this.reader.readAhead(bytes);
   }

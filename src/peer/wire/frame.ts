@@ -140,7 +140,7 @@ export class FrameReader {
     this.fresh = null;
   }
 
-  /** Reads up to so many bytes beyond a header along with it. */
+  /** Reads up to this many bytes beyond a header along with it. */
   readAhead(bytes: number): void {
     this.readAheadBytes = bytes;
     this.fresh = null;

@@ -19,7 +19,7 @@ export interface PeerSocket {
   readonly destroyed: boolean;
   /** Bytes that wait in this process for the kernel to take them. */
   readonly writableLength: number;
-  /** Emits `timeout` each time that nothing was read or written for so long. */
+  /** Emits `timeout` each time that nothing was read or written for this long. */
   setTimeout(timeoutMs: number): unknown;
   on(event: 'timeout' | 'close', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;

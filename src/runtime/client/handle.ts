@@ -39,7 +39,7 @@ type Method = (...args: readonly unknown[]) => unknown;
 
 const states = new WeakMap<object, HandleState>();
 
-/** What a handle knows; null if the object is no handle. */
+/** What a handle knows; null if the object is not a handle. */
 export function handleState(value: object): HandleState | null {
   return states.get(value) ?? null;
 }

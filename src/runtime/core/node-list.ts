@@ -25,7 +25,7 @@ interface Entry {
 /** The members of the runtime as one process knows them, by incarnation. */
 export class NodeList {
   private readonly entries = new Map<string, Entry>();
-  /** Until then, silence is no evidence: this process, or all others, may have missed messages. */
+  /** Until then, silence is not evidence: this process, or all others, may have missed messages. */
   private judgeFromMs = Number.NEGATIVE_INFINITY;
 
   /** All members, in the order in which they joined. */

@@ -43,7 +43,7 @@ const KNOWN: readonly ErrorClass[] = [
 export class ErrorClasses {
   private readonly byName = new Map<string, ErrorClass>(KNOWN.map((known) => [known.name, known]));
 
-  /** A later class of the same name replaces the earlier one. Values that are no class of errors are left out. */
+  /** A later class of the same name replaces the earlier one. Values that are not classes of errors are left out. */
   add(values: Iterable<unknown>): void {
     for (const value of values) if (isErrorClass(value)) this.byName.set(value.name, value);
   }
