@@ -305,7 +305,7 @@ async function openFiles(
   clock: Clock,
 ): Promise<BlockFiles | null> {
   if (!cache || diskCacheDir === null) return null;
-  const files = await openedInTime(BlockFolder.open(diskCacheDir), clock);
+  const files = await openedInTime(() => BlockFolder.open(diskCacheDir), clock);
   // A disk that does not answer must not keep the process from its end.
   return life.use(files, (open) => within(clock, FILES_CLOSE_MS, open.close()));
 }

@@ -8,9 +8,9 @@ import { SplitNetwork } from '../fleet/split-network.js';
 
 /**
  * `addresses`: all of 127.0.0.0/8 is this machine; `mounts`: small file systems; `namespaces`: network namespaces; `pids`: PID
- * namespaces; `fifos`: named pipes; `crashes`: a division that overflows ends its process.
+ * namespaces; `fifos`: named pipes; `crashes`: a division that overflows ends its process; `limits`: limits of running processes can be set.
  */
-export type Need = 'addresses' | 'mounts' | 'namespaces' | 'pids' | 'fifos' | 'crashes';
+export type Need = 'addresses' | 'mounts' | 'namespaces' | 'pids' | 'fifos' | 'crashes' | 'limits';
 
 const CHECKS: Readonly<Record<Need, () => string | null>> = {
   addresses: () =>
@@ -25,6 +25,7 @@ const CHECKS: Readonly<Record<Need, () => string | null>> = {
       ? null
       : 'only x86 processors end a process whose graph divides so that the quotient overflows',
   fifos: () => commandFails('named pipes', 'mkfifo', '--version'),
+  limits: () => commandFails('limits of running processes', 'prlimit', '--version'),
 };
 
 /** Why this machine does not meet a need; null if it does. */

@@ -17,9 +17,11 @@ import { natsAway } from './faults/nats-away.js';
 import { natsEmptied } from './faults/nats-emptied.js';
 import { natsCluster, natsRestarts } from './faults/nats-restarts.js';
 import { natsStopped } from './faults/nats-stopped.js';
+import { noFiles } from './faults/no-files.js';
 import { partition } from './faults/partition.js';
 import { pauseWorker } from './faults/pause-worker.js';
 import { poison12, poisonousPrompt } from './faults/poison.js';
+import { removedFolders } from './faults/removed-folders.js';
 import { rollingRestart } from './faults/rolling-restart.js';
 import { secondFleet } from './faults/second-fleet.js';
 import { slowPeer } from './faults/slow-peer.js';
@@ -56,6 +58,8 @@ export const FAULTS: readonly Fault[] = [
   clockBack,
   poison12,
   hungDisk,
+  removedFolders,
+  noFiles,
   secondFleet,
   mixedContext,
   wrongBlocks,

@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlockKey } from '../../src/core/block.js';
-import { Refused } from '../../src/errors.js';
+import { Refused, Unavailable } from '../../src/errors.js';
 import { lockFile } from '../../src/native/libc.js';
 
 /** The folder of a disk tier's files, which belongs to one process at a time. */
@@ -54,7 +54,8 @@ export class BlockFolder implements BlockFiles {
   /**
    * Opens the folder. A missing folder is made, for this user alone. The mode of an existing one is left as it is; the files in it are for this user
    * alone all the same.
-   * @throws Refused if another process has locked it, if it belongs to another user, if others may write to it, or if it cannot be used
+   * @throws Refused if another process has locked it, if it belongs to another user, if others may write to it, or if it cannot be used; Unavailable if
+   * its disk is to blame, which may pass
    */
   static async open(path: string): Promise<BlockFolder> {
     return new BlockFolder(path, await lockedFolder(path));
@@ -85,7 +86,9 @@ export class BlockFolder implements BlockFiles {
       await this.writeFile(key, parts);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      await this.makeAgain();
+      await this.makeAgain().catch((fault: unknown) => {
+        throw fault instanceof Unavailable ? error : fault;
+      });
       await this.writeFile(key, parts);
     }
   }
@@ -162,7 +165,12 @@ export class BlockFolder implements BlockFiles {
   }
 }
 
-/** Makes the folder if it is missing, and locks it. @throws Refused as `BlockFolder.open` */
+/** Errors that say nothing against the folder, but something of its disk, or of this process, at the moment. */
+const OF_THE_DISK: ReadonlySet<string> = new Set([
+  ...['EROFS', 'EIO', 'ENOSPC', 'EDQUOT', 'ENODEV', 'ENOTCONN', 'ESTALE', 'ETIMEDOUT', 'EMFILE', 'ENFILE'],
+]);
+
+/** Makes the folder if it is missing, and locks it. @throws Refused, Unavailable as `BlockFolder.open` */
 async function lockedFolder(path: string): Promise<FileHandle> {
   try {
     const made = await mkdir(path, { recursive: true, mode: 0o700 });
@@ -172,10 +180,11 @@ async function lockedFolder(path: string): Promise<FileHandle> {
     await lock.close();
   } catch (cause) {
     if (cause instanceof Refused) throw cause;
-    throw new Refused(
-      `--disk-cache-dir: cannot use ${path}: ${(cause as Error).message}; give a folder that this user may write to`,
-      { cause },
-    );
+    const { code = '', message } = cause as NodeJS.ErrnoException;
+    if (OF_THE_DISK.has(code)) throw new Unavailable(`--disk-cache-dir: cannot use ${path} now: ${message}`, { cause });
+    throw new Refused(`--disk-cache-dir: cannot use ${path}: ${message}; give a folder that this user may write to`, {
+      cause,
+    });
   }
   throw new Refused(
     `--disk-cache-dir: another worker uses ${path}; give each worker a folder of its own, or end the other worker`,

@@ -1,45 +1,78 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey } from '../../src/core/block.js';
+import { Unavailable } from '../../src/errors.js';
 import type { BlockFiles } from './block-folder.js';
 
-/** The files of a folder that is still being opened, because its disk does not answer. */
+/** The files of a folder that is still being opened, because its disk does not answer, or that its disk does not let be opened now. */
 
 /** Time for a folder to be opened, after which the worker starts without it. @internal exported for tests. */
 export const FOLDER_OPEN_MS = 5_000;
 
-/** Each operation waits until the folder is open, and rejects if it cannot be opened. */
+/** Each operation waits until the folder is open, and rejects if it cannot be opened. After `Unavailable` the next operation opens it again. */
 class LateFiles implements BlockFiles {
-  constructor(private readonly opening: Promise<BlockFiles>) {}
+  private failed = false;
+
+  constructor(
+    private readonly open: () => Promise<BlockFiles>,
+    private opening: Promise<BlockFiles>,
+  ) {
+    this.watch();
+  }
 
   async list(onStep?: () => void): ReturnType<BlockFiles['list']> {
-    return (await this.opening).list(onStep);
+    return (await this.files()).list(onStep);
   }
 
   async write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void> {
-    await (await this.opening).write(key, parts);
+    await (await this.files()).write(key, parts);
   }
 
   async read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean> {
-    return (await this.opening).read(key, into, position);
+    return (await this.files()).read(key, into, position);
   }
 
   async remove(key: BlockKey): Promise<void> {
-    await (await this.opening).remove(key);
+    await (await this.files()).remove(key);
   }
 
   async probe(): Promise<void> {
-    await (await this.opening).probe();
+    await (await this.files()).probe();
   }
 
   async close(): Promise<void> {
-    await (await this.opening).close();
+    if (!this.failed) await (await this.opening).close();
+  }
+
+  private files(): Promise<BlockFiles> {
+    if (this.failed) {
+      this.failed = false;
+      this.opening = this.open();
+      this.watch();
+    }
+    // To callers, `Unavailable` means a disk that is left alone already.
+    return this.opening.catch((error: unknown) => {
+      throw error instanceof Unavailable ? new Error(error.message, { cause: error }) : error;
+    });
+  }
+
+  private watch(): void {
+    this.opening.catch((error: unknown) => {
+      this.failed = error instanceof Unavailable;
+    });
   }
 }
 
-/** The opened files; files whose operations wait for them if that takes longer than `FOLDER_OPEN_MS`. Rejects if the opening rejects sooner. */
-export function openedInTime(opening: Promise<BlockFiles>, clock: Clock): Promise<BlockFiles> {
+/**
+ * The opened files; files whose operations open them if that takes longer than `FOLDER_OPEN_MS`, or rejects with `Unavailable`. Rejects with other
+ * errors of the opening.
+ */
+export function openedInTime(open: () => Promise<BlockFiles>, clock: Clock): Promise<BlockFiles> {
   return new Promise((resolve, reject) => {
-    const timer = clock.after(FOLDER_OPEN_MS, () => resolve(new LateFiles(opening)));
-    opening.then(resolve, reject).finally(() => timer.cancel());
+    const opening = open();
+    const later = () => resolve(new LateFiles(open, opening));
+    const timer = clock.after(FOLDER_OPEN_MS, later);
+    opening
+      .then(resolve, (error: unknown) => (error instanceof Unavailable ? later() : reject(error)))
+      .finally(() => timer.cancel());
   });
 }

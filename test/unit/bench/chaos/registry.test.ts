@@ -5,8 +5,8 @@ const NAMES = [
   ...['kill-worker', 'kill-both-homes', 'kill-mid-stream', 'kill-coordinator', 'nats-stopped', 'pause-worker'],
   ...['partition', 'slow-peer', 'corrupt-frame', 'memory-exhausted', 'disk-full', 'duplicate-id', 'rolling-restart'],
   ...['join', 'herd', 'poison', 'slow-readers', 'isolation', 'unreachable-pair', 'nats-away-60s', 'nats-restarts'],
-  ...['nats-cluster', 'nats-emptied', 'clock-back', 'poison-12', 'hung-disk', 'second-fleet', 'mixed-context'],
-  ...['wrong-blocks', 'soak'],
+  ...['nats-cluster', 'nats-emptied', 'clock-back', 'poison-12', 'hung-disk', 'removed-folders', 'no-files'],
+  ...['second-fleet', 'mixed-context', 'wrong-blocks', 'soak'],
 ];
 
 describe('the table of faults', () => {

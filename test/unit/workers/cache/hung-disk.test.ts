@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Deferred } from '../../../../src/async/deferred.js';
 import { SimulatedClock, settled } from '../../../../src/clock.js';
 import type { SealedBlock } from '../../../../src/core/block.js';
-import { Refused } from '../../../../src/errors.js';
+import { Refused, Unavailable } from '../../../../src/errors.js';
 import { createLog } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
@@ -284,9 +284,33 @@ describe('a disk that hangs', () => {
     expect([tier.blocks, tier.answers, tier.accepts]).toEqual([4, true, true]);
   });
 
+  it('may fail when its folder is opened, as a read-only one: the folder is opened again until that succeeds', async () => {
+    let opened = 0;
+    let fault: Error | null = new Unavailable('EROFS: read-only file system');
+    const open = async () => {
+      opened++;
+      if (fault !== null) throw fault;
+      return files;
+    };
+    tier = make(await openedInTime(open, clock));
+    await tier.open();
+    expect([tier.blocks, tier.answers, tier.accepts]).toEqual([0, false, false]);
+    expect(lines).toContain(AWAY);
+    await clock.advance(120_000);
+    expect([opened > 3, opened < 12, tier.answers]).toEqual([true, true, false]);
+    fault = null;
+    await clock.advance(DISK_PROBE_MS.longest);
+    await tier.idle();
+    expect([tier.blocks, tier.answers, tier.accepts]).toEqual([4, true, true]);
+
+    fault = new Unavailable('EROFS: read-only file system');
+    const never = await openedInTime(open, clock);
+    await expect(never.close()).resolves.toBeUndefined();
+  });
+
   it('may hang when its folder is opened: the folder is used later, or never if it is refused', async () => {
     const opening = new Deferred<BlockFiles>();
-    const late = openedInTime(opening.promise, clock);
+    const late = openedInTime(() => opening.promise, clock);
     await clock.advance(FOLDER_OPEN_MS);
     tier = make(await late);
     const opened = tier.open();
@@ -299,7 +323,7 @@ describe('a disk that hangs', () => {
     expect(tier.blocks).toBe(4);
 
     const refused = new Deferred<BlockFiles>();
-    const never = openedInTime(refused.promise, clock);
+    const never = openedInTime(() => refused.promise, clock);
     await clock.advance(FOLDER_OPEN_MS);
     tier = make(await never);
     const begun = tier.open();
@@ -308,7 +332,7 @@ describe('a disk that hangs', () => {
     refused.reject(new Refused('another worker uses the folder'));
     await clock.advance(60_000);
     expect([tier.answers, tier.accepts]).toEqual([false, false]);
-    await expect(openedInTime(Promise.reject(new Refused('not mine')), clock)).rejects.toThrow('not mine');
+    await expect(openedInTime(() => Promise.reject(new Refused('not mine')), clock)).rejects.toThrow('not mine');
   });
 });
 
