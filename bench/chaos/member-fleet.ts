@@ -168,7 +168,8 @@ export class MemberFleet {
     return member;
   }
 
-  private async startCoordinator(id: string): Promise<void> {
+  /** Starts a coordinator, or one of an id that has ended. Resolves when it listens; its port is another one. */
+  async startCoordinator(id: string): Promise<void> {
     const place = await this.placeOf(id);
     const args = ['--coordinator-id', id, '--host', place.address, '--port', '0', '--allow-routing', '--insecure'];
     const member = this.spawn(id, place.inside, ['coordinator', ...args]);

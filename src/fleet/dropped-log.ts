@@ -7,7 +7,7 @@ import { PacedLog } from '../paced-log.js';
 const REASONS = {
   forged:
     'messages on NATS do not carry the secret of this fleet, and were dropped; give each fleet a namespace of its own, and all its processes the same SHOAL_SECRET',
-  replayed: 'messages on NATS were repeated, or came before their sender had proved itself, and were dropped',
+  replayed: 'messages on NATS were repeated, or came long after they were sent, or before their sender had proved itself; they were dropped',
 };
 
 /** Makes the listener for `onDropped` of a sealed transport. */

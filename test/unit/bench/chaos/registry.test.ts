@@ -6,6 +6,7 @@ const NAMES = [
   ...['partition', 'slow-peer', 'corrupt-frame', 'memory-exhausted', 'disk-full', 'duplicate-id', 'rolling-restart'],
   ...['join', 'herd', 'poison', 'slow-readers', 'isolation', 'unreachable-pair', 'nats-away-60s', 'nats-restarts'],
   ...['nats-cluster', 'nats-emptied', 'clock-back', 'poison-12', 'hung-disk', 'removed-folders', 'no-files'],
+  ...['clocks-swapped', 'stopped-supervisor', 'kill-in-drain', 'kill-pin-keeper', 'nats-in-rolling-restart'],
   ...['second-fleet', 'mixed-context', 'wrong-blocks', 'soak'],
 ];
 
