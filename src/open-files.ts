@@ -18,7 +18,7 @@ export function openFileLimit(): number | null {
   }
 }
 
-/** The soft limit in the text of `/proc/PID/limits`; null if there is none. @internal exported for tests. */
+/** The soft limit in the text of `/proc/PID/limits`; null if there is none. */
 export function parseOpenFileLimit(limits: string): number | null {
   const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
   return soft === undefined ? null : Number(soft);
