@@ -12,10 +12,10 @@ type Level = Exclude<LogLevel, 'silent'>;
 
 /** A line that was written, and what came of its kind since. */
 interface Kind {
-  readonly timer: Timer;
-  /** The last line since, which is not written yet; null if there was none. */
-  last: LogFields | null;
-  repeats: number;
+  /** Until then no other line of the kind is written. */
+  readonly untilMs: number;
+  /** The last line since, and when it will be written; null if there was none. */
+  waiting: { fields: LogFields; repeats: number; readonly timer: Timer } | null;
 }
 
 /**
@@ -53,29 +53,36 @@ export class PacedLog implements Log {
 
   private write(level: Level, fields: LogFields, message: string): void {
     const named = JSON.stringify([level, message, ...ABOUT.map((name) => valueIn(fields[name]))]);
+    if (!this.kinds.has(named) && this.kinds.size >= PACED_KINDS) this.forgetOld();
     // Kinds beyond the limit share one of their message.
     const name = this.kinds.has(named) || this.kinds.size < PACED_KINDS ? named : JSON.stringify([level, message]);
+    const nowMs = this.clock.now();
     const kind = this.kinds.get(name);
-    if (kind !== undefined) {
-      kind.last = fields;
-      kind.repeats++;
+    if (kind === undefined || (kind.waiting === null && nowMs >= kind.untilMs)) {
+      this.kinds.set(name, { untilMs: nowMs + PACE_MS, waiting: null });
+      this.inner[level](fields, message);
       return;
     }
-    const timer = this.clock.every(PACE_MS, () => this.goOn(name, level, message));
-    this.kinds.set(name, { timer, last: null, repeats: 0 });
-    this.inner[level](fields, message);
+    kind.waiting ??= {
+      fields,
+      repeats: 0,
+      timer: this.clock.every(kind.untilMs - nowMs, () => this.goOn(name, level, message)),
+    };
+    kind.waiting.fields = fields;
+    kind.waiting.repeats++;
   }
 
   private goOn(name: string, level: Level, message: string): void {
-    const kind = this.kinds.get(name)!;
-    if (kind.last === null) {
-      kind.timer.cancel();
-      this.kinds.delete(name);
-      return;
-    }
-    this.inner[level]({ ...kind.last, repeats: kind.repeats }, message);
-    kind.last = null;
-    kind.repeats = 0;
+    const { fields, repeats, timer } = this.kinds.get(name)!.waiting!;
+    timer.cancel();
+    this.kinds.set(name, { untilMs: this.clock.now() + PACE_MS, waiting: null });
+    this.inner[level]({ ...fields, repeats }, message);
+  }
+
+  private forgetOld(): void {
+    const nowMs = this.clock.now();
+    for (const [name, { untilMs, waiting }] of this.kinds)
+      if (waiting === null && nowMs >= untilMs) this.kinds.delete(name);
   }
 }
 
