@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { logged } from '../src/actors/logged.js';
 import type { RouteKind } from '../src/actors/route.js';
 import { ActorSystem } from '../src/actors/system.js';
+import { Pacing } from '../src/async/pacing.js';
 import type { Bus } from '../src/bus/bus.js';
 import type { KeyValue } from '../src/bus/key-value.js';
 import type { Clock } from '../src/clock.js';
@@ -56,6 +57,10 @@ import type { Trail } from './trail/trail.js';
 
 /** Makes and connects the parts of a coordinator below HTTP, and starts them. */
 
+/** The workers to which links are opened within `GREETING_PACE_MS`; a thousand may join at one moment. */
+const GREETINGS_AT_ONCE = 4;
+const GREETING_PACE_MS = 5;
+
 export interface CoordinatorOptions {
   readonly config: CoordinatorConfig;
   readonly incarnation: string;
@@ -92,6 +97,8 @@ export interface CoordinatorParts {
   readonly actors: ActorSystem;
   readonly links: PeerCallLinks;
   readonly peers: PeerClient;
+  /** Ids of workers that have joined, to which links are to be opened. */
+  readonly greetings: Pacing<string>;
   readonly roster: Roster;
   readonly keeper: IndexKeeper;
   readonly siblings: Siblings;
@@ -156,7 +163,10 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const news = new DirectNews(actors, roster, clock);
   const { wallMs } = options.surroundings;
   const quotas = new Quotas({ bus, clock, wallMs, subject: subjects.usage, self: incarnation });
-  const parts = { fleet, ...retained, actors, links, peers, roster, keeper, siblings, poison, router, news };
+  const greetings = new Pacing<string>(clock, GREETINGS_AT_ONCE, GREETING_PACE_MS, (worker) =>
+    greet(worker, { links, peers, roster }, log),
+  );
+  const parts = { fleet, ...retained, actors, links, peers, greetings, roster, keeper, siblings, poison, router, news };
   const objects = new CoordinatorObjects(roster, replicas, peerOptions(options));
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
   const runtime = new LiveRuntimeView(bus, clock, config.namespace, actors);
@@ -172,6 +182,7 @@ export async function startCoordinatorParts(
 ): Promise<void> {
   const { actors, links, peers, roster, keeper, siblings, poison, news } = parts;
   life.use(peers, () => peers.close());
+  life.use(parts.greetings, (greetings) => greetings.stop());
   life.use(links, () => links.close());
   life.use(parts.objects, (objects) => objects.close());
   await life.start(actors);
@@ -304,7 +315,7 @@ function hearOf(roster: Roster, announcement: Announcement, from: string): void 
 }
 
 /** Reacts to a change of membership: opens links to a worker that joined, and ends the calls of a worker that is gone. */
-function follow(effect: MembershipEffect, { actors, links, peers, roster }: CoordinatorParts, log: Log): void {
+function follow(effect: MembershipEffect, { actors, links, greetings }: CoordinatorParts, log: Log): void {
   if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
   if (effect.type === 'hearing')
     log.warn(
@@ -314,13 +325,7 @@ function follow(effect: MembershipEffect, { actors, links, peers, roster }: Coor
   if (effect.type === 'joined') {
     actors.nodeBack(effect.id, effect.incarnation);
     log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
-    links.connect({ node: effect.id, incarnation: effect.incarnation });
-    // The ping opens a link that stays open and closes as soon as the worker's process ends, which membership then sees at once.
-    const member = roster.alive(effect.id);
-    if (member)
-      peers
-        .ping(member, PROBE_TIMEOUT_MS)
-        .catch((err) => log.warn({ worker: effect.id, err }, 'cannot open a link to a worker'));
+    greetings.add(effect.id);
   }
   if (effect.type === 'dead' || effect.type === 'left') {
     log.warn(
@@ -330,4 +335,13 @@ function follow(effect: MembershipEffect, { actors, links, peers, roster }: Coor
     links.forget({ node: effect.id, incarnation: effect.incarnation });
     actors.nodeGone(effect.id, effect.incarnation);
   }
+}
+
+/** Opens links to a worker that has joined. */
+function greet(id: string, { links, peers, roster }: Pick<CoordinatorParts, 'links' | 'peers' | 'roster'>, log: Log) {
+  const member = roster.alive(id);
+  if (member === null) return;
+  links.connect({ node: id, incarnation: member.incarnation });
+  // The ping opens a link that stays open and closes as soon as the worker's process ends, which membership then sees at once.
+  peers.ping(member, PROBE_TIMEOUT_MS).catch((err) => log.warn({ worker: id, err }, 'cannot open a link to a worker'));
 }

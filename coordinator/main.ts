@@ -67,6 +67,7 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
   });
   const clock = new SystemClock();
   const paced = new PacedLog(log, clock);
+  const onLost = droppedLog(log, clock);
   const connect = (onRefused: (why: Error) => void) =>
     natsTransport({
       ...config.nats,
@@ -75,6 +76,7 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
       onRefused,
       signal: leaving,
       onWaiting: ({ message }) => paced.warn({}, `trying again: ${message}`),
+      onLost: (subject) => onLost('crowded', subject),
     });
   const openText = async (life: Lifecycle, source: TextSource) => {
     return life.use(await TextThreads.start({ clock, log, start: nodeThreads(source) }), (text) => text.close());

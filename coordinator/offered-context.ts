@@ -19,7 +19,8 @@ export class OfferedContext {
   ) {
     this.startedMs = clock.now();
     roster.listen(({ type }) => {
-      if (type === 'joined' || type === 'dead' || type === 'left') this.update();
+      // Once for all workers that come or go at one moment.
+      if (type === 'changed') this.update();
     });
   }
 

@@ -73,6 +73,7 @@ export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<R
     fields: { role: 'worker', worker: config.id, incarnation },
   });
   const paced = new PacedLog(log, new SystemClock());
+  const onLost = droppedLog(log, new SystemClock());
   const connect = (onRefused: (why: Error) => void) =>
     natsTransport({
       ...config.nats,
@@ -81,6 +82,7 @@ export function runWorker(config: WorkerConfig, leaving: AbortSignal): Promise<R
       onRefused,
       signal: leaving,
       onWaiting: ({ message }) => paced.warn({}, `trying again: ${message}`),
+      onLost: (subject) => onLost('crowded', subject),
     });
   const reloads = new Reloads();
   reloads.on(({ logLevel }) => {

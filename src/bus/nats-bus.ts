@@ -12,6 +12,7 @@ import {
   throwLater,
 } from './bus.js';
 import { MessageTurns } from './message-turns.js';
+import type { NatsOptions } from './nats-options.js';
 import { NatsPulse } from './nats-pulse.js';
 import { parseNatsUrl } from './nats-url.js';
 import { checkPattern, checkSubject } from './subject.js';
@@ -29,31 +30,6 @@ const NO_PINGS_MS = 2 ** 31 - 1;
 const BUS_CONNECT_TIMEOUT_MS = 5_000;
 /** Limit on a message that NATS has unless its configuration sets another one. */
 const NATS_DEFAULT_PAYLOAD_BYTES = 1024 * 1024;
-
-export interface NatsOptions {
-  /** `nats://host:port` or `tls://host:port`, several separated by commas. May carry `user:password@`. */
-  url: string;
-  user?: string;
-  password?: string;
-  token?: string;
-  /** Shown by the server's monitoring. */
-  name?: string;
-  /** Files for TLS; TLS itself is on with a `tls://` URL, or if the server asks for it. */
-  tls?: { caFile?: string; certFile?: string; keyFile?: string };
-  /** Keeps trying if the first connection fails, instead of throwing. This includes refused credentials. */
-  waitForServer?: boolean;
-  /** Called while waiting for the server, with the error of the last attempt, each time its message changes. */
-  onWaiting?: (why: Error) => void;
-  /** Ends the wait for the server. */
-  signal?: AbortSignal;
-  /** Limit on the published bytes that the server has not read yet; above it `publish` throws Overloaded. */
-  maxPendingBytes?: number;
-  onError?: OnBusError;
-  /** Subject below which the server answers this connection's requests; `_INBOX` by default. */
-  inbox?: string;
-  /** Called when the server refuses a message or a subscription for lack of rights, once for each subject. The default is `onError`. */
-  onRefused?: (why: Refused) => void;
-}
 
 /**
  * Connects, and from then on reconnects without limit, with growing pauses. No error or log contains the credentials.
@@ -171,11 +147,11 @@ export class NatsBus implements Bus {
   constructor(
     /** For JetStream and key-value buckets, whose packages wrap a connection. */
     readonly connection: NatsConnection,
-    private readonly options: Pick<NatsOptions, 'maxPendingBytes' | 'onError' | 'onRefused'> = {},
+    private readonly options: Pick<NatsOptions, 'maxPendingBytes' | 'onError' | 'onRefused' | 'onLost'> = {},
   ) {
     this.maxPendingBytes = options.maxPendingBytes ?? BUS_PENDING_BYTES;
     this.onError = options.onError ?? throwLater;
-    this.turns = new MessageTurns(this.onError);
+    this.turns = new MessageTurns(this.onError, options.onLost);
     this.pulse = new NatsPulse(connection);
     this.pulse.start();
     void this.watch();

@@ -15,6 +15,8 @@ export interface NatsTransportOptions {
   readonly inbox?: string;
   /** Called when the server refuses a message or a subscription for lack of rights. */
   readonly onRefused?: (why: Error) => void;
+  /** Called for each message that was lost because too many wait to be handled. */
+  readonly onLost?: (subject: string) => void;
   /** How long buckets whose store answers nothing are left alone. */
   readonly storePauseMs?: number;
   /** Ends the wait for a server. */

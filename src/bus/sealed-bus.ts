@@ -38,6 +38,8 @@ const WINDOW_MESSAGES = 1024;
 const HELD_MESSAGES = CALLS_IN_FLIGHT;
 /** Limit on the bytes of all messages that wait for a proof. */
 const HELD_BYTES = 64 * 1024 * 1024;
+/** Held messages that are handled in one turn of the event loop once their sender has proved that it lives. */
+const HELD_TURN_MESSAGES = 32;
 /** Memory of a message that waits, beside its payload. */
 const HELD_MESSAGE_BYTES = 512;
 /** Least time between two challenges to a sender. */
@@ -175,12 +177,13 @@ export class SealedBus implements Bus {
     const { envelope, message } = opened;
     const known = this.touch(envelope);
     const held = { subscription, counter: envelope.counter, message, handler };
-    if (known.nonce === null) {
+    // Those that are still held come first.
+    if (known.nonce === null && known.held.length === 0) {
       this.deliver(known, held);
-    } else {
-      this.hold(known, held);
-      this.challenge(known, known.nonce);
+      return;
     }
+    this.hold(known, held);
+    if (known.nonce !== null) this.challenge(known, known.nonce);
   }
 
   /**
@@ -268,7 +271,12 @@ export class SealedBus implements Bus {
     if (!known.nonce || Buffer.compare(known.nonce, nonce) !== 0) return;
     known.nonce = null;
     known.floor = counter;
-    for (const held of known.held.splice(0)) {
+    this.deliverHeld(known);
+  }
+
+  /** A sender may have thousands of messages: they are handled in several turns, in which other work comes between them. */
+  private deliverHeld(known: Known): void {
+    for (const held of known.held.splice(0, HELD_TURN_MESSAGES)) {
       this.heldBytes -= bytesOf(held);
       try {
         this.deliver(known, held);
@@ -276,6 +284,7 @@ export class SealedBus implements Bus {
         (this.options.onError ?? throwLater)(error);
       }
     }
+    if (known.held.length > 0) this.options.clock.after(0, () => this.deliverHeld(known));
   }
 
   private sendSealMessage(to: Sender, message: z.infer<typeof SealMessage>): void {

@@ -13,8 +13,9 @@ const ALONE_DOUBT_MS = 8_000;
 const HEARD_WITHIN_MS = REFUTE_WITHIN_MS - IN_FLIGHT_MS;
 
 /** Whether none of several other workers is heard any more, though one was until recently. */
-export function isAlone(entries: ReadonlyMap<string, Entry>, self: string | undefined, nowMs: number): boolean {
-  const others = [...entries.values()].filter((entry) => !isGone(entry) && entry.announcement.id !== self);
+export function isAlone(entries: Iterable<[string, Entry]>, self: string | undefined, nowMs: number): boolean {
+  const all = Array.from(entries, ([, entry]) => entry);
+  const others = all.filter((entry) => !isGone(entry) && entry.announcement.id !== self);
   const silentMs = nowMs - Math.max(...others.map(({ heardAtMs }) => heardAtMs));
   return others.length > 1 && silentMs > HEARD_WITHIN_MS && silentMs < ALONE_DOUBT_MS;
 }

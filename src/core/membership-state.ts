@@ -1,3 +1,4 @@
+import { Entries } from './entries.js';
 import { epochOf, type RingMember } from './epoch.js';
 import { type Hearing, startHearing } from './hearing.js';
 import type { Announcement, Member, MemberState, PeerAddress } from './member.js';
@@ -34,7 +35,7 @@ export interface MembershipState {
   /** This worker's own rank; null for a coordinator. */
   readonly self: OwnRank | null;
   readonly fingerprint: string;
-  readonly entries: ReadonlyMap<string, Entry>;
+  readonly entries: Entries<Entry>;
   /** Reason and incarnation of the last refusal of each ID, so that a repeated refusal is not reported again. */
   readonly refusals: ReadonlyMap<string, string>;
   readonly hearing: Hearing;
@@ -47,7 +48,7 @@ export function emptyMembership(self: OwnRank | null, fingerprint: string, nowMs
   return {
     self,
     fingerprint,
-    entries: new Map(),
+    entries: Entries.none(),
     refusals: new Map(),
     hearing: startHearing(nowMs),
     quarantined: new Set(),
@@ -56,7 +57,9 @@ export function emptyMembership(self: OwnRank | null, fingerprint: string, nowMs
 
 /** The view of the current state. Load is that of the last announcements. */
 export function viewOf(state: MembershipState): MembershipView {
-  const entries = [...state.entries.values()].sort((a, b) => (a.announcement.id < b.announcement.id ? -1 : 1));
+  const entries = Array.from(state.entries, ([, entry]) => entry).sort((a, b) =>
+    a.announcement.id < b.announcement.id ? -1 : 1,
+  );
   const ring = entries.filter(hasPlace).map(({ announcement }) => ringMember(announcement));
   const members = entries
     .filter((entry) => entry.standing.kind !== 'left')

@@ -1,5 +1,6 @@
 import { FLEET_WORKERS, PROBE_TIMEOUT_MS, SUSPECT_AFTER_MS } from '../limits.js';
 import { IN_FLIGHT_MS, isAlone, REFUTE_WITHIN_MS } from './alone.js';
+import type { EntriesDraft, EntryList } from './entries.js';
 import { atStep, canJudge, type Hearing, hearingAfter } from './hearing.js';
 import { type Maker, makerName } from './maker.js';
 import type { Announcement } from './member.js';
@@ -39,14 +40,13 @@ export function stepAll(
   return turn.end();
 }
 
-/** The work of one step. It copies the entries before the first write. */
+/** The work of one step. */
 class Turn {
   private readonly before: MembershipState;
   private readonly nowMs: number;
   private readonly effects: MembershipEffect[] = [];
-  private entries: ReadonlyMap<string, Entry>;
-  /** The step's own copy of the entries; null before the first write. */
-  private copied: Map<string, Entry> | null = null;
+  /** The changed entries; null before the first change. */
+  private draft: EntriesDraft<Entry> | null = null;
   private refusals: ReadonlyMap<string, string>;
   private self: OwnRank | null;
   private hearing: Hearing;
@@ -58,11 +58,14 @@ class Turn {
   constructor(before: MembershipState, nowMs: number) {
     this.before = before;
     this.nowMs = nowMs;
-    this.entries = before.entries;
     this.refusals = before.refusals;
     this.self = before.self;
     this.quarantined = before.quarantined;
     this.hearing = atStep(before.hearing, nowMs);
+  }
+
+  private get entries(): EntryList<Entry> {
+    return this.draft ?? this.before.entries;
   }
 
   handle(event: MembershipEvent): void {
@@ -98,14 +101,14 @@ class Turn {
       case 'busFound':
         break;
       case 'tick':
-        for (const [id, entry] of this.entries) this.review(id, entry);
+        for (const [id, entry] of [...this.entries]) this.review(id, entry);
     }
   }
 
   end(): { state: MembershipState; effects: MembershipEffect[] } {
     const state: MembershipState = {
       ...this.before,
-      entries: this.entries,
+      entries: this.draft?.done() ?? this.before.entries,
       refusals: this.refusals,
       self: this.self,
       hearing: this.hearing,
@@ -234,7 +237,7 @@ class Turn {
 
   /** Clears suspicions for silence, which was silence of the bus. */
   private trustTheSilent(): void {
-    for (const [id, entry] of this.entries) {
+    for (const [id, entry] of [...this.entries]) {
       const { kind } = entry.standing;
       if (kind === 'vouched') this.put(id, { ...entry, standing: { kind: 'trusted' } });
       if (kind === 'suspect' && entry.standing.cause === 'silence') {
@@ -316,7 +319,7 @@ class Turn {
 
   private alive(): number {
     let alive = 0;
-    for (const entry of this.entries.values()) if (!isGone(entry)) alive++;
+    for (const [, entry] of this.entries) if (!isGone(entry)) alive++;
     return alive;
   }
 
@@ -331,10 +334,9 @@ class Turn {
     this.writable().delete(id);
   }
 
-  private writable(): Map<string, Entry> {
-    this.copied ??= new Map(this.entries);
-    this.entries = this.copied;
-    return this.copied;
+  private writable(): EntriesDraft<Entry> {
+    this.draft ??= this.before.entries.draft();
+    return this.draft;
   }
 
   private forgetOldest(): void {

@@ -1,4 +1,5 @@
 import { Gathering } from '../async/gathering.js';
+import { Pacing } from '../async/pacing.js';
 import type { Bus, Subscription } from '../bus/bus.js';
 import type { Clock, Timer } from '../clock.js';
 import { canJudge } from '../core/hearing.js';
@@ -32,6 +33,10 @@ const JOIN_BATCH_MS = 20;
  */
 const LOSS_BATCH_EVENTS = 4;
 const LOSS_BATCH_MS = 20;
+
+/** The probes that begin within `PROBE_PACE_MS`; those beyond begin later. Each dials, and a thousand workers may fall silent at one moment. */
+const PROBES_AT_ONCE = 32;
+const PROBE_PACE_MS = 5;
 
 /** An event that concerns one worker, and of which many may come at one moment. */
 type Loss = Extract<MembershipEvent, { type: 'leaving' | 'linkClosed' | 'probeAnswered' | 'probeFailed' }>;
@@ -68,6 +73,7 @@ export class Roster {
   /** The members of a state. */
   private listed: { readonly state: MembershipState; readonly members: readonly Member[] } | null = null;
   private readonly losses: Gathering<Loss>;
+  private readonly probes: Pacing<Extract<MembershipEffect, { type: 'probe' }>>;
   private unlisten: (() => void) | null = null;
   private readonly echo: string;
 
@@ -79,6 +85,7 @@ export class Roster {
     this.echo = options.subjects.echo(id, incarnation);
     this.current = viewOf(this.state);
     this.lastRing = new Ring(this.current.ring);
+    this.probes = new Pacing(clock, PROBES_AT_ONCE, PROBE_PACE_MS, (target) => this.probe(target));
     this.losses = new Gathering(clock, LOSS_BATCH_EVENTS, LOSS_BATCH_MS, (losses) => this.apply(...losses));
   }
 
@@ -112,6 +119,7 @@ export class Roster {
     this.ticking?.cancel();
     this.admitting?.cancel();
     this.losses.stop();
+    this.probes.stop();
     this.unlisten?.();
     for (const subscription of this.subscriptions) subscription.unsubscribe();
   }
@@ -249,7 +257,7 @@ export class Roster {
     this.state = state;
     for (const effect of effects) {
       if (effect.type === 'changed') this.current = effect.view;
-      if (effect.type === 'probe') this.probe(effect);
+      if (effect.type === 'probe') this.probes.add(effect);
       if (effect.type === 'refused' && effect.latest !== null) this.publishRefusal(effect, effect.latest);
       for (const listener of this.listeners) listener(effect);
     }

@@ -49,6 +49,7 @@ export async function joinRuntime(
   const paced = new PacedLog(log, clock);
   const surroundings = machineSurroundings();
   const incarnation = newIncarnation();
+  const onDropped = droppedLog(log, clock);
   const nats = await natsTransport({
     ...options.nats,
     name: `shoal ${options.kind} ${id}`,
@@ -56,11 +57,12 @@ export async function joinRuntime(
     onRefused: ({ message }) => log.error({}, message),
     signal: options.leaving,
     onWaiting: ({ message }) => paced.warn({}, `trying again: ${message}`),
+    onLost: (subject) => onDropped('crowded', subject),
   });
   const transport = sealTransport(nats, {
     ...{ clock, secret, namespace, random: surroundings.random },
     self: { id, incarnation },
-    onDropped: droppedLog(log, clock),
+    onDropped,
   });
   life.use(transport.bus, (bus) => bus.close());
   logBusStatus(transport.bus, paced);

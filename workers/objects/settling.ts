@@ -14,6 +14,8 @@ const RINGS = 16;
 /** How often the others are asked for what they owe. */
 const ASK_MS = 500;
 const ANSWER_MS = 1_000;
+/** Workers that are asked at once. In a large fleet to ask all takes long, and one that owes something, or cannot be asked, makes the others' answers useless. */
+const ASKED_AT_ONCE = 32;
 
 type HomesOf = (hash: ObjectHash) => readonly string[];
 
@@ -32,6 +34,7 @@ export class Settling {
   private state: 'settled' | 'unsettled' = 'unsettled';
   /** Counts what unsettles: an answer to a question of before is of no use. */
   private round = 0;
+  private running = false;
 
   constructor(private readonly options: SettlingOptions) {
     this.current = options.ring.snapshot();
@@ -68,17 +71,34 @@ export class Settling {
     return [...homes].filter((home) => home !== self && ring.standing(home) !== 'gone');
   }
 
-  /** Asks all others once. */
+  /** Asks all others, until one of them may owe something. Once the ring changes meanwhile, it begins again. */
   async ask(): Promise<void> {
-    if (this.settled) return;
+    if (this.settled || this.running) return;
+    this.running = true;
+    try {
+      let round: number;
+      do {
+        round = this.round;
+        if ((await this.owedNothing(round)) && round === this.round) {
+          this.state = 'settled';
+          this.past.length = 0;
+        }
+      } while (round !== this.round && this.asking !== null);
+    } finally {
+      this.running = false;
+    }
+  }
+
+  private async owedNothing(round: number): Promise<boolean> {
     const { self, ring } = this.options;
-    const { round } = this;
     const { epoch } = ring;
     const others = ring.workers().filter((worker) => worker !== self);
-    const owed = await Promise.all(others.map((worker) => this.owedBy(worker, epoch)));
-    if (round !== this.round || owed.some((copies) => copies !== 0)) return;
-    this.state = 'settled';
-    this.past.length = 0;
+    for (let from = 0; from < others.length && round === this.round; from += ASKED_AT_ONCE) {
+      const asked = others.slice(from, from + ASKED_AT_ONCE);
+      const owed = await Promise.all(asked.map((worker) => this.owedBy(worker, epoch)));
+      if (owed.some((copies) => copies !== 0)) return false;
+    }
+    return true;
   }
 
   /** The copies that a worker owes this one; null if that is not known. */

@@ -1,4 +1,5 @@
 import type { CallLink, CallLinks, LinkListener } from '../../actors/links.js';
+import { Pacing } from '../../async/pacing.js';
 import type { Clock, Timer } from '../../clock.js';
 import type { PeerAddress } from '../../core/member.js';
 import { type ShoalError, Unavailable } from '../../errors.js';
@@ -17,6 +18,11 @@ import { CallConnection } from './call-connection.js';
 /** Pauses between attempts to dial: the first, and the longest. Each is twice the last. */
 const REDIAL_MS = 100;
 const REDIAL_CEILING_MS = 2_000;
+/** The longest pause is at least this for each node that cannot be reached, so that a thousand of them do not take the time of everything else. */
+const REDIAL_SHARE_MS = 20;
+/** The connections that are dialled within `DIAL_PACE_MS`; those beyond later. A thousand nodes may come at one moment, and each dial takes time. */
+const DIALS_AT_ONCE = 16;
+const DIAL_PACE_MS = 5;
 
 /** One incarnation of a node. */
 interface Node {
@@ -45,16 +51,23 @@ interface Pool {
   readonly links: Set<CallConnection>;
   dialling: Connection | null;
   redial: Timer | null;
+  /** Whether it is to be dialled as soon as there is time. */
+  due: boolean;
   /** Attempts in a row that came to nothing. */
   failures: number;
 }
 
 export class PeerCallLinks implements CallLinks {
   private readonly pools = new Map<string, Pool>();
+  /** Those of nodes that are dialled again and again. */
+  private readonly unreached = new Set<Pool>();
   private listener: LinkListener | null = null;
+  private readonly dials: Pacing<readonly [Node, Pool]>;
   private over = false;
 
-  constructor(private readonly options: PeerCallLinksOptions) {}
+  constructor(private readonly options: PeerCallLinksOptions) {
+    this.dials = new Pacing(options.clock, DIALS_AT_ONCE, DIAL_PACE_MS, ([node, pool]) => this.dialDue(node, pool));
+  }
 
   /** Serves connections for calls that a peer has dialled; for `PeerServer`. */
   readonly accept: OpenSession = (connection, client) => this.open(connection, client);
@@ -82,23 +95,23 @@ export class PeerCallLinks implements CallLinks {
 
   /** Dials a node, and dials it again whenever its link closes, as long as `addressOf` has an address. Does nothing while a link is open. */
   connect(node: Node): void {
-    const address = this.over ? null : this.options.addressOf(node);
-    if (!address) return;
+    if (this.over || !this.options.addressOf(node)) return;
     const pool = this.poolOf(node);
-    if (pool.links.size === 0 && !pool.dialling && !pool.redial) this.dial(node, address, pool);
+    if (pool.links.size === 0 && !pool.dialling && !pool.redial && !pool.due) this.dialSoon(node, pool);
   }
 
   /** Closes all links to a node that is no longer a member. */
   forget(node: Node): void {
     const pool = this.pools.get(keyOf(node));
     if (!pool) return;
-    this.pools.delete(keyOf(node));
+    this.drop(node, pool);
     closePool(pool, new Unavailable(`${node.node} is no longer a member`));
   }
 
   /** Closes all links. */
   close(): void {
     this.over = true;
+    this.dials.stop();
     for (const pool of this.pools.values()) closePool(pool, new Unavailable('this process is closing'));
     this.pools.clear();
   }
@@ -135,18 +148,34 @@ export class PeerCallLinks implements CallLinks {
   }
 
   private redialLater(node: Node, pool: Pool): void {
-    if (this.over || this.pools.get(keyOf(node)) !== pool || pool.links.size > 0 || pool.redial) return;
-    const pauseMs = Math.min(REDIAL_MS * 2 ** pool.failures++, REDIAL_CEILING_MS);
+    if (this.over || this.pools.get(keyOf(node)) !== pool || pool.links.size > 0) return;
+    if (pool.redial || pool.due) return;
+    this.unreached.add(pool);
+    const ceilingMs = Math.max(REDIAL_CEILING_MS, REDIAL_SHARE_MS * this.unreached.size);
+    const pauseMs = Math.min(REDIAL_MS * 2 ** pool.failures++, ceilingMs);
     pool.redial = this.options.clock.after(pauseMs, () => {
       pool.redial = null;
-      if (this.pools.get(keyOf(node)) !== pool || pool.links.size > 0) return;
-      // A node without an address is forgotten; the next call to it looks again.
-      this.pools.delete(keyOf(node));
-      const address = this.options.addressOf(node);
-      if (!address) return;
-      this.pools.set(keyOf(node), pool);
-      this.dial(node, address, pool);
+      this.dialSoon(node, pool);
     });
+  }
+
+  private dialSoon(node: Node, pool: Pool): void {
+    pool.due = true;
+    this.dials.add([node, pool]);
+  }
+
+  private dialDue(node: Node, pool: Pool): void {
+    pool.due = false;
+    if (this.over || this.pools.get(keyOf(node)) !== pool || pool.links.size > 0) return;
+    // A node without an address is forgotten; the next call to it looks again.
+    const address = this.options.addressOf(node);
+    if (address) this.dial(node, address, pool);
+    else this.drop(node, pool);
+  }
+
+  private drop(node: Node, pool: Pool): void {
+    this.pools.delete(keyOf(node));
+    this.unreached.delete(pool);
   }
 
   private open(connection: Connection, peer: PeerIdentity): CallConnection {
@@ -154,6 +183,7 @@ export class PeerCallLinks implements CallLinks {
     const pool = this.poolOf(node);
     if (pool.dialling === connection) pool.dialling = null;
     pool.failures = 0;
+    this.unreached.delete(pool);
     const link = new CallConnection(connection, peer, this.options.clock, {
       received: (from, message) => this.listener?.received(from, message),
       closed: (of, reason) => this.closed(node, pool, of, reason),
@@ -176,7 +206,7 @@ export class PeerCallLinks implements CallLinks {
     const key = keyOf(node);
     const known = this.pools.get(key);
     if (known) return known;
-    const pool: Pool = { links: new Set(), dialling: null, redial: null, failures: 0 };
+    const pool: Pool = { links: new Set(), dialling: null, redial: null, due: false, failures: 0 };
     this.pools.set(key, pool);
     return pool;
   }

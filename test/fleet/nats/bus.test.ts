@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
-import { connectNats, type NatsOptions } from '../../../src/bus/nats-bus.js';
+import { connectNats } from '../../../src/bus/nats-bus.js';
+import type { NatsOptions } from '../../../src/bus/nats-options.js';
 import { Overloaded, Refused, Unavailable } from '../../../src/errors.js';
 import { busContract, once } from '../../contract/bus-suite.js';
 

@@ -15,8 +15,10 @@ class Loop {
   readonly due: (() => void)[] = [];
   readonly errors: unknown[] = [];
   readonly handled: number[] = [];
+  readonly lost: string[] = [];
   readonly turns = new MessageTurns(
     (error) => this.errors.push(error),
+    (subject) => this.lost.push(subject),
     () => this.nowMs,
     (begin) => this.due.push(begin),
   );
@@ -63,13 +65,21 @@ describe('messages in turns of the event loop', () => {
     expect(loop.handled).toEqual(Array.from({ length: 3 * perTurn + 1 }, (_, i) => i));
   });
 
-  it('are handled at once, oldest first, when too many bytes wait', () => {
+  it('are lost, the oldest of the subject with the most first, when too many bytes wait', () => {
     const loop = new Loop();
     loop.take(0, MESSAGE_TURN_MS);
-    for (let i = 1; i <= 20; i++) loop.take(i, 0, 2 ** 20);
-    expect(loop.handled).toEqual([0, 1, 2, 3, 4, 5]);
+    loop.take(1, 0, 2 ** 20);
+    const flood: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      loop.turns.take({ ...message(0, 2 ** 20), subject: 'flood' }, () => flood.push(i));
+      if (i === 10) loop.take(2, 0, 2 ** 20);
+    }
+    expect([loop.handled, flood]).toEqual([[0], []]);
+    expect(loop.lost).toEqual(Array.from({ length: 7 }, () => 'flood'));
     loop.turn();
-    expect(loop.handled).toEqual(Array.from({ length: 21 }, (_, i) => i));
+    expect(loop.handled).toEqual([0, 1, 2]);
+    expect(flood).toEqual(Array.from({ length: 13 }, (_, i) => i + 7));
+    expect(loop.turns.busy).toBe(false);
   });
 
   it('do not keep others from being handled when one fails', () => {

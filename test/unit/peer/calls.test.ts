@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CallLink } from '../../../src/actors/links.js';
-import { SystemClock } from '../../../src/clock.js';
+import { SimulatedClock, SystemClock } from '../../../src/clock.js';
 import type { PeerAddress } from '../../../src/core/member.js';
 import { InvalidRequest, Unavailable } from '../../../src/errors.js';
 import { BUS_MESSAGE_BYTES } from '../../../src/limits.js';
 import { PeerCallLinks, type PeerCallLinksOptions } from '../../../src/peer/calls/peer-call-links.js';
 import { PeerServer } from '../../../src/peer/server/peer-server.js';
+import { SOCKETS } from '../../../src/peer/wire/network.js';
 import { SystemRandom } from '../../../src/random.js';
 import { BLOCK_BYTES, FINGERPRINT, MemoryHost } from './support/host.js';
 import { SECRET } from './support/pair.js';
@@ -203,4 +204,25 @@ describe.each<Via>(['unix', 'tcp'])('links for calls over %s', (via) => {
     expect(stranger.opened).toEqual([]);
     stranger.links.close();
   });
+});
+
+it.each([
+  [1, 10],
+  [1_000, 1_000],
+])('nodes that cannot be reached are dialled again and again: %i of them %i times in 20 s', async (nodes, most) => {
+  const clock = new SimulatedClock();
+  let dials = 0;
+  const dial = () => {
+    dials++;
+    throw new Unavailable('nobody listens');
+  };
+  const end = new End(COORDINATOR, { clock, network: { ...SOCKETS, dial } });
+  end.address = { hostId: 'here', unixPath: '/nowhere/worker.sock', tcpHost: null, tcpPort: null };
+  for (let i = 0; i < nodes; i++) end.links.connect({ node: `worker-${i}`, incarnation: '0001' });
+  await clock.advance(60_000);
+  dials = 0;
+  await clock.advance(20_000);
+  expect(dials).toBeGreaterThan(most / 2);
+  expect(dials).toBeLessThanOrEqual(most + nodes / 10);
+  end.links.close();
 });

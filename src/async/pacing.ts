@@ -1,0 +1,39 @@
+import type { Clock, Timer } from '../clock.js';
+
+/** Items of which many may come at once, and each of which takes long to handle. */
+export class Pacing<T> {
+  private readonly waiting: T[] = [];
+  private passed = 0;
+  private timer: Timer | null = null;
+
+  /** @param most the items that are handled in an interval; those beyond wait for the next ones, in their order */
+  constructor(
+    private readonly clock: Clock,
+    private readonly most: number,
+    private readonly intervalMs: number,
+    private readonly handle: (item: T) => void,
+  ) {}
+
+  /** Handles an item, now or later. */
+  add(item: T): void {
+    this.timer ??= this.clock.after(this.intervalMs, () => this.next());
+    if (this.passed >= this.most) {
+      this.waiting.push(item);
+      return;
+    }
+    this.passed++;
+    this.handle(item);
+  }
+
+  /** Forgets the items that wait. */
+  stop(): void {
+    this.timer?.cancel();
+    this.waiting.length = 0;
+  }
+
+  private next(): void {
+    this.timer = null;
+    this.passed = 0;
+    for (const item of this.waiting.splice(0, this.most)) this.add(item);
+  }
+}
