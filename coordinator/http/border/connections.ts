@@ -27,7 +27,8 @@ interface Connection {
 
 /**
  * Requests of one connection are handled one after another. Those that wait end with their connection, unhandled. A client that sends more than
- * `PIPELINED_REQUESTS` ahead is disconnected: Node parses all requests of a packet at once, so its memory could not be bounded otherwise.
+ * `PIPELINED_REQUESTS` ahead is disconnected: Node parses all requests of a packet at once, so its memory could not be bounded otherwise. The rest of the
+ * packet is not parsed.
  *
  * When most connections are taken, a new one closes the connection that has been idle longest, of the address that has most idle ones. A
  * connection is idle until a whole request has come, and again after its answer.
@@ -54,7 +55,10 @@ export class Connections {
     if (connection === undefined) socket.destroy();
     else if (!connection.busy) this.start(connection, pending);
     else if (connection.waiting.length < PIPELINED_REQUESTS) connection.waiting.push(pending);
-    else this.close(connection);
+    else {
+      stopParsing(socket);
+      this.close(connection);
+    }
   }
 
   /** The request has come in whole, and is being answered: its connection is not idle. */
@@ -118,6 +122,19 @@ export class Connections {
     else this.idle.set(address, alike);
   }
 }
+
+/** What the server's parser calls for each request. Node does not document it, so all code here also works without it. */
+interface WithParser {
+  readonly parser?: { onIncoming: unknown } | null;
+}
+
+/** Makes the parser stop at the next request that it finds among the bytes that have come, as at one after which another protocol begins. */
+function stopParsing(socket: Socket): void {
+  const { parser } = socket as unknown as WithParser;
+  if (parser) parser.onIncoming = () => ANOTHER_PROTOCOL;
+}
+
+const ANOTHER_PROTOCOL = 2;
 
 /** Remote address and port, which a TLS socket and the socket below it have in common. A Unix socket has none, and no TLS. */
 function keyOf(socket: Socket): string | Socket {

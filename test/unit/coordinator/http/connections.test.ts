@@ -1,6 +1,8 @@
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Connections } from '../../../../coordinator/http/border/connections.js';
 import type { Exchange } from '../../../../coordinator/http/route.js';
 import { SharedText } from '../../../../coordinator/http/shared-text.js';
 import { SimulatedClock, SystemClock } from '../../../../src/clock.js';
@@ -65,6 +67,26 @@ describe('a pipelined request', () => {
     socket.write(ASK.repeat(2_000));
     await closed(socket);
     expect(asked).toBe(1);
+  });
+
+  it('is not even parsed once its client has sent too many', async () => {
+    const connections = new Connections(100);
+    let parsed = 0;
+    const server = createServer((request, response) => {
+      parsed++;
+      connections.enqueue(request, response, () => request.url === '/after' && response.end('x'));
+    });
+    connections.watch(server);
+    onTestFinished(() => void server.close());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    socket.write(ASK.repeat(1_000));
+    await closed(socket);
+    expect(parsed).toBeLessThan(40);
+    // Node uses the parser again for others.
+    expect(await (await fetch(`http://127.0.0.1:${port}/after`)).text()).toBe('x');
+    server.closeAllConnections();
   });
 
   it('of 32 is answered, as clients that pipeline send them', async () => {
