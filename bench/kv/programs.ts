@@ -17,6 +17,8 @@ const SLICE_MS = 200;
 const RUN_BYTES = 256 * MiB;
 const RUN_COMMANDS = 2_000;
 const CONNECTIONS = [1, 8];
+/** Commands that a client sends before it waits for their replies. */
+const PIPELINED = 8;
 const LAYER_BYTES = 4 * MiB;
 const MIN = { get: 1, set: 0.8 } as const;
 const AT_LEAST_THREE: Bound = { kind: 'at least', value: 3 };
@@ -123,6 +125,13 @@ export class Programs {
       );
       this.add(ioredisLabel('get', bytes), 'get', bytes, (server) =>
         gigabytesPerSecond(bytes, () => this.ioredis.get(server)!.get(key)),
+      );
+      const many = PIPELINED * bytes;
+      this.add(`${ioredisLabel('set', bytes)}, pipelined by ${PIPELINED}`, 'set', bytes, (server) =>
+        gigabytesPerSecond(many, () => this.ioredis.get(server)!.setPipelined(key, value, PIPELINED)),
+      );
+      this.add(`${ioredisLabel('get', bytes)}, pipelined by ${PIPELINED}`, 'get', bytes, (server) =>
+        gigabytesPerSecond(many, () => this.ioredis.get(server)!.getPipelined(key, PIPELINED)),
       );
     }
   }
