@@ -52,6 +52,13 @@ export class KVClient {
     this.api = new ObjectApi({ url, apiKey, requestS, clock: this.clock });
   }
 
+  /** A client for a fleet that answers. Rejects with `Unavailable` if it does not, and with `Refused` without the right key. */
+  static async connect(url: string, options: KVClientOptions): Promise<KVClient> {
+    const client = new KVClient(url, options);
+    await client.memory();
+    return client;
+  }
+
   async stats(): Promise<KVClientStats> {
     const { hits, misses } = this.counts;
     const hitRate = hits + misses === 0 ? 0 : hits / (hits + misses);

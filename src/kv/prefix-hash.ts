@@ -2,16 +2,20 @@ import { createHash } from 'node:crypto';
 
 /** Hashes and comparisons of prefixes. */
 
-/** A prompt, as text or as token IDs. Text and tokens are never the same prefix. */
-export type KVPrefix = string | readonly number[];
+/** A prompt, as text, as token IDs, or as the key of its last block in hex (docs/KEYS.md). These are never the same prefix. */
+export type KVPrefix = string | readonly number[] | { readonly key: string };
 
 /** Tokens between two prefixes that a look for the longest one tries. */
 const STEP_TOKENS = 64;
 
 /** SHA-256 of a prefix, in hex. */
 export function prefixHash(prefix: KVPrefix): string {
-  const hash = createHash('sha256').update(typeof prefix === 'string' ? 'text\0' : 'tokens\0');
-  return hash.update(typeof prefix === 'string' ? prefix : JSON.stringify(prefix)).digest('hex');
+  return createHash('sha256').update(spelled(prefix)).digest('hex');
+}
+
+function spelled(prefix: KVPrefix): string {
+  if (typeof prefix === 'string') return `text\0${prefix}`;
+  return isKey(prefix) ? `key\0${prefix.key}` : `tokens\0${JSON.stringify(prefix)}`;
 }
 
 /** The hashes of the beginnings of a prompt whose lengths are multiples of `STEP_TOKENS`, and of the whole prompt; the longest last. */
@@ -29,13 +33,18 @@ export function beginningsOf(tokens: readonly number[]): { readonly tokens: numb
 
 /**
  * How much of the longer of two prefixes their common beginning is: from 0 to 1, counted in tokens or in UTF-16 units. K/V can be shared for
- * a common beginning alone. 1 for two empty prefixes; 0 for a text and tokens.
+ * a common beginning alone. 1 for two empty prefixes; 0 for prefixes of two kinds, and for two keys that differ.
  */
 export function prefixSimilarity(a: KVPrefix, b: KVPrefix): number {
+  if (isKey(a) || isKey(b)) return isKey(a) && isKey(b) && a.key === b.key ? 1 : 0;
   if (typeof a !== typeof b) return 0;
   const longer = Math.max(a.length, b.length);
   if (longer === 0) return 1;
   let common = 0;
   while (common < a.length && common < b.length && a[common] === b[common]) common++;
   return common / longer;
+}
+
+function isKey(prefix: KVPrefix): prefix is { readonly key: string } {
+  return typeof prefix !== 'string' && 'key' in prefix;
 }

@@ -2,6 +2,7 @@ import type { KeyedMutex } from '../async/keyed-mutex.js';
 import type { Clock } from '../clock.js';
 import { InvalidRequest } from '../errors.js';
 import { type ObjectHash, type ObjectName, objectName } from '../objects/object-name.js';
+import type { StoreUse } from '../objects/object-node.js';
 import { ObjectValue } from '../objects/object-value.js';
 import type { Objects } from '../objects/objects.js';
 import { ReadFloors } from '../objects/read-floors.js';
@@ -29,7 +30,7 @@ export interface RespHost {
   /** Limit on the bytes of a value. */
   readonly objectBytes: number;
   /** What `INFO` and `CONFIG GET` say of the memory for objects in this process: null in a coordinator. */
-  readonly memory: () => { readonly bytes: number; readonly budgetBytes: number; readonly objects: number } | null;
+  readonly memory: () => StoreUse | null;
   /** Replacements that reply with what was replaced: those of one process need not fail because of each other. */
   readonly swaps: KeyedMutex<ObjectHash>;
   readonly port: () => number;

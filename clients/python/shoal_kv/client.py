@@ -71,7 +71,7 @@ class ShoalKV:
         return {**counts, "hit_rate": counts["hits"] / reads if reads else 0.0}
 
     def get_memory_usage(self) -> Dict[str, int]:
-        """`bytes` and `budget_bytes` of objects: over HTTP of all workers, with `objects` and `evicted`; over the Redis protocol of one process."""
+        """`objects`, `bytes`, `budget_bytes` and `evicted`: over HTTP those of all workers, over the Redis protocol those of one process."""
         return self._transport.memory()
 
     def health_check(self) -> Dict[str, Any]:

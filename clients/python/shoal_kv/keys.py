@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import List, Sequence, Tuple, Union
 from urllib.parse import quote
 
-Prefix = Union[str, Sequence[int]]
+Prefix = Union[str, bytes, Sequence[int]]
+"""A text, token ids, or the key of a block, as `block_keys` gives it."""
 
 # What JavaScript's encodeURIComponent leaves as it is, beside letters and digits.
 _UNRESERVED = "-_.!~*'()"
 
 
 def prefix_hash(prefix: Prefix) -> str:
-    """SHA-256 of a prefix, in hex. A text and token ids never have the same."""
+    """SHA-256 of a prefix, in hex. A text, token ids and a key never have the same."""
     if isinstance(prefix, str):
         data = b"text\0" + prefix.encode()
+    elif isinstance(prefix, bytes):
+        data = b"key\0" + prefix.hex().encode()
     else:
         data = b"tokens\0" + json.dumps([int(token) for token in prefix], separators=(",", ":")).encode()
     return hashlib.sha256(data).hexdigest()

@@ -154,10 +154,16 @@ class RespTransport:
         return there
 
     def memory(self) -> Dict[str, int]:
-        """Of the process at this address alone; `objects` and `evicted` are not told over this protocol."""
-        lines = self._call([["INFO", "memory"]])[0].decode().splitlines()
+        """Of the process at this address alone. A coordinator has no objects of its own."""
+        lines = self._call([["INFO"]])[0].decode().splitlines()
         fields = dict(line.split(":", 1) for line in lines if ":" in line)
-        return {"bytes": int(fields["used_memory"]), "budget_bytes": int(fields["maxmemory"])}
+        names = {
+            "objects": "shoal_objects_here",
+            "bytes": "used_memory",
+            "budget_bytes": "maxmemory",
+            "evicted": "evicted_keys",
+        }
+        return {name: int(fields.get(of, "0")) for name, of in names.items()}
 
     def close(self) -> None:
         self._pool.close()

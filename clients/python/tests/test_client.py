@@ -53,7 +53,9 @@ class Client(unittest.TestCase):
                 health = kv.health_check()
                 self.assertTrue(health["connected"], health)
                 self.assertGreater(health["memory"]["budget_bytes"], 0)
-                self.assertEqual(set(kv.get_memory_usage()) >= {"bytes", "budget_bytes"}, True)
+                usage = kv.get_memory_usage()
+                self.assertEqual(set(usage), {"objects", "bytes", "budget_bytes", "evicted"})
+                self.assertEqual(usage["evicted"], 0)
         for url in NOWHERE:
             with ShoalKV(url, "m") as kv:
                 self.assertFalse(kv.health_check()["connected"])
@@ -76,6 +78,7 @@ class Client(unittest.TestCase):
         for at, url in enumerate(URLS):
             with ShoalKV(url, "from python") as kv:
                 kv.cache_kv([5, 6], at, tensor(1), tensor(2))
+                kv.cache_kv(b"\xab" * 32, at, tensor(1), tensor(2))
 
 
 class Layers(unittest.TestCase):

@@ -22,6 +22,7 @@ function info(session: RespSession, args: readonly RespArg[]): void {
     },
     Clients: { connected_clients: host.clients() },
     Memory: { used_memory: memory?.bytes ?? 0, maxmemory: memory?.budgetBytes ?? 0, maxmemory_policy: 'allkeys-lru' },
+    Stats: memory === null ? {} : { evicted_keys: memory.evicted },
     Persistence: { loading: 0, aof_enabled: 0, rdb_bgsave_in_progress: 0 },
     Replication: { role: 'master', connected_slaves: 0 },
     Cluster: { cluster_enabled: 0 },

@@ -57,11 +57,16 @@ describe('a client for K/V', () => {
     expect(plain(await kv.get([1, 2, 3], 0))).toEqual(plain(layerOf(3)));
     expect(plain(await kv.get('a prompt', 1))).toEqual(plain(layerOf(5)));
     expect(await kv.get('[1,2,3]', 0)).toBeNull();
+    const key = 'ab'.repeat(32);
+    await kv.put({ key }, 0, layerOf(7));
+    expect(plain(await kv.get({ key }, 0))).toEqual(plain(layerOf(7)));
+    expect(await kv.has(key, 0)).toBe(false);
+    await kv.delete({ key }, 0);
     expect(await client({ model: 'other' }).has('a prompt', 0)).toBe(false);
     expect([await kv.has('a prompt', 1), await kv.delete('a prompt', 1)]).toEqual([true, true]);
     expect([await kv.has('a prompt', 1), await kv.delete('a prompt', 1)]).toEqual([false, false]);
     const fleet = { objects: 2, budgetBytes: station.objects.store.budgetBytes, evicted: 0 };
-    expect(await kv.stats()).toMatchObject({ hits: 3, misses: 1, hitRate: 0.75, puts: 3, fleet });
+    expect(await kv.stats()).toMatchObject({ hits: 4, misses: 1, hitRate: 0.8, puts: 4, fleet });
   });
 
   it('computes a layer once for many that want it, in one process and in several', async () => {
@@ -154,6 +159,7 @@ describe('a client for K/V', () => {
     expect(await kv.longestPrefix(tokens)).toBe(300);
     expect(await kv.longestPrefix([])).toBe(0);
     expect(kv.similarity([1, 2, 3, 4], [1, 2, 9])).toBe(0.5);
+    expect([kv.similarity({ key: 'a' }, { key: 'a' }), kv.similarity({ key: 'a' }, { key: 'b' })]).toEqual([1, 0]);
     expect([kv.similarity('', ''), kv.similarity('abc', [1]), kv.similarity('abcd', 'ab')]).toEqual([1, 0, 0.5]);
   });
 
@@ -168,6 +174,9 @@ describe('a client for K/V', () => {
     const nowhere = new KVClient('http://127.0.0.1:1', { model: 'm' });
     expect(await nowhere.health()).toEqual({ connected: false, error: expect.stringMatching(/cannot reach/) });
     expect((await nowhere.stats()).fleet).toBeNull();
+    await expect(KVClient.connect('http://127.0.0.1:1', { model: 'm' })).rejects.toThrow(Unavailable);
+    const connected = await KVClient.connect(server.url, { model: 'm' });
+    expect(await connected.has('p', 0)).toBe(true);
   });
 
   it('reads layers that it has prefetched from its own memory, each once', async () => {

@@ -85,6 +85,7 @@ describe.runIf(PYTHON)('the client in Python (python3 >= 3.9)', () => {
     await unittest('test_client.Client.test_writes_what_another_client_reads');
     const kv = new KVClient(server.url, { model: 'from python' });
     for (const layer of [0, 1]) {
+      expect(await kv.has({ key: 'ab'.repeat(32) }, layer)).toBe(true);
       const { k, v } = (await kv.get([5, 6], layer))!;
       const numbers = (first: number) =>
         narrow(

@@ -165,6 +165,14 @@ describe('objects between peers', () => {
     expect(await bob().count('a', NEVER)).toBe(0);
   });
 
+  it('tells what a worker keeps, and how much it has evicted', async () => {
+    const value = Buffer.alloc(10 * EXTENT_BYTES);
+    for (const key of ['a', 'b', 'c']) await put(key, value);
+    const { budgetBytes, bytes } = objects.store;
+    expect(await bob().use(NEVER)).toEqual({ objects: 2, bytes, budgetBytes, evicted: 1 });
+    expect(bytes).toBeGreaterThan(2 * value.byteLength);
+  });
+
   it('refuses a value that is too large, or has no room, without having its bytes', async () => {
     await expect(put('big', Buffer.alloc(OBJECT_BYTES + 1))).rejects.toThrow(Overloaded);
     const held = await Promise.all([1, 2].map((i) => put(`k${i}`, Buffer.alloc(10 * EXTENT_BYTES, i))));
