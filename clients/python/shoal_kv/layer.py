@@ -35,7 +35,8 @@ class Tensor:
             data = host.reshape(-1).view(torch.uint8).numpy().tobytes()
             return cls(str(host.dtype).replace("torch.", ""), tuple(host.shape), data, layout)
         if hasattr(value, "tobytes") and hasattr(value, "dtype"):
-            return cls(str(value.dtype), tuple(value.shape), value.tobytes(), layout)
+            little = value.astype(value.dtype.newbyteorder("<"), copy=False)
+            return cls(little.dtype.name, tuple(little.shape), little.tobytes(), layout)
         raise Unsupported(f"a tensor must be a Tensor, a numpy array or a torch tensor, not {type(value).__name__}")
 
     def numpy(self) -> Any:

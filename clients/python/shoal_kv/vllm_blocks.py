@@ -1,5 +1,6 @@
 """Blocks of vLLM's paged K/V buffers as bytes, by torch."""
 
+from math import prod
 from typing import Any, List, Sequence
 
 from .errors import Corrupt, Unsupported
@@ -25,23 +26,22 @@ class TorchBlocks:
 
         axis = block_axis(buffer.shape, self._blocks)
         index = torch.as_tensor(list(ids), device=buffer.device)
-        host = buffer.index_select(axis, index).movedim(axis, 0).contiguous().cpu()
-        flat = host.reshape(len(ids), -1).view(torch.uint8).numpy()
-        return [row.tobytes() for row in flat]
+        # As bytes: torch moves elements of 8 bits by no index.
+        chosen = buffer.view(torch.uint8).index_select(axis, index)
+        host = chosen.movedim(axis, 0).contiguous().cpu().reshape(len(ids), -1).numpy()
+        return [row.tobytes() for row in host]
 
     def write(self, buffer: Any, ids: Sequence[int], data: Sequence[bytes]) -> None:
         """Raises Corrupt if a block has another size than those of the buffer."""
         import torch
 
         axis = block_axis(buffer.shape, self._blocks)
-        shape = list(buffer.shape)
+        target = buffer.view(torch.uint8)
+        shape = list(target.shape)
         del shape[axis]
+        if any(len(block) != prod(shape) for block in data):
+            raise Corrupt(f"a block of K/V has another size than the {prod(shape)} bytes of this buffer")
         flat = torch.frombuffer(bytearray(b"".join(data)), dtype=torch.uint8)
-        size = buffer.element_size()
-        for extent in shape:
-            size *= extent
-        if any(len(block) != size for block in data):
-            raise Corrupt(f"a block of K/V has another size than the {size} bytes of this buffer")
-        blocks = flat.view(buffer.dtype).reshape(len(ids), *shape).movedim(0, axis)
+        blocks = flat.reshape(len(ids), *shape).movedim(0, axis)
         index = torch.as_tensor(list(ids), device=buffer.device)
-        buffer.index_copy_(axis, index, blocks.to(buffer.device))
+        target.index_copy_(axis, index, blocks.to(buffer.device))

@@ -1,11 +1,11 @@
 """A KV connector for vLLM (`KVConnectorBase_V1`): chunks of prompts whose K/V a fleet of shoal keeps.
 
     vllm serve MODEL --kv-transfer-config '{"kv_connector": "ShoalConnector", "kv_role": "kv_both",
-        "kv_connector_module_path": "shoal_kv.vllm_connector",
+        "kv_connector_module_path": "shoal_kv.vllm_connector", "kv_load_failure_policy": "recompute",
         "kv_connector_extra_config": {"shoal_url": "redis://127.0.0.1:6380"}}'
 
 Options: `shoal_url`, `shoal_api_key`, `shoal_chunk_tokens` (256), `shoal_ttl_s`, `shoal_timeout_s` (5).
-A chunk that cannot be read is reported as blocks with load errors: vLLM computes them again.
+A chunk that cannot be read is reported as blocks with load errors, which vLLM computes again under that policy; its default ends the request.
 """
 
 import inspect
@@ -60,6 +60,11 @@ class ShoalConnector(KVConnectorBase_V1):
         self._loading: Dict[str, List[Tuple[Transfer, Future]]] = {}
         self._saving: List[Tuple[Transfer, Future]] = []
         self._failed: Set[int] = set()
+
+    @property
+    def requires_kv_delivery(self) -> bool:
+        # What is not stored is computed again.
+        return False
 
     @classmethod
     def requires_piecewise_for_cudagraph(cls, extra_config: Dict[str, Any]) -> bool:
@@ -137,6 +142,8 @@ class ShoalConnector(KVConnectorBase_V1):
             except ShoalError as error:
                 logger.warning("shoal: a chunk of %s is computed again: %s", layer_name, error)
                 self._failed.update(load.block_ids)
+                if isinstance(error, Corrupt):
+                    self._withdraw(load.chunk)
 
     def save_kv_layer(self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any) -> None:
         for save in self._get_connector_metadata().plan.saves:
@@ -169,6 +176,13 @@ class ShoalConnector(KVConnectorBase_V1):
     def shutdown(self) -> None:
         self._pool.shutdown()
         self._transport.close()
+
+    def _withdraw(self, chunk: str) -> None:
+        """A chunk that lacks something counts no more, so that the next request stores it again."""
+        try:
+            self._transport.delete(self._deployment.done_key(chunk, self._rank))
+        except ShoalError as error:
+            logger.warning("shoal: a damaged chunk is still announced: %s", error)
 
     def _write(self, layer_name: str, load: Transfer, data: Optional[bytes]) -> None:
         if data is None:

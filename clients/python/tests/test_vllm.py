@@ -140,6 +140,10 @@ class Connector(unittest.TestCase):
             worker._transport.put(worker._deployment.layer_key(keys[0], 1, LAYERS[1]), [b"damaged"])
             failed = other.run(fake_vllm.step(new=[("b", [0, 1, 2, 3, 4], 16)], scheduled={"b": 2}))
             self.assertEqual(failed, {0, 1, 2, 3})
+            # Neither chunk is offered again before it is stored again.
+            self.assertEqual(one.scheduler.get_num_new_matched_tokens(one.request("c", tokens), 0), (0, False))
+            self.fill(one, tokens)
+            self.assertEqual(one.scheduler.get_num_new_matched_tokens(one.request("c", tokens), 0), (16, False))
 
     def test_a_chunk_counts_once_all_ranks_have_it(self):
         tokens = list(range(80, 98))
