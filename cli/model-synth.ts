@@ -11,12 +11,13 @@ export async function modelSynth(context: CommandContext): Promise<number> {
     preset,
     out,
     context: contextTokens,
+    lora: loraRank,
     ...given
   } = readOptions(SYNTH_OPTIONS, 'model synth', context.flags, context.environment);
   if (out === null) throw new WrongUsage('--out (SHOAL_SYNTH_OUT): must be the folder to write, got nothing');
   const { synthesize } = await import('../bench/synth/model-folder.js');
   const { SYNTH_PRESETS } = await import('../bench/synth/spec.js');
-  const changes = Object.entries({ contextTokens, ...given }).filter(([, value]) => value !== null);
+  const changes = Object.entries({ contextTokens, loraRank, ...given }).filter(([, value]) => value !== null);
   const folder = resolve(out);
   try {
     await synthesize({ ...SYNTH_PRESETS[preset], ...Object.fromEntries(changes) }, folder);

@@ -59,7 +59,9 @@ async function writeExternal(network: Network, path: string): Promise<void> {
     for (const weight of network.weights) {
       const bytes = byteLength(network, weight);
       const tensor = { ...weight, type: typeOf(network, weight) };
-      const message = externalTensorMessage(tensor, basename(dataPath), offset, bytes);
+      // ONNX Runtime takes no external tensor without bytes.
+      const message =
+        bytes === 0 ? inlineTensorHead(tensor, 0) : externalTensorMessage(tensor, basename(dataPath), offset, bytes);
       messages.push(bytesField(GRAPH.initializer, message));
       await writeElements(file, network, weight);
       const padding = (PAGE_BYTES - (bytes % PAGE_BYTES)) % PAGE_BYTES;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeSynthAdapters } from './adapters.js';
 import { writeModelFile } from './model-file.js';
 import { buildNetwork, RMS_NORM_EPSILON, ROPE_THETA } from './network.js';
 import { parseSynthSpec, SYNTH_PRESETS, type SynthPreset, type SynthSpec } from './spec.js';
@@ -13,7 +14,7 @@ const FORMAT = 1;
 
 /**
  * Creates the folder of a Llama-shaped model with `num_logits_to_keep`, random weights whose scale keeps activations stable, a byte-level
- * vocabulary and a chat template. The same spec produces the same bytes on every machine.
+ * vocabulary and a chat template, and adapters if the spec has a rank of them. The same spec produces the same bytes on every machine.
  * @param outDir created if missing; existing model files are overwritten
  * @throws InvalidRequest if the spec is invalid
  */
@@ -24,7 +25,9 @@ export async function synthesize(
 ): Promise<void> {
   const checked = parseSynthSpec(spec);
   await mkdir(join(outDir, 'onnx'), { recursive: true });
-  await writeModelFile(buildNetwork(checked), join(outDir, 'onnx', 'model.onnx'), options.inlineBytes);
+  const network = buildNetwork(checked);
+  await writeModelFile(network, join(outDir, 'onnx', 'model.onnx'), options.inlineBytes);
+  await writeSynthAdapters(network, outDir);
   for (const [name, value] of Object.entries(descriptions(checked))) {
     await writeFile(join(outDir, name), `${JSON.stringify(value, null, name === 'tokenizer.json' ? 0 : 2)}\n`);
   }

@@ -80,6 +80,23 @@ export class Network {
     return this.node('MatMul', [input, this.random(`${name}.weight`, rows, columns, gain / Math.sqrt(rows))], name);
   }
 
+  /** As `project`, for a module of the model that adapters may change, if the model takes adapters. */
+  adapted(input: string, name: string, module: string, [rows, columns]: readonly [number, number], gain = 1): string {
+    if (this.spec.loraRank === undefined) return this.project(input, name, rows, columns, gain);
+    const base = this.project(input, name, rows, columns, gain);
+    const down = this.node('MatMul', [input, this.loraInput(module, 'A', rows)], `${name}.lora_A`);
+    const change = this.node('MatMul', [down, this.loraInput(module, 'B', columns)], `${name}.lora_B`);
+    return this.node('Add', [base, change], `${name}.adapted`);
+  }
+
+  /** An input with an empty default: of rank 0. */
+  private loraInput(module: string, side: 'A' | 'B', size: number): string {
+    const name = `${module}.lora_${side}.weight`;
+    const dims = <R>(rank: R) => (side === 'A' ? [size, rank] : [rank, size]);
+    this.input(name, this.spec.dtype, dims('lora_r'));
+    return this.weight(name, dims(0), () => {});
+  }
+
   /** Adds a root mean square normalisation with weights of 1. */
   normalise(input: string, name: string): string {
     const weight = this.weight(`${name}.weight`, [this.spec.hidden], constant(1, this.spec.dtype));
@@ -132,20 +149,23 @@ function decoderLayer(net: Network, layer: number, x: string): string {
   for (const tensor of present) net.output(tensor, dtype, ['batch_size', kvHeads, 'total_sequence_length', headDim]);
 
   const normed = net.normalise(x, name('attention_norm'));
+  const module = (path: string) => `model.layers.${layer}.${path}`;
   const qkv = [
-    net.project(normed, name('q'), hidden, heads * headDim, SHARP_ATTENTION),
-    net.project(normed, name('k'), hidden, kvHeads * headDim, SHARP_ATTENTION),
-    net.project(normed, name('v'), hidden, kvHeads * headDim),
+    net.adapted(normed, name('q'), module('self_attn.q_proj'), [hidden, heads * headDim], SHARP_ATTENTION),
+    net.adapted(normed, name('k'), module('self_attn.k_proj'), [hidden, kvHeads * headDim], SHARP_ATTENTION),
+    net.adapted(normed, name('v'), module('self_attn.v_proj'), [hidden, kvHeads * headDim]),
   ];
   const attend = net.spec.attention === 'gqa' ? groupQueryAttention : concatAttention;
   const attention = attend(net, name('attention'), qkv, past, present);
-  const attended = net.node('Add', [x, net.project(attention, name('o'), heads * headDim, hidden)], name('attended'));
+  const output = net.adapted(attention, name('o'), module('self_attn.o_proj'), [heads * headDim, hidden]);
+  const attended = net.node('Add', [x, output], name('attended'));
 
   const normed2 = net.normalise(attended, name('ffn_norm'));
-  const gate = net.project(normed2, name('gate'), hidden, ffn);
-  const up = net.project(normed2, name('up'), hidden, ffn);
+  const gate = net.adapted(normed2, name('gate'), module('mlp.gate_proj'), [hidden, ffn]);
+  const up = net.adapted(normed2, name('up'), module('mlp.up_proj'), [hidden, ffn]);
   const silu = net.node('Mul', [gate, net.node('Sigmoid', [gate], name('sigmoid'))], name('silu'));
-  const down = net.project(net.node('Mul', [silu, up], name('ffn')), name('down'), ffn, hidden);
+  const inner = net.node('Mul', [silu, up], name('ffn'));
+  const down = net.adapted(inner, name('down'), module('mlp.down_proj'), [ffn, hidden]);
   return net.node('Add', [attended, down], name('out'));
 }
 

@@ -20,6 +20,8 @@ const Spec = z
     seed: whole(0, Number.MAX_SAFE_INTEGER),
     /** `gqa` appends K/V in place; `concat` joins past and new K/V in the graph, so they cannot share buffers. */
     attention: z.enum(['gqa', 'concat']),
+    /** The graph takes adapters, and the folder has two, of this rank. Absent for a graph that takes none. */
+    loraRank: whole(1, 1_024).optional(),
   })
   .refine((spec) => spec.heads % spec.kvHeads === 0, { path: ['heads'], message: 'must be a multiple of kvHeads' });
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { float16Bits } from './float16.js';
+import { float16Bits } from '../../src/model/float16.js';
 
 /** Generates the elements of weights by rule from seed, name and index. */
 

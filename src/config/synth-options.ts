@@ -55,6 +55,16 @@ export const SYNTH_OPTIONS = {
     commands: SYNTH,
     help: 'Attention: gqa appends K/V in place; concat joins past and new K/V in the graph.',
   }),
+  lora: option({
+    flag: 'lora',
+    variable: 'SHOAL_SYNTH_LORA',
+    placeholder: 'RANK',
+    type: types.wholeNumber(1, 1_024),
+    default: null,
+    defaultNote: 'no adapters',
+    commands: SYNTH,
+    help: 'Make a graph that takes LoRA adapters, and two adapters of this rank, each also as PEFT writes them.',
+  }),
   seed: option({
     flag: 'seed',
     variable: 'SHOAL_SYNTH_SEED',

@@ -20,6 +20,8 @@ export interface TensorInfo {
 /** A loaded graph on one provider. */
 export class Session extends Handle {
   readonly inputs: readonly TensorInfo[];
+  /** Inputs with a default in the graph ("overridable initializers"). A run without them computes with the default. */
+  readonly optionalInputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
   readonly environment: Environment;
   private readonly inputNames: ReadonlyMap<string, Uint8Array>;
@@ -36,12 +38,13 @@ export class Session extends Handle {
     environment.addReference();
     try {
       this.inputs = describe(environment, pointer, 'input');
+      this.optionalInputs = describe(environment, pointer, 'optional input');
       this.outputs = describe(environment, pointer, 'output');
     } catch (error) {
       this.release();
       throw error;
     }
-    this.inputNames = new Map(this.inputs.map(({ name }) => [name, encode(name)]));
+    this.inputNames = new Map([...this.inputs, ...this.optionalInputs].map(({ name }) => [name, encode(name)]));
     this.outputNames = new Map(this.outputs.map(({ name }) => [name, encode(name)]));
   }
 
@@ -133,13 +136,28 @@ function unknownName(name: string, side: 'input' | 'output', known: ReadonlyMap<
   throw new InternalError(`the graph has no ${side} ${name}; it has ${[...known.keys()].join(', ')}`);
 }
 
-function describe({ calls, allocator }: Environment, session: Pointer, side: 'input' | 'output'): TensorInfo[] {
+type Side = 'input' | 'optional input' | 'output';
+
+/** The functions that count, name and describe the inputs or outputs of a graph. */
+function readersOf(api: Environment['calls']['api'], side: Side) {
+  switch (side) {
+    case 'input':
+      return [api.sessionGetInputCount, api.sessionGetInputName, api.sessionGetInputTypeInfo] as const;
+    case 'optional input':
+      return [
+        api.sessionGetOptionalInputCount,
+        api.sessionGetOptionalInputName,
+        api.sessionGetOptionalInputTypeInfo,
+      ] as const;
+    case 'output':
+      return [api.sessionGetOutputCount, api.sessionGetOutputName, api.sessionGetOutputTypeInfo] as const;
+  }
+}
+
+function describe({ calls, allocator }: Environment, session: Pointer, side: Side): TensorInfo[] {
   const { api, out } = calls;
   const action = `read the ${side}s of a graph`;
-  const [getCount, getName, getTypeInfo] =
-    side === 'input'
-      ? [api.sessionGetInputCount, api.sessionGetInputName, api.sessionGetInputTypeInfo]
-      : [api.sessionGetOutputCount, api.sessionGetOutputName, api.sessionGetOutputTypeInfo];
+  const [getCount, getName, getTypeInfo] = readersOf(api, side);
   return Array.from({ length: calls.result(getCount(session, out), action) }, (_, index) => {
     const name = calls.textResult(getName(session, index, allocator, out), allocator, action) ?? '';
     const typeInfo = calls.result(getTypeInfo(session, index, out), action);

@@ -8,7 +8,10 @@ import { fields, readInts, readText, type WireField } from './wire.js';
 export interface Graph {
   /** The version of ONNX's own operator set. */
   readonly opset: number;
+  /** Those that a run must give. */
   readonly inputs: readonly GraphValue[];
+  /** Inputs that have a default among the initializers, which a run may replace. Older files list all their weights so. */
+  readonly optionalInputs: readonly GraphValue[];
   readonly outputs: readonly GraphValue[];
   /** The types that the file states for intermediate tensors. */
   readonly values: readonly GraphValue[];
@@ -135,8 +138,8 @@ function readContents(
   }
   const names = new Set(initializers.map((initializer) => initializer.name));
   return {
-    // Older files list their weights among the inputs.
     inputs: inputs.filter((input) => !names.has(input.name)),
+    optionalInputs: inputs.filter((input) => names.has(input.name)),
     outputs,
     values,
     nodes,
