@@ -20,7 +20,7 @@ const LAYER_TAG = 'shoal/block/layer/2';
 export interface KeyRoot {
   /** The fleet's fingerprint, 64 hex digits. */
   readonly fingerprint: string;
-  /** The name of the model's adapter; empty for none. Layers hold without one only: nobody has published their blocks under it. */
+  /** What changes the model, as `adapterOf` has it; empty for nothing. Layers hold without one only: nobody has published their blocks under it. */
   readonly adapter: string;
   /** Separates tenants; empty for none. */
   readonly salt: Salt;

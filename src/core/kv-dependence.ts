@@ -26,11 +26,11 @@ export function regimeOf(dependence: KvDependence, tokens: number): Regime {
 }
 
 /**
- * What enters the keys of a sequence's blocks as the adapter, so that blocks of different regimes have different keys: empty for short sequences,
- * `regime:long` for long ones.
+ * What enters the keys of a sequence's blocks as the adapter, so that blocks of different adapters and regimes have different keys: `lora:` and the
+ * fingerprint of the adapter that the sequence runs with, and `regime:long` for long sequences. Empty without either.
  */
-export function adapterOf(regime: Regime): string {
-  return regime === 'short' ? '' : 'regime:long';
+export function adapterOf(regime: Regime, lora: string | null = null): string {
+  return [...(lora === null ? [] : [`lora:${lora}`]), ...(regime === 'short' ? [] : ['regime:long'])].join(' ');
 }
 
 /** For people: how a model is run whose K/V is not a function of the prefix alone, and what it costs. Null for other models. */

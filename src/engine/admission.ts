@@ -3,6 +3,7 @@ import { blockKeys, type KeySeed, rootSeed } from '../core/key.js';
 import { adapterOf, type KvDependence, type Regime, regimeOf } from '../core/kv-dependence.js';
 import type { Salt } from '../core/salt.js';
 import { InvalidRequest, Refused } from '../errors.js';
+import type { AdapterRef } from '../protocol/adapter.js';
 import { type GenerateRequest, type Sampling, unpackTokens } from '../protocol/generate.js';
 
 /** Checks a request when it arrives at the engine. */
@@ -16,6 +17,8 @@ export interface AdmissionBounds {
   readonly dependence: KvDependence;
   /** The longest prompt whose log-probabilities fit one run; null if a prompt may have several runs. */
   readonly promptLogprobsTokens: number | null;
+  /** Whether the graph takes adapters. */
+  readonly adapters: boolean;
   /** Whether the graph computes the logits of the last position of a prompt alone. */
   readonly lastLogitsOnly: boolean;
 }
@@ -47,10 +50,16 @@ export function admit(request: GenerateRequest, bounds: AdmissionBounds): Admitt
       `cannot run a request for the fleet with fingerprint ${request.fingerprint}: this worker has fingerprint ${bounds.fingerprint}; run the same model and version everywhere`,
     );
   }
+  if (request.adapter !== undefined && !bounds.adapters) {
+    throw new InvalidRequest(
+      `model: cannot run the adapter ${request.adapter.name}: the graph of this model takes none`,
+      'model',
+    );
+  }
   const tokens = unpackTokens(request.tokens);
   checkTokens(tokens, request, bounds);
   checkSampling(request.sampling, bounds.vocab);
-  return { request, tokens, ...keyTokens(tokens, request.salt, bounds) };
+  return { request, tokens, ...keyTokens(tokens, request, bounds) };
 }
 
 function checkSampling({ logitBias, allowed, banned = [], logprobTokens = [] }: Sampling, vocab: number): void {
@@ -70,10 +79,20 @@ function checkSampling({ logitBias, allowed, banned = [], logprobTokens = [] }: 
   }
 }
 
+/** What the keys of a sequence depend on besides its tokens and its length. */
+export interface KeyContext {
+  readonly salt: Salt;
+  readonly adapter?: AdapterRef | undefined;
+}
+
 /** Computes the keys of a sequence's full blocks. */
-export function keyTokens(tokens: Uint32Array, salt: Salt, bounds: AdmissionBounds): KeyedTokens {
+export function keyTokens(tokens: Uint32Array, { salt, adapter }: KeyContext, bounds: AdmissionBounds): KeyedTokens {
   const regime = regimeOf(bounds.dependence, tokens.length);
-  const seed = rootSeed({ fingerprint: bounds.fingerprint, adapter: adapterOf(regime), salt });
+  const seed = rootSeed({
+    fingerprint: bounds.fingerprint,
+    adapter: adapterOf(regime, adapter?.fingerprint),
+    salt,
+  });
   return { regime, seed, blocks: blockKeys(tokens, seed, bounds.blockTokens) };
 }
 

@@ -9,8 +9,10 @@ import type { Device } from '../device/device.js';
 import { Cancelled, InternalError, ShoalError, Unavailable } from '../errors.js';
 import { elementBytes } from '../ort/element-type.js';
 import { OrtError } from '../ort/ort-error.js';
+import type { AdapterRef } from '../protocol/adapter.js';
 import { type GenerateEvent, type GenerateRequest, GREEDY, packTokens } from '../protocol/generate.js';
 import { NO_SPAN, type Span } from '../trace/span.js';
+import type { Adapters, LoadedAdapter } from './adapters.js';
 import { type AdmissionBounds, admit, type KeyedTokens, keyTokens } from './admission.js';
 import { Backlog } from './backlog.js';
 import { Constraints } from './constraints.js';
@@ -39,6 +41,8 @@ export interface EngineOptions {
   readonly makeRunner?: MakeRunner;
   readonly device: Device;
   readonly cache: PrefixCache;
+  /** Default: the graph takes none. */
+  readonly adapters?: Adapters | null;
   /** The fleet's fingerprint. */
   readonly fingerprint: string;
   readonly eosTokenIds: readonly number[];
@@ -106,6 +110,7 @@ export class Engine {
       ...{ blockTokens, dependence, plan, eosTokenIds: options.eosTokenIds },
       constraints: options.vocabulary === undefined ? null : new Constraints(options.vocabulary),
       lastLogitsOnly: graph.lastLogitsOnly,
+      adapters: (options.adapters ?? null) !== null,
       promptLogprobsTokens: dependence.kind === 'length' ? tokensWithLogits : null,
     };
     this.backlog = new Backlog(blockTokens);
@@ -119,6 +124,7 @@ export class Engine {
     const shares = new FairShares();
     this.line = new WaitingLine({
       cache,
+      adapters: options.adapters ?? null,
       shares,
       slots: this.runner.capacity,
       clockNow,
@@ -244,10 +250,15 @@ export class Engine {
     if (first) this.runner.close();
   }
 
+  /** Frees what is kept for an adapter that no sequence has. */
+  forget(adapter: LoadedAdapter): void {
+    this.runner.forget(adapter);
+  }
+
   /** The keys of a sequence that is longer than its regime allows; null while it is not. */
   private outgrown(sequence: Sequence): KeyedTokens | null {
     if (regimeOf(this.bounds.dependence, sequence.length) === sequence.regime) return null;
-    return keyTokens(sequence.allTokens(), sequence.request.salt, this.bounds);
+    return keyTokens(sequence.allTokens(), sequence.request, this.bounds);
   }
 
   /** Removes a cancelled sequence from the line, or makes the scheduler end it. */
@@ -271,6 +282,7 @@ export class Engine {
       this.observer.onEnd(outcome, this.options.clockNow() - sequence.arrivedMs, endedSequence(sequence));
     }
     sequence.backlog?.end();
+    sequence.lease?.release();
     this.recomputed.get(sequence)?.resolve();
     this.recomputed.delete(sequence);
     this.abortListeners.get(sequence)?.();
@@ -279,19 +291,21 @@ export class Engine {
   }
 }
 
-/** A prompt whose blocks are to be computed; they have this salt. */
+/** A prompt whose blocks are to be computed; they have this salt and adapter. */
 export interface EnginePrompt {
   readonly tokens: Uint32Array;
   readonly salt: Salt;
+  readonly adapter?: AdapterRef | undefined;
 }
 
-function computeOnly({ tokens, salt }: EnginePrompt, fingerprint: string): GenerateRequest {
+function computeOnly({ tokens, salt, adapter }: EnginePrompt, fingerprint: string): GenerateRequest {
   return {
     requestId: '',
     fingerprint,
     tokens: packTokens(tokens),
     resumeTokens: 0,
     salt,
+    ...(adapter && { adapter }),
     sources: [],
     sampling: GREEDY,
     stopping: { maxTokens: 0, minTokens: 0, tokenIds: [], ignoreEos: true },

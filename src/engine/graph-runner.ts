@@ -1,5 +1,6 @@
 import type { Regime } from '../core/kv-dependence.js';
 import type { Device, DeviceBlock } from '../device/device.js';
+import type { LoadedAdapter } from './adapters.js';
 import type { ModelGraph } from './model-graph.js';
 
 /** The port through which the scheduler runs a model's graph over the K/V slots of several sequences. */
@@ -12,6 +13,8 @@ export interface SequenceSlot {
   /** Tokens whose K/V is final. */
   readonly tokens: number;
   readonly regime: Regime;
+  /** Null: the base model. */
+  readonly adapter: LoadedAdapter | null;
 }
 
 /** The logits of one run. Valid until the next run. */
@@ -30,8 +33,12 @@ export interface GraphRunner {
   /** The number of acquired slots. */
   readonly acquired: number;
 
-  /** Acquires an empty slot to prefill, for a sequence of this regime. A slot must be free, and no other may be prefilling. */
-  acquire(regime: Regime): SequenceSlot;
+  /**
+   * Acquires an empty slot to prefill, for a sequence of this regime that runs with this adapter. A slot must be free, and no other may be
+   * prefilling.
+   * @param adapter default: the base model. Must stay loaded until the slot is released.
+   */
+  acquire(regime: Regime, adapter?: LoadedAdapter | null): SequenceSlot;
   /** Copies the first blocks of a prompt into an empty slot. */
   join(slot: SequenceSlot, blocks: readonly DeviceBlock[]): Promise<void>;
   /**
@@ -48,13 +55,15 @@ export interface GraphRunner {
   batches(): readonly (readonly SequenceSlot[])[];
   /**
    * Runs one decode step of a batch.
-   * @param batch from `batches()`, since the last `startDecoding` or `release`; of one regime
+   * @param batch from `batches()`, since the last `startDecoding` or `release`; of one regime and adapter
    * @param ids `ids[i]` is the last token of `batch[i]`
    */
   decode(batch: readonly SequenceSlot[], ids: readonly number[]): Promise<LogitRows>;
 
   /** Copies tokens `[position, position + blockTokens)` of a slot, whose K/V must be final, into a block. */
   cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void>;
+  /** Frees what is kept for runs with an adapter, which no slot has. */
+  forget(adapter: LoadedAdapter): void;
   /** Frees a slot. */
   release(slot: SequenceSlot): Promise<void>;
   /** Frees all slots, even after a failure that left them inconsistent. */

@@ -3,6 +3,7 @@ import type { Device, DeviceBlock } from '../device/device.js';
 import { InternalError } from '../errors.js';
 import { RunOptions } from '../ort/run-options.js';
 import type { Value } from '../ort/value.js';
+import { bindAdapter, type LoadedAdapter } from './adapters.js';
 import type { GraphRunner, LogitRows, SequenceSlot } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
 import { RunFeed } from './run-feed.js';
@@ -42,11 +43,11 @@ export class HandOnRunner implements GraphRunner {
     return this.slots.size;
   }
 
-  acquire(regime: Regime): SequenceSlot {
+  acquire(regime: Regime, adapter: LoadedAdapter | null = null): SequenceSlot {
     if (this.prefilling !== null || this.acquired >= this.capacity) {
       throw new InternalError(`cannot acquire a slot: ${this.acquired} of ${this.capacity} are in use`);
     }
-    const slot: LooseSlot = { tokens: 0, regime, past: [] };
+    const slot: LooseSlot = { tokens: 0, regime, adapter, past: [] };
     this.slots.add(slot);
     this.prefilling = slot;
     return slot;
@@ -109,6 +110,9 @@ export class HandOnRunner implements GraphRunner {
     await this.device.cut(this.device.looseSlot(past), position, block);
   }
 
+  /** Bindings last for one run. */
+  forget(): void {}
+
   async release(slot: SequenceSlot): Promise<void> {
     const own = this.own(slot);
     releaseAll(own.past);
@@ -147,6 +151,7 @@ export class HandOnRunner implements GraphRunner {
         binding.bindInput(names.past[i]!, value);
         binding.bindOutputToDevice(names.present[i]!, loosePlace);
       }
+      if (slot.adapter !== null) bindAdapter(binding, slot.adapter);
       const logits = this.feed.bind(binding, { ids, pasts: [slot.tokens], keep, regime: slot.regime });
       await session.run(binding, options);
       const made = binding.outputs();

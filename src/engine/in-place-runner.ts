@@ -3,9 +3,11 @@ import type { Device, DeviceBlock } from '../device/device.js';
 import { InternalError } from '../errors.js';
 import type { Binding } from '../ort/binding.js';
 import { RunOptions } from '../ort/run-options.js';
+import { bindAdapter, type LoadedAdapter } from './adapters.js';
 import type { GraphRunner, LogitRows, SequenceSlot } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
 import { RestingBlocks } from './resting-blocks.js';
+import { movesToFill, movesToFree, type RowMove, rowFor } from './row-groups.js';
 import { RunFeed, type RunShape } from './run-feed.js';
 
 /** Runs a graph that appends K/V in place, in rows of the device's buffers, as one batch. */
@@ -13,6 +15,8 @@ import { RunFeed, type RunShape } from './run-feed.js';
 interface RowSlot extends SequenceSlot {
   row: number;
   tokens: number;
+  /** Equal for slots that may run as one batch. */
+  readonly kind: string;
 }
 
 /**
@@ -21,7 +25,9 @@ interface RowSlot extends SequenceSlot {
  * Invariant: the n decoding slots are in rows `[0, n)`, in the order of `decoding`, and run as one batch over a view of these rows, or as
  * several batches of adjacent rows if they must not run together; the prefilling slot, if any, is in a row >= n. A slot is acquired in the device's prefill row if it has one, else in row n. If decoding slots
  * are released meanwhile, the prefilling slot stays where it is, and moves to row n when it starts decoding. When a decoding slot is
- * released, the last one moves into its row.
+ * released, the last one of each kind after it moves, so that the rows of a kind stay adjacent.
+ *
+ * Where a graph takes adapters, one row is never acquired. It makes room for a new row beside those of its kind.
  *
  * What a row has stays there until it is overwritten. A prompt whose first blocks rest in a free row is prefilled in that row.
  */
@@ -32,7 +38,7 @@ export class InPlaceRunner implements GraphRunner {
   private readonly runOptions: RunOptions;
   /** Whether each sequence runs alone, because the numbers of a run depend on all of its tokens or rows. */
   private readonly alone: boolean;
-  private readonly bindings = new Map<number, Binding>();
+  private readonly bindings = new Map<LoadedAdapter | null, Map<number, Binding>>();
   private readonly decoding: RowSlot[] = [];
   private readonly resting: RestingBlocks;
   private prefilling: RowSlot | null = null;
@@ -54,26 +60,32 @@ export class InPlaceRunner implements GraphRunner {
 
   get capacity(): number {
     // Batches of other rows than the first ones need views that start there.
-    const splits = this.alone || this.graph.dependence.kind !== 'prefix';
-    return splits && this.device.prefillRow !== null ? 1 : this.device.slots;
+    const splits = this.alone || this.graph.dependence.kind !== 'prefix' || this.graph.loraInputs.length > 0;
+    if (splits && this.device.prefillRow !== null) return 1;
+    return this.device.slots - (this.hasSpareRow ? 1 : 0);
+  }
+
+  private get hasSpareRow(): boolean {
+    return this.graph.loraInputs.length > 0 && this.device.prefillRow === null && this.device.slots > 1;
   }
 
   get acquired(): number {
     return this.decoding.length + (this.prefilling === null ? 0 : 1);
   }
 
-  acquire(regime: Regime): SequenceSlot {
+  acquire(regime: Regime, adapter: LoadedAdapter | null = null): SequenceSlot {
     if (this.prefilling !== null || this.acquired >= this.capacity) {
       throw new InternalError(`cannot acquire a slot: ${this.acquired} of ${this.capacity} are in use`);
     }
-    this.prefilling = { row: this.device.prefillRow ?? this.decoding.length, tokens: 0, regime };
+    const row = this.device.prefillRow ?? this.decoding.length;
+    this.prefilling = { row, tokens: 0, regime, adapter, kind: `${regime} ${adapter?.fingerprint ?? ''}` };
     return this.prefilling;
   }
 
   async join(slot: SequenceSlot, blocks: readonly DeviceBlock[]): Promise<void> {
     const own = this.own(slot);
     const { blockTokens } = this.device.layout;
-    if (own === this.prefilling && own.tokens === 0) own.row = this.rowFor(blocks, own.row);
+    if (own === this.prefilling && own.tokens === 0) own.row = this.restingRow(blocks, own.row);
     const there = own.tokens === 0 ? this.resting.common(own.row, blocks) : 0;
     const from = own.tokens + there * blockTokens;
     const missing = blocks.slice(there);
@@ -84,7 +96,7 @@ export class InPlaceRunner implements GraphRunner {
   }
 
   /** The free row in which most of these blocks rest; `row` if none has more of them. */
-  private rowFor(blocks: readonly DeviceBlock[], row: number): number {
+  private restingRow(blocks: readonly DeviceBlock[], row: number): number {
     if (this.device.prefillRow !== null) return row;
     let best = row;
     for (let other = this.decoding.length; other < this.device.slots; other++) {
@@ -103,6 +115,7 @@ export class InPlaceRunner implements GraphRunner {
         own.row,
         1,
         { ids, pasts: [own.tokens], keep, regime: own.regime },
+        own.adapter,
         this.runOptions,
       );
       own.tokens += ids.length;
@@ -122,17 +135,35 @@ export class InPlaceRunner implements GraphRunner {
     if (own !== this.prefilling || own.row < end) {
       throw new InternalError('cannot start decoding a slot: the slot is not prefilling');
     }
-    if (own.row !== end) await this.copyRow(own.row, end, own.tokens);
-    own.row = end;
+    const place = this.hasSpareRow ? rowFor(this.kinds(), own.kind) : end;
+    if (place < end && own.row === end) {
+      await this.copyRow(end, end + 1, own.tokens);
+      own.row = end + 1;
+    }
+    for (const move of movesToFree(this.kinds(), place)) await this.moveDecoding(move);
+    if (own.row !== place) await this.copyRow(own.row, place, own.tokens);
+    own.row = place;
     this.prefilling = null;
-    this.decoding.push(own);
+    this.decoding[place] = own;
+  }
+
+  private kinds(): string[] {
+    return this.decoding.map(({ kind }) => kind);
+  }
+
+  /** Moves a decoding slot to a row whose slot, if any, has moved already or was released. */
+  private async moveDecoding({ from, to }: RowMove): Promise<void> {
+    const slot = this.decoding[from]!;
+    await this.copyRow(from, to, slot.tokens);
+    slot.row = to;
+    this.decoding[to] = slot;
   }
 
   batches(): readonly (readonly SequenceSlot[])[] {
     const batches: RowSlot[][] = [];
     for (const slot of this.decoding) {
       const last = batches.at(-1);
-      if (last !== undefined && !this.alone && last[0]!.regime === slot.regime) last.push(slot);
+      if (last !== undefined && !this.alone && last[0]!.kind === slot.kind) last.push(slot);
       else batches.push([slot]);
     }
     return batches;
@@ -145,7 +176,8 @@ export class InPlaceRunner implements GraphRunner {
       throw new InternalError('cannot decode a batch: it is not decoding slots in the order of their rows');
     }
     const pasts = slots.map(({ tokens }) => tokens);
-    const logits = await this.run(first, batch.length, { ids, pasts, keep: 1, regime: slots[0]!.regime });
+    const { regime, adapter } = slots[0]!;
+    const logits = await this.run(first, batch.length, { ids, pasts, keep: 1, regime }, adapter);
     for (const slot of slots) slot.tokens += 1;
     return logits;
   }
@@ -162,11 +194,13 @@ export class InPlaceRunner implements GraphRunner {
       this.prefilling = null;
       return;
     }
-    const last = this.decoding.pop()!;
-    if (last === own) return;
-    await this.copyRow(last.row, own.row, last.tokens);
-    last.row = own.row;
-    this.decoding[own.row] = last;
+    for (const move of movesToFill(this.kinds(), own.row)) await this.moveDecoding(move);
+    this.decoding.length -= 1;
+  }
+
+  forget(adapter: LoadedAdapter): void {
+    for (const binding of this.bindings.get(adapter)?.values() ?? []) binding.release();
+    this.bindings.delete(adapter);
   }
 
   releaseAll(): void {
@@ -182,16 +216,22 @@ export class InPlaceRunner implements GraphRunner {
   }
 
   close(): void {
-    for (const binding of this.bindings.values()) binding.release();
+    for (const bindings of this.bindings.values()) for (const binding of bindings.values()) binding.release();
     this.bindings.clear();
     this.feed.release();
     this.runOptions.release();
   }
 
-  private run(first: number, count: number, shape: RunShape, options?: RunOptions): Promise<LogitRows> {
+  private run(
+    first: number,
+    count: number,
+    shape: RunShape,
+    adapter: LoadedAdapter | null,
+    options?: RunOptions,
+  ): Promise<LogitRows> {
     const { session } = this.graph;
     return session.exclusive(async () => {
-      const binding = this.bindingOf(first, count);
+      const binding = this.bindingOf(first, count, adapter);
       const logits = this.feed.bind(binding, shape);
       await session.run(binding, options);
       return logits;
@@ -206,10 +246,12 @@ export class InPlaceRunner implements GraphRunner {
     return own;
   }
 
-  /** The binding of K/V in `count` rows from `first` on, as past and present alike. Each is made once; there are at most two per row. */
-  private bindingOf(first: number, count: number): Binding {
-    const id = first * (this.capacity + 1) + count;
-    const known = this.bindings.get(id);
+  /** The binding of K/V in `count` rows from `first` on, as past and present alike, and of an adapter. Each is made once. */
+  private bindingOf(first: number, count: number, adapter: LoadedAdapter | null): Binding {
+    const bindings = this.bindings.get(adapter) ?? new Map<number, Binding>();
+    this.bindings.set(adapter, bindings);
+    const id = first * (this.device.slots + 2) + count;
+    const known = bindings.get(id);
     if (known !== undefined) return known;
     const binding = this.graph.session.createBinding();
     const { past, present } = this.graph.names;
@@ -217,7 +259,8 @@ export class InPlaceRunner implements GraphRunner {
       binding.bindInput(past[i]!, value);
       binding.bindOutput(present[i]!, value);
     });
-    this.bindings.set(id, binding);
+    if (adapter !== null) bindAdapter(binding, adapter);
+    bindings.set(id, binding);
     return binding;
   }
 }

@@ -2,6 +2,7 @@ import type { KvDependence } from '../core/kv-dependence.js';
 import type { FloatType, KvLayout } from '../core/kv-layout.js';
 import { Cancelled, Refused, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS } from '../limits.js';
+import { type LoraInput, loraInputs } from '../model/adapter/lora-input.js';
 import type { ModelFolder } from '../model/folder.js';
 import { type GraphSignature, graphSignature } from '../model/graph-signature.js';
 import { kvDependence } from '../model/kv-dependence.js';
@@ -53,6 +54,8 @@ export interface ModelGraph {
   /** Whether each run computes the logits of its last position alone. */
   readonly lastLogitsOnly: boolean;
   readonly names: GraphNames;
+  /** The inputs that take adapters; empty if the graph takes none. */
+  readonly loraInputs: readonly LoraInput[];
   readonly weights: Weights;
   release(): void;
 }
@@ -130,6 +133,7 @@ export async function loadModelGraph(
       past: [...signature.pastNames, ...signature.stateNames.map(({ input }) => input)],
       present: [...signature.presentNames, ...signature.stateNames.map(({ output }) => output)],
     },
+    loraInputs: loraInputs(folder.graph),
     weights,
     release: () => session.release(),
   };

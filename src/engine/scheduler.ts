@@ -161,7 +161,7 @@ export class Scheduler {
     const { runner } = this.options;
     let slot: SequenceSlot;
     try {
-      slot = runner.acquire(sequence.regime);
+      slot = runner.acquire(sequence.regime, sequence.lease?.adapter);
     } catch (error) {
       this.finish(sequence, sequence.cancelled ? null : error);
       return;

@@ -10,6 +10,7 @@ import { InternalError, Refused } from '../errors.js';
 import { BURST_TOKENS, EVENT_TOKENS } from '../limits.js';
 import { type GenerateRequest, type TokenLogprobs, unpackTokens } from '../protocol/generate.js';
 import { NO_SPAN, type Span } from '../trace/span.js';
+import type { AdapterLease } from './adapters.js';
 import type { AdmittedRequest, KeyedTokens } from './admission.js';
 import type { BacklogPart } from './backlog.js';
 import type { Constraints } from './constraints.js';
@@ -68,6 +69,8 @@ export class Sequence {
   pauses = 0;
   /** Its part of the engine's backlog, from its place in the waiting line to the end of its prefill. */
   backlog: BacklogPart | null = null;
+  /** Its adapter, from the loading of its prefix to its end. Null for none. */
+  lease: AdapterLease | null = null;
   readonly record: SequenceRecord;
 
   private readonly abort = new AbortController();

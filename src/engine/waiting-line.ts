@@ -1,6 +1,7 @@
 import { type FairShares, promptCost, type Tenant } from '../core/fair-shares.js';
 import { Overloaded } from '../errors.js';
 import type { SpanAttributes } from '../trace/span.js';
+import type { Adapters } from './adapters.js';
 import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import type { Sequence } from './sequence.js';
 
@@ -22,6 +23,7 @@ export interface ReadySequence {
  */
 export class WaitingLine {
   private readonly cache: PrefixCache;
+  private readonly adapters: Adapters | null;
   private readonly maxLength: number;
   private readonly prepareCount: number;
   private readonly onReady: () => void;
@@ -35,6 +37,7 @@ export class WaitingLine {
   private readonly overtakers = new WeakMap<Sequence, number>();
 
   /**
+   * @param options.adapters null if no sequence has one
    * @param options.maxLength the maximum length of the line
    * @param options.prepareCount the number of sequences, from the head, whose prefixes are loaded
    * @param options.shares gets the sequences that wait and those that start
@@ -44,6 +47,7 @@ export class WaitingLine {
    */
   constructor(options: {
     cache: PrefixCache;
+    adapters: Adapters | null;
     maxLength: number;
     prepareCount: number;
     shares: FairShares;
@@ -53,6 +57,7 @@ export class WaitingLine {
     onFailed: (sequence: Sequence, error: unknown) => void;
   }) {
     this.cache = options.cache;
+    this.adapters = options.adapters;
     this.maxLength = options.maxLength;
     this.prepareCount = options.prepareCount;
     this.shares = options.shares;
@@ -188,6 +193,8 @@ export class WaitingLine {
     const { requestId, sources } = sequence.request;
     const span = sequence.record.current.child('shoal.prefix');
     try {
+      await this.leaseAdapter(sequence);
+      if (sequence.state.name !== 'preparing') return;
       const blocks = sequence.prefixBlocks();
       const cache = sequence.ownCache ?? this.cache;
       const prefix = await cache.prepare({ requestId, blocks, sources, span }, sequence.signal);
@@ -204,6 +211,15 @@ export class WaitingLine {
     } finally {
       span.end();
     }
+  }
+
+  /** Loads the sequence's adapter, unless it has it from an earlier time in the line. */
+  private async leaseAdapter(sequence: Sequence): Promise<void> {
+    const { adapter } = sequence.request;
+    if (adapter === undefined || sequence.lease !== null || this.adapters === null) return;
+    const lease = await this.adapters.lease(adapter, sequence.signal);
+    if (sequence.state.name === 'preparing') sequence.lease = lease;
+    else lease.release();
   }
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PROGRAM_EDGES } from '../core/constraint/program.js';
 import * as limits from '../limits.js';
+import { AdapterRef } from './adapter.js';
 import { packed } from './bytes.js';
 
 /**
@@ -96,6 +97,8 @@ export const GenerateRequest = z.strictObject({
   resumeTokens: z.int().min(0),
   /** Salt of the keys of its blocks, those of the answer included; empty for none. */
   salt: SaltField,
+  /** The adapter with which the model runs. Absent for none. */
+  adapter: AdapterRef.optional(),
   /** Who shares the worker's time fairly with others. Absent for a request without a key. */
   tenant: TenantField.optional(),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),

@@ -42,11 +42,13 @@ export class SimRunner implements GraphRunner {
   }
 
   acquire(regime: Regime): SequenceSlot {
-    const slot: Slot = { tokens: 0, regime, kv: new Uint32Array(KV_WORDS * this.options.contextTokens) };
+    const slot: Slot = { tokens: 0, regime, adapter: null, kv: new Uint32Array(KV_WORDS * this.options.contextTokens) };
     this.slots.add(slot);
     this.prefilling = slot;
     return slot;
   }
+
+  forget(): void {}
 
   async join(slot: SequenceSlot, blocks: readonly DeviceBlock[]): Promise<void> {
     const own = slot as Slot;

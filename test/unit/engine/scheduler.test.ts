@@ -26,6 +26,7 @@ const BOUNDS = {
   dependence: ON_PREFIX,
   promptLogprobsTokens: null,
   lastLogitsOnly: false,
+  adapters: false,
   plan: runPlan(ON_PREFIX, { blockTokens: 64 }),
 };
 
@@ -67,6 +68,7 @@ class World {
     const { shares } = this;
     this.line = new WaitingLine({
       cache,
+      adapters: null,
       shares,
       slots: capacity,
       clockNow,

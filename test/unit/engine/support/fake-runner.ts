@@ -32,7 +32,7 @@ export class FakeRunner implements GraphRunner {
   acquire(regime: Regime): SequenceSlot {
     if (this.prefilling !== null || this.acquired >= this.capacity) throw new Error('no slot is free');
     this.onAcquire();
-    this.prefilling = { tokens: 0, regime };
+    this.prefilling = { tokens: 0, regime, adapter: null };
     return this.prefilling;
   }
 
@@ -47,6 +47,8 @@ export class FakeRunner implements GraphRunner {
     (slot as FakeSlot).tokens += ids.length;
     return this.logits;
   }
+
+  forget(): void {}
 
   interrupt(): void {
     this.interrupted = true;
