@@ -105,6 +105,10 @@ function happened(entry: Exclude<TrailEntry, { event: 'request' }>): string {
       return `worker ${entry.worker} was quarantined by ${entry.by.join(', ')}`;
     case 'prompt_quarantined':
       return 'a prompt that crashes workers was quarantined';
+    case 'adapter_loaded':
+      return `the adapter ${entry.adapter} is served, with fingerprint ${entry.fingerprint}`;
+    case 'adapter_unloaded':
+      return `the adapter ${entry.adapter} is served no longer`;
     case 'purge_complete':
       return `${entry.purge} is complete: ${entry.blocks} blocks were dropped`;
   }

@@ -170,6 +170,26 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./model-info.js')).modelInfo,
   },
   {
+    name: 'adapter add',
+    argument: ['<name and source...>', 'the name for clients, and a file .onnx_adapter or a folder of PEFT'],
+    help: 'Check a LoRA adapter against a model, convert it, and put it into the folder of adapters.',
+    options: OPTIONS,
+    load: async () => (await import('./adapter-add.js')).adapterAdd,
+  },
+  {
+    name: 'adapter list',
+    help: 'Show the adapters in the folder.',
+    options: OPTIONS,
+    load: async () => (await import('./adapter-list.js')).adapterList,
+  },
+  {
+    name: 'adapter rm',
+    argument: ['<name>', 'the name of the adapter'],
+    help: 'Remove an adapter from the folder.',
+    options: OPTIONS,
+    load: async () => (await import('./adapter-list.js')).adapterRemove,
+  },
+  {
     name: 'config print',
     argument: ['[role]', 'up, coordinator, worker or node; up by default'],
     help: 'Show the options of a role as a file for --config, and where the value of each comes from.',

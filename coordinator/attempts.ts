@@ -10,6 +10,7 @@ import {
   Unavailable,
   Unheard,
 } from '../src/errors.js';
+import type { AdapterRef } from '../src/protocol/adapter.js';
 import {
   type GenerateEvent,
   type GenerateRequest,
@@ -51,6 +52,7 @@ export interface Attempted {
   readonly tokens: Uint32Array;
   /** Empty if the request has no salt. */
   readonly salt: Salt;
+  readonly adapter?: AdapterRef | null;
   readonly tenant?: GenerateRequest['tenant'] | null;
   readonly sampling: Sampling;
   readonly stopping: Stopping;
@@ -302,6 +304,7 @@ function messageOf(request: Attempted, { sources }: Placed, tokens: Uint32Array,
     tokens: packTokens(tokens),
     resumeTokens: tokens.length - request.tokens.length,
     salt: request.salt,
+    ...(request.adapter ? { adapter: request.adapter } : {}),
     ...(request.tenant ? { tenant: request.tenant } : {}),
     sources,
     // An earlier attempt may have delivered all log-probabilities of the prompt.

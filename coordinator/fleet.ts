@@ -3,6 +3,7 @@ import type { Recommendation } from '../src/core/capacity/recommendation.js';
 import type { Member } from '../src/core/member.js';
 import type { Salt } from '../src/core/salt.js';
 import type { Accused } from '../src/core/tribunal.js';
+import type { AdapterRef } from '../src/protocol/adapter.js';
 import type { GenerateEvent, GenerateRequest, Sampling, Stopping } from '../src/protocol/generate.js';
 import type { Span } from '../src/trace/span.js';
 import type { Departure } from './advice/departure.js';
@@ -16,7 +17,7 @@ export interface Fleet {
   generate(request: FleetRequest, signal: AbortSignal): AsyncIterable<FleetEvent>;
   view(): FleetView;
   /** Where each full block of a prompt is, with the reason for each miss. */
-  explain(tokens: Uint32Array, salt: Salt | null): Promise<Explanation>;
+  explain(tokens: Uint32Array, salt: Salt | null, adapter?: AdapterRef | null): Promise<Explanation>;
   /** Tells a worker to accept nothing new, finish its requests and hand over its blocks. Rejects with `InvalidRequest` for an unknown id. */
   drain(worker: string): Promise<void>;
   /** Tells a drained worker to serve again. Rejects with `InvalidRequest` for an unknown id, and with `Refused` if the worker is stopping. */
@@ -38,6 +39,8 @@ export interface FleetRequest {
   readonly tokens: Uint32Array;
   /** Separates tenants: equal prefixes under different salts share no blocks. */
   readonly salt: Salt | null;
+  /** What the model runs with. Default: nothing. */
+  readonly adapter?: AdapterRef | null;
   /** Shares the workers fairly with other tenants; null without a key. */
   readonly tenant?: GenerateRequest['tenant'] | null;
   readonly sampling: Sampling;

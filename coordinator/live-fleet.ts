@@ -9,6 +9,7 @@ import type { Salt } from '../src/core/salt.js';
 import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { CONTROL_TIMEOUT_MS } from '../src/limits.js';
+import type { AdapterRef } from '../src/protocol/adapter.js';
 import { ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
 import { type Departure, departureOf } from './advice/departure.js';
 import type { LoadWatch } from './advice/load-watch.js';
@@ -60,9 +61,9 @@ export class LiveFleet implements Fleet {
     };
   }
 
-  async explain(tokens: Uint32Array, salt: Salt | null): Promise<Explanation> {
+  async explain(tokens: Uint32Array, salt: Salt | null, adapter: AdapterRef | null = null): Promise<Explanation> {
     const { router, roster, holdings, replicas } = this.options;
-    const named = router.blocksOf(tokens, salt);
+    const named = router.blocksOf(tokens, salt, adapter);
     let gap = false;
     const blocks = named.map(({ key, index, segment }) => {
       const holders = [...holdings.holders(key)];
@@ -78,7 +79,8 @@ export class LiveFleet implements Fleet {
     });
     return {
       blocks: await this.withTiers(blocks),
-      wouldRunOn: router.rank({ tokens, blocks: named, contextTokens: tokens.length }, new Set())[0]?.worker ?? null,
+      wouldRunOn:
+        router.rank({ tokens, blocks: named, contextTokens: tokens.length, adapter }, new Set())[0]?.worker ?? null,
     };
   }
 

@@ -21,6 +21,7 @@ import { AdjustableLog, type Log } from '../src/log.js';
 import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
 import { sendMetrics } from '../src/metrics/open-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
+import { AdapterFolder } from '../src/model/adapter/adapter-folder.js';
 import { largestObject } from '../src/objects/object.js';
 import { ValueStaging } from '../src/objects/value-staging.js';
 import { OpenFilesWatch } from '../src/open-files-watch.js';
@@ -39,6 +40,8 @@ import { openTracer } from '../src/trace/open-tracer.js';
 import { requestsFile } from '../src/trail/entry.js';
 import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
+import { AdapterCatalogue } from './adapters/adapter-catalogue.js';
+import { AdapterOverlay } from './adapters/adapter-overlay.js';
 import { coordinatorBuckets } from './buckets.js';
 import { Chaos } from './chaos/chaos.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
@@ -50,6 +53,7 @@ import type { HttpServer } from './http/server.js';
 import { accessBehavior, KeyAccess } from './objects/key-access.js';
 import { openModel, withOffered } from './open-model.js';
 import type { ServedModel } from './openai/served-model.js';
+import { LazyBucket } from './retention/lazy-bucket.js';
 import { DividedTrail } from './trail/divided-trail.js';
 import { FileTrail, NO_TRAIL, type Trail } from './trail/trail.js';
 import { TrailFile } from './trail/trail-file.js';
@@ -109,7 +113,7 @@ export interface CoordinatorWorld {
 export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWorld): Promise<RunningCoordinator> {
   const { clock, log, connect, openText, reloads } = world;
   return Lifecycle.build(async (life) => {
-    const { served, fingerprint, layout, dependence, name } = await openModel(config, (source) =>
+    const { served, fingerprint, layout, dependence, name, loraInputs } = await openModel(config, (source) =>
       openText(life, source),
     );
     const incarnation = newIncarnation();
@@ -157,9 +161,17 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     await startCoordinatorParts(life, parts, { clock, log });
     const checks = [checkCharter, () => parts.poison.keep(), storeCheck(transport, buckets.of, paced)];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
-    const model = withOffered(served, parts.router);
+    const adapters = await life.start(
+      new AdapterCatalogue({
+        folder: new AdapterFolder(config.adapterDir),
+        inputs: loraInputs,
+        overlay: new AdapterOverlay(new LazyBucket(buckets.fleet)),
+        ...{ clock, wallMs: surroundings.wallMs, trail, log },
+      }),
+    );
+    const model = withOffered(served, parts.router, adapters);
     const access = await startAccess(life, config, world, surroundings);
-    const http = await serveHttp(life, config, world, parts, { model, metrics, trail, access, surroundings });
+    const http = await serveHttp(life, config, world, parts, { model, adapters, metrics, trail, access, surroundings });
     const redis = await serveRedis(life, config, world, parts, { access, surroundings, metrics });
     await settled(bus);
     listening = true;
@@ -198,6 +210,7 @@ function countedIn(metrics: CoordinatorMetrics) {
 
 interface Serving {
   readonly model: ServedModel;
+  readonly adapters: AdapterCatalogue;
   readonly metrics: CoordinatorMetrics;
   readonly trail: Trail;
   readonly access: Access;
@@ -229,7 +242,7 @@ async function serveHttp(
   config: CoordinatorConfig,
   { clock, log, reloads }: CoordinatorWorld,
   { fleet, retentions, layers, purges, router, quotas, objects, console, poison, runtime }: CoordinatorParts,
-  { model, metrics, trail, access, surroundings: { wallMs } }: Serving,
+  { model, adapters, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
   const chaos = config.allowChaos ? Chaos.bySignals({ poison, natsPid: () => localNatsPid(config.nats.url) }) : null;
@@ -237,7 +250,11 @@ async function serveHttp(
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting, chaos };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls, socketPath };
-  const keysOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt).map(({ key }) => key);
+  // Of the model itself, then of each adapter: who drops a prompt means all of them.
+  const keysOf = (tokens: Uint32Array, salt: Salt | null) =>
+    [null, ...adapters.list().map(({ ref }) => ref)].flatMap((adapter) =>
+      router.blocksOf(tokens, salt, adapter).map(({ key }) => key),
+    );
   const deps = {
     fleet,
     retentions,
@@ -245,6 +262,7 @@ async function serveHttp(
     purges,
     keysOf,
     model,
+    adapters,
     options,
     access,
     quotas,

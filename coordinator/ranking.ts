@@ -4,6 +4,7 @@ import type { Load } from '../src/core/load.js';
 import type { Member } from '../src/core/member.js';
 import { type Candidate, place, ringBlock } from '../src/core/placement.js';
 import { BLOCK_TOKENS } from '../src/limits.js';
+import type { AdapterRef } from '../src/protocol/adapter.js';
 import type { Ring } from '../src/ring/ring.js';
 
 /** Ranks the workers for a prompt by what a coordinator knows: the pure part of routing. */
@@ -18,6 +19,8 @@ export interface RankedPrompt {
   readonly blocks: readonly BlockMeta[];
   /** Tokens of prompt and answer together. */
   readonly contextTokens: number;
+  /** What the model runs with. Default: nothing. */
+  readonly adapter?: AdapterRef | null;
 }
 
 /** The fleet as a coordinator knows it. */
@@ -37,7 +40,7 @@ export interface KnownFleet {
  * @param draw breaks ties: a whole number below 2^32, random for each request
  */
 export function rankWorkers(
-  { promptTokens, blocks, contextTokens }: RankedPrompt,
+  { promptTokens, blocks, contextTokens, adapter = null }: RankedPrompt,
   { members, ring, holdings, loads, blockTokens = BLOCK_TOKENS }: KnownFleet,
   excluded: ReadonlySet<string>,
   draw: number,
@@ -49,5 +52,6 @@ export function rankWorkers(
   );
   const placing = blocks[ringBlock(coverage, blocks.length)];
   const ringOrder = placing ? ring.homes(placing.segment, RING_WORKERS) : [];
-  return place({ promptTokens, contextTokens, blockTokens, coverage, members, ringOrder, loads, excluded, draw });
+  const prompt = { promptTokens, contextTokens, blockTokens, adapter };
+  return place({ ...prompt, coverage, members, ringOrder, loads, excluded, draw });
 }

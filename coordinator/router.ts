@@ -11,6 +11,7 @@ import type { Candidate } from '../src/core/placement.js';
 import type { Salt } from '../src/core/salt.js';
 import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
+import type { AdapterRef } from '../src/protocol/adapter.js';
 import { EngineProtocol } from '../src/protocol/worker.js';
 import type { Random } from '../src/random.js';
 import { type Failures, type Placed, runToItsEnd } from './attempts.js';
@@ -21,7 +22,7 @@ import { OfferedContext } from './offered-context.js';
 import { BUS_WAIT_MS, Outages } from './outages.js';
 import type { PoisonGuard } from './poison/poison-guard.js';
 import { instanceOf, type Trial } from './poison/trial.js';
-import { type Attempt, Turn } from './poison/turn.js';
+import { type Attempt, type RankedAttempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
 import { rankWorkers } from './ranking.js';
 import { RESTART_WAIT_MS, Restarts } from './restarts.js';
@@ -93,17 +94,18 @@ export class Router {
     const { fingerprint, clock, onResumed } = this.options;
     const attempted = { ...request, fingerprint, salt: request.salt ?? '' };
     const name = this.options.poison.nameOf(attempted.tokens, attempted.salt, attempted);
+    const { adapter = null } = request;
     const { length } = attempted.tokens;
     const contextTokens = length + attempted.stopping.maxTokens;
     const least = length + (request.leastAnswerTokens ?? attempted.stopping.maxTokens);
     return runToItsEnd(
       attempted,
       (tokens, resumed, failures, aborted) => {
-        const blocks = this.blocksOf(tokens, request.salt);
+        const blocks = this.blocksOf(tokens, request.salt, adapter);
         // What is generated already has to fit, with one token more.
         const leastContextTokens = Math.min(contextTokens, Math.max(least, tokens.length + 1));
         const lengths = { contextTokens, leastContextTokens };
-        const own = { requestId: request.requestId, name, tokens, resumed, blocks, failures };
+        const own = { requestId: request.requestId, name, tokens, resumed, blocks, failures, adapter };
         return this.choose({ ...own, ...lengths, pinned: request.worker }, aborted);
       },
       signal,
@@ -123,9 +125,9 @@ export class Router {
   }
 
   /** The full blocks of a prompt, with their keys. */
-  blocksOf(tokens: Uint32Array, salt: Salt | null): BlockMeta[] {
+  blocksOf(tokens: Uint32Array, salt: Salt | null, lora: AdapterRef | null = null): BlockMeta[] {
     const { fingerprint, dependence } = this.options;
-    const adapter = adapterOf(regimeOf(dependence, tokens.length));
+    const adapter = adapterOf(regimeOf(dependence, tokens.length), lora?.fingerprint);
     return blockKeys(tokens, rootSeed({ fingerprint, adapter, salt: salt ?? '' }));
   }
 
@@ -135,13 +137,13 @@ export class Router {
    * @param draw breaks ties: a whole number below 2^32, random for each request
    */
   rank(
-    { tokens, blocks, contextTokens }: Pick<Attempt, 'tokens' | 'blocks' | 'contextTokens'>,
+    { tokens, blocks, contextTokens, adapter = null }: RankedAttempt,
     excluded: ReadonlySet<string>,
     draw = 0,
   ): Candidate[] {
     const { roster, holdings } = this.options;
     const known = { members: roster.members(), ring: roster.ring, holdings, loads: this.inFlight.loads };
-    return rankWorkers({ promptTokens: tokens.length, blocks, contextTokens }, known, excluded, draw);
+    return rankWorkers({ promptTokens: tokens.length, blocks, contextTokens, adapter }, known, excluded, draw);
   }
 
   /** The workers with room for the whole answer; if there are none, those with room for as much of it as it must have. */

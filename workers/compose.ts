@@ -7,6 +7,7 @@ import { roleUnder } from '../src/core/durability.js';
 import type { GraphTrial } from '../src/core/graph-trial.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Device } from '../src/device/device.js';
+import type { AdapterShelf } from '../src/engine/adapter-shelf.js';
 import { Engine } from '../src/engine/engine.js';
 import type { MakeRunner } from '../src/engine/graph-runner.js';
 import type { ModelGraph } from '../src/engine/model-graph.js';
@@ -16,12 +17,14 @@ import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
+import { AdapterFolder } from '../src/model/adapter/adapter-folder.js';
 import { PacedLog } from '../src/paced-log.js';
 import type { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
 import type { Surroundings } from '../src/surroundings.js';
 import { PASSING_TRACER, type Tracer } from '../src/trace/span.js';
+import { workerAdapters } from './adapters/worker-adapters.js';
 import { Auditor } from './audit/auditor.js';
 import { EvidenceSearch } from './audit/evidence-search.js';
 import { GuardedHost } from './audit/guarded-host.js';
@@ -124,6 +127,8 @@ interface CacheWishes {
 export interface WorkerParts extends FleetParts, AuditParts, Omit<CacheParts, 'promoter' | 'hands' | 'traced'> {
   readonly instruments: Instruments;
   readonly engine: Engine;
+  /** Null if the model takes none. */
+  readonly adapters: AdapterShelf | null;
 }
 
 export function makeWorkerParts(options: WorkerOptions): WorkerParts {
@@ -152,7 +157,14 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
     trust,
     objects,
   });
-  const engine = makeEngine(options, instruments, { ...cache, promoter, traced });
+  const adapters = workerAdapters({
+    ...{ graph: options.graph, device: options.device, log },
+    folder: new AdapterFolder(options.config.adapterDir),
+    budgetBytes: options.config.adapterBytes,
+    engine: () => engine,
+    onChange: () => instruments.loadChanged(),
+  });
+  const engine: Engine = makeEngine(options, instruments, { ...cache, promoter, traced, adapters });
   const audit: AuditParts = makeAuditParts(options, instruments, fleet, { store: cache.store, hands, engine });
   speed.measureBy(() => engine.stats().computeMsPerToken);
   // A worker that drains hands its blocks over as fast as it can.
@@ -163,7 +175,7 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
     natsConnected: options.bus.connected,
   }));
   instruments.watchAudit(() => audit.quarantine.accused);
-  return { instruments, ...fleet, ...cache, ...audit, engine };
+  return { instruments, ...fleet, ...cache, ...audit, engine, adapters };
 }
 
 function makeAuditParts(
@@ -297,7 +309,13 @@ function makeObjects(
 function makeEngine(
   options: WorkerOptions,
   instruments: Instruments,
-  { store, fetcher, promoter, traced }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter' | 'traced'>,
+  {
+    store,
+    fetcher,
+    promoter,
+    traced,
+    adapters,
+  }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter' | 'traced'> & Pick<WorkerParts, 'adapters'>,
 ): Engine {
   const { config, fingerprint, eosTokenIds, vocabulary, graph, makeRunner, device, clock } = options;
   return new Engine({
@@ -305,6 +323,7 @@ function makeEngine(
     ...(makeRunner && { makeRunner }),
     device,
     cache: config.cache ? new PrefixLoader(store, fetcher, promoter, traced) : NO_CACHE,
+    adapters,
     fingerprint,
     eosTokenIds,
     vocabulary,

@@ -233,7 +233,7 @@ async function openModel(
     await openDevice(runtime, provider, {
       layout: graph.layout,
       blockBudgetBytes: config.cacheBytes,
-      slots: config.sequences,
+      slots: rowsOf(graph, config),
       capacityTokens: context.tokens,
     }),
     (open) => open.close(),
@@ -260,10 +260,16 @@ function weightCacheOf({ sharedWeightsDir }: WorkerConfig, clock: Clock, leaving
   return sharedWeightsDir === null ? null : new WeightCache(sharedWeightsDir, clock, { signal: leaving });
 }
 
+/** Rows of K/V. Where a graph appends to them and takes adapters, its runner needs one more than there are sequences. */
+function rowsOf({ kind, loraInputs, session }: ModelGraph, { sequences }: WorkerConfig): number {
+  if (loraInputs.length === 0 || kind !== 'in-place') return sequences;
+  return session.provider === 'webgpu' ? 1 : sequences + 1;
+}
+
 /** Chooses the longest sequence. On the CPU, K/V shares the memory of the machine with weights and caches. */
 async function contextOf(
   folder: ModelFolder,
-  { layout, contextTokens: modelTokens }: ModelGraph,
+  graph: ModelGraph,
   provider: Provider,
   config: WorkerConfig,
 ): Promise<ContextChoice> {
@@ -271,9 +277,9 @@ async function contextOf(
   const freeBytes = provider.name === 'cpu' ? sequenceBytes(config, byteLength) : null;
   return chooseContext({
     askedTokens: config.contextTokens,
-    modelTokens,
-    sequences: config.sequences,
-    layout,
+    modelTokens: graph.contextTokens,
+    sequences: rowsOf(graph, config),
+    layout: graph.layout,
     freeBytes,
   });
 }

@@ -11,6 +11,7 @@ import { Lifecycle } from '../src/lifecycle.js';
 import type { MetricsRegistry } from '../src/metrics/registry.js';
 import { operatorKey } from '../src/operator-key.js';
 import { PacedLog } from '../src/paced-log.js';
+import { LOADED_ADAPTERS } from '../src/protocol/adapter.js';
 import { PASSING_TRACER } from '../src/trace/span.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
 import { spawnWorkerActors } from './worker-actors.js';
@@ -106,7 +107,10 @@ export class Worker {
       // Links write at the end of this turn of the event loop, and are closed soon.
       await setImmediate();
     });
-    this.life.use(engine, () => engine.close());
+    this.life.use(engine, async () => {
+      await engine.close();
+      this.parts.adapters?.close();
+    });
     this.life.use(auditor, () => auditor.stop());
     this.life.use(quarantine, () => quarantine.stop());
     this.life.use(holdings, () => holdings.stop());
@@ -238,6 +242,7 @@ export class Worker {
     instruments.sample(stats, device.copies());
     const { running, waiting, queuedTokens, promptTokens, computeMsPerToken, computeAgeMs, decodeMsPerStep } = stats;
     const { contextTokens, sequences } = engine;
+    const adapters = this.parts.adapters?.loaded.slice(-LOADED_ADAPTERS) ?? [];
     const cached = promptTokens.local + promptTokens.remote;
     const prompts = cached + promptTokens.computed;
     return {
@@ -262,6 +267,7 @@ export class Worker {
       rates: { computeMsPerToken, decodeMsPerStep, fetchBytesPerMs: fetcher.rates.overall },
       computeAgeMs,
       disk: store.disk,
+      ...(adapters.length > 0 && { adapters }),
       holdingsSeq: holdings.lastSeq,
     };
   }

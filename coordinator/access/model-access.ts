@@ -1,19 +1,28 @@
+import type { AdapterRef } from '../../src/protocol/adapter.js';
 import { ApiError } from '../openai/api-error.js';
-import { checkModelName, type ServedModel } from '../openai/served-model.js';
+import { adapterNamed, type ServedModel } from '../openai/served-model.js';
 import type { Principal } from './principal.js';
 
-/** Throws a 404 for an unknown model, and a 403 for one that the caller may not use. No name means the fleet's model. */
-export function checkModel(model: ServedModel, name: string | undefined, principal: Principal | null): void {
-  checkModelName(model, name);
-  if (mayUse(model, name ?? model.name, principal)) return;
+/**
+ * The adapter that a name stands for; null for the model itself. No name means the fleet's model.
+ * @throws ApiError 404 for an unknown model, 403 for one that the caller may not use
+ */
+export function checkModel(
+  model: ServedModel,
+  name: string | undefined,
+  principal: Principal | null,
+): AdapterRef | null {
+  const adapter = adapterNamed(model, name);
+  if (mayUse(model, name ?? model.name, principal)) return adapter;
   throw new ApiError(403, `model: the key '${principal?.id}' may not use the model '${name ?? model.name}'`, {
     param: 'model',
     code: 'model_not_allowed',
   });
 }
 
-/** A grant of the model's own name covers its aliases. */
+/** A grant of the model's own name covers its aliases, and no adapter. */
 export function mayUse(model: ServedModel, name: string, principal: Principal | null): boolean {
   const models = principal?.models ?? null;
-  return models === null || models.includes(name) || models.includes(model.name);
+  if (models === null || models.includes(name)) return true;
+  return models.includes(model.name) && model.adapters.find(name) === null;
 }

@@ -10,7 +10,7 @@ export function watchedFleet(fleet: Fleet, watching: Watching): Fleet {
   return {
     generate: (request, signal) => follow(fleet.generate(request, signal), request, watching),
     view: () => fleet.view(),
-    explain: (tokens, salt) => fleet.explain(tokens, salt),
+    explain: (tokens, salt, adapter) => fleet.explain(tokens, salt, adapter),
     drain: (worker) => fleet.drain(worker),
     undrain: (worker) => fleet.undrain(worker),
     departure: (worker) => fleet.departure(worker),

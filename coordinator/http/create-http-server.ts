@@ -28,6 +28,7 @@ import { metered } from './metered.js';
 import { Repeats } from './repeats.js';
 import type { HttpRoute } from './route.js';
 import { aboutRoutes } from './routes/about.js';
+import { type AdapterCommands, adapterRoutes } from './routes/adapters.js';
 import { cacheRoutes } from './routes/cache.js';
 import { chaosRoutes } from './routes/chaos.js';
 import { chatRoute } from './routes/chat.js';
@@ -80,6 +81,7 @@ export interface HttpDeps {
   /** Keys of the full blocks of a prompt. */
   readonly keysOf: (tokens: Uint32Array, salt: Salt | null) => readonly BlockKey[];
   readonly model: ServedModel;
+  readonly adapters: AdapterCommands;
   readonly options: HttpOptions;
   readonly access: Access;
   readonly quotas: Quotas;
@@ -169,6 +171,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     responsesRoute(generation),
     messagesRoute(generation),
     ...modelRoutes(model),
+    ...adapterRoutes(model, deps.adapters),
     ...tokenizeRoutes(model, prompts),
     ...serverInfoRoutes(model, options.version),
     ...cacheRoutes(fleet, layers, model, prompts),

@@ -63,6 +63,8 @@ export interface Caller {
   /** The salt of a prompt. */
   readonly saltFor: (tokens: Uint32Array) => Salt | null;
   readonly tenant: FleetRequest['tenant'];
+  /** What the model runs with. Default: nothing. */
+  readonly adapter?: FleetRequest['adapter'];
   readonly worker: string | null;
   /** Its part of a trace. Default: nothing is recorded. */
   readonly span?: Span;
@@ -98,6 +100,7 @@ export function planChoices(
         requestId: `${caller.answerId}-${index}`,
         tokens: prompt.tokens,
         salt,
+        ...(caller.adapter ? { adapter: caller.adapter } : {}),
         ...(caller.tenant ? { tenant: caller.tenant } : {}),
         sampling: { ...shared.sampling, seed: wrapSeed(seed, k) },
         stopping,

@@ -1,4 +1,5 @@
 import type { SamplingDefaults } from '../../src/model/generation-config.js';
+import type { AdapterRef } from '../../src/protocol/adapter.js';
 import type { TextWork } from '../../src/text/text-work.js';
 import type { TokenDecoder } from '../../src/text/token-decoder.js';
 import { ApiError } from './api-error.js';
@@ -13,10 +14,27 @@ export interface TextTokenizer extends TokenDecoder {
   tokenBytes(id: number): Uint8Array;
 }
 
+/** A change of the model that clients may ask for by a name of its own. */
+export interface ServedAdapter {
+  readonly ref: AdapterRef;
+  /** Unix time in seconds. */
+  readonly createdAt: number;
+}
+
+/** The adapters that are served. They may change while the process runs. */
+export interface ServedAdapters {
+  find(name: string): ServedAdapter | null;
+  list(): readonly ServedAdapter[];
+}
+
+/** Of a model that takes none. */
+export const NO_ADAPTERS: ServedAdapters = { find: () => null, list: () => [] };
+
 export interface ServedModel {
   readonly name: string;
   /** Other names that clients may use for it. */
   readonly aliases: readonly string[];
+  readonly adapters: ServedAdapters;
   readonly tokenizer: TextTokenizer;
   /** What clients learn of the tokenizer. */
   readonly tokenizerInfo: Readonly<Record<string, unknown>>;
@@ -32,9 +50,14 @@ export interface ServedModel {
   readonly createdAt: number;
 }
 
-/** Throws a 404 unless `name` is the model's name or an alias. No name means this model. */
-export function checkModelName(model: ServedModel, name: string | undefined): void {
-  if (name === undefined || name === model.name || model.aliases.includes(name)) return;
+/**
+ * The adapter that a name stands for; null for the model's own names. No name means the model.
+ * @throws ApiError 404 for an unknown name
+ */
+export function adapterNamed(model: ServedModel, name: string | undefined): AdapterRef | null {
+  if (name === undefined || name === model.name || model.aliases.includes(name)) return null;
+  const adapter = model.adapters.find(name);
+  if (adapter !== null) return adapter.ref;
   throw new ApiError(404, `model: no model '${name}'; this fleet serves '${model.name}'`, {
     param: 'model',
     code: 'model_not_found',

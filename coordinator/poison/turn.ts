@@ -1,6 +1,7 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockMeta } from '../../src/core/block.js';
 import type { Candidate } from '../../src/core/placement.js';
+import type { AdapterRef } from '../../src/protocol/adapter.js';
 import type { Failures } from '../attempts.js';
 import type { Gate } from './gate.js';
 import type { PoisonGuard } from './poison-guard.js';
@@ -34,6 +35,8 @@ export interface Attempt {
   /** Number of the tokens that earlier attempts generated. */
   readonly resumed: number;
   readonly blocks: readonly BlockMeta[];
+  /** What the model runs with; null for nothing. */
+  readonly adapter: AdapterRef | null;
   /** Tokens of prompt and whole answer together, whatever part of the answer is generated. */
   readonly contextTokens: number;
   /** As many tokens as a worker must have room for: fewer than `contextTokens` if the answer may be shorter. */
@@ -42,6 +45,9 @@ export interface Attempt {
   readonly pinned: string | null;
   readonly failures: Failures;
 }
+
+/** What of an attempt the rank of workers depends on. Without an adapter, the model runs by itself. */
+export type RankedAttempt = Pick<Attempt, 'tokens' | 'blocks' | 'contextTokens'> & Partial<Pick<Attempt, 'adapter'>>;
 
 /** The workers on which a prompt may run now. */
 interface Allowed {

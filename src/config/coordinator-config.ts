@@ -2,6 +2,7 @@ import * as limits from '../limits.js';
 import type { LogLevel } from '../log.js';
 import { modelNameOf } from '../model/model-name.js';
 import type { ToolCallParser } from '../model/tool-format.js';
+import { adapterFolderOf } from './adapter-options.js';
 import { requiredSecret } from './cluster-secret.js';
 import { checkExposure } from './exposure.js';
 import { type HttpConfig, httpConfig } from './http-config.js';
@@ -33,6 +34,8 @@ export interface CoordinatorConfig {
   readonly modelDir: string;
   /** Which of the model's graphs the workers run. */
   readonly graph: NamedGraph;
+  /** Folder of adapters, as an absolute path. It need not exist. */
+  readonly adapterDir: string;
   /** The name of the model in answers. */
   readonly servedModelName: string;
   /** Other names that clients may use for it. */
@@ -129,6 +132,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     port: values.port,
     modelDir,
     graph: namedGraph(values),
+    adapterDir: adapterFolderOf(values.adapterDir, modelDir),
     servedModelName: modelName(values, modelDir),
     modelAliases: values.servedModelName?.slice(1) ?? [],
     parsers: { toolCalls: values.toolCallParser ?? 'auto', reasoning: values.reasoningParser ?? 'auto' },

@@ -4,7 +4,15 @@ import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];
-const GRAPH = [...ROLES, 'doctor', 'model check', 'model pull', 'model info'] as const satisfies readonly Command[];
+const ADAPTERS = ['adapter add', 'adapter list', 'adapter rm'] as const satisfies readonly Command[];
+const GRAPH = [
+  ...ROLES,
+  'doctor',
+  'model check',
+  'model pull',
+  'model info',
+  ...ADAPTERS,
+] as const satisfies readonly Command[];
 
 /** Names of one model. */
 const SERVED_NAMES = 64;
@@ -18,7 +26,7 @@ export const MODEL_OPTIONS = {
     type: types.path,
     default: null,
     defaultNote: 'models/recall in this package',
-    commands: [...ROLES, 'doctor'],
+    commands: [...ROLES, 'doctor', ...ADAPTERS],
     help: "Folder of the model, or its id on the hub, org/name or org/name@revision, which is downloaded into the hub's cache. A folder of that name wins.",
   }),
   dtype: option({

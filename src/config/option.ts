@@ -34,7 +34,10 @@ export type Command =
   | 'model pull'
   | 'model list'
   | 'model rm'
-  | 'model info';
+  | 'model info'
+  | 'adapter add'
+  | 'adapter list'
+  | 'adapter rm';
 
 /** Everything that the command line, the environment, the help and docs/OPTIONS.md show of one option. */
 export interface OptionSpec<T = unknown, D extends string | null = string | null> {

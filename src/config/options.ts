@@ -1,5 +1,6 @@
 import * as limits from '../limits.js';
 import { ACCESS_OPTIONS } from './access-options.js';
+import { ADAPTER_OPTIONS } from './adapter-options.js';
 import { AUDIT_LOG_OPTIONS } from './audit-log-options.js';
 import { BENCH_OPTIONS } from './bench-options.js';
 import { BUNDLE_OPTIONS } from './bundle-options.js';
@@ -68,6 +69,7 @@ export const OPTIONS = {
     help: 'Number of coordinators to start on this machine. They listen on --port and the ports after it; with --port 0 each takes a free port.',
   }),
   ...MODEL_OPTIONS,
+  ...ADAPTER_OPTIONS,
   secret: option({
     flag: null,
     variable: 'SHOAL_SECRET',
@@ -243,6 +245,8 @@ export const OPTIONS = {
       'model pull',
       'model list',
       'model info',
+      'adapter add',
+      'adapter list',
     ],
     help: 'Prints JSON on stdout.',
   }),

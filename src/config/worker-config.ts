@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Durability } from '../core/durability.js';
 import type { FetchPolicy } from '../core/fetch-plan.js';
 import type { LogLevel } from '../log.js';
+import { adapterFolderOf } from './adapter-options.js';
 import { formatByteSize } from './byte-size.js';
 import { requiredSecret, secretInFile } from './cluster-secret.js';
 import { type HostingConfig, hostingConfig } from './hosting-config.js';
@@ -28,6 +29,10 @@ export interface WorkerConfig {
   readonly modelDir: string;
   /** Which of the model's graphs to run. */
   readonly graph: NamedGraph;
+  /** Folder of adapters, as an absolute path. It need not exist. */
+  readonly adapterDir: string;
+  /** Memory for adapters, of a model that takes them. */
+  readonly adapterBytes: number;
   /** As requested. The worker checks whether the device is available. */
   readonly device: Values['device'];
   /** Whether the model is tried before the worker serves. */
@@ -145,14 +150,17 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   if (onHost) checkFree('--cache-bytes (SHOAL_CACHE_BYTES)', cacheBytes, machine);
   checkFree('--host-cache-bytes (SHOAL_HOST_CACHE_BYTES)', values.hostCacheBytes ?? 0, machine);
   const secret = requiredSecret(values);
+  const modelDir = modelFolder(values.model, values.modelFile);
   return {
     id: values.workerId ?? `worker-${machine.nameEnd}`,
     namespace: values.namespace,
     nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
     secret,
     peerTls: peerTls(values),
-    modelDir: modelFolder(values.model, values.modelFile),
+    modelDir,
     graph: namedGraph(values),
+    adapterDir: adapterFolderOf(values.adapterDir, modelDir),
+    adapterBytes: values.adapterBytes,
     device: values.device,
     trial: values.trial,
     fetch: values.fetch,

@@ -48,6 +48,8 @@ export interface Announcement extends Rank {
   /** Time since the measurement of `rates.computeMsPerToken`; null until there is one. */
   readonly computeAgeMs: number | null;
   readonly disk: DiskState;
+  /** Fingerprints of the adapters that it has in memory. Absent for none. */
+  readonly adapters?: readonly string[] | undefined;
   /** Sequence number of the last holdings change, so that a listener detects a missed one. */
   readonly holdingsSeq: number;
 }

@@ -11,6 +11,8 @@ export interface PlacementRequest {
   /** Tokens of prompt and answer together: a worker with a smaller context cannot take the request. */
   readonly contextTokens: number;
   readonly blockTokens: number;
+  /** What the model runs with, and the size of its file. Absent or null for nothing. */
+  readonly adapter?: { readonly fingerprint: string; readonly bytes: number } | null;
   /** Where the full blocks of the prompt are, among workers that can send them. */
   readonly coverage: Coverage;
   readonly members: readonly Member[];
@@ -50,6 +52,9 @@ export interface BlockSource {
 /** Decode steps by which each running or waiting request delays a new one. */
 const STEPS_PER_RUNNING = 4;
 const STEPS_PER_WAITING = 16;
+/** Assumed rates of loading an adapter: opening a file, and reading it from a disk or over a network. */
+const ADAPTER_LATENCY_MS = 20;
+const ADAPTER_BYTES_PER_MS = 200_000;
 /** Limit on the sources named in a request. */
 const MAX_SOURCES = 16;
 /**
@@ -194,7 +199,12 @@ class CostModel {
 
     const fetchMs = remoteBlocks === 0 ? 0 : FETCH_LATENCY_MS + remoteBlocks * fetchMsPerBlock;
     const waitMs = awaits === undefined ? 0 : this.computingMs(awaits);
-    const costMs = waitMs + fetchMs + computeTokens * computeMsPerToken + this.queueMs(member, computeMsPerToken);
+    const costMs =
+      this.adapterMs(member) +
+      waitMs +
+      fetchMs +
+      computeTokens * computeMsPerToken +
+      this.queueMs(member, computeMsPerToken);
     const sources = this.sources.filter(({ worker }) => worker !== member.id).slice(0, MAX_SOURCES);
     return {
       worker: member.id,
@@ -212,6 +222,13 @@ class CostModel {
             ].slice(0, MAX_SOURCES),
       awaits: awaits?.id ?? null,
     };
+  }
+
+  /** Time to load the request's adapter, where it is not loaded. */
+  private adapterMs({ adapters = [] }: Member): number {
+    const { adapter = null } = this.request;
+    if (adapter === null || adapters.includes(adapter.fingerprint)) return 0;
+    return ADAPTER_LATENCY_MS + adapter.bytes / ADAPTER_BYTES_PER_MS;
   }
 
   /** Time until a worker has computed the expected blocks. */

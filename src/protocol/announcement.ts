@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Announcement } from '../core/member.js';
 import { DEVICE_REASON_CHARS } from '../limits.js';
+import { AdapterFingerprint, LOADED_ADAPTERS } from './adapter.js';
 
 /** Schemas of the messages by which workers and coordinators announce themselves. */
 
@@ -57,6 +58,7 @@ export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   rates: z.strictObject({ computeMsPerToken: Rate, decodeMsPerStep: Rate, fetchBytesPerMs: Rate }),
   computeAgeMs: z.number().min(0).nullable(),
   disk: z.enum(['none', 'answers', 'away']),
+  adapters: z.array(AdapterFingerprint).max(LOADED_ADAPTERS).optional(),
   holdingsSeq: Count,
 });
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PROMPT_TOKENS } from '../limits.js';
+import { AdapterRef } from './adapter.js';
 import { packed } from './bytes.js';
 import { SaltField } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from './holdings.js';
@@ -24,6 +25,7 @@ export const AuditMessage = z.discriminatedUnion('type', [
     digest: z.string().length(16),
     tokens: packed(4, PROMPT_TOKENS),
     salt: SaltField,
+    adapter: AdapterRef.optional(),
   }),
   /** Blocks that were computed on top of a wrong one. Keys are packed. */
   z.strictObject({ type: z.literal('tainted'), from: Process, keys: packed(32, HOLDINGS_KEYS_PER_MESSAGE) }),

@@ -48,6 +48,9 @@ const PurgeComplete = z.object({
   blocks: z.int(),
 });
 
+const AdapterLoaded = z.object({ event: z.literal('adapter_loaded'), adapter: Id, fingerprint: Id });
+const AdapterUnloaded = z.object({ event: z.literal('adapter_unloaded'), adapter: Id });
+
 export const TrailEvent = z.discriminatedUnion('event', [
   RequestEntry,
   FloodEntry,
@@ -55,6 +58,8 @@ export const TrailEvent = z.discriminatedUnion('event', [
   WorkerQuarantined,
   PromptQuarantined,
   PurgeComplete,
+  AdapterLoaded,
+  AdapterUnloaded,
 ]);
 export type TrailEvent = z.infer<typeof TrailEvent>;
 export type RequestEntry = z.infer<typeof RequestEntry>;

@@ -100,6 +100,7 @@ export class SimCoordinator {
       host: this.id,
       port: 0,
       modelDir: '/sim',
+      adapterDir: '/nowhere/adapters',
       graph: { dtype: 'auto', file: null },
       parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'sim',

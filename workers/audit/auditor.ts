@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockMeta, SealedBlock } from '../../src/core/block.js';
 import { blockKeys, rootSeed } from '../../src/core/key.js';
-import { type KvDependence, regimeOf } from '../../src/core/kv-dependence.js';
+import { adapterOf, type KvDependence, regimeOf } from '../../src/core/kv-dependence.js';
 import { type Maker, sameMaker } from '../../src/core/maker.js';
 import type { Device } from '../../src/device/device.js';
 import type { Engine, EnginePrompt } from '../../src/engine/engine.js';
@@ -105,13 +105,13 @@ export class Auditor {
     }
   }
 
-  private hit({ tokens, salt }: GenerateRequest, cachedTokens: number): void {
+  private hit({ tokens, salt, adapter }: GenerateRequest, cachedTokens: number): void {
     const { oneIn, random, dependence } = this.options;
     if (cachedTokens === 0 || oneIn === 0 || random.below(oneIn) !== 0) return;
     const prompt = unpackTokens(tokens);
     // The beginning of a long sequence, computed by itself, would be a short one, whose K/V is other.
     if (regimeOf(dependence, prompt.length) === 'long') this.options.onAudited('skipped');
-    else this.audit({ tokens: prompt.slice(0, cachedTokens), salt });
+    else this.audit({ tokens: prompt.slice(0, cachedTokens), salt, adapter });
   }
 
   private enqueue(work: () => Promise<void>): boolean {
@@ -157,7 +157,7 @@ export class Auditor {
       if (found.right) continue;
       onAudited('wrong');
       const tokens = prompt.tokens.slice(0, (index + 1) * device.layout.blockTokens);
-      return onWrong({ block: found.block, tokens, salt: prompt.salt });
+      return onWrong({ block: found.block, tokens, salt: prompt.salt, adapter: prompt.adapter });
     }
     onAudited('right');
   }
@@ -197,8 +197,9 @@ export class Auditor {
     return sealed !== null && !sameMaker(sealed.maker, this.options.self);
   }
 
-  private blocksOf({ tokens, salt }: EnginePrompt): BlockMeta[] {
+  private blocksOf({ tokens, salt, adapter: lora }: EnginePrompt): BlockMeta[] {
     const { fingerprint, device } = this.options;
-    return blockKeys(tokens, rootSeed({ fingerprint, adapter: '', salt }), device.layout.blockTokens);
+    const adapter = adapterOf('short', lora?.fingerprint);
+    return blockKeys(tokens, rootSeed({ fingerprint, adapter, salt }), device.layout.blockTokens);
   }
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, BlockMeta, SealedBlock } from '../../src/core/block.js';
 import { blockKeys, rootSeed } from '../../src/core/key.js';
+import { adapterOf } from '../../src/core/kv-dependence.js';
 import { type Maker, sameMaker } from '../../src/core/maker.js';
 import type { EnginePrompt } from '../../src/engine/engine.js';
 import { DeadlineExceeded } from '../../src/errors.js';
@@ -41,9 +42,10 @@ export class EvidenceSearch {
    * have been misled: if it has a wrong block of another maker right before this one.
    */
   async sees(accusation: Accusation, held: Copy | null): Promise<boolean> {
-    const { maker, tokens, salt, key } = accusation;
+    const { maker, tokens, salt, adapter: lora, key } = accusation;
     const { fingerprint, blockTokens, auditor } = this.options;
-    const blocks = blockKeys(tokens, rootSeed({ fingerprint, adapter: '', salt }), blockTokens);
+    const adapter = adapterOf('short', lora?.fingerprint);
+    const blocks = blockKeys(tokens, rootSeed({ fingerprint, adapter, salt }), blockTokens);
     const last = blocks.at(-1);
     // The tokens prove what the key names.
     if (last?.key !== key) return false;
@@ -52,7 +54,7 @@ export class EvidenceSearch {
     if (own.length === 0) return false;
     const before = blocks.at(-2);
     if (before) copies.push(...(await this.askFor(before, maker)));
-    const judgements = await auditor.judge({ tokens, salt }, exhibitsOf(copies));
+    const judgements = await auditor.judge({ tokens, salt, adapter: lora }, exhibitsOf(copies));
     return judgements !== null && convicts(judgements, key, maker);
   }
 

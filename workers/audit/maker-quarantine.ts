@@ -93,16 +93,17 @@ export class MakerQuarantine implements Trust {
   }
 
   /** This worker's audit found a wrong block: everybody drops it, and evidence against its maker is looked for. */
-  async found({ block, tokens, salt }: WrongBlock): Promise<void> {
+  async found({ block, tokens, salt, adapter }: WrongBlock): Promise<void> {
     const { self, log } = this.options;
     const { key, digest, maker } = block;
     this.remember(block);
     log.error({ block: key, maker }, 'a block was computed again and is wrong: it is dropped in the whole fleet');
     const held = await this.handedCopy(key, digest);
-    this.publish({ type: 'found', from: self, maker, key, digest, tokens: packTokens(tokens), salt });
+    const prompt = { tokens: packTokens(tokens), salt, ...(adapter && { adapter }) };
+    this.publish({ type: 'found', from: self, maker, key, digest, ...prompt });
     this.dropAll(new Set([key]), new Set());
     // Not awaited: the evidence is judged in a turn of its own.
-    void this.testify({ maker, key, tokens, salt }, held);
+    void this.testify({ maker, key, tokens, salt, adapter }, held);
   }
 
   private hear(message: AuditMessage): void {
@@ -130,7 +131,8 @@ export class MakerQuarantine implements Trust {
     const { store, self } = this.options;
     const { key, digest, maker } = found;
     this.remember(found);
-    const accusation = { maker, key, tokens: unpackTokens(found.tokens), salt: found.salt };
+    const { salt, adapter } = found;
+    const accusation = { maker, key, tokens: unpackTokens(found.tokens), salt, adapter };
     const confirms = this.isConfirmer(found);
     const held = confirms ? await this.handedCopy(key, digest) : null;
     // Another copy under this key may be the right one. What stands on the key is dropped all the same: it may stand on either.

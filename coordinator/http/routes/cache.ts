@@ -19,11 +19,12 @@ export function cacheRoutes(fleet: Fleet, layers: Layers, model: ServedModel, pr
       handle: async (exchange) => {
         const { body, principal } = exchange;
         const request = checkBody(ExplainRequest, body);
-        checkModel(model, request.model, principal);
+        const adapter = checkModel(model, request.model, principal);
         const { tokens } = await prompts.readPrompt(request, request, textCallerOf(exchange));
         const { blocks, wouldRunOn } = await fleet.explain(
           tokens,
           layers.saltFor(tokens, principal, request.cache_salt),
+          adapter,
         );
         return json({
           tokens: tokens.length,

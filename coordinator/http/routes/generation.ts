@@ -84,7 +84,8 @@ export async function answerWithTokens<R extends CommonRequest>(
 ): Promise<RouteAnswer> {
   const { model, clock } = deps;
   const request = checkBody(schema, exchange.body);
-  checkModel(model, request.model, exchange.principal);
+  const adapter = checkModel(model, request.model, exchange.principal);
+  const modelName = adapter?.name ?? model.name;
   const ignored = unknownNames(schema, exchange.body);
   deps.ignoredNames.note(path, ignored);
   const reading = readingOf?.(request) ?? null;
@@ -97,13 +98,14 @@ export async function answerWithTokens<R extends CommonRequest>(
   const banned = await bannedRuns(request.bad_words ?? [], model.text, texts);
   const demand = { ...own, constraint, banned, messageOf };
   const operation = reading === null ? 'text_completion' : 'chat';
-  const span = exchange.span.child(`${operation} ${model.name}`, requestAttributes(operation, request, model.name));
+  const span = exchange.span.child(`${operation} ${modelName}`, requestAttributes(operation, request, modelName));
   exchange.onClose(() => span.end());
   const caller = {
     // Not the client's name for the request, which several requests may share.
     answerId: `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`,
     saltFor: (tokens: Uint32Array) => deps.layers.saltFor(tokens, exchange.principal, request.cache_salt),
     tenant: tenantOf(exchange.principal),
+    adapter,
     worker: workerOf(exchange, deps),
     span,
   };
@@ -115,12 +117,12 @@ export async function answerWithTokens<R extends CommonRequest>(
     const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: generated } = tally.usage;
     const tokens = { prompt, cached: details.cached_tokens, generated };
     const answer = tally.account(caller.answerId);
-    span.set(answerAttributes(answer, tokens, model.name));
+    span.set(answerAttributes(answer, tokens, modelName));
     return { tokens, answer };
   });
   const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
-  const head = { id: shape.idPrefix + exchange.requestId, created: Math.floor(clock.now() / 1_000), model: model.name };
+  const head = { id: shape.idPrefix + exchange.requestId, created: Math.floor(clock.now() / 1_000), model: modelName };
   if ('builder' in shape) return translated(deltas, shape.builder(request, head, tally), request);
   const { tokenIds, tokensAsIds } = choices[0]!.show;
   const logprobs = demand.logprobs !== null;

@@ -4,23 +4,28 @@ import { type HttpRoute, json } from '../route.js';
 
 /** `GET /v1/models` and `GET /v1/models/{name}`. */
 export function modelRoutes(model: ServedModel): HttpRoute[] {
-  const entry = (id: string) => ({
-    id,
-    object: 'model',
-    created: model.createdAt,
-    owned_by: 'shoal',
-    root: model.name,
-    max_model_len: model.contextTokens,
-  });
+  const entry = (id: string) => {
+    const adapter = model.adapters.find(id);
+    return {
+      id,
+      object: 'model',
+      created: adapter?.createdAt ?? model.createdAt,
+      owned_by: 'shoal',
+      root: adapter?.ref.file ?? model.name,
+      parent: adapter === null ? null : model.name,
+      max_model_len: model.contextTokens,
+    };
+  };
   return [
     {
       method: 'GET',
       path: '/v1/models',
-      about: { summary: 'Lists the names of the served model.' },
+      about: { summary: 'Lists the names of the served model, and its adapters.' },
       access: 'key',
       pages: 'allowed',
       handle: ({ principal }) => {
-        const names = [model.name, ...model.aliases].filter((name) => mayUse(model, name, principal));
+        const adapters = model.adapters.list().map(({ ref }) => ref.name);
+        const names = [model.name, ...model.aliases, ...adapters].filter((name) => mayUse(model, name, principal));
         return json({ object: 'list', data: names.map(entry) });
       },
     },

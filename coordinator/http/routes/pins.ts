@@ -66,7 +66,11 @@ function ownerOf(principal: Principal | null): string | null {
 async function pin(exchange: Exchange, { retentions, layers, model, prompts }: PinDeps): Promise<RetentionView> {
   const { body, principal, use } = exchange;
   const request = checkBody(PinRequest, body);
-  checkModel(model, request.model, principal);
+  if (checkModel(model, request.model, principal) !== null)
+    throw new InvalidRequest(
+      `model: prompts of adapters cannot be pinned; pin the prompt for '${model.name}', or leave it to the cache`,
+      'model',
+    );
   const layer = request.share ?? null;
   if (layer !== null) layers.checkPublisher(principal, layer);
   if (layer !== null && request.cache_salt !== undefined) {

@@ -28,6 +28,7 @@ const config: CoordinatorConfig = {
   host: '127.0.0.1',
   port: 0,
   modelDir: new URL('../../../models/recall', import.meta.url).pathname,
+  adapterDir: '/nowhere/adapters',
   graph: { dtype: 'auto', file: null },
   parsers: { toolCalls: 'auto', reasoning: 'auto' },
   servedModelName: 'recall',

@@ -42,6 +42,7 @@ async function coordinator(
       host: '127.0.0.1',
       port: 0,
       modelDir: '/nowhere',
+      adapterDir: '/nowhere/adapters',
       graph: { dtype: 'auto', file: null },
       parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'tiny',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { float16Bits } from '../../../../src/model/float16.js';
 import { constant, normal, rotary } from '../../../../bench/synth/weights.js';
+import { float16Bits } from '../../../../src/model/float16.js';
 
 const draw = { seed: 1, name: 'layers.0.q.weight', deviation: 0.02, type: 'float32' } as const;
 

@@ -3,10 +3,11 @@ import { openAccess } from '../../../../coordinator/access/open-access.js';
 import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
 import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
+import type { AdapterCommands } from '../../../../coordinator/http/routes/adapters.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
 import { Layers } from '../../../../coordinator/layers/layers.js';
 import { messageFormatOf } from '../../../../coordinator/openai/message/message-format.js';
-import type { ServedModel } from '../../../../coordinator/openai/served-model.js';
+import { NO_ADAPTERS, type ServedModel } from '../../../../coordinator/openai/served-model.js';
 import { Quotas } from '../../../../coordinator/quota/quotas.js';
 import type { RuntimeView } from '../../../../coordinator/runtime/runtime-view.js';
 import type { Bus } from '../../../../src/bus/bus.js';
@@ -37,6 +38,7 @@ export const CONTEXT_TOKENS = 512;
 export const MODEL: ServedModel = {
   name: 'recall',
   aliases: ['shoal/recall'],
+  adapters: NO_ADAPTERS,
   tokenizer,
   tokenizerInfo: tokenizerInfo(folder),
   text: await inlineText(folder),
@@ -44,6 +46,12 @@ export const MODEL: ServedModel = {
   contextTokens: CONTEXT_TOKENS,
   defaults: folder.defaults,
   createdAt: 1_700_000_000,
+};
+
+/** Of a model that takes no adapters. */
+const NO_COMMANDS: AdapterCommands = {
+  load: () => Promise.reject(new Error('no adapters')),
+  unload: async () => false,
 };
 
 /** The template of `models/recall`. */
@@ -62,7 +70,8 @@ export interface TestKeys {
   readonly jwt: JwtConfig | null;
 }
 
-type TestOptions = HttpOptions & TestKeys & { readonly model: ServedModel; readonly runtime: RuntimeView };
+type TestOptions = HttpOptions &
+  TestKeys & { readonly model: ServedModel; readonly adapters: AdapterCommands; readonly runtime: RuntimeView };
 
 const none = async () => ({ entries: [], silent: [] });
 const NO_RUNTIME: RuntimeView = { nodes: () => [], actors: none, tasks: none, groups: none, objects: none };
@@ -98,6 +107,7 @@ export async function testServer(
     keysFile = null,
     jwt = null,
     model = MODEL,
+    adapters = NO_COMMANDS,
     runtime = NO_RUNTIME,
     ...options
   }: Partial<TestOptions> = {},
@@ -130,6 +140,7 @@ export async function testServer(
     keysOf: (tokens, salt) => keysUnder(tokens, salt),
     trail: { write: (entry) => trail.push(entry) },
     model,
+    adapters,
     options: {
       host: '127.0.0.1',
       port: 0,

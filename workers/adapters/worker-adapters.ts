@@ -1,0 +1,43 @@
+import type { Device } from '../../src/device/device.js';
+import { loadAdapter } from '../../src/engine/adapter-loader.js';
+import { AdapterShelf } from '../../src/engine/adapter-shelf.js';
+import type { Engine } from '../../src/engine/engine.js';
+import type { ModelGraph } from '../../src/engine/model-graph.js';
+import type { Log } from '../../src/log.js';
+import type { AdapterFolder } from '../../src/model/adapter/adapter-folder.js';
+
+/** The adapters of a worker: from their folder into the memory of its device. */
+
+export interface WorkerAdaptersOptions {
+  readonly graph: ModelGraph;
+  readonly device: Device;
+  readonly folder: AdapterFolder;
+  readonly budgetBytes: number;
+  readonly log: Log;
+  /** The engine that runs with them, which is made later. */
+  readonly engine: () => Pick<Engine, 'forget'>;
+  /** Called after an adapter was loaded or evicted. */
+  readonly onChange: () => void;
+}
+
+/** Null if the graph takes no adapters. */
+export function workerAdapters(options: WorkerAdaptersOptions): AdapterShelf | null {
+  const { graph, device, folder, budgetBytes, log, engine, onChange } = options;
+  if (graph.loraInputs.length === 0) return null;
+  return new AdapterShelf({
+    budgetBytes,
+    load: async (ref) => {
+      const { name, fingerprint } = ref;
+      try {
+        const adapter = await loadAdapter(graph, device, { bytes: await folder.read(ref), fingerprint });
+        log.info({ adapter: name, fingerprint, bytes: ref.bytes }, 'loaded an adapter');
+        return adapter;
+      } catch (err) {
+        log.error({ adapter: name, fingerprint, err }, 'cannot load an adapter');
+        throw err;
+      }
+    },
+    onEvict: (adapter) => engine().forget(adapter),
+    onChange,
+  });
+}
