@@ -9,7 +9,7 @@ import { normal } from './weights.js';
 
 /** Creates adapters with random weights for a synthetic model. */
 
-/** The adapters of a synthetic model. */
+/** The adapters of a synthetic model. @internal exported for tests. */
 export const SYNTH_ADAPTERS = ['tuned-a', 'tuned-b'] as const;
 /** PEFT's factor is alpha / rank; this alpha gives 2. */
 const ALPHA_PER_RANK = 2;

@@ -101,7 +101,7 @@ export class AdapterCatalogue implements ServedAdapters {
   }
 
   /** Looks at the folder and at the changes once more; joins a look that has begun only if it began after the call. */
-  private async look(): Promise<void> {
+  async look(): Promise<void> {
     await this.looking;
     this.looking ??= this.lookNow().finally(() => {
       this.looking = null;

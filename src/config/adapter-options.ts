@@ -2,6 +2,8 @@ import { join, resolve } from 'node:path';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
+/** The options of adapters, and the folder that they mean. */
+
 const ADAPTERS = ['adapter add', 'adapter list', 'adapter rm'] as const satisfies readonly Command[];
 
 /** The options of adapters. */

@@ -31,6 +31,8 @@ export interface Candidate {
   readonly worker: string;
   readonly incarnation: string;
   readonly costMs: number;
+  /** The part of it for loading the request's adapter; 0 where that is loaded. */
+  readonly adapterMs: number;
   /** Blocks of the prompt that the worker holds, or will hold once requests placed earlier have computed them. */
   readonly localBlocks: number;
   /** Blocks that are worth fetching from other workers. */
@@ -72,7 +74,7 @@ export function ringBlock({ expectedBlocks }: Coverage, blocks: number): number 
  * Ranks the workers that could take a request, best first; empty if there are none.
  *
  * The order is by cost. Costs that hardly differ are a tie, broken by the blocks a worker already holds, if they are a fifth of the prompt or more.
- * Among workers that hold less, ring order decides, so that new blocks are computed on one of their homes and spill goes to the next replica; among
+ * Among workers that hold less, those with the request's adapter come first, then ring order decides, so that new blocks are computed on one of their homes and spill goes to the next replica; among
  * the others the draw, so that no worker is left out. Workers whose queue is full come later, suspects last.
  */
 export function place(request: PlacementRequest): Candidate[] {
@@ -94,10 +96,10 @@ export function place(request: PlacementRequest): Candidate[] {
     one.tie = tie;
   }
   const followedBlocks = Math.max(1, FOLLOWED_SHARE * costs.usableBlocks);
-  const rank = ({ tie, candidate: { worker, localBlocks } }: (typeof priced)[number]) => {
+  const rank = ({ tie, candidate: { worker, localBlocks, adapterMs } }: (typeof priced)[number]) => {
     const isFollowed = localBlocks >= followedBlocks;
     const place = isFollowed ? 0 : (ringPlace.get(worker) ?? request.ringOrder.length);
-    return [tie, isFollowed ? -localBlocks : 0, place, -drawnWeight(request.draw, worker)];
+    return [tie, isFollowed ? -localBlocks : 0, adapterMs, place, -drawnWeight(request.draw, worker)];
   };
   return priced
     .map((one) => ({ candidate: one.candidate, rank: rank(one) }))
@@ -199,17 +201,15 @@ class CostModel {
 
     const fetchMs = remoteBlocks === 0 ? 0 : FETCH_LATENCY_MS + remoteBlocks * fetchMsPerBlock;
     const waitMs = awaits === undefined ? 0 : this.computingMs(awaits);
+    const adapterMs = this.adapterMs(member);
     const costMs =
-      this.adapterMs(member) +
-      waitMs +
-      fetchMs +
-      computeTokens * computeMsPerToken +
-      this.queueMs(member, computeMsPerToken);
+      adapterMs + waitMs + fetchMs + computeTokens * computeMsPerToken + this.queueMs(member, computeMsPerToken);
     const sources = this.sources.filter(({ worker }) => worker !== member.id).slice(0, MAX_SOURCES);
     return {
       worker: member.id,
       incarnation: member.incarnation,
       costMs,
+      adapterMs,
       localBlocks,
       remoteBlocks,
       computeTokens,

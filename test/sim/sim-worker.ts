@@ -40,6 +40,7 @@ const NO_GRAPH = {
   contextTokens: CONTEXT_TOKENS,
   logitsType: 'float32',
   names: { logitsToKeep: 'num_logits_to_keep' },
+  loraInputs: [],
   release: () => {},
 };
 

@@ -14,7 +14,7 @@ const ADAPTER = { formatVersion: 0, adapterVersion: 1, modelVersion: 2, paramete
 const PARAMETER = { name: 0, dims: 1, dataType: 2, rawData: 3 } as const;
 
 /** Limit on the parameters of an adapter: seven pairs for each of 1,024 layers are fewer. */
-export const ADAPTER_PARAMETERS = 16_384;
+const ADAPTER_PARAMETERS = 16_384;
 const NAME_CHARS = 512;
 const AXES = 8;
 

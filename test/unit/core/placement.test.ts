@@ -351,3 +351,20 @@ describe('placement in any fleet', () => {
     );
   });
 });
+
+describe('placement of a request with an adapter', () => {
+  const adapter = { fingerprint: 'a'.repeat(64), bytes: 20_000_000 };
+  const members = [member('w1'), member('w2', { adapters: [adapter.fingerprint] }), member('w3', { adapters: ['b'] })];
+
+  it('prefers the workers that have it loaded, and any may load it', () => {
+    const ranked = place(request({ members, ringOrder: ['w1', 'w3', 'w2'], adapter }));
+    expect(ranked.map(({ worker }) => worker)).toEqual(['w2', 'w1', 'w3']);
+    expect(place(request({ members, ringOrder: ['w1', 'w3', 'w2'] }))[0]!.worker).toBe('w1');
+  });
+
+  it('goes where the load costs less than the wait', () => {
+    const loads = new Map([['w2', { requests: 8, computeTokens: 8_000 }]]);
+    const ranked = place(request({ members, ringOrder: ['w1', 'w2', 'w3'], adapter, loads }));
+    expect(ranked[0]!.worker).toBe('w1');
+  });
+});

@@ -17,6 +17,7 @@ const candidate = (worker: string): Candidate => ({
   worker,
   incarnation: '1',
   costMs: 12.345,
+  adapterMs: 0,
   localBlocks: 1,
   remoteBlocks: 2,
   computeTokens: 3,
