@@ -34,6 +34,11 @@ const UNSUPPORTED: readonly Unsupported[] = [
       'a merged graph with one branch for each phase is not supported; export it with past K/V and without merging',
   },
   {
+    input: /[./]lora_[AB]([./]|$)/,
+    reason:
+      'the parameters of an adapter have no default, without which nothing runs as the base model; export the model with optional inputs for adapters',
+  },
+  {
     input: /^token_type_ids$/,
     reason: 'attention depends on the kinds of tokens, which prompts of text do not have; use a decoder-only model',
   },
