@@ -21,7 +21,6 @@ import { AdjustableLog, type Log } from '../src/log.js';
 import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
 import { sendMetrics } from '../src/metrics/open-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
-import { AdapterFolder } from '../src/model/adapter/adapter-folder.js';
 import { largestObject } from '../src/objects/object.js';
 import { ValueStaging } from '../src/objects/value-staging.js';
 import { OpenFilesWatch } from '../src/open-files-watch.js';
@@ -40,8 +39,8 @@ import { openTracer } from '../src/trace/open-tracer.js';
 import { requestsFile } from '../src/trail/entry.js';
 import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
-import { AdapterCatalogue } from './adapters/adapter-catalogue.js';
-import { AdapterOverlay } from './adapters/adapter-overlay.js';
+import type { AdapterCatalogue } from './adapters/adapter-catalogue.js';
+import { openAdapters } from './adapters/open-adapters.js';
 import { coordinatorBuckets } from './buckets.js';
 import { Chaos } from './chaos/chaos.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
@@ -53,7 +52,6 @@ import type { HttpServer } from './http/server.js';
 import { accessBehavior, KeyAccess } from './objects/key-access.js';
 import { openModel, withOffered } from './open-model.js';
 import type { ServedModel } from './openai/served-model.js';
-import { LazyBucket } from './retention/lazy-bucket.js';
 import { DividedTrail } from './trail/divided-trail.js';
 import { FileTrail, NO_TRAIL, type Trail } from './trail/trail.js';
 import { TrailFile } from './trail/trail-file.js';
@@ -113,9 +111,8 @@ export interface CoordinatorWorld {
 export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWorld): Promise<RunningCoordinator> {
   const { clock, log, connect, openText, reloads } = world;
   return Lifecycle.build(async (life) => {
-    const { served, fingerprint, layout, dependence, name, loraInputs } = await openModel(config, (source) =>
-      openText(life, source),
-    );
+    const opened = await openModel(config, (source) => openText(life, source));
+    const { served, fingerprint, layout, dependence, name, loraInputs } = opened;
     const incarnation = newIncarnation();
     const surroundings = machineSurroundings();
     let listening = false;
@@ -161,17 +158,17 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     await startCoordinatorParts(life, parts, { clock, log });
     const checks = [checkCharter, () => parts.poison.keep(), storeCheck(transport, buckets.of, paced)];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
-    const adapters = await life.start(
-      new AdapterCatalogue({
-        folder: new AdapterFolder(config.adapterDir),
-        inputs: loraInputs,
-        overlay: new AdapterOverlay(new LazyBucket(buckets.fleet)),
-        ...{ clock, wallMs: surroundings.wallMs, trail, log },
-      }),
-    );
-    const model = withOffered(served, parts.router, adapters);
+    const looking = { clock, wallMs: surroundings.wallMs, trail, log };
+    const adapters = await life.start(openAdapters(config, loraInputs, buckets.fleet, looking));
     const access = await startAccess(life, config, world, surroundings);
-    const http = await serveHttp(life, config, world, parts, { model, adapters, metrics, trail, access, surroundings });
+    const http = await serveHttp(life, config, world, parts, {
+      served,
+      adapters,
+      metrics,
+      trail,
+      access,
+      surroundings,
+    });
     const redis = await serveRedis(life, config, world, parts, { access, surroundings, metrics });
     await settled(bus);
     listening = true;
@@ -209,7 +206,7 @@ function countedIn(metrics: CoordinatorMetrics) {
 }
 
 interface Serving {
-  readonly model: ServedModel;
+  readonly served: ServedModel;
   readonly adapters: AdapterCatalogue;
   readonly metrics: CoordinatorMetrics;
   readonly trail: Trail;
@@ -242,7 +239,7 @@ async function serveHttp(
   config: CoordinatorConfig,
   { clock, log, reloads }: CoordinatorWorld,
   { fleet, retentions, layers, purges, router, quotas, objects, console, poison, runtime }: CoordinatorParts,
-  { model, adapters, metrics, trail, access, surroundings: { wallMs } }: Serving,
+  { served, adapters, metrics, trail, access, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
   const chaos = config.allowChaos ? Chaos.bySignals({ poison, natsPid: () => localNatsPid(config.nats.url) }) : null;
@@ -261,7 +258,7 @@ async function serveHttp(
     layers,
     purges,
     keysOf,
-    model,
+    model: withOffered(served, router, adapters),
     adapters,
     options,
     access,

@@ -68,7 +68,7 @@ export function convertPeft(
     const { name, dims } = tensor;
     const named = loraName(name);
     if (named === null || dims.length !== 2)
-      throw new Refused(`the tensor "${name}" ${shapeText(dims)} is no lora_A or lora_B of a linear module`);
+      throw new Refused(`the tensor "${name}" ${shapeText(dims)} is not a lora_A or lora_B of a linear module`);
     const input = byPlace.get(`${named.module} ${named.side}`);
     if (input === undefined) throw new Refused(missingInput(named.module, named.side, inputs));
     const rank = dims[named.side === 'A' ? 0 : 1]!;

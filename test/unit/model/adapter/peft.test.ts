@@ -59,7 +59,7 @@ describe('an adapter of PEFT', () => {
       'the graph has no input for lora_A of layers.0.mlp.up_proj; it takes adapters of the modules self_attn.q_proj',
     );
     const embedding = { ...A, name: 'base_model.model.model.embed_tokens.lora_embedding_A' };
-    expect(() => convertPeft([embedding], peftScale(config), [input('A')])).toThrow('is no lora_A or lora_B');
+    expect(() => convertPeft([embedding], peftScale(config), [input('A')])).toThrow('is not a lora_A or lora_B');
   });
 });
 
