@@ -125,14 +125,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     };
     const paced = new PacedLog(log, clock);
     const onRefused = ({ message }: Error) => (listening ? log.error({}, message) : end(message));
-    const transport = sealTransport(await connect(onRefused), {
-      clock,
-      random: surroundings.random,
-      secret: config.secret,
-      self: { id: config.id, incarnation },
-      namespace: config.namespace,
-      onDropped: droppedLog(log, clock),
-    });
+    const transport = sealTransport(await connect(onRefused), sealing(config, incarnation, world, surroundings));
     await watchPeerTls(life, config, world, surroundings.wallMs);
     const bus = life.use(transport.bus, (open) => open.close());
     logBusStatus(bus, paced);
@@ -184,6 +177,16 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       },
     };
   });
+}
+
+/** How a coordinator seals what it says over NATS. */
+function sealing(
+  { id, secret, namespace }: CoordinatorConfig,
+  incarnation: string,
+  { clock, log }: CoordinatorWorld,
+  { random }: Surroundings,
+) {
+  return { clock, random, secret, self: { id, incarnation }, namespace, onDropped: droppedLog(log, clock) };
 }
 
 async function watchPeerTls(
