@@ -274,7 +274,8 @@ async function contextOf(
   config: WorkerConfig,
 ): Promise<ContextChoice> {
   const { byteLength } = await weightDigests(folder);
-  const freeBytes = provider.name === 'cpu' ? sequenceBytes(config, byteLength) : null;
+  const adapterBytes = graph.loraInputs.length === 0 ? 0 : config.adapterBytes;
+  const freeBytes = provider.name === 'cpu' ? sequenceBytes(config, byteLength + adapterBytes) : null;
   return chooseContext({
     askedTokens: config.contextTokens,
     modelTokens: graph.contextTokens,
