@@ -16,7 +16,8 @@ export class Pacing<T> {
 
   /** Handles an item, now or later. */
   add(item: T): void {
-    this.timer ??= this.clock.after(this.intervalMs, () => this.next());
+    // Timers that are due follow each other without a turn of the event loop between them, and there must be one.
+    this.timer ??= this.clock.after(this.intervalMs, () => setImmediate(() => this.next()));
     if (this.passed >= this.most) {
       this.waiting.push(item);
       return;

@@ -284,7 +284,8 @@ export class SealedBus implements Bus {
         (this.options.onError ?? throwLater)(error);
       }
     }
-    if (known.held.length > 0) this.options.clock.after(0, () => this.deliverHeld(known));
+    // A timer would not do: timers that are due follow each other without a turn of the event loop between them.
+    if (known.held.length > 0) setImmediate(() => this.deliverHeld(known));
   }
 
   private sendSealMessage(to: Sender, message: z.infer<typeof SealMessage>): void {
