@@ -38,7 +38,9 @@ export const soak: Fault = {
   needs: [],
   expectedS: 60,
   async run(context) {
-    const fleet = await context.up(['--workers', String(WORKERS), '--replicas', '2', '--cache-bytes', '64MiB']);
+    // The spared worker's memory is full after a while. In a pooled fleet it would take no more copies.
+    const memory = ['--cache-bytes', '64MiB', '--durability', 'strict'];
+    const fleet = await context.up(['--workers', String(WORKERS), '--replicas', '2', ...memory]);
     const perS = await capacityPerS(context, fleet);
     context.progress(`the fleet answers ${perS.toFixed(1)} requests a second; sending ${(LOAD * perS).toFixed(1)}`);
     const load = context.load(new RecallLoad(fleet, CLIENTS, 100, paced(LOAD * perS)));
