@@ -102,6 +102,7 @@ function WorkerFaults({ workers, seconds, onAsk }: WorkerFaultsProps) {
           <button
             key={path}
             type="button"
+            aria-label={`${label} the chosen worker`}
             onClick={() => onAsk(`${label} ${worker}`, question(worker, seconds), route)}
           >
             {label}

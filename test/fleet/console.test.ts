@@ -121,7 +121,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
         await expect.poll(async () => (await counts())[0], PATIENCE).toBeGreaterThanOrEqual(before + more);
       };
       const disturb = async (fault: string, label: string) => {
-        await page.getByRole('region', { name: 'Break it' }).getByRole('button', { name: fault, exact: true }).click();
+        await click(page, fault);
         await page.locator('.confirm .primary', { hasText: label }).click();
         await answered(20);
       };
@@ -129,11 +129,11 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await click(page, 'Keep asking');
       await answered(20);
       await page.getByLabel('Worker to disturb').selectOption('worker-2');
-      await disturb('Pause', 'Pause worker-2');
+      await disturb('Pause the chosen worker', 'Pause worker-2');
       await disturb('Stop NATS', 'Stop NATS');
       await page.getByLabel('Worker to disturb').selectOption('worker-1');
-      await disturb('Slow down', 'Slow down worker-1');
-      await disturb('Kill', 'Kill worker-1');
+      await disturb('Slow down the chosen worker', 'Slow down worker-1');
+      await disturb('Kill the chosen worker', 'Kill worker-1');
       await see(page, '3/3 serving');
       await answered(20);
       expect((await counts()).slice(1)).toEqual([0, 0]);
