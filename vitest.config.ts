@@ -41,7 +41,8 @@ export default defineConfig({
           include: ['test/fleet/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // Fleets mostly wait: for a death to be noticed, an outage to end.
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },

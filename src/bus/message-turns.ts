@@ -33,6 +33,9 @@ export class MessageTurns {
   /** Index of the oldest message that waits. */
   private next = 0;
   private waitingBytes = 0;
+  /** Messages that began to wait, and those of them that wait no more, since the start. */
+  private begun = 0;
+  private over = 0;
   private readonly backlogs = new Map<string, Backlog>();
   /** Time for messages since the last turn began. */
   private spentMs = 0;
@@ -46,8 +49,17 @@ export class MessageTurns {
     private readonly nextTurn: (begin: () => void) => void = setImmediate,
   ) {}
 
-  /** Whether messages wait. */
-  get busy(): boolean {
+  /** The number of messages that have waited or wait, for `areOver`. */
+  get waited(): number {
+    return this.begun;
+  }
+
+  /** Whether all messages are handled, or lost, that had come when this was `waited`. Those that come later do not count: there may be no end of them. */
+  areOver(waited: number): boolean {
+    return this.over >= waited;
+  }
+
+  private get busy(): boolean {
     return this.next < this.waiting.length;
   }
 
@@ -76,6 +88,7 @@ export class MessageTurns {
     const backlog = this.backlogs.get(subject) ?? { waiting: new Set(), bytes: 0 };
     this.backlogs.set(subject, backlog);
     this.waiting.push(one);
+    this.begun++;
     backlog.waiting.add(one);
     backlog.bytes += bytesOf(one.message);
     this.waitingBytes += bytesOf(one.message);
@@ -102,6 +115,7 @@ export class MessageTurns {
 
   private runOldest(): void {
     const one = this.waiting[this.next++]!;
+    this.over++;
     if (this.next >= this.waiting.length / 2) {
       this.waiting = this.waiting.slice(this.next);
       this.next = 0;

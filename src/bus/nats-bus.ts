@@ -226,9 +226,10 @@ export class NatsBus implements Bus {
     this.publishGathered();
     try {
       await this.connection.flush();
+      const { waited } = this.turns;
       // `watch` hears of refusals that came before the answer a few steps later than this.
       do await new Promise(setImmediate);
-      while (this.turns.busy);
+      while (!this.turns.areOver(waited));
     } catch {
       throw new Unavailable('cannot flush: the connection to NATS was lost');
     }

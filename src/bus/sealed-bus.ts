@@ -177,13 +177,14 @@ export class SealedBus implements Bus {
     const { envelope, message } = opened;
     const known = this.touch(envelope);
     const held = { subscription, counter: envelope.counter, message, handler };
-    // Those that are still held come first.
-    if (known.nonce === null && known.held.length === 0) {
-      this.deliver(known, held);
-      return;
+    if (known.nonce !== null) {
+      this.hold(known, held);
+      this.challenge(known, known.nonce);
+    } else if (this.accepts(known, held)) {
+      // Those that are still held come first.
+      if (known.held.length === 0) this.deliver(held);
+      else this.hold(known, held);
     }
-    this.hold(known, held);
-    if (known.nonce !== null) this.challenge(known, known.nonce);
   }
 
   /**
@@ -195,7 +196,7 @@ export class SealedBus implements Bus {
     else this.options.onDropped?.('forged', report.subject);
   }
 
-  /** Holds a message until its sender has proved that it lives. Over a limit, the oldest held messages of that sender are dropped. */
+  /** Holds a message until its turn: none comes before its sender has proved that it lives. Over a limit, that sender's oldest ones are dropped. */
   private hold(known: Known, held: Held): void {
     known.held.push(held);
     this.heldBytes += bytesOf(held);
@@ -211,11 +212,16 @@ export class SealedBus implements Bus {
     this.heldBytes -= bytesOf(held.shift()!);
   }
 
-  private deliver(known: Known, { subscription, counter, message, handler }: Held): void {
-    if (!this.active.has(subscription)) return;
+  /** Whether a message of a sender that has proved itself came for the first time. To be asked once, in the order in which messages came. */
+  private accepts(known: Known, { subscription, counter, message }: Held): boolean {
     const fresh = counter > known.floor || message.subject.includes(this.ownPart);
-    if (fresh && windowOf(known, subscription).accept(counter)) handler(message);
-    else this.options.onDropped?.('replayed', message.subject);
+    if (fresh && windowOf(known, subscription).accept(counter)) return true;
+    this.options.onDropped?.('replayed', message.subject);
+    return false;
+  }
+
+  private deliver({ subscription, message, handler }: Held): void {
+    if (this.active.has(subscription)) handler(message);
   }
 
   private open(sealed: BusMessage): { envelope: Envelope; message: BusMessage } | null {
@@ -271,6 +277,12 @@ export class SealedBus implements Bus {
     if (!known.nonce || Buffer.compare(known.nonce, nonce) !== 0) return;
     known.nonce = null;
     known.floor = counter;
+    // At once, so that repetitions, of which there may be a flood, wait for nothing and take no turn.
+    const all = known.held.splice(0);
+    for (const held of all) {
+      if (this.accepts(known, held)) known.held.push(held);
+      else this.heldBytes -= bytesOf(held);
+    }
     this.deliverHeld(known);
   }
 
@@ -279,7 +291,7 @@ export class SealedBus implements Bus {
     for (const held of known.held.splice(0, HELD_TURN_MESSAGES)) {
       this.heldBytes -= bytesOf(held);
       try {
-        this.deliver(known, held);
+        this.deliver(held);
       } catch (error) {
         (this.options.onError ?? throwLater)(error);
       }

@@ -31,6 +31,10 @@ class Loop {
     });
   }
 
+  get busy(): boolean {
+    return !this.turns.areOver(this.turns.waited);
+  }
+
   turn(): void {
     expect(this.due).toHaveLength(1);
     this.due.shift()!();
@@ -42,9 +46,23 @@ describe('messages in turns of the event loop', () => {
     const loop = new Loop();
     for (let i = 0; i < 5; i++) loop.take(i, 1);
     expect(loop.handled).toEqual([0, 1, 2, 3, 4]);
-    expect(loop.turns.busy).toBe(false);
+    expect(loop.busy).toBe(false);
     loop.turn();
     expect(loop.due).toEqual([]);
+  });
+
+  it('are over for those who wait for what has come, although ever more comes', () => {
+    const loop = new Loop();
+    for (let i = 0; i < 20; i++) loop.take(i, 5);
+    const { waited } = loop.turns;
+    let turns = 0;
+    for (let next = 20; !loop.turns.areOver(waited); turns++) {
+      loop.turn();
+      for (const end = next + 10; next < end; next++) loop.take(next, 5);
+    }
+    expect(turns).toBe(9);
+    expect(loop.handled).toEqual(Array.from({ length: 20 }, (_, i) => i));
+    expect(loop.busy).toBe(true);
   });
 
   it('wait in their order once a turn has taken its time, and those that come meanwhile after them', () => {
@@ -52,11 +70,11 @@ describe('messages in turns of the event loop', () => {
     const perTurn = MESSAGE_TURN_MS / 5;
     for (let i = 0; i < 3 * perTurn; i++) loop.take(i, 5);
     expect(loop.handled).toHaveLength(perTurn);
-    expect(loop.turns.busy).toBe(true);
+    expect(loop.busy).toBe(true);
     loop.turn();
     expect(loop.handled).toHaveLength(2 * perTurn);
     loop.take(3 * perTurn, 5);
-    for (let turns = 0; loop.turns.busy; turns++) {
+    for (let turns = 0; loop.busy; turns++) {
       expect(turns).toBeLessThan(3);
       const before = loop.nowMs;
       loop.turn();
@@ -79,7 +97,7 @@ describe('messages in turns of the event loop', () => {
     loop.turn();
     expect(loop.handled).toEqual([0, 1, 2]);
     expect(flood).toEqual(Array.from({ length: 13 }, (_, i) => i + 7));
-    expect(loop.turns.busy).toBe(false);
+    expect(loop.busy).toBe(false);
   });
 
   it('do not keep others from being handled when one fails', () => {
