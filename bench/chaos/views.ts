@@ -41,6 +41,16 @@ export function serving(workers: readonly WorkerRow[]): WorkerRow[] {
   return workers.filter(({ state }) => state === 'serving');
 }
 
+/** Whether `count` workers serve, among them this one as another process than `pid`. */
+export async function hasComeBack(
+  api: FleetApi,
+  { id, pid }: Pick<WorkerRow, 'id' | 'pid'>,
+  count: number,
+): Promise<boolean> {
+  const workers = await api.workers();
+  return serving(workers).length === count && rowOf(workers, id).pid !== pid;
+}
+
 /** A worker's row. @throws Error if the fleet does not know it */
 export function rowOf(workers: readonly WorkerRow[], id: string): WorkerRow {
   const row = workers.find((worker) => worker.id === id);

@@ -3,6 +3,7 @@ import type { FeedWorker } from '../../src/console/feed-messages.js';
 import { Confirmation, type Deed } from '../parts/confirmation.js';
 import { counted } from '../parts/words.js';
 import type { Api } from '../session/api.js';
+import { killQuestion } from '../workers/worker-actions.js';
 import { type SteadyAsking, useSteadyAsking } from './use-steady-asking.js';
 
 /** Disturbs the fleet while it is asked, and counts what that costs its clients. */
@@ -19,7 +20,7 @@ const WORKER_FAULTS: readonly WorkerFault[] = [
   {
     path: 'kill',
     label: 'Kill',
-    question: (id) => `Kill ${id} (SIGKILL)? Its requests continue on other workers, and its blocks are copied again.`,
+    question: killQuestion,
   },
   {
     path: 'pause',

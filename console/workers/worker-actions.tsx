@@ -12,6 +12,11 @@ interface ActionSpec {
   readonly question: (id: string) => string;
 }
 
+/** What an operator is asked before a worker is killed. */
+export function killQuestion(id: string): string {
+  return `Kill ${id} (SIGKILL)? Its requests continue on other workers, and its blocks are copied again.`;
+}
+
 const ACTIONS: Readonly<Record<WorkerAction, ActionSpec>> = {
   drain: {
     label: 'Drain',
@@ -20,7 +25,7 @@ const ACTIONS: Readonly<Record<WorkerAction, ActionSpec>> = {
   undrain: { label: 'Undrain', question: (id) => `Let ${id} serve again?` },
   kill: {
     label: 'Kill',
-    question: (id) => `Kill ${id} (SIGKILL)? Its requests continue on other workers, and its blocks are copied again.`,
+    question: killQuestion,
   },
 };
 

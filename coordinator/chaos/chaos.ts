@@ -28,8 +28,8 @@ export class Chaos {
   /** Kills a worker with SIGKILL. The prompts that ran there are not to blame for its death. */
   kill({ id, incarnation, host, pid }: Member): void {
     this.checkProcess(id, host, pid);
-    this.options.poison.killed(id, incarnation);
     this.options.faults.kill(pid);
+    this.options.poison.killed(id, incarnation);
   }
 
   /**
@@ -38,8 +38,8 @@ export class Chaos {
    */
   disturb(fault: PassingFault, { id, incarnation, host, pid }: Member, seconds: number): void {
     this.checkProcess(id, host, pid);
-    this.options.poison.killed(id, incarnation);
     this.options.faults[fault](pid, seconds);
+    this.options.poison.killed(id, incarnation);
   }
 
   /** Stops the nats-server for some seconds. Its connections stay open, and nobody answers on them. */

@@ -20,7 +20,7 @@ export interface HttpRoute {
    * coordinator, and links to it on any page; by default only pages of the coordinator itself.
    */
   readonly pages?: 'allowed' | 'any' | 'linked';
-  /** The body is no JSON, and the route reads it: `Exchange.upload`. It has at most this many bytes. */
+  /** The body is not JSON, and the route reads it: `Exchange.upload`. It has at most this many bytes. */
   readonly uploadBytes?: number;
   /** Whether the request metrics count its requests. */
   readonly generates?: boolean;

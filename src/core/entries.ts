@@ -11,7 +11,7 @@ export interface EntryList<T> extends Iterable<[string, T]> {
 
 /** A map that never changes. A draft of it costs as much as the latest changes are many, not as the fleet is large: most steps change one entry. */
 export class Entries<T> implements EntryList<T> {
-  /** @param recent entries that are in `base` no more, or not yet */
+  /** @param recent entries that were added to `base`, or replace one there */
   private constructor(
     private readonly base: ReadonlyMap<string, T>,
     private readonly recent: ReadonlyMap<string, T>,

@@ -1,6 +1,6 @@
 import { RecallLoad } from '../../fleet/recall-load.js';
 import { atMost, type Fault, NO_HARM } from '../fault.js';
-import { rowOf, serving } from '../views.js';
+import { hasComeBack, rowOf } from '../views.js';
 
 const WORKERS = 3;
 const BACK_MS = 60_000;
@@ -23,10 +23,7 @@ export const killInDrain: Fault = {
       await fleet.post(`/v1/fleet/workers/${id}/drain`, {});
       await context.pause(context.between(0, 100));
       process.kill(pid, 'SIGKILL');
-      const tookMs = await context.timeUntil(BACK_MS, async () => {
-        const workers = await fleet.workers();
-        return serving(workers).length === WORKERS && rowOf(workers, id).pid !== pid;
-      });
+      const tookMs = await context.timeUntil(BACK_MS, () => hasComeBack(fleet, { id, pid }, WORKERS));
       serving_ms = Math.max(serving_ms, tookMs);
     }
     const last = load.prompts().slice(-4);

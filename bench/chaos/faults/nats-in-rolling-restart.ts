@@ -2,7 +2,7 @@ import { RecallLoad } from '../../fleet/recall-load.js';
 import type { UpFleet } from '../../fleet/up-fleet.js';
 import { atLeast, atMost, type Fault, NO_HARM } from '../fault.js';
 import { processTree } from '../resident.js';
-import { rowOf, serving } from '../views.js';
+import { hasComeBack, rowOf } from '../views.js';
 
 const WORKERS = 3;
 const BACK_MS = 60_000;
@@ -30,10 +30,7 @@ export const natsInRollingRestart: Fault = {
         process.kill(server, 'SIGKILL');
         nats_killed++;
       }
-      const tookMs = await context.timeUntil(BACK_MS, async () => {
-        const workers = await fleet.workers();
-        return serving(workers).length === WORKERS && rowOf(workers, id).pid !== pid;
-      });
+      const tookMs = await context.timeUntil(BACK_MS, () => hasComeBack(fleet, { id, pid }, WORKERS));
       serving_ms = Math.max(serving_ms, tookMs);
       await load.more(10);
     }

@@ -5,7 +5,7 @@ import { RecallLoad } from '../../fleet/recall-load.js';
 import type { UpFleet } from '../../fleet/up-fleet.js';
 import type { ChaosContext } from '../context.js';
 import { atLeast, atMost, type Fault, NO_HARM } from '../fault.js';
-import { rowOf, serving } from '../views.js';
+import { hasComeBack, rowOf } from '../views.js';
 
 const WORKERS = 3;
 const LIMITED = 'worker-1';
@@ -38,10 +38,9 @@ export const noFiles: Fault = {
     let said_so = await withoutFiles(context, fleet, before.worker, async () => {
       const { pid } = rowOf(await fleet.workers(), VICTIM);
       process.kill(pid, 'SIGKILL');
-      await context.until('the killed worker serves again', BACK_MS, async () => {
-        const workers = await fleet.workers();
-        return serving(workers).length === WORKERS && rowOf(workers, VICTIM).pid !== pid;
-      });
+      await context.until('the killed worker serves again', BACK_MS, () =>
+        hasComeBack(fleet, { id: VICTIM, pid }, WORKERS),
+      );
       await load.more(20);
     });
     const [last] = load.prompts().slice(-1);

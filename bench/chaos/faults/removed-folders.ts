@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RecallLoad } from '../../fleet/recall-load.js';
 import { atMost, type Fault, NO_HARM } from '../fault.js';
-import { rowOf, serving } from '../views.js';
+import { hasComeBack, rowOf } from '../views.js';
 
 const WORKERS = 2;
 const VICTIM = 'worker-2';
@@ -29,10 +29,7 @@ export const removedFolders: Fault = {
     for (const name of readdirSync(context.folder)) rmSync(join(context.folder, name), { recursive: true });
     const { pid } = rowOf(await fleet.workers(), VICTIM);
     process.kill(pid, 'SIGKILL');
-    const serving_ms = await context.timeUntil(BACK_MS, async () => {
-      const workers = await fleet.workers();
-      return serving(workers).length === WORKERS && rowOf(workers, VICTIM).pid !== pid;
-    });
+    const serving_ms = await context.timeUntil(BACK_MS, () => hasComeBack(fleet, { id: VICTIM, pid }, WORKERS));
     const on_disk_ms = await context.timeUntil(BACK_MS, isFilled);
     return { ...(await context.harm(load)), serving_ms, on_disk_ms };
   },

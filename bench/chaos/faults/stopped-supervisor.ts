@@ -1,6 +1,6 @@
 import { RecallLoad } from '../../fleet/recall-load.js';
 import { atMost, type Fault, NO_HARM } from '../fault.js';
-import { rowOf, serving } from '../views.js';
+import { hasComeBack, rowOf } from '../views.js';
 
 const WORKERS = 3;
 const VICTIM = 'worker-2';
@@ -28,10 +28,7 @@ export const stoppedSupervisor: Fault = {
     await context.pause(STOPPED_MS);
     await load.more(10);
     process.kill(supervisor, 'SIGCONT');
-    const serving_ms = await context.timeUntil(BACK_MS, async () => {
-      const workers = await fleet.workers();
-      return serving(workers).length === WORKERS && rowOf(workers, VICTIM).pid !== pid;
-    });
+    const serving_ms = await context.timeUntil(BACK_MS, () => hasComeBack(fleet, { id: VICTIM, pid }, WORKERS));
     return { ...(await context.harm(load)), serving_ms };
   },
 };

@@ -66,7 +66,7 @@ export function compileToolCalls({ form, tools, most, mark }: ToolCalls): Progra
   return program;
 }
 
-/** From the first state: any bytes that do not have `mark`, which may end anywhere. The mark leads to `to`. */
+/** Accepts, from the first state on, any bytes without `mark`; the text may end anywhere in them. The mark leads to `to`. */
 function addTextBefore(builder: ProgramBuilder, mark: string, to: number): void {
   const bytes = [...new TextEncoder().encode(mark)];
   // By the number of bytes of the mark with which the text ends.

@@ -6,7 +6,7 @@ import { member } from '../support/scripted-fleet.js';
 import { testServer } from '../support/test-server.js';
 
 /** Chaos whose faults are written down. */
-function noted({ natsPid = 77 }: { natsPid?: number | null } = {}) {
+function noted({ natsPid = 77, ...faults }: { natsPid?: number | null } & Partial<ChaosOptions['faults']> = {}) {
   const notes: string[] = [];
   const options: ChaosOptions = {
     poison: { killed: (id) => notes.push(`excused ${id}`) },
@@ -14,6 +14,7 @@ function noted({ natsPid = 77 }: { natsPid?: number | null } = {}) {
       kill: (pid) => notes.push(`kill ${pid}`),
       pause: (pid, seconds) => notes.push(`pause ${pid} ${seconds}`),
       slow: (pid, seconds) => notes.push(`slow ${pid} ${seconds}`),
+      ...faults,
     },
     natsPid: async () => natsPid,
   };
@@ -31,11 +32,21 @@ describe('chaos', () => {
     await chaos.stopNats(2);
     const { pid } = here;
     expect(notes).toEqual([
-      ...['excused w1', `kill ${pid}`],
-      ...['excused w1', `pause ${pid} 5`],
-      ...['excused w1', `slow ${pid} 9`],
+      ...[`kill ${pid}`, 'excused w1'],
+      ...[`pause ${pid} 5`, 'excused w1'],
+      ...[`slow ${pid} 9`, 'excused w1'],
       'pause 77 2',
     ]);
+  });
+
+  it('excuses no worker to which nothing was done', () => {
+    const { chaos, notes } = noted({
+      pause: () => {
+        throw new Refused('it is gone');
+      },
+    });
+    expect(() => chaos.disturb('pause', here, 5)).toThrow('it is gone');
+    expect(notes).toEqual([]);
   });
 
   it('leaves other machines alone, processes that no worker names, and a server for NATS that it does not find', async () => {
