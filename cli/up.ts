@@ -10,6 +10,7 @@ import { Unavailable } from '../src/errors.js';
 import { openFilesFault } from '../src/open-files.js';
 import { SystemRandom } from '../src/random.js';
 import type { CommandContext } from './context.js';
+import { checkFreePorts } from './free-ports.js';
 import { checkedConfig, settledConfig } from './hub-model.js';
 import { Interrupts } from './interrupts.js';
 import { type FleetAddresses, LocalFleet } from './local-fleet.js';
@@ -31,6 +32,7 @@ export async function up(context: CommandContext): Promise<number> {
   const checked = checkedConfig('up', context, readUpConfig);
   const fault = openFilesFault(OWN_FILES + FILES_PER_CHILD * (checked.workers + checked.ports.length));
   if (fault !== null) throw new Unavailable(fault);
+  await checkFreePorts(checked);
   // Report a device that no worker can use here, once, instead of once per worker.
   const device = chooseDevice(checked.device, surveyDevices());
   const clock = new SystemClock();

@@ -17,6 +17,7 @@ export interface UpConfig {
   readonly host: string;
   /** The port of each coordinator. 0 takes a free port. */
   readonly ports: readonly number[];
+  readonly redisHost: string;
   /** The port for clients of the Redis protocol of each coordinator and of each worker; null: none listens. */
   readonly redisPorts: { readonly coordinators: readonly number[]; readonly workers: readonly number[] } | null;
   /** The NATS server to use; null to start one. */
@@ -113,6 +114,7 @@ export function upConfig(
     workers: values.workers,
     host: values.host,
     ports: coordinatorPorts(values),
+    redisHost: values.redisHost,
     redisPorts: redisPorts(values),
     nats: values.nats === null ? null : natsAccess(values.nats, values),
     natsServer: values.natsServer,
