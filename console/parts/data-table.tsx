@@ -56,7 +56,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
         </span>
       </p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
-      <section class="scroll" aria-label={name} tabIndex={0}>
+      <section class="scroll" aria-label={`Table: ${name}`} tabIndex={0}>
         <table>
           <thead>
             <tr>

@@ -55,13 +55,10 @@ export function RingFigure({ workers, model, time, selected, onSelect }: RingFig
           running
         </text>
         {arcs.map((arc) => (
-          <Arc
-            key={arc.worker.id}
-            arc={arc}
-            count={arcs.length}
-            selected={selected === arc.worker.id}
-            onSelect={onSelect}
-          />
+          <g key={arc.worker.id} class={`worker ${arc.worker.state}`}>
+            <Arc arc={arc} selected={selected === arc.worker.id} onSelect={onSelect} />
+            {arcs.length <= NAMED && <Label arc={arc} full={arcs.length <= LABELLED} />}
+          </g>
         ))}
       </svg>
       <canvas ref={canvas} />
@@ -71,19 +68,18 @@ export function RingFigure({ workers, model, time, selected, onSelect }: RingFig
 
 interface ArcProps {
   readonly arc: WorkerArc;
-  readonly count: number;
   readonly selected: boolean;
   readonly onSelect: (worker: string | null) => void;
 }
 
-function Arc({ arc, count, selected, onSelect }: ArcProps) {
+function Arc({ arc, selected, onSelect }: ArcProps) {
   const { worker } = arc;
   const name = `${worker.id}, ${worker.state}: ${worker.blocks} blocks, ${byteText(worker.bytes)} of ${byteText(worker.budget)}`;
   const toggle = () => onSelect(selected ? null : worker.id);
   return (
     // biome-ignore lint/a11y/useSemanticElements: a button cannot stand in a drawing.
     <g
-      class={`arc ${worker.state}${selected ? ' selected' : ''}`}
+      class={`arc${selected ? ' selected' : ''}`}
       role="button"
       tabIndex={0}
       aria-label={name}
@@ -98,7 +94,6 @@ function Arc({ arc, count, selected, onSelect }: ArcProps) {
       <title>{name}</title>
       <path class="share" d={arcPath(arc.from, arc.to, INNER_RADIUS, OUTER_RADIUS)} />
       {arc.usedTo > arc.from && <path class="used" d={arcPath(arc.from, arc.usedTo, INNER_RADIUS, OUTER_RADIUS)} />}
-      {count <= NAMED && <Label arc={arc} full={count <= LABELLED} />}
     </g>
   );
 }

@@ -29,7 +29,10 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   const chaos = model.hello?.chaos === true;
   return (
     <div class="ring-page">
-      <section class="figure" aria-label="Ring">
+      <section class="figure" aria-labelledby="ring-title">
+        <h1 class="visually-hidden" id="ring-title">
+          Ring
+        </h1>
         <p class={`fleet-sentence ${sentence.tone}`} role="status">
           {sentence.text}
         </p>

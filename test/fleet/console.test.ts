@@ -5,6 +5,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { readConsoleFiles } from '../../coordinator/console/console-files.js';
 import { packageRoot } from '../../src/config/package-root.js';
+import { axeViolations } from './support/axe.js';
 import { Fleet } from './support/fleet.js';
 
 /** The console over a real fleet, in Debian's Chromium. */
@@ -13,6 +14,8 @@ const CHROMIUM = '/usr/bin/chromium';
 const [ANN, BEA] = ['key-of-ann-with-enough-characters', 'key-of-bea-with-enough-characters'];
 /** Workers take seconds to come back on a busy machine. */
 const PATIENCE = { timeout: 60_000 };
+
+const PAGES = ['Ring', 'Requests', 'Metrics', 'Chat', 'Explain', 'Workers', 'Cache', 'Actors', 'Tenants'];
 
 /** All files of the page, compressed. */
 const PAGE_BYTES = 250_000;
@@ -37,8 +40,8 @@ describe.skipIf(!existsSync(CHROMIUM))(
     afterAll(() => browser?.close());
 
     /** Opens the console. What the page complains of, and asks of others, is gathered in `faults`. */
-    async function open(url: string, width = 1440) {
-      const context = await browser.newContext({ viewport: { width, height: 900 } });
+    async function open(url: string, width = 1440, colorScheme: 'light' | 'dark' = 'light') {
+      const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
       onTestFinished(() => context.close());
       const page = await context.newPage();
       page.setDefaultTimeout(PATIENCE.timeout);
@@ -230,6 +233,29 @@ describe.skipIf(!existsSync(CHROMIUM))(
       expect(faults).toEqual([]);
     });
 
+    it('breaks no rule of accessibility, dark or light, wide or narrow', async () => {
+      const fleet = await Fleet.up(['--workers', '2', '--allow-chaos']);
+      onTestFinished(async () => void (await fleet.stop()));
+      await fleet.complete({ prompt: 'The amber key is in the harbor. '.repeat(40), max_tokens: 4 });
+      for (const [width, scheme] of [
+        [1440, 'light'],
+        [1440, 'dark'],
+        [360, 'light'],
+        [360, 'dark'],
+      ] as const) {
+        const { page } = await open(fleet.url, width, scheme);
+        for (const name of PAGES) {
+          await page.locator('nav').getByRole('link', { name, exact: true }).click();
+          await page.getByRole('heading', { level: 1, name }).waitFor({ ...PATIENCE, state: 'attached' });
+          expect([name, width, scheme, await axeViolations(page)]).toEqual([name, width, scheme, []]);
+        }
+        await page.locator('nav').getByRole('link', { name: 'Ring', exact: true }).click();
+        await click(page, 'Kill worker-2');
+        await page.locator('.confirm .primary').waitFor();
+        expect(await axeViolations(page)).toEqual([]);
+      }
+    });
+
     it('asks for a key, and lets a user look but not act, on a small screen too', async () => {
       const fleet = await Fleet.up(['--workers', '1'], { SHOAL_API_KEYS: `${ANN},${BEA}` });
       onTestFinished(async () => void (await fleet.stop()));
@@ -242,7 +268,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await see(page, '1 worker serves.');
       await see(page, 'read-only');
       expect(await page.getByRole('button', { name: /Drain|Kill/ }).count()).toBe(0);
-      for (const name of ['Ring', 'Requests', 'Metrics', 'Chat', 'Explain', 'Workers', 'Cache', 'Actors', 'Tenants']) {
+      for (const name of PAGES) {
         await page.getByRole('link', { name, exact: true }).first().click();
         await page.locator('main h1, main h2').first().waitFor();
         expect([name, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([name, 360]);
