@@ -121,6 +121,9 @@ function connectionOptions(options: NatsOptions): Settings {
 /** Bytes published between two flushes, by which the server confirms that it has read them. */
 const CONFIRM_BYTES = 256 * 1024;
 
+/** The status with which the server reports that a message has no subscriber. */
+const NO_RESPONDERS = 503;
+
 type PermissionViolation = InstanceType<typeof errors.PermissionViolationError>;
 
 /** Limit on the subjects whose refusal is reported. */
@@ -322,6 +325,15 @@ export class NatsBus implements Bus {
 function toBusMessage(message: Msg, known: string | null): BusMessage {
   const { data, reply } = message;
   const subject = known ?? message.subject;
-  const nobody = data.byteLength === 0 && message.headers?.code === 503;
+  const nobody = data.byteLength === 0 && statusOf(message) === NO_RESPONDERS;
   return { subject, payload: data, reply: reply ? reply : null, nobody };
+}
+
+/** The status of the server in a message's headers; null without one. The library throws on headers that it cannot read, and anyone on the bus can send such. */
+function statusOf(message: Msg): number | null {
+  try {
+    return message.headers?.code ?? null;
+  } catch {
+    return null;
+  }
 }

@@ -7,7 +7,7 @@ import {
   jetstreamManager,
   StorageType,
 } from '@nats-io/jetstream';
-import { type KV, Kvm } from '@nats-io/kv';
+import { type KV, type KvEntry, Kvm } from '@nats-io/kv';
 import { type Clock, SystemClock } from '../clock.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 import type { NatsBus } from './nats-bus.js';
@@ -78,13 +78,13 @@ export class NatsKeyValue implements KeyValue {
   get(key: string): Promise<KeyValueEntry | null> {
     return this.use('read', async (kv) => {
       const entry = await kv.get(key);
-      if (entry?.operation !== 'PUT') return null;
+      if (entry === null || isDeletion(entry)) return null;
       return { value: entry.value, revision: entry.revision, writtenMs: entry.created.getTime() };
     });
   }
 
   create(key: string, value: Uint8Array): Promise<boolean> {
-    return this.use('write', (kv) => unlessChanged(kv.create(key, value)));
+    return this.use('write', (kv) => unlessThere(kv.create(key, value)));
   }
 
   update(key: string, value: Uint8Array, revision: number): Promise<boolean> {
@@ -161,6 +161,29 @@ function isMissing(error: unknown): boolean {
 
 function hasCode(error: unknown, codes: readonly number[]): boolean {
   return error instanceof JetStreamApiError && codes.includes(error.code);
+}
+
+/** The library throws this error on headers that it cannot read. Anyone who may write to the bucket can store such with a value. */
+const UNREADABLE = 'InvalidArgumentError';
+
+/** Whether the entry says that its key was deleted. One whose headers cannot be read does not. */
+function isDeletion(entry: KvEntry): boolean {
+  try {
+    return entry.operation !== 'PUT';
+  } catch (error) {
+    if (isNamed(error, UNREADABLE)) return false;
+    throw error;
+  }
+}
+
+/** Awaits the creation of a value. Returns false if there is one, whether its headers can be read or not. */
+async function unlessThere(creating: Promise<number>): Promise<boolean> {
+  try {
+    return await unlessChanged(creating);
+  } catch (error) {
+    if (isNamed(error, UNREADABLE)) return false;
+    throw error;
+  }
 }
 
 /** Awaits a compare-and-set. Returns false if the server refuses it because the revision is outdated. */

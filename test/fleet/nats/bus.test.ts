@@ -9,6 +9,7 @@ import { connectNats } from '../../../src/bus/nats-bus.js';
 import type { NatsOptions } from '../../../src/bus/nats-options.js';
 import { Overloaded, Refused, Unavailable } from '../../../src/errors.js';
 import { busContract, once } from '../../contract/bus-suite.js';
+import { publishUnreadable } from '../support/unreadable-headers.js';
 
 let path: string;
 let dir: string;
@@ -45,6 +46,20 @@ test('takes credentials from the URL, with characters that a URL escapes', async
   await bus.flush();
   await bus.close();
   await special.stop();
+});
+
+test('takes a message whose headers cannot be read as one without headers', async () => {
+  const bus = await connectNats({
+    ...credentials(),
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const heard = once(bus, 'hello');
+  await bus.flush();
+  await publishUnreadable(credentials(), ['hello']);
+  expect(await heard).toMatchObject({ nobody: false });
+  await bus.close();
 });
 
 test('refuses an invalid NATS URL without repeating it', async () => {

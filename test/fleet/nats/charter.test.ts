@@ -23,6 +23,7 @@ import { openModelFolder } from '../../../src/model/folder.js';
 import { graphSignature } from '../../../src/model/graph-signature.js';
 import { keyValueContract } from '../../contract/key-value-suite.js';
 import { CLI, Fleet } from '../support/fleet.js';
+import { publishUnreadable } from '../support/unreadable-headers.js';
 
 let path: string;
 let dir: string;
@@ -63,6 +64,17 @@ test('a bucket outlives its server', async () => {
     await bus.close();
     await own.stop();
   }
+});
+
+test('a value whose headers cannot be read is there, and can be replaced', async () => {
+  const kv = await NatsKeyValue.open(buses[0]!, 'unreadable');
+  const { url, user, password } = server;
+  await publishUnreadable({ url, user, password }, ['$KV.unreadable.x'], 'old');
+  expect(await kv.create('x', Uint8Array.of(7))).toBe(false);
+  const found = await kv.get('x');
+  expect(Buffer.from(found!.value).toString()).toBe('old');
+  expect(await kv.update('x', Uint8Array.of(7), found!.revision)).toBe(true);
+  expect(await kv.get('x')).toMatchObject({ value: Uint8Array.of(7) });
 });
 
 test('a bucket is created once a conflicting stream is gone, and fails if the stream stays', async () => {
