@@ -67,7 +67,7 @@ export class Post {
     const absences = absenceBase(namespace, self);
     this.subscriptions.push(
       bus.subscribe(inboxSubject(namespace, self), (message) => this.onBusMessage(message)),
-      bus.subscribe(`${absences}*.*`, (message) => this.onAbsence(message, absences)),
+      bus.subscribe(`${absences}*.*`, (message) => this.onAbsence(message, absences), { reports: true }),
     );
     this.options.links.listen({
       opened: () => inbox.routesChanged(),

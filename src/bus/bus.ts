@@ -14,7 +14,7 @@ export interface Bus {
 
   /**
    * Sends a message to every matching subscription, including those of this connection. The payload must not be changed
-   * afterwards. If `reply` is given and no subscription matches, a message with `nobody: true` is delivered to `reply`.
+   * afterwards. If `reply` is given and no subscription matches, a report of that, a message with `nobody: true`, is delivered to `reply`.
    *
    * @throws InvalidRequest (payload too large for any server, invalid subject), Unavailable (lost, closed, or too large for the connected
    * server; the message is not sent later either), Overloaded (too many bytes wait to be written). Clients may see the messages of
@@ -24,9 +24,10 @@ export interface Bus {
 
   /**
    * Calls `handler` for every message whose subject matches the pattern (`*` one token, `>` the rest). Each message goes to one
-   * of the subscriptions with the same `queue`. A subscription survives a lost connection. Errors of a handler go to `onError`.
+   * of the subscriptions with the same `queue`. A subscription survives a lost connection. Errors of a handler go to `onError`. Reports go only to
+   * subscriptions with `reports`: anyone on the bus can forge them.
    */
-  subscribe(pattern: string, handler: (message: BusMessage) => void, options?: { queue?: string }): Subscription;
+  subscribe(pattern: string, handler: (message: BusMessage) => void, options?: SubscribeOptions): Subscription;
 
   /** Calls `listener` when the connection is lost and when it is found again. Returns a function that removes the listener. */
   onStatus(listener: (status: BusStatus) => void): () => void;
@@ -36,6 +37,11 @@ export interface Bus {
 
   /** Sends the waiting messages and closes the connection. Idempotent. */
   close(): Promise<void>;
+}
+
+export interface SubscribeOptions {
+  readonly queue?: string;
+  readonly reports?: boolean;
 }
 
 export interface BusMessage {

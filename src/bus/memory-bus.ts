@@ -6,6 +6,7 @@ import {
   type BusStatus,
   checkPayload,
   type OnBusError,
+  type SubscribeOptions,
   type Subscription,
   throwLater,
 } from './bus.js';
@@ -32,6 +33,7 @@ interface Entry {
   readonly bus: MemoryBus;
   readonly pattern: string;
   readonly queue: string | null;
+  readonly reports: boolean;
   readonly handler: (message: BusMessage) => void;
 }
 
@@ -84,7 +86,7 @@ export class MemoryBroker {
   }
 
   private pass(from: MemoryBus, entry: Entry, message: BusMessage): void {
-    if (this.severed.has(`${from.name}\n${entry.bus.name}`)) return;
+    if (this.severed.has(`${from.name}\n${entry.bus.name}`) || (message.nobody && !entry.reports)) return;
     const { subject, payload } = message;
     const times = this.fault?.({ from: from.name, to: entry.bus.name, subject, payload }) ?? 1;
     for (let i = 0; i < times; i++) {
@@ -141,10 +143,16 @@ export class MemoryBus implements Bus {
     this.broker.route(this, { subject, payload, reply: reply ?? null, nobody: false });
   }
 
-  subscribe(pattern: string, handler: (message: BusMessage) => void, options?: { queue?: string }): Subscription {
+  subscribe(pattern: string, handler: (message: BusMessage) => void, options: SubscribeOptions = {}): Subscription {
     checkPattern(pattern);
     if (this.state === 'closed') throw new Unavailable(`cannot subscribe to ${pattern}: the bus is closed`);
-    const remove = this.broker.add({ bus: this, pattern, queue: options?.queue ?? null, handler });
+    const remove = this.broker.add({
+      bus: this,
+      pattern,
+      queue: options.queue ?? null,
+      reports: options.reports === true,
+      handler,
+    });
     this.removals.add(remove);
     return {
       unsubscribe: () => {

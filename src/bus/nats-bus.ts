@@ -8,6 +8,7 @@ import {
   type BusStatus,
   checkPayload,
   type OnBusError,
+  type SubscribeOptions,
   type Subscription,
   throwLater,
 } from './bus.js';
@@ -191,16 +192,16 @@ export class NatsBus implements Bus {
     this.account(payload.byteLength);
   }
 
-  subscribe(pattern: string, handler: (message: BusMessage) => void, options?: { queue?: string }): Subscription {
+  subscribe(pattern: string, handler: (message: BusMessage) => void, options: SubscribeOptions = {}): Subscription {
     checkPattern(pattern);
     if (this.state === 'closed') throw new Unavailable(`cannot subscribe to ${pattern}: the bus is closed`);
     // Of a pattern without wildcards the subject of each message is known, and need not be read from its bytes.
     const known = /[*>]/.test(pattern) ? null : pattern;
     const deliver = (message: BusMessage) => {
-      if (!subscription.isClosed()) handler(message);
+      if (!subscription.isClosed() && (!message.nobody || options.reports)) handler(message);
     };
     const subscription = this.connection.subscribe(pattern, {
-      ...(options?.queue === undefined ? {} : { queue: options.queue }),
+      ...(options.queue === undefined ? {} : { queue: options.queue }),
       callback: (error, message) => {
         try {
           if (error === null) this.turns.take(toBusMessage(message, known), deliver);

@@ -11,6 +11,7 @@ import {
   type BusStatus,
   checkPayload,
   type OnBusError,
+  type SubscribeOptions,
   type Subscription,
   throwLater,
 } from './bus.js';
@@ -141,7 +142,7 @@ export class SealedBus implements Bus {
     this.options.bus.publish(subject, this.sealer.seal(subject, reply ?? '', payload), reply);
   }
 
-  subscribe(pattern: string, handler: (message: BusMessage) => void, options?: { queue?: string }): Subscription {
+  subscribe(pattern: string, handler: (message: BusMessage) => void, options: SubscribeOptions = {}): Subscription {
     const id = ++this.subscriptions;
     this.active.add(id);
     const below = this.options.bus.subscribe(pattern, (message) => this.receive(id, message, handler), options);
@@ -188,8 +189,8 @@ export class SealedBus implements Bus {
   }
 
   /**
-   * Passes on the server's report that a message has no subscriber. The report is not sealed, so anyone on the bus can forge it: it counts only
-   * on the subjects of this incarnation, to which its own calls and probes are answered.
+   * Passes on the server's report that a message has no subscriber, to whoever subscribed to reports. The report is not sealed, so anyone on the bus
+   * can forge it: it counts only on the subjects of this incarnation, to which its own calls are answered.
    */
   private reportNobody(report: BusMessage, handler: (message: BusMessage) => void): void {
     if (report.subject.includes(this.ownPart)) handler(report);
@@ -259,7 +260,6 @@ export class SealedBus implements Bus {
   }
 
   private onSealMessage(sealed: BusMessage): void {
-    if (sealed.nobody) return;
     const opened = this.open(sealed);
     const message = opened && readMessage(SealMessage, opened.message.payload);
     if (!opened || !message) return;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Bus, BusMessage } from '../../src/bus/bus.js';
+import type { Bus, BusMessage, SubscribeOptions } from '../../src/bus/bus.js';
 import { InvalidRequest, Unavailable } from '../../src/errors.js';
 
 export interface BusStage {
@@ -107,12 +107,16 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
       expect(count).toBe(1);
     });
 
-    test('reports to the reply subject that there is no subscriber', async () => {
+    test('reports to the reply subject, where that is asked for, that there is no subscriber', async () => {
       const inbox = stage.inboxOf?.(a) ?? 'inbox';
-      const reply = once(a, `${inbox}.*`);
+      const unasked: BusMessage[] = [];
+      a.subscribe(`${inbox}.*`, (message) => unasked.push(message));
+      const reply = once(a, `${inbox}.*`, { reports: true });
       await a.flush();
       a.publish('nobody.here', bytes('hello'), `${inbox}.7`);
       expect(await reply).toMatchObject({ subject: `${inbox}.7`, nobody: true, reply: null });
+      await a.flush();
+      expect(unasked).toEqual([]);
     });
 
     test('refuses a payload over its limit, with both numbers', async () => {
@@ -168,12 +172,13 @@ export function busContract(name: string, makeStage: () => BusStage | Promise<Bu
   });
 }
 
-export function once(bus: Bus, pattern: string): Promise<BusMessage> {
+export function once(bus: Bus, pattern: string, options?: SubscribeOptions): Promise<BusMessage> {
   return new Promise((resolve) => {
-    const subscription = bus.subscribe(pattern, (message) => {
+    const heard = (message: BusMessage) => {
       subscription.unsubscribe();
       resolve(message);
-    });
+    };
+    const subscription = bus.subscribe(pattern, heard, options);
   });
 }
 

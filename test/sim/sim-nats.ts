@@ -1,4 +1,4 @@
-import type { Bus, BusMessage, BusStatus, Subscription } from '../../src/bus/bus.js';
+import type { Bus, BusMessage, BusStatus, SubscribeOptions, Subscription } from '../../src/bus/bus.js';
 import { checkPayload } from '../../src/bus/bus.js';
 import { MemoryKeyValue } from '../../src/bus/memory-key-value.js';
 import { checkPattern, checkSubject, matches } from '../../src/bus/subject.js';
@@ -187,6 +187,7 @@ function listen({ patterns, matching }: Connection, id: number, pattern: string 
 
 interface Subscribed {
   readonly pattern: string;
+  readonly reports: boolean;
   readonly handler: (message: BusMessage) => void;
 }
 
@@ -250,12 +251,12 @@ export class SimBus implements Bus {
     this.tell((connection) => this.server.publish(connection, { subject, payload, reply: reply ?? null }));
   }
 
-  subscribe(pattern: string, handler: (message: BusMessage) => void, options?: { queue?: string }): Subscription {
+  subscribe(pattern: string, handler: (message: BusMessage) => void, options: SubscribeOptions = {}): Subscription {
     checkPattern(pattern);
-    if (options?.queue !== undefined) throw new Unavailable('the simulated NATS has no queue groups');
+    if (options.queue !== undefined) throw new Unavailable('the simulated NATS has no queue groups');
     if (this.state === 'closed') throw new Unavailable(`cannot subscribe to ${pattern}: the bus is closed`);
     const id = ++this.ids;
-    this.subscriptions.set(id, { pattern, handler });
+    this.subscriptions.set(id, { pattern, reports: options.reports === true, handler });
     this.tell((connection) => listen(connection, id, pattern));
     return {
       unsubscribe: () => {
@@ -303,7 +304,8 @@ export class SimBus implements Bus {
     this.process.post(() => {
       if (this.attempt?.connection !== connection || this.state === 'closed') return;
       try {
-        this.subscriptions.get(id)?.handler(message);
+        const subscribed = this.subscriptions.get(id);
+        if (subscribed?.reports || !message.nobody) subscribed?.handler(message);
       } catch (error) {
         this.onError(error);
       }

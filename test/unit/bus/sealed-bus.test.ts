@@ -209,18 +209,29 @@ describe('a sealed bus', () => {
     const stage = new Stage();
     const a = stage.member('a');
     const nobody: boolean[] = [];
-    a.subscribe('fleet.node.a.1.call.1', (message) => nobody.push(message.nobody));
+    a.subscribe('fleet.node.a.1.call.1', (message) => nobody.push(message.nobody), { reports: true });
     stage.intruder.close();
     a.publish('fleet.nowhere', bytes(''), 'fleet.node.a.1.call.1');
     await settled();
     expect(nobody).toEqual([true]);
   });
 
+  test('hands a forged report to no subscription that did not ask for reports', async () => {
+    const stage = new Stage();
+    const a = stage.member('a');
+    const got: unknown[] = [];
+    a.subscribe('fleet.echo.a.1', (message) => got.push(message));
+    await stage.intruder.close();
+    stage.broker.connect('forger').publish('fleet.nowhere', bytes(''), 'fleet.echo.a.1');
+    await settled();
+    expect(got).toEqual([]);
+  });
+
   test('treats such a report as forged on a subject that does not name its own incarnation', async () => {
     const stage = new Stage();
     const a = stage.member('a');
     const got: unknown[] = [];
-    a.subscribe('fleet.hello', (message) => got.push(message));
+    a.subscribe('fleet.hello', (message) => got.push(message), { reports: true });
     await stage.intruder.close();
     stage.broker.connect('forger').publish('fleet.nowhere', bytes(''), 'fleet.hello');
     await settled();
