@@ -53,7 +53,7 @@ export class NatsKeyValue implements KeyValue {
    * @throws Unsupported if JetStream is off or not allowed, Unavailable if it does not answer now; the methods of the bucket throw the same
    */
   static async open(
-    bus: Pick<NatsBus, 'connection'>,
+    bus: Pick<NatsBus, 'connection' | 'connected'>,
     bucket: string,
     {
       timeoutMs = KEY_VALUE_TIMEOUT_MS,
@@ -63,7 +63,7 @@ export class NatsKeyValue implements KeyValue {
     }: BucketOptions = {},
   ): Promise<NatsKeyValue> {
     const { connection } = bus;
-    const store = { bucket, connection, state, clock };
+    const store = { bucket, connection, connected: () => bus.connected, state, clock };
     const options = { timeout: timeoutMs, checkAPI: false };
     const kvm = new Kvm(jetstream(connection, options));
     const open = async () => {

@@ -8,6 +8,8 @@ import type { StoreRequest, StoreState } from './store-state.js';
 export interface BucketStore {
   readonly bucket: string;
   readonly connection: ServerConnection;
+  /** Whether NATS is connected. If not, a request would wait in vain. */
+  readonly connected: () => boolean;
   readonly state: StoreState;
   readonly clock: Clock;
 }
@@ -22,10 +24,13 @@ const STILL_MS = 1_000;
  * @throws Unsupported if JetStream is off or not allowed, Unavailable if it does not do what it is asked now, with the reason and a remedy
  */
 export async function useStore<T>(
-  { bucket, connection, state, clock }: BucketStore,
+  { bucket, connection, connected, state, clock }: BucketStore,
   request: StoreRequest,
   act: () => Promise<T>,
 ): Promise<T> {
+  const notConnected = () =>
+    new Unavailable(`cannot use the NATS bucket ${bucket}: NATS is not connected; retry once it is`);
+  if (!connected()) throw notConnected();
   const serverId = connection.info?.server_id;
   const paused = state.pausedBecause(bucket, request, clock.now(), serverId);
   if (paused !== null) throw new Unavailable(`cannot use the NATS bucket ${bucket}: ${paused}`);
@@ -35,6 +40,7 @@ export async function useStore<T>(
     state.answered(bucket, request);
     return result;
   } catch (error) {
+    if (!connected()) throw notConnected();
     const stoodStill = stillness.longestMs >= STILL_MS;
     const fault = stoodStill
       ? null

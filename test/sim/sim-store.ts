@@ -117,7 +117,8 @@ export function simTransport(bus: SimBus): Transport {
   };
   return {
     bus,
-    openKeyValue: async (bucket) => new SimKeyValue({ bucket, connection, state, clock }, bus),
+    openKeyValue: async (bucket) =>
+      new SimKeyValue({ bucket, connection, connected: () => bus.connected, state, clock }, bus),
     storeFault: () => state.fault,
   };
 }

@@ -45,13 +45,15 @@ describe('a request to the store', () => {
   let state: StoreState;
   let store: BucketStore;
   let pings: () => Promise<void>;
+  let connected: boolean;
 
   beforeEach(() => {
     clock = new SimulatedClock();
     state = new StoreState();
     pings = async () => {};
+    connected = true;
     const connection = { info: { server_id: 'a' }, getServer: () => 'S', flush: () => pings() };
-    store = { bucket: 'b', connection, state, clock };
+    store = { bucket: 'b', connection, connected: () => connected, state, clock };
     state.answered('b', 'write');
   });
 
@@ -76,6 +78,23 @@ describe('a request to the store', () => {
     pings = () => new Promise(() => {});
     await ask('read');
     expect(state.fault).toBeNull();
+  });
+
+  it('fails at once while NATS is not connected, and says so if it was lost meanwhile', async () => {
+    const lost = useStore(store, 'read', async () => {
+      connected = false;
+      throw named('TimeoutError');
+    });
+    await expect(lost).rejects.toThrow('cannot use the NATS bucket b: NATS is not connected');
+    let asked = false;
+    const next = useStore(store, 'read', async () => {
+      asked = true;
+    });
+    await expect(next).rejects.toThrow(Unavailable);
+    expect(asked).toBe(false);
+    expect(state.fault).toBeNull();
+    connected = true;
+    expect(await useStore(store, 'read', async () => 1)).toBe(1);
   });
 
   it('that only writes gets no answer to leaves reads alone', async () => {
