@@ -1,5 +1,7 @@
 import type { Clock } from '../src/clock.js';
+import { InvalidRequest, Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
+import type { Attempt } from './poison/turn.js';
 import { LISTEN_FOR_MEMBERS_MS } from './restarts.js';
 
 /** The largest context that the workers of the fleet offer. */
@@ -30,6 +32,32 @@ export class OfferedContext {
     this.forget();
     const contexts = [...this.offered, ...this.goneAtMs.keys()];
     return contexts.length === 0 ? null : Math.max(...contexts);
+  }
+
+  /**
+   * Checks the length of a request.
+   * @throws InvalidRequest if no worker, or not the one that the request names, offers a context that is long enough
+   */
+  check({ leastContextTokens, resumed, pinned }: Attempt): void {
+    // A request that was accepted once is never wrong: it waits for a worker that takes it.
+    if (resumed > 0) return;
+    const named = pinned === null ? null : this.roster.alive(pinned);
+    const offered = named?.capacity.contextTokens ?? this.tokens;
+    if (offered === null || leastContextTokens <= offered) return;
+    const by = named ? `worker '${named.id}' takes` : 'the workers of this fleet take';
+    throw new InvalidRequest(
+      `prompt: prompt and answer together may have ${leastContextTokens} tokens; ${by} at most ${offered}`,
+      'prompt',
+    );
+  }
+
+  /** @throws Unavailable if workers serve, but none with a context that is long enough */
+  checkServing({ leastContextTokens }: Attempt): void {
+    const serving = this.roster.members().filter(({ state }) => state === 'serving');
+    if (serving.length === 0 || serving.some(({ capacity }) => capacity.contextTokens >= leastContextTokens)) return;
+    throw new Unavailable(
+      `no worker with a context of ${leastContextTokens} tokens is serving at the moment; retry, or ask for fewer tokens`,
+    );
   }
 
   private forget(): void {

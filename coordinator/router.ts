@@ -9,7 +9,7 @@ import { adapterOf, type KvDependence, regimeOf } from '../src/core/kv-dependenc
 import type { Member } from '../src/core/member.js';
 import type { Candidate } from '../src/core/placement.js';
 import type { Salt } from '../src/core/salt.js';
-import { InvalidRequest, Unavailable } from '../src/errors.js';
+import { Unavailable } from '../src/errors.js';
 import type { Roster } from '../src/fleet/roster.js';
 import type { AdapterRef } from '../src/protocol/adapter.js';
 import { EngineProtocol } from '../src/protocol/worker.js';
@@ -26,6 +26,7 @@ import { type Attempt, type RankedAttempt, Turn } from './poison/turn.js';
 import { Prefills } from './prefills.js';
 import { rankWorkers } from './ranking.js';
 import { RESTART_WAIT_MS, Restarts } from './restarts.js';
+import { Stranded } from './stranded.js';
 import { type RouteAgain, triedWorkers } from './tried-workers.js';
 import { Unindexed } from './unindexed.js';
 
@@ -70,6 +71,7 @@ export class Router {
   private readonly inFlight = new InFlight();
   private readonly prefills: Prefills;
   private readonly outages: Outages;
+  private readonly stranded: Stranded;
   private readonly offered: OfferedContext;
   private readonly restarts: Restarts;
   private readonly unindexed: Unindexed;
@@ -78,6 +80,7 @@ export class Router {
   constructor(private readonly options: RouterOptions) {
     this.prefills = new Prefills(options.clock);
     this.outages = new Outages(options.bus, options.actors, options.clock);
+    this.stranded = new Stranded(options.bus, options.clock);
     const { roster, holdings, clock } = options;
     this.unindexed = new Unindexed(holdings, clock);
     this.offered = new OfferedContext(roster, clock);
@@ -188,7 +191,7 @@ export class Router {
     let restartsUntilMs: number | null = null;
     for (;;) {
       this.options.poison.check(name);
-      this.checkContext(attempt);
+      this.offered.check(attempt);
       const gate = turn.gate();
       if (gate === null) {
         await turn.wait(signal);
@@ -222,7 +225,7 @@ export class Router {
           restartsUntilMs ??= clock.now() + RESTART_WAIT_MS;
           if (await this.restarts.wait(restartsUntilMs, signal)) continue;
         }
-        if (candidates.length === 0 && failures.tried.size === 0) this.refuseUnlessNobodyServes(attempt);
+        if (candidates.length === 0 && failures.tried.size === 0) this.offered.checkServing(attempt);
         if (pinned === null || tried.has(pinned)) return null;
         throw new Unavailable(`worker '${pinned}' is not serving; GET /v1/fleet lists the workers`);
       }
@@ -273,31 +276,19 @@ export class Router {
     return (lost.length > 0 || tried.size === 0) && this.restarts.expected;
   }
 
-  /** Throws `InvalidRequest` if no worker, or not the one that the request names, offers a context that is long enough. */
-  private checkContext({ leastContextTokens, resumed, pinned }: Attempt): void {
-    // A request that was accepted once is never wrong: it waits for a worker that takes it.
-    if (resumed > 0) return;
-    const named = pinned === null ? null : this.options.roster.alive(pinned);
-    const offered = named?.capacity.contextTokens ?? this.offered.tokens;
-    if (offered === null || leastContextTokens <= offered) return;
-    const by = named ? `worker '${named.id}' takes` : 'the workers of this fleet take';
-    throw new InvalidRequest(
-      `prompt: prompt and answer together may have ${leastContextTokens} tokens; ${by} at most ${offered}`,
-      'prompt',
-    );
-  }
-
-  /** Throws `Unavailable` if workers serve, but none with a context that is long enough. */
-  private refuseUnlessNobodyServes({ leastContextTokens }: Attempt): void {
-    const serving = this.options.roster.members().filter(({ state }) => state === 'serving');
-    if (serving.length === 0 || serving.some(({ capacity }) => capacity.contextTokens >= leastContextTokens)) return;
-    throw new Unavailable(
-      `no worker with a context of ${leastContextTokens} tokens is serving at the moment; retry, or ask for fewer tokens`,
-    );
-  }
-
   private routeTo({ id, incarnation }: Pick<Member, 'id' | 'incarnation'>): Pick<Route, 'kind' | 'open'> {
     return this.options.actors.routeTo({ node: id, incarnation });
+  }
+
+  /** Whether the chosen worker can be reached, and whether another one that may take the request. */
+  private reach({ worker, incarnation }: Candidate, attempt: NamedAttempt) {
+    const reachable = () => this.routeTo({ id: worker, incarnation }).open;
+    const elsewhere = () =>
+      attempt.pinned === null &&
+      this.untried(attempt, 0).candidates.some(
+        (other) => other.worker !== worker && this.routeTo({ id: other.worker, incarnation: other.incarnation }).open,
+      );
+    return { reachable, elsewhere };
   }
 
   private placed(best: Candidate, attempt: NamedAttempt, candidates: readonly Candidate[]): Placement {
@@ -328,7 +319,10 @@ export class Router {
       worker: {
         id: worker,
         instance: trial.instance,
-        run: (message, signal, trace) => engine.stream('generate', message, { signal, trace }),
+        run: (message, signal, trace) =>
+          this.stranded.follow(this.reach(best, attempt), signal, (ending) =>
+            engine.stream('generate', message, { signal: ending, trace }),
+          ),
       },
       sources: [...best.sources],
       trial,

@@ -137,6 +137,37 @@ describe('an outage of the bus with requests', () => {
   }
   const TEN = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
+  it('lets a request go on at a worker with a direct link, if NATS alone leads to its own', async () => {
+    const { goOn } = halting();
+    const its = run();
+    await hive.pass(100);
+    const [own, other] = a.requests.length > 0 ? [a, b] : [b, a];
+    hive.link(other);
+    lose();
+    await hive.pass(2_500);
+    expect(other.requests).toEqual([]);
+    await hive.pass(2_500);
+    goOn();
+    await hive.pass(100);
+    expect([its.error, idsOf(its), typesOf(its).at(-1)]).toEqual([null, TEN, 'end']);
+    expect([own.requests.length, other.requests.length]).toEqual([1, 1]);
+    await restore('the coordinator first');
+    expect(idsOf(its)).toEqual(TEN);
+  });
+
+  it('lets one that names its worker wait for NATS', async () => {
+    const { goOn } = halting();
+    const its = run({ worker: 'a' });
+    await hive.pass(100);
+    hive.link(b);
+    lose();
+    await hive.pass(OUTAGE_MS);
+    await restore('the coordinator first');
+    goOn();
+    await hive.pass(5_000);
+    expect([its.error, idsOf(its), b.requests]).toEqual([null, TEN, []]);
+  });
+
   it.each(orders)('serves a request that arrives meanwhile, with %s to reconnect', async (order) => {
     lose();
     await hive.pass(2_000);

@@ -1,0 +1,68 @@
+import type { Bus } from '../src/bus/bus.js';
+import type { Clock, Timer } from '../src/clock.js';
+import { Unavailable } from '../src/errors.js';
+
+/** Requests that run on workers which only NATS leads to, while NATS is lost. */
+
+/** How long such a request waits for NATS before another worker goes on with it: shorter outages cost less than that. */
+const STRANDED_MS = 3_000;
+const LOOK_INTERVAL_MS = 1_000;
+
+/** A request on a worker. */
+interface Run {
+  /** Whether the worker can be reached now. */
+  readonly reachable: () => boolean;
+  /** Whether another worker can be reached that may take the request. */
+  readonly elsewhere: () => boolean;
+  /** Ends the call to the worker. */
+  readonly leave: () => void;
+}
+
+/** Ends calls that stand still because NATS is lost, if another worker can go on. */
+export class Stranded {
+  private readonly runs = new Set<Run>();
+  private looking: Timer | null = null;
+  private lostMs = 0;
+
+  constructor(
+    bus: Bus,
+    private readonly clock: Clock,
+  ) {
+    bus.onStatus((status) => {
+      this.looking?.cancel();
+      this.lostMs = clock.now();
+      this.looking = status === 'lost' ? clock.every(LOOK_INTERVAL_MS, () => this.look()) : null;
+    });
+  }
+
+  /**
+   * Follows the call that `call` makes with its signal, which also aborts with `signal`.
+   * @throws Unavailable if the call stood still, and another worker can go on; else what the call throws
+   */
+  async *follow<T>(
+    { reachable, elsewhere }: Pick<Run, 'reachable' | 'elsewhere'>,
+    signal: AbortSignal,
+    call: (signal: AbortSignal) => AsyncIterable<T>,
+  ): AsyncGenerator<T> {
+    const ending = new AbortController();
+    const abort = () => ending.abort(signal.reason);
+    const run = { reachable, elsewhere, leave: () => ending.abort() };
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    this.runs.add(run);
+    try {
+      yield* call(ending.signal);
+    } catch (error) {
+      if (!ending.signal.aborted || signal.aborted) throw error;
+      throw new Unavailable('NATS, the only way to the worker of the request, was lost; another worker goes on');
+    } finally {
+      this.runs.delete(run);
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  private look(): void {
+    if (this.clock.now() - this.lostMs < STRANDED_MS) return;
+    for (const run of this.runs) if (!run.reachable() && run.elsewhere()) run.leave();
+  }
+}
