@@ -9,7 +9,7 @@ import { type AssociatedHash, OCB_EXTRA_BYTES, Ocb, ocbBytes } from './ocb.js';
  *
  * Each sealer has its own key, HKDF-SHA256 (RFC 5869) of the secret and of a random salt, so that the counter alone is a nonce that never
  * repeats. To derive the key costs far more than to open a message, so each message also carries a mark of its sealer, which costs one hash to check:
- * whoever has no secret makes nobody derive a key.
+ * somebody without the secret makes nobody derive a key, except by the marks of messages that were recorded.
  */
 
 const VERSION = 4;
@@ -24,8 +24,6 @@ const MARK_BYTES = 8;
 const SUFFIX_BYTES = SEAL_SALT_BYTES + MARK_BYTES + COUNTER_BYTES;
 const FIXED_BYTES = PREFIX_BYTES + SUFFIX_BYTES;
 const NAME_BYTES = 512;
-/** Limit on the marked sealers whose keys are kept before a message of theirs was verified. */
-const UNVERIFIED_KEPT = 64;
 /** Limit on the pairs of subjects whose hashes one key keeps. Most messages between two members have one of a few. */
 const SUBJECTS_KEPT = 64;
 
@@ -155,7 +153,7 @@ export class MessageOpener {
     return { origin: bytes.toString('latin1', 1, counterAt), counter, headBytes };
   }
 
-  /** What it takes to open a message of this sealer: nothing more than the opening, the derivation of its key, or it was not made with the secret. */
+  /** Whether a message of this sealer can be opened at once, only after its key is derived, or never because the sealer does not know the secret. */
   asks({ origin }: Envelope): 'nothing' | 'key' | 'refusal' {
     if (this.ciphers.has(origin) || this.unverified.has(origin)) return 'nothing';
     return this.marks.hold(origin) ? 'key' : 'refusal';
@@ -184,7 +182,7 @@ export class MessageOpener {
   private derive(origin: string): SubjectCipher | null {
     if (!this.marks.hold(origin)) return null;
     const cipher = cipherOf(this.secret, origin, this.use);
-    keep(this.unverified, origin, cipher, UNVERIFIED_KEPT);
+    keep(this.unverified, origin, cipher, this.sealersKept);
     return cipher;
   }
 }
