@@ -58,9 +58,6 @@ export const PEER_BLOCKS_IN_SOCKET = 3;
 export const PEER_BLOCKS_PINNED = 64;
 /** Limit on the blocks in one offer to a peer, which reserves memory for the ones it wants before they arrive. */
 export const PEER_OFFER_BLOCKS = 16;
-/** Limits on the blocks that a worker reserves memory for before they arrive: for one peer, and for all. A peer has a few offers open at a time. */
-export const PEER_BLOCKS_RESERVED = 64;
-export const PEERS_BLOCKS_RESERVED = 512;
 /** Limit on the keys in one request to a peer. */
 export const PEER_KEYS_PER_REQUEST = 1024;
 /** Limit on the requests in flight on one connection between peers. */

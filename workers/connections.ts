@@ -31,9 +31,10 @@ export function makeCallLinks(options: WorkerOptions, instruments: Instruments, 
   return new PeerCallLinks({
     ...peerOptions(options, instruments),
     addressOf: ({ node, incarnation }) => roster.addressOf(node, incarnation),
-    onLinkOpened: ({ node, incarnation }) => log.info({ peer: node, incarnation }, 'opened a connection for calls'),
+    onLinkOpened: ({ node, incarnation }) =>
+      log.info({ peer: node, peerIncarnation: incarnation }, 'opened a connection for calls'),
     onLinkClosed: ({ node, incarnation }, err) => {
-      log.info({ peer: node, incarnation, err }, 'lost a connection for calls');
+      log.info({ peer: node, peerIncarnation: incarnation, err }, 'lost a connection for calls');
       roster.linkClosed(node, incarnation);
     },
   });

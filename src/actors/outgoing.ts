@@ -93,11 +93,10 @@ export class Outgoing implements CallOwner {
   }
 
   /**
-   * The bus reports that a node does not listen. Anyone on the bus can forge that, but nobody can forge that a direct link closed: after that, the
-   * report fails the node's calls over the bus. Otherwise the node is asked, and they fail if it is not heard. A node that has said lately that it
-   * lives gets as long as before a suspicion: its event loop may be busy, and a report must fail nothing that membership would not. Soon after the bus was found the node
-   * may not have found it yet: then calls of which nothing was heard are sent again by the next sweep. Each call of an absent node leads to a
-   * report, so all but the first of a doubt must cost nothing.
+   * Handles a report of the bus that a node does not listen. Anyone on the bus can forge the report, but not the close of a direct link: after that,
+   * the report fails the node's calls over the bus. Otherwise the node is probed, and its calls fail if it stays silent. A node that announced itself
+   * lately gets as long as before a suspicion, because its event loop may be busy. Soon after the bus was found, the node may not have reconnected:
+   * the next sweep then sends unanswered calls again. Each call to an absent node causes a report, so further reports during a doubt cost nothing.
    */
   reportedAbsent(node: NodeAddress): void {
     if (this.doubts.has(nodeKey(node))) return;
@@ -120,7 +119,7 @@ export class Outgoing implements CallOwner {
     else this.failAll(calls, 'is not on the bus');
   }
 
-  /** Waits for word from a node. Its calls leave the bus unless there is some, or the node said lately that it lives. */
+  /** Waits for a message from a node. Without one, and without a recent announcement, the node's calls leave the bus. */
   private doubt(node: NodeAddress, waitMs: number): void {
     const key = nodeKey(node);
     const sinceMs = this.clock.now();
@@ -137,7 +136,7 @@ export class Outgoing implements CallOwner {
     this.doubts.set(key, { heard: false, timer });
   }
 
-  /** Asks a node again that was heard lately, though not in answer to a call. */
+  /** Probes a node again that announced itself lately but did not answer a call. */
   private doubtOn(node: NodeAddress, waitMs: number): void {
     const calls = this.onBus(node);
     if (calls.length === 0) return;

@@ -3,9 +3,9 @@
 interface NatsAdvisory {
   readonly id: string;
   readonly what: string;
-  /** The first affected version, and for each line of versions the first that is mended. */
+  /** The first affected version, and for each line of versions the first that is fixed. */
   readonly since: string;
-  readonly mended: readonly string[];
+  readonly fixed: readonly string[];
 }
 
 const ADVISORIES: readonly NatsAdvisory[] = [
@@ -13,36 +13,36 @@ const ADVISORIES: readonly NatsAdvisory[] = [
     id: 'CVE-2023-47090',
     what: 'with only a system account configured, clients need no credentials',
     since: '2.2.0',
-    mended: ['2.9.23', '2.10.2'],
+    fixed: ['2.9.23', '2.10.2'],
   },
   {
     id: 'CVE-2025-30215',
     what: 'users who may publish to $JS.> can purge and move streams of all accounts',
     since: '2.2.0',
-    mended: ['2.10.27', '2.11.1'],
+    fixed: ['2.10.27', '2.11.1'],
   },
   {
     id: 'CVE-2026-33249',
     what: 'users can have trace messages sent to subjects that they may not publish to',
     since: '2.11.0',
-    mended: ['2.11.15', '2.12.6'],
+    fixed: ['2.11.15', '2.12.6'],
   },
   {
     id: 'GHSA-38x3-76xf-cq45',
     what: 'with no_auth_user configured, peers pass as servers of the cluster without credentials',
     since: '2.2.0',
-    mended: ['2.11.16', '2.12.7'],
+    fixed: ['2.11.16', '2.12.7'],
   },
 ];
 
-/** The weaknesses of a version such as `2.9.10`. A distribution may have mended them in its package without another version. @internal exported for tests. */
+/** The weaknesses of a version such as `2.9.10`. A distribution may have fixed them in its package without another version. @internal exported for tests. */
 export function natsAdvisories(version: string): readonly NatsAdvisory[] {
   const own = numbersOf(version);
-  return ADVISORIES.filter(({ since, mended }) => {
+  return ADVISORIES.filter(({ since, fixed }) => {
     if (compare(own, numbersOf(since)) < 0) return false;
-    const fixes = mended.map(numbersOf);
+    const fixes = fixed.map(numbersOf);
     const ofLine = fixes.find((fix) => fix[0] === own[0] && fix[1] === own[1]);
-    // A line without a mended version of its own is older than all that have one, or newer.
+    // A line without a fixed version of its own is older than all that have one, or newer.
     return compare(own, ofLine ?? fixes[0]!) < 0;
   });
 }

@@ -141,8 +141,8 @@ async function openOrCreate(kvm: Kvm, bucket: string, maxBytes: number, replicas
 }
 
 /**
- * Has `replicas` servers keep a bucket that fewer keep, because fewer were there when it was created. No effect while too few are there, and for
- * those who may not change buckets: somebody else may.
+ * Raises the number of servers that keep a bucket to `replicas`, if fewer were there when it was created. No effect while too few are there, or if
+ * this user may not change buckets: another member may.
  */
 async function replicate(jsm: JetStreamManager, kv: KV, replicas: number): Promise<void> {
   const { streamInfo } = await kv.status();

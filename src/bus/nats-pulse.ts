@@ -14,7 +14,7 @@ export const PULSES_MISSED = 2;
 
 /** Bytes received between two checks that may hold up the answer to a ping. @internal exported for tests. */
 export const FLOOD_BYTES = 256 * 1024;
-/** Checks after which a ping without an answer tells, whatever is received: servers drop clients that are further behind. @internal exported for tests. */
+/** Checks after which an unanswered ping counts, even if bytes arrive: servers drop clients that are further behind. @internal exported for tests. */
 export const PULSES_UNANSWERED = 10;
 
 /** The parts of a connection that the pulse uses. */

@@ -74,7 +74,7 @@ export async function storeFault(
   };
 }
 
-/** The fault that an error code of JetStream stands for; null if it is none of the store. @internal exported for tests. */
+/** The fault of the store that an error code of JetStream reports; null if the code reports none. @internal exported for tests. */
 export function faultOfCode(code: number, reason: string, server: string): StoreFault | null {
   const isFull =
     code === STORE_FAILED ? !NOT_OF_THE_DISK.test(reason) : NOT_CREATED.includes(code) && NO_SPACE.test(reason);

@@ -234,7 +234,7 @@ export class SealedBus implements Bus {
     return null;
   }
 
-  /** Null for a message that was not sealed with the secret, and for one of a sealer whose key is not worth to derive now. */
+  /** Null for a message that was not sealed with the secret, and for one whose key would exceed the budget for keys of unknown sealers. */
   private payloadOf(envelope: Envelope, { subject, reply, payload }: BusMessage): Uint8Array | null {
     const asks = this.opener.asks(envelope);
     if (asks === 'refusal' || (asks === 'key' && !this.strangers.allows(this.options.clock.now()))) return null;

@@ -59,7 +59,7 @@ export class StoreState {
 
   /** The store of `server` did not do what it was asked to. */
   failed(bucket: string, fault: StoreFault, nowMs: number, server: string | undefined): void {
-    // What answers nothing does not confirm writes either.
+    // A store that answers nothing does not confirm writes either.
     const last = this.faults.get(bucket);
     const of = last?.of === 'all' ? 'all' : fault.of;
     const isSilentYet = last?.holdsUp === true && last.server === server;

@@ -44,7 +44,7 @@ export function subjectToken(text: string): string {
   return text === '' ? '=' : text.replace(/[^A-Za-z0-9_-]/gu, (char) => `=${char.codePointAt(0)?.toString(16)}=`);
 }
 
-/** The text of a token of `subjectToken`; null if the token is none of its. */
+/** The text of a token of `subjectToken`; null if `subjectToken` does not make such a token. */
 export function tokenText(token: string): string | null {
   if (token === '=') return '';
   try {

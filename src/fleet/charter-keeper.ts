@@ -12,7 +12,7 @@ import {
   type StoredCharter,
 } from './charter.js';
 
-/** How long the word of a member that lives under another charter counts: longer than until the next two checks. */
+/** How long a member's message that it lives under another charter counts: longer than until the next two checks. */
 const WORD_MS = 15_000;
 /** Least time between two answers to members with other charters. */
 const ANSWER_INTERVAL_MS = 1_000;
@@ -21,7 +21,7 @@ export interface CharterKeeperOptions {
   readonly kv: KeyValue;
   readonly clock: Clock;
   readonly log: Log;
-  /** Says to all members under which charter this process lives, so that they look at the stored one, and those who live under another say so. */
+  /** Tells all members the charter of this process, so that they check the stored one, and members under another charter reply. */
   readonly say: (charter: StoredCharter) => void;
   /** Called if this process founded its charter only because NATS had lost the charter of a living fleet, which it does not fit. */
   readonly onOutlawed: (why: string) => void;
@@ -30,8 +30,8 @@ export interface CharterKeeperOptions {
 /**
  * Keeps the charter of a living fleet: puts it back if NATS loses it, or if a process puts another one in its place.
  *
- * A stored charter says that somebody wrote it, not when: whoever may write to the bucket can put back one of an earlier fleet. So a process gives
- * way to a charter only if a member says that it lives under it, over the bus, on which nothing can be repeated.
+ * A stored charter does not prove when it was written: any user of the bucket can put back the charter of an earlier fleet. A process therefore gives
+ * way to a charter only if a member says on the bus, where no message can be replayed, that it lives under that charter.
  */
 export class CharterKeeper {
   private readonly joinedMs: number;

@@ -2,12 +2,7 @@ import { chmod } from 'node:fs/promises';
 import { Deferred } from '../../async/deferred.js';
 import { type Clock, SystemClock } from '../../clock.js';
 import { Overloaded, Refused, type ShoalError, Unavailable } from '../../errors.js';
-import {
-  HANDSHAKE_TIMEOUT_MS,
-  PEER_BLOCKS_RESERVED,
-  PEER_PROGRESS_TIMEOUT_MS,
-  PEERS_BLOCKS_RESERVED,
-} from '../../limits.js';
+import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import { connectionLimit } from '../../open-files.js';
 import { type Random, SystemRandom } from '../../random.js';
 import type { Tracer } from '../../trace/span.js';
@@ -30,6 +25,12 @@ import { SocketPath } from './socket-path.js';
 const PEER_CONNECTIONS = 1024;
 /** Limits on those that have proved nothing. Members of a large fleet may all dial at once from few addresses. */
 const STRANGERS: StrangerLimits = { connections: 128, perAddress: 64, perSecond: 256, burst: 1024 };
+/**
+ * Limits on the blocks that a worker reserves memory for before they arrive: for one peer, and for all. A peer has a few offers open at a time.
+ * @internal exported for tests.
+ */
+export const PEER_BLOCKS_RESERVED = 64;
+const PEERS_BLOCKS_RESERVED = 512;
 
 export interface PeerServerOptions extends SocketOptions {
   /** Default: sockets. */

@@ -273,6 +273,7 @@ export class Connection implements Inlet {
     if (this.writing?.taken) this.writePart(this.writing);
     this.writeWaiting();
   }
+
   private checkPace(): void {
     const { frames, midFrame } = this.reader;
     const slow = this.pacedBytes < LEAST_BYTES_PER_MS * this.options.progressTimeoutMs;

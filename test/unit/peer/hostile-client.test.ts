@@ -7,11 +7,11 @@ import type { SealedBlock } from '../../../src/core/block.js';
 import {
   FRAME_HEADER_BYTES,
   HANDSHAKE_TIMEOUT_MS,
-  PEER_BLOCKS_RESERVED,
   PEER_OFFER_BLOCKS,
   PEER_PROGRESS_TIMEOUT_MS,
   PEER_REQUESTS_IN_FLIGHT,
 } from '../../../src/limits.js';
+import { PEER_BLOCKS_RESERVED } from '../../../src/peer/server/peer-server.js';
 import { packFrame } from '../../../src/peer/wire/frame.js';
 import { ClientHandshake, type Purpose } from '../../../src/peer/wire/handshake.js';
 import { SeededRandom } from '../../../src/random.js';
