@@ -21,7 +21,7 @@ export function jsonOf(value: JinjaValue, form: JsonForm, margin = '\n'): string
   if (isList(value)) return listJson(value, form, margin);
   if (value instanceof Tuple) return listJson(value.items, form, margin);
   if (value instanceof Map) return dictJson(value, form, margin);
-  throw new TemplateError(`Object of type ${typeName(value)} is not JSON serializable`);
+  throw new TemplateError(`JSON has no form for a value of type ${typeName(value)}`);
 }
 
 function jsonFloat(value: number): string {

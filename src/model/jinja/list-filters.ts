@@ -168,7 +168,7 @@ function batches(value: JinjaValue, [size, fill]: Args, { budget }: FilterMachin
 }
 
 function pairs(value: JinjaValue): Tuple[] {
-  if (!(value instanceof Map)) throw new TemplateError('Can only get item pairs from a mapping.');
+  if (!(value instanceof Map)) throw new TemplateError('a mapping is needed for pairs of keys and items');
   return [...(value as ReadonlyMap<Key, JinjaValue>)].map(([key, item]) => new Tuple([key, item]));
 }
 
@@ -177,7 +177,7 @@ function dictsort(
   [isCaseSensitive, by = 'key', reverse = false]: Args,
   machine: FilterMachine,
 ): JinjaValue {
-  if (by !== 'key' && by !== 'value') throw new TemplateError("You can only sort by either 'key' or 'value'");
+  if (by !== 'key' && by !== 'value') throw new TemplateError("dictsort sorts by 'key' or by 'value'");
   return inOrder(pairs(value), keyFor(by === 'key' ? 0 : 1, isCaseSensitive, machine), isTruthy(reverse));
 }
 
@@ -214,7 +214,7 @@ function chosenByAttribute(
   wanted: boolean,
 ): JinjaValue {
   const [attribute, ...rest] = args;
-  if (attribute === undefined) throw new TemplateError('Missing parameter for attribute name');
+  if (attribute === undefined) throw new TemplateError('selectattr and rejectattr need the name of an attribute');
   const holds = predicate(rest, machine);
   return new Lazy(iterated(value).filter((item) => holds(attributeOf(item, attribute, machine)) === wanted));
 }
