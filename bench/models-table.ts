@@ -1,4 +1,5 @@
 import { InternalError } from '../src/errors.js';
+import { type ReportRatio, reportRatio } from './report.js';
 import type { Compared } from './twins/plain-decoder.js';
 
 /** The table of `shoal bench models`. */
@@ -37,6 +38,17 @@ export interface ModelsReport {
   readonly machine: string;
   readonly answerTokens: number;
   readonly rows: readonly ModelRow[];
+  /** One: the share of rows that are as they must be. */
+  readonly ratios: readonly ReportRatio[];
+}
+
+/** The share of rows that are as they must be: all of them. */
+export function sharePassed(rows: readonly ModelRow[]): ReportRatio {
+  const share = rows.filter(({ holds }) => holds).length / rows.length;
+  return reportRatio('graphs that answer as plain ONNX Runtime, or are refused as they must be', [share], {
+    kind: 'at least',
+    value: 1,
+  });
 }
 
 /** Whether a row is as it must be. */

@@ -9,7 +9,15 @@ import { type GraphSignature, graphSignature } from '../src/model/graph-signatur
 import { kvDependence } from '../src/model/kv-dependence.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import { SeededRandom } from '../src/random.js';
-import { type ModelRow, type ModelsReport, rowHolds, type Verdict, verdictOn, type Way } from './models-table.js';
+import {
+  type ModelRow,
+  type ModelsReport,
+  rowHolds,
+  sharePassed,
+  type Verdict,
+  verdictOn,
+  type Way,
+} from './models-table.js';
 import { type BenchOptions, machineLine } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 import { type Compared, PlainDecoder } from './twins/plain-decoder.js';
@@ -59,7 +67,7 @@ export async function compareModels({ progress }: BenchOptions): Promise<ModelsR
       await writeTwin(twin, dir);
       rows.push(await rowOf(twin, dir, runtime));
     }
-    return { name: 'models', machine: machineLine(), answerTokens: ANSWER_TOKENS, rows };
+    return { name: 'models', machine: machineLine(), answerTokens: ANSWER_TOKENS, rows, ratios: [sharePassed(rows)] };
   } finally {
     runtime.release();
     await rm(scratch, { recursive: true, force: true });

@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import type { Benchmark, BenchOptions, Report } from '../bench/report.js';
 import { readValues } from '../src/config/config.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
@@ -34,7 +35,7 @@ const NAMES = [
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */
 export async function bench(context: CommandContext): Promise<number> {
-  const { json, rounds } = readValues('bench', context);
+  const { json, rounds, out } = readValues('bench', context);
   const name = context.args[0] ?? '';
   if (!NAMES.includes(name)) {
     throw new WrongUsage(`bench: must be one of ${NAMES.join(', ')}, got ${JSON.stringify(name)}`);
@@ -43,21 +44,31 @@ export async function bench(context: CommandContext): Promise<number> {
   if (name === 'compare') return benchCompare(context);
   if (name === 'serve') return benchServe(context);
   const options = { rounds, progress: (line: string) => context.io.err(`${line}\n`) };
-  if (name === 'models') return models(context, options, json);
-  const run = await load(name);
-  const report: Report = await run(options);
-  const { formatReport } = await import('../bench/report.js');
-  context.io.out(json ? `${JSON.stringify(report)}\n` : `${formatReport(report)}\n`);
+  const { report, text } = name === 'models' ? await models(options) : await benchmark(name, options);
+  if (out !== null) await writeFile(out, `${JSON.stringify(report)}\n`);
+  context.io.out(json ? `${JSON.stringify(report)}\n` : `${text}\n`);
   return report.ratios.every(({ holds }) => holds) ? 0 : 1;
 }
 
-/** Compares the answers of many models. The exit code is 1 if one differs. */
-async function models({ io }: CommandContext, options: BenchOptions, json: boolean): Promise<number> {
+/** What a benchmark found, and the same for people. */
+interface Outcome {
+  readonly report: Pick<Report, 'ratios'>;
+  readonly text: string;
+}
+
+async function benchmark(name: string, options: BenchOptions): Promise<Outcome> {
+  const run = await load(name);
+  const report = await run(options);
+  const { formatReport } = await import('../bench/report.js');
+  return { report, text: formatReport(report) };
+}
+
+/** Compares the answers of many models. */
+async function models(options: BenchOptions): Promise<Outcome> {
   const { compareModels } = await import('../bench/models.js');
   const { formatModels } = await import('../bench/models-table.js');
   const report = await compareModels(options);
-  io.out(json ? `${JSON.stringify(report)}\n` : `${formatModels(report)}\n`);
-  return report.rows.every(({ holds }) => holds) ? 0 : 1;
+  return { report, text: formatModels(report) };
 }
 
 async function load(name: string): Promise<Benchmark> {

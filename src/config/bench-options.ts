@@ -17,7 +17,7 @@ export const BENCH_OPTIONS = {
     type: types.path,
     default: null,
     commands: BENCH,
-    help: "For replay: also writes the report as JSON to this file. For serve: writes what became of each request of the last load, in the form of vLLM's benchmark.",
+    help: "Also writes the report as JSON to this file. For serve: writes what became of each request of the last load, in the form of vLLM's benchmark.",
   }),
   requests: option({
     flag: 'requests',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatModels, type ModelRow, rowHolds, verdictOn } from '../../../bench/models-table.js';
+import { formatModels, type ModelRow, rowHolds, sharePassed, verdictOn } from '../../../bench/models-table.js';
 import type { Compared } from '../../../bench/twins/plain-decoder.js';
 
 const equal = { kind: 'equal', tokens: 2, nearTies: 0 } as const;
@@ -35,7 +35,11 @@ describe('the comparison of models', () => {
       }),
       row('LFM2', { loading: { kind: 'refused', reason: 'it has a state', expected: true }, answers: null }),
     ];
-    expect(formatModels({ name: 'models', machine: 'a machine', answerTokens: 2, rows })).toMatchInlineSnapshot(`
+    const ratios = [sharePassed(rows)];
+    expect(ratios).toMatchObject([{ value: 0.5, holds: false }]);
+    expect(
+      formatModels({ name: 'models', machine: 'a machine', answerTokens: 2, rows, ratios }),
+    ).toMatchInlineSnapshot(`
       "models on a machine
       tokens of answers of 2, compared with the most likely ones by plain ONNX Runtime on the same file
       near: a token as likely as the most likely one within the rounding of the type of the logits
