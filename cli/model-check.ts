@@ -4,14 +4,17 @@ import { formatByteSize } from '../src/config/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { dependenceNotice } from '../src/core/kv-dependence.js';
 import { blockBytes, statesBytes, tokenBytes } from '../src/core/kv-layout.js';
+import { runBytes } from '../src/core/run-memory.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { openDevice } from '../src/device/open.js';
 import { checkReference, checkWays, referenceTokens, roundingOf, type WayCheck } from '../src/engine/model-check.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { parseReference, type Reference, type ReferenceComparison } from '../src/engine/reference.js';
+import { runDemand } from '../src/engine/run-demand.js';
 import { Refused } from '../src/errors.js';
 import type { PullEvent } from '../src/hub/pull-ports.js';
 import { Lifecycle } from '../src/lifecycle.js';
+import { PREFILL_CHUNK_TOKENS } from '../src/limits.js';
 import { weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { type ModelFacts, modelFacts } from '../src/model/model-facts.js';
@@ -40,6 +43,8 @@ interface ModelReport {
     readonly perBlock: number;
     /** A sequence of the whole context. */
     readonly perSlot: number;
+    /** An estimate from above of what a run takes at the end of such a sequence, on the CPU. */
+    readonly perRun: number;
   };
   /** The greatest difference of log-probabilities that rounding explains. */
   readonly rounding: number;
@@ -122,6 +127,7 @@ async function checked(
       perToken: tokenBytes(layout),
       perBlock: blockBytes(layout),
       perSlot: contextTokens * tokenBytes(layout) + statesBytes(layout),
+      perRun: runBytes(runDemand(folder, graph, PREFILL_CHUNK_TOKENS), contextTokens),
     },
     ...{ rounding, ways, reference: comparison },
     disagreements: [...wayDisagreements(ways, rounding), ...referenceDisagreements(comparison, rounding)],
@@ -188,6 +194,7 @@ function factRows({ model, graph, device, bytes, reference }: ModelReport): [str
       'K/V bytes',
       `${bytes.perToken} per token, ${bytes.perBlock} per block, ${bytes.perSlot} per sequence of the whole context`,
     ],
+    ['memory of a run', `at most ${formatByteSize(bytes.perRun)} on the CPU, at the end of such a sequence`],
     ...(reference === null ? [] : [['reference', referenceText(reference)] satisfies [string, string]]),
   ];
 }

@@ -37,6 +37,8 @@ export const PROMPT_TOKENS = 192 * 1024;
 /** Limit on the requests that a coordinator has accepted and not answered yet. */
 export const COORDINATOR_REQUESTS = 4096;
 
+/** Default of the prompt tokens that one run of the graph takes. */
+export const PREFILL_CHUNK_TOKENS = 256;
 /** Different prompts in a row whose runs fail in ONNX Runtime before a worker exits, so that its supervisor restarts it. */
 export const ENGINE_FAILURES = 8;
 /** Limit on the tokens in one event of an answer, so that the event fits one message with the log-probabilities of all its tokens. */

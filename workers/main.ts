@@ -17,6 +17,7 @@ import { openDevice } from '../src/device/open.js';
 import { runnerOf } from '../src/engine/engine.js';
 import type { MakeRunner } from '../src/engine/graph-runner.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
+import { runDemand } from '../src/engine/run-demand.js';
 import { chooseRunner } from '../src/engine/runner-choice.js';
 import { requireCarriedStates, trialNotice } from '../src/engine/trial-run.js';
 import { Unavailable } from '../src/errors.js';
@@ -281,6 +282,7 @@ async function contextOf(
     modelTokens: graph.contextTokens,
     sequences: rowsOf(graph, config),
     layout: graph.layout,
+    run: runDemand(folder, graph, config.prefillChunkTokens),
     freeBytes,
   });
 }

@@ -1,5 +1,6 @@
 import { SHARP_ATTENTION, sharedByGroupQueryLayers } from '../synth/network.js';
 import { normal, rotary } from '../synth/weights.js';
+import { chosenTables } from './chosen-tables.js';
 import { type Attended, joinedAttention, sharedByJoinedLayers } from './joined-attention.js';
 import { convolved, linearlyAttended, sharedByStateLayers } from './state-layers.js';
 import { layerHeads, layerMixer, type Twin } from './twin.js';
@@ -8,9 +9,6 @@ import { TwinNetwork } from './twin-network.js';
 /** Builds the graph of a twin. Like exporters' graphs, it computes the logits of all positions. */
 
 const THETA = 10_000;
-/** The base of the table for long sequences. */
-const LONG_THETA = 80_000;
-
 /** Builds the graph of a decoder with the twin's traits. */
 export function twinGraph(twin: Twin): TwinNetwork {
   const net = new TwinNetwork(twin);
@@ -43,17 +41,7 @@ function rotaryTables(net: TwinNetwork): void {
   const dims = [contextTokens, headDim / 2];
   for (const part of ['cos', 'sin'] as const) {
     if (kind === 'rotary') net.weight(`rotary.${part}`, dims, rotary(Math[part], headDim, THETA, dtype));
-    if (kind === 'longrope') {
-      net.weight(`short.${part}`, dims, rotary(Math[part], headDim, THETA, dtype));
-      net.weight(`long.${part}`, dims, rotary(Math[part], headDim, LONG_THETA, dtype));
-    }
   }
-}
-
-/** Chooses the tables by the length of the longest sequence, as the exporters of Phi-3 do. */
-function chosenTables(net: TwinNetwork, borderTokens: number): void {
-  const long = net.node('Greater', ['total64', net.integers('border', BigInt(borderTokens))], 'is_long');
-  for (const part of ['cos', 'sin']) net.node('Where', [long, `long.${part}`, `short.${part}`], `rotary.${part}`);
 }
 
 function embedded(net: TwinNetwork): string {

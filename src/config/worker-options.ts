@@ -7,8 +7,6 @@ import * as types from './option-types.js';
 
 /** Requests that wait in a worker for a sequence slot. */
 const ENGINE_WAITING = 512;
-/** Tokens of a prompt that one run of the graph takes. */
-const PREFILL_CHUNK_TOKENS = 256;
 /** Sequences of a worker. */
 const SEQUENCES = 256;
 
@@ -167,7 +165,7 @@ export const WORKER_OPTIONS = {
     variable: 'SHOAL_PREFILL_CHUNK',
     placeholder: 'TOKENS',
     type: types.wholeNumber(16, limits.PROMPT_TOKENS),
-    default: String(PREFILL_CHUNK_TOKENS),
+    default: String(limits.PREFILL_CHUNK_TOKENS),
     unit: 'tokens',
     commands: WORKER,
     help: 'Largest number of prompt tokens per run of the model. Other sequences get their turn between runs.',

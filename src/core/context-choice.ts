@@ -1,6 +1,7 @@
 import { Refused } from '../errors.js';
 import { BLOCK_TOKENS, PROMPT_TOKENS } from '../limits.js';
 import { type KvLayout, statesBytes, tokenBytes } from './kv-layout.js';
+import { type RunDemand, runBytes } from './run-memory.js';
 
 /** Chooses the longest sequence of a worker, and says why. */
 
@@ -14,7 +15,9 @@ export interface ContextDemand {
   readonly modelTokens: number;
   readonly sequences: number;
   readonly layout: KvLayout;
-  /** Memory for the K/V of running sequences; null if it is not known. */
+  /** What a run takes beside weights and the K/V of sequences. One run computes at a time. */
+  readonly run: RunDemand;
+  /** Memory for the K/V of running sequences, and for a run; null if it is not known. */
   readonly freeBytes: number | null;
 }
 
@@ -29,9 +32,8 @@ export interface ContextChoice {
  * @throws Refused if what was asked for does not fit, or not even one block does
  */
 export function chooseContext(demand: ContextDemand): ContextChoice {
-  const { askedTokens, sequences, layout, freeBytes } = demand;
+  const { askedTokens, sequences, layout, run, freeBytes } = demand;
   const modelTokens = Math.min(demand.modelTokens, PROMPT_TOKENS);
-  const perToken = sequences * tokenBytes(layout);
   const wanted = Math.min(askedTokens ?? modelTokens, modelTokens);
   const wantedWhy =
     askedTokens !== null && askedTokens <= modelTokens ? '--context' : `the model's limit is ${modelTokens} tokens`;
@@ -41,11 +43,14 @@ export function chooseContext(demand: ContextDemand): ContextChoice {
     return { tokens: UNKNOWN_MEMORY_TOKENS, why };
   }
   // A run reads the states of a sequence and writes others.
-  const kvBytes = Math.max(0, freeBytes - (sequences + 1) * statesBytes(layout));
-  const fitting = Math.floor(kvBytes / perToken / BLOCK_TOKENS) * BLOCK_TOKENS;
-  if (wanted <= fitting) return { tokens: wanted, why: wantedWhy };
-  const needs = (tokens: number) => `${sequences} sequences of ${tokens} tokens need ${mebibytes(tokens * perToken)}`;
-  const left = `${mebibytes(kvBytes)} of memory are left beside weights${layout.states === undefined ? '' : ', states'} and caches`;
+  const leftBytes = Math.max(0, freeBytes - (sequences + 1) * statesBytes(layout));
+  const kvBytes = (tokens: number) => tokens * sequences * tokenBytes(layout);
+  const fits = (tokens: number) => kvBytes(tokens) + runBytes(run, tokens) <= leftBytes;
+  if (fits(wanted)) return { tokens: wanted, why: wantedWhy };
+  const fitting = mostTokens(wanted, fits);
+  const needs = (tokens: number) =>
+    `${sequences} sequences of ${tokens} tokens need ${mebibytes(kvBytes(tokens))} and a run ${mebibytes(runBytes(run, tokens))}`;
+  const left = `${mebibytes(leftBytes)} of memory are left beside weights${layout.states === undefined ? '' : ', states'} and caches`;
   if (askedTokens === null && fitting >= BLOCK_TOKENS) {
     return {
       tokens: fitting,
@@ -55,6 +60,17 @@ export function chooseContext(demand: ContextDemand): ContextChoice {
   const remedy = 'fewer --sequences, a smaller --cache-bytes or more --memory';
   const advice = fitting >= BLOCK_TOKENS ? `a --context of at most ${fitting}, ${remedy}` : remedy;
   throw new Refused(`--context: ${needs(askedTokens === null ? BLOCK_TOKENS : wanted)}, but ${left}; set ${advice}`);
+}
+
+/** The greatest number of whole blocks' tokens that fits; `limit` does not. */
+function mostTokens(limit: number, fits: (tokens: number) => boolean): number {
+  let [fitting, tooMany] = [0, Math.ceil(limit / BLOCK_TOKENS)];
+  while (tooMany - fitting > 1) {
+    const middle = Math.floor((fitting + tooMany) / 2);
+    if (fits(middle * BLOCK_TOKENS)) fitting = middle;
+    else tooMany = middle;
+  }
+  return fitting * BLOCK_TOKENS;
 }
 
 function mebibytes(bytes: number): string {

@@ -14,6 +14,10 @@ export interface ModelConfig {
   /** The number of K/V heads and the size of one, for graphs that do not state them; null if the file does not either. */
   readonly kvHeads: number | null;
   readonly headDim: number | null;
+  /** The number of query heads, and the widths of the hidden state and within a feed-forward network; null if the file does not state them. */
+  readonly heads: number | null;
+  readonly hidden: number | null;
+  readonly innerWidth: number | null;
 }
 
 /** The names of one size, in the order in which they are preferred. */
@@ -24,6 +28,7 @@ const NAMES = {
   heads: ['num_attention_heads', 'n_head', 'n_heads', 'num_heads'],
   kvHeads: ['num_key_value_heads', 'num_kv_heads', 'n_head_kv'],
   headDim: ['head_dim', 'kv_channels'],
+  innerWidth: ['intermediate_size', 'n_inner', 'ffn_dim', 'ffn_hidden_size', 'inner_dim'],
 } as const;
 
 /** The context of families whose config.json need not state it, because their class in transformers has a default. */
@@ -61,6 +66,7 @@ export function parseConfig(json: unknown, path: string, graphVocab: number | nu
     vocabSize: sizeOf('vocab') ?? graphVocab ?? missing(path, NAMES.vocab),
     kvHeads: file.multi_query === true ? 1 : (hintOf('kvHeads') ?? heads),
     headDim: hintOf('headDim') ?? (hidden !== null && heads !== null ? Math.floor(hidden / heads) : null),
+    ...{ heads, hidden, innerWidth: hintOf('innerWidth') },
   };
 }
 

@@ -5,6 +5,7 @@ import type { Graph, GraphBody, GraphNode, Initializer } from './graph.js';
 export interface FlatNode {
   /** `If` for each output of an If, with the condition and that output of each branch as inputs. */
   readonly opType: string;
+  readonly domain: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly integers: ReadonlyMap<string, readonly number[]>;
@@ -67,8 +68,8 @@ class Flattening implements FlatGraph {
       else if (called !== undefined && depth < MAX_DEPTH) this.addFunction(called, call);
       else if (node.bodies.length > 0 && depth < MAX_DEPTH) this.addBodies(call);
       else {
-        const { opType, integers } = node;
-        this.nodes.push({ opType, inputs, outputs, integers, own: depth === 0 ? node : null });
+        const { opType, domain, integers } = node;
+        this.nodes.push({ opType, domain, inputs, outputs, integers, own: depth === 0 ? node : null });
       }
     }
   }
@@ -110,7 +111,7 @@ class Flattening implements FlatGraph {
   }
 
   private push(opType: string, inputs: readonly string[], output: string, own: GraphNode | null = null): void {
-    this.nodes.push({ opType, inputs, outputs: [output], integers: NONE, own });
+    this.nodes.push({ opType, domain: '', inputs, outputs: [output], integers: NONE, own });
   }
 }
 

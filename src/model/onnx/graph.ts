@@ -160,7 +160,19 @@ function readNode(source: ByteSource, place: WireField, files: Set<string>): Gra
     else if (field.number === NODE.domain) node.domain = readText(source, field);
     else if (field.number === NODE.attribute) readAttribute(source, field, node, files);
   }
-  return node;
+  return { ...node, constant: node.constant ?? integerConstant(node) };
+}
+
+/** A Constant whose value is an integer, or a list of them, instead of a tensor. */
+function integerConstant({ opType, outputs, integers }: Omit<GraphNode, 'constant'>): Initializer | null {
+  const scalar = integers.get('value_int');
+  const list = integers.get('value_ints');
+  const values = scalar ?? list;
+  if (opType !== 'Constant' || values === undefined) return null;
+  return {
+    ...{ name: outputs[0] ?? '', elementCode: onnxNumber('int64'), dims: scalar === undefined ? [values.length] : [] },
+    ...{ scalar: values.length === 1 ? values[0]! : null, integers: list ?? null },
+  };
 }
 
 /** Reads integers, the tensor of a Constant, and the graphs within an attribute, and finds the external data of its tensors. */

@@ -59,6 +59,7 @@ describe('shoal model check', () => {
       bytes: { perToken: 4_096, perBlock: 64 * 4_096, perSlot: 4_096 * 4_096 },
       disagreements: [],
     });
+    expect(report.bytes.perRun).toBeGreaterThan(0);
     expect(report.ways).toHaveLength(5);
     for (const { difference } of report.ways) expect(difference).toBeLessThan(1e-3);
   });

@@ -57,6 +57,9 @@ describe('a config.json', () => {
       vocabSize: 262_208,
       kvHeads: null,
       headDim: null,
+      heads: null,
+      hidden: 2560,
+      innerWidth: null,
     };
     expect(parsed({ model_type: 'gemma3', text_config }, 262_208)).toEqual(config);
   });

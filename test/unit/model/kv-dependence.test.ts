@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { writeTwin } from '../../../bench/twins/twin-folder.js';
+import { TWINS } from '../../../bench/twins/twins.js';
 import { openModelFolder } from '../../../src/model/folder.js';
 import { kvDependence } from '../../../src/model/kv-dependence.js';
 import { dynamicallyQuantizedModel, longRopeModel } from '../../support/dependent-models.js';
@@ -50,4 +52,13 @@ it('takes the word of a graph that shows its border, and shares nothing of one t
   expect(kvDependence({ ...long, configJson: LONG_ROPE })).toEqual({ kind: 'border', borderTokens: 300 });
   expect(kvDependence(quantized).kind).toBe('run');
   expect(kvDependence({ ...quantized, configJson: LONG_ROPE }).kind).toBe('length');
+});
+
+it('finds the border of a graph whose tables are constants in the branches of an If', async () => {
+  const dir = await scratchFolder();
+  const twin = TWINS.find(({ positions }) => positions.kind === 'longrope')!;
+  await writeTwin(twin, join(dir, 'twin'));
+  const folder = await openModelFolder(join(dir, 'twin'));
+  expect(folder.graph.nodes.some(({ opType }) => opType === 'If')).toBe(true);
+  expect(kvDependence({ ...folder, configJson: LONG_ROPE })).toEqual({ kind: 'border', borderTokens: 96 });
 });

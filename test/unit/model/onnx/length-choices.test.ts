@@ -84,6 +84,14 @@ describe('finding choices by the length of a sequence', () => {
     expect(find(...nodes, node('Greater', ['total', 'border'], 'is_long'), SELECT)).toMatchObject({ borderTokens });
   });
 
+  it('finds a border that is the attribute of a Constant, as exporters by torch.onnx.export(dynamo=True) write it', () => {
+    const whole: Node = { op: 'Constant', inputs: [], outputs: ['whole'], attributes: { value_int: 512n } };
+    const compared = node('Greater', ['total', 'whole'], 'is_long');
+    expect(find(whole, ...TOTAL, compared, SELECT)).toMatchObject({ kind: 'border', borderTokens: 512 });
+    const list: Node = { ...whole, attributes: { value_ints: [512n] } };
+    expect(find(list, ...TOTAL, compared, SELECT)).toMatchObject({ kind: 'border', borderTokens: 512 });
+  });
+
   it('finds the condition of an If, and one that passes other operators', () => {
     const compared = node('Greater', ['total', 'border'], 'greater');
     expect(find(...TOTAL, compared, node('If', ['greater'], 'table'))).toMatchObject({ kind: 'border' });

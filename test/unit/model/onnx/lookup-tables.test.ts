@@ -37,9 +37,29 @@ describe('the tables of a graph', () => {
     expect(config.vocabSize).toBe(300);
   });
 
-  it('that are chosen, computed, or of another rank bound nothing', async () => {
+  it('may be constants, between which the graph chooses: the longest one bounds its context', async () => {
+    const twin = TWINS.find(({ positions }) => positions.kind === 'longrope')!;
+    const { graph, config } = await opened({ ...twin, contextTokens: 160 });
+    expect(graph.initializers.filter(({ dims }) => dims[0] === 160)).toEqual([]);
+    expect(tableLimits(graph).positions).toBe(160);
+    expect(config.contextTokens).toBe(160);
+  });
+
+  it('are not searched for ever where choices are nested, or go in a circle', async () => {
     const { graph } = await opened(TWINS.find(({ positions }) => positions.kind === 'longrope')!);
-    expect(tableLimits(graph).positions).toBeNull();
+    const [rotary] = graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention');
+    const nested = Array.from({ length: 40 }, (_, i) => choice(`t${i}`, [`t${i + 1}`, `t${i + 1}`]));
+    const circle = [choice('t40', ['t0', 't39'])];
+    const inputs = rotary!.inputs.map((name, i) => (i === 7 ? 't0' : name));
+    const nodes = [...nested, ...circle, { ...rotary!, inputs }];
+    expect(tableLimits({ ...graph, nodes }).positions).toBeNull();
+
+    function choice(output: string, tables: string[]) {
+      return { ...rotary!, opType: 'Where', domain: '', inputs: ['is', ...tables], outputs: [output] };
+    }
+  });
+
+  it('that are computed, or of another rank, bound nothing', async () => {
     const alibi = await opened(TWINS.find(({ positions }) => positions.kind === 'alibi')!);
     expect(tableLimits(alibi.graph).positions).toBeNull();
     const initializers = alibi.graph.initializers.map((one) => ({ ...one, dims: [1, ...one.dims] }));
