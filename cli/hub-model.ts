@@ -5,6 +5,7 @@ import type { Command } from '../src/config/option.js';
 import type { Values } from '../src/config/options.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { EnvironmentVariables } from '../src/config/read-options.js';
+import type { MembersModel } from '../src/hub/fleet/fleet-models.js';
 import { HubApi } from '../src/hub/hub-api.js';
 import type { HubId } from '../src/hub/hub-id.js';
 import { hubSettings } from '../src/hub/hub-settings.js';
@@ -35,6 +36,7 @@ export function checkedConfig<T>(command: Command, source: ConfigSource, read: R
 
 /**
  * The configuration with a model of the hub downloaded, and one graph chosen for the device.
+ * @param inFleet the model as members of the fleet have it; null for none
  * @throws WrongUsage, Refused, Unavailable, Corrupt, Cancelled
  */
 export async function settledConfig<T>(
@@ -43,9 +45,10 @@ export async function settledConfig<T>(
   read: ReadConfig<T>,
   device: GraphWish['device'],
   ports: PullPorts,
+  inFleet: MembersModel | null = null,
 ): Promise<SettledConfig<T>> {
   const values = readValues(command, source);
-  const { dir, graph, why } = await placedModel(values.model, values, device, source.environment, ports);
+  const { dir, graph, why } = await placedModel(values.model, values, device, source.environment, ports, inFleet);
   const flags = { model: dir, modelFile: graph, dtype: 'auto' };
   return { config: read(withFlags(source, flags)), why };
 }
@@ -60,10 +63,11 @@ export function placedModel(
   device: GraphWish['device'],
   environment: EnvironmentVariables,
   ports: PullPorts,
+  inFleet: MembersModel | null = null,
 ): Promise<Pick<PulledModel, 'dir' | 'graph' | 'why'>> {
   const wish = { ...namedGraph(values), device };
   const id = namedHubId(named);
-  if (id !== null) return pullModel(id, wish, environment, ports);
+  if (id !== null) return pullModel(id, wish, environment, ports, inFleet);
   return graphOfFolder(modelFolder(named, values.modelFile), wish);
 }
 
@@ -73,9 +77,10 @@ export function pullModel(
   wish: GraphWish,
   environment: EnvironmentVariables,
   ports: PullPorts,
+  inFleet: MembersModel | null = null,
 ): Promise<PulledModel> {
   const settings = hubSettings(environment);
-  return pull(id, wish, settings, hubApi(environment, ports.clock), ports);
+  return pull(id, wish, settings, hubApi(environment, ports.clock), ports, inFleet);
 }
 
 export function hubApi(environment: EnvironmentVariables, clock: Clock): HubApi {

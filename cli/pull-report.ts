@@ -73,6 +73,9 @@ export function barText(path: string, doneBytes: number, totalBytes: number, byt
 /** One line for an event, for people and for logs. */
 export function eventText(event: PullEvent): string {
   if (event.type === 'from-cache') return `taking the model from the cache: ${event.why}`;
+  if (event.type === 'from-fleet') return `taking the model from members of the fleet: ${shown(event.from)}`;
+  if (event.type === 'without-fleet')
+    return `taking the model from the hub, since the fleet cannot give it: ${event.why}`;
   const path = shown(event.path);
   switch (event.type) {
     case 'started': {

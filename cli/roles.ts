@@ -17,6 +17,7 @@ import type { GraphWish } from '../src/model/graph-choice.js';
 import type { RunningRole } from '../src/running-role.js';
 import type { CommandContext } from './context.js';
 import { checkedConfig, settledConfig } from './hub-model.js';
+import type { JoinedFleet } from './model-in-fleet.js';
 import { openParentLink, type ParentLink } from './process/parent-link.js';
 import { runRole } from './process/role.js';
 import { LineReport } from './pull-report.js';
@@ -88,8 +89,8 @@ async function withNode(
   };
 }
 
-/** The configuration with the model of the hub downloaded, if it names one. */
-async function withModel<T extends { readonly logLevel: LogLevel }>(
+/** The configuration with the model of the hub downloaded, from members of the fleet or from the hub, if it names one. */
+async function withModel<T extends JoinedFleet & { readonly logLevel: LogLevel }>(
   name: 'coordinator' | 'worker',
   context: CommandContext,
   read: (source: ConfigSource) => T,
@@ -97,12 +98,17 @@ async function withModel<T extends { readonly logLevel: LogLevel }>(
   device: () => Promise<GraphWish['device']>,
   signal: AbortSignal,
 ): Promise<T> {
-  if (namedHubId(readValues(name, context).model) === null) return checked;
+  const id = namedHubId(readValues(name, context).model);
+  if (id === null) return checked;
   const log = createLog({ level: checked.logLevel, fields: { role: name } });
   const clock = new SystemClock();
   const report = new LineReport((text) => log.info({}, text), clock);
   const ports = { clock, signal, onEvent: (event: PullEvent) => report.onEvent(event) };
-  const { config, why } = await settledConfig(name, context, read, await device(), ports);
+  const wished = await device();
+  const { withModelInFleet } = await import('./model-in-fleet.js');
+  const { config, why } = await withModelInFleet(name, checked, id, ports, (inFleet) =>
+    settledConfig(name, context, read, wished, ports, inFleet),
+  );
   log.info({ why }, 'the model is on this machine');
   return config;
 }

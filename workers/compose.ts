@@ -15,13 +15,17 @@ import type { EndedSequence, SequenceOutcome } from '../src/engine/observer.js';
 import { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
+import { ModelHost } from '../src/hub/fleet/model-host.js';
+import type { OwnModel } from '../src/hub/fleet/shared-model.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { AdapterFolder } from '../src/model/adapter/adapter-folder.js';
 import { PacedLog } from '../src/paced-log.js';
 import type { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
 import { PeerClient } from '../src/peer/client/peer-client.js';
+import { ObjectSession } from '../src/peer/objects/object-session.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
+import type { OpenSession } from '../src/peer/wire/greeting.js';
 import type { Surroundings } from '../src/surroundings.js';
 import { PASSING_TRACER, type Tracer } from '../src/trace/span.js';
 import { workerAdapters } from './adapters/worker-adapters.js';
@@ -68,6 +72,8 @@ export interface WorkerOptions {
   /** Makes what runs the graph. Default: the runner for its kind. */
   readonly makeRunner?: MakeRunner;
   readonly device: Device;
+  /** The files of the model, if it is one of the hub: peers may have them. Default: none. */
+  readonly modelFiles?: OwnModel | null;
   /** Why this device was chosen. */
   readonly deviceReason: string;
   readonly contextReason: string;
@@ -276,6 +282,7 @@ function makeCacheParts(
       isMember: (peer) => roster.has(peer.id, peer.incarnation),
       onCalls: links.accept,
       onObjects: objects?.accept,
+      onModels: acceptModels(options.modelFiles ?? null),
       comparer: (peer, summary) => antiEntropy.compare(peer, summary),
       tracer,
     }),
@@ -291,6 +298,13 @@ function makeCacheParts(
     holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
     replicator,
   };
+}
+
+/** Gives peers the files of the model, and takes nothing. */
+function acceptModels(files: OwnModel | null): OpenSession | undefined {
+  if (files === null) return undefined;
+  const host = new ModelHost(files);
+  return (connection) => new ObjectSession(connection, { host, isMember: () => false, objectBytes: 0 });
 }
 
 function makeObjects(

@@ -29,6 +29,7 @@ import { newIncarnation } from '../src/fleet/identity.js';
 import { joinFleet } from '../src/fleet/joining.js';
 import { natsInbox } from '../src/fleet/nats-rights.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
+import { type OwnModel, ownModel } from '../src/hub/fleet/shared-model.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import { DEVICE_REASON_CHARS, PROCESS_STOP_MS } from '../src/limits.js';
 import { AdjustableLog, type Log } from '../src/log.js';
@@ -197,6 +198,7 @@ interface OpenModel {
   readonly contextReason: string;
   readonly makeRunner: MakeRunner;
   readonly trial: GraphTrial | null;
+  readonly modelFiles: OwnModel | null;
 }
 
 /** Opens model, graph and device. `life` releases them before the process exits, where a GPU's provider may crash and hide the cause. */
@@ -245,7 +247,8 @@ async function openModel(
     ? await tryModel(graph, device, config.prefillChunkTokens, log)
     : { trial: null, makeRunner: runnerOf };
   const short = (reason: string) => reason.slice(0, DEVICE_REASON_CHARS);
-  return { folder, graph, device, deviceReason: short(why), contextReason: short(context.why), ...tried };
+  const modelFiles = await ownModel(config.modelDir, folder);
+  return { folder, graph, device, deviceReason: short(why), contextReason: short(context.why), modelFiles, ...tried };
 }
 
 /** Logs the bound of a run where the device has one. */

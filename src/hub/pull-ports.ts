@@ -17,5 +17,9 @@ export type PullEvent =
   /** `path` is a file's, or words for another subject. */
   | { readonly type: 'retrying'; readonly path: string; readonly why: string; readonly inMs: number }
   | { readonly type: 'again'; readonly path: string; readonly why: string }
+  /** Members of the fleet have the model. */
+  | { readonly type: 'from-fleet'; readonly from: string }
+  /** They cannot give it, and the hub is asked. */
+  | { readonly type: 'without-fleet'; readonly why: string }
   /** The hub was not asked, or did not answer. */
   | { readonly type: 'from-cache'; readonly why: string };

@@ -1,11 +1,12 @@
 import { dirname, join } from 'node:path/posix';
-import { Refused, Unavailable } from '../errors.js';
+import { Cancelled, Refused, ShoalError, Unavailable } from '../errors.js';
 import { readGraphFile } from '../model/folder.js';
 import type { GraphWish } from '../model/graph-choice.js';
 import { configHome, findModelFiles, SMALL_FILES } from '../model/model-files.js';
 import type { HubFile } from './answers.js';
 import { isInside } from './cache-layout.js';
-import { download } from './download.js';
+import { download, type HubBytes } from './download.js';
+import type { MembersModel } from './fleet/fleet-models.js';
 import type { HubApi } from './hub-api.js';
 import { HubCache } from './hub-cache.js';
 import { type HubId, hubIdText } from './hub-id.js';
@@ -27,6 +28,7 @@ export interface PulledModel {
 /**
  * Brings a model into the hub's cache: its configuration, its tokenizer, one graph and the files with the graph's weights. Files that are there are
  * not loaded again. If the hub cannot be reached, or must not be asked, a model that was downloaded before is taken.
+ * @param inFleet the model as members of the fleet have it, which are asked before the hub; null for none
  * @throws Refused, Unavailable or Corrupt with the remedy, Cancelled
  */
 export async function pull(
@@ -35,14 +37,20 @@ export async function pull(
   settings: HubSettings,
   api: HubApi,
   ports: PullPorts,
+  inFleet: MembersModel | null = null,
 ): Promise<PulledModel> {
   const cache = new HubCache(settings.cacheDir, id.repository);
+  const given = inFleet && (await fromFleet(cache, id, inFleet, wish, ports));
+  if (given !== null) return given;
   if (settings.offline) {
     ports.onEvent({ type: 'from-cache', why: 'HF_HUB_OFFLINE is set' });
     return fromCache(cache, id, wish, 'the hub is not asked, because HF_HUB_OFFLINE is set; unset it');
   }
   const commit = await currentCommit(cache, id, api, ports);
-  if (commit !== null) return fromHub(cache, id, commit, wish, api, ports);
+  if (commit !== null) {
+    const source = { commit, files: await api.files(id, commit, ports), bytes: api };
+    return loaded(cache, id, source, wish, ports);
+  }
   return fromCache(cache, id, wish, 'the hub cannot be reached; connect this machine');
 }
 
@@ -58,17 +66,42 @@ async function currentCommit(cache: HubCache, id: HubId, api: HubApi, ports: Pul
   }
 }
 
-async function fromHub(
+/** The model from members. Null if they cannot give it: the hub is there too. */
+async function fromFleet(
   cache: HubCache,
   id: HubId,
-  commit: string,
+  model: MembersModel,
   wish: GraphWish,
-  api: HubApi,
+  ports: PullPorts,
+): Promise<PulledModel | null> {
+  ports.onEvent({ type: 'from-fleet', from: model.from });
+  try {
+    return await loaded(cache, id, { commit: model.commit, files: model.files, bytes: model }, wish, ports);
+  } catch (error) {
+    if (error instanceof Cancelled || !(error instanceof ShoalError)) throw error;
+    ports.onEvent({ type: 'without-fleet', why: error.message });
+    return null;
+  }
+}
+
+/** Where a model comes from: its commit, all files of it, and their bytes. */
+interface ModelSource {
+  readonly commit: string;
+  readonly files: readonly HubFile[];
+  readonly bytes: HubBytes;
+}
+
+async function loaded(
+  cache: HubCache,
+  id: HubId,
+  source: ModelSource,
+  wish: GraphWish,
   ports: PullPorts,
 ): Promise<PulledModel> {
-  const files = new Map((await api.files(id, commit, ports)).map((file) => [file.path, file]));
+  const { commit, bytes } = source;
+  const files = new Map(source.files.map((file) => [file.path, file]));
   const paths = [...files.keys()];
-  const load = (file: HubFile) => download(api, cache, id, commit, file, ports);
+  const load = (file: HubFile) => download(bytes, cache, id, commit, file, ports);
   const home = configHome(paths, wish);
   for (const name of SMALL_FILES) {
     const file = files.get(join(home, name));

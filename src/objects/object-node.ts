@@ -15,7 +15,7 @@ export interface ReadOptions {
   readonly only: Version | null;
 }
 
-/** The newest version, whole. @internal exported for tests. */
+/** The newest version, whole. */
 export const WHOLE: ReadOptions = { from: 0, end: null, have: null, only: null };
 
 /** A part of a value, in memory that is free once it is released. */

@@ -5,13 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
+import { startNatsServer } from '../../cli/nats/embedded-server.js';
+import { findNatsServer } from '../../cli/nats/find-server.js';
 import { GRANTED, HubServer } from '../support/hub-server.js';
 import { filesIn } from '../unit/hub/rig.js';
 import { RECALL } from '../unit/model/folders.js';
 import { CLI, Fleet } from './support/fleet.js';
+import { JoinedWorker } from './support/joined-worker.js';
 
 const ID = 'shoal/recall-test';
 const GRAPH = 'onnx/model.onnx';
+const SECRET = 'a secret of the fleet in this test';
 
 describe('a fleet whose model is an id on the hub', () => {
   let hub: HubServer;
@@ -64,6 +68,36 @@ describe('a fleet whose model is an id on the hub', () => {
     const { filesAsked } = hub;
     expect(filesAsked.filter((path) => path === GRAPH)).toHaveLength(2);
     expect(hub.requests.some(({ range }) => /^bytes=\d+-$/.test(range ?? ''))).toBe(true);
+  });
+
+  it('gives its model to workers of another host that have neither the model nor a way to the hub', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'shoal-far-'));
+    const server = await startNatsServer({ path: (await findNatsServer()).path, dir: folder });
+    const { url: nats, user, password } = server;
+    const access = { SHOAL_NATS: nats, SHOAL_NATS_USER: user, SHOAL_NATS_PASSWORD: password, SHOAL_SECRET: SECRET };
+    const far = { ...access, HF_HOME: join(folder, 'home'), HF_ENDPOINT: 'http://127.0.0.1:9' };
+    const args = ['--model', ID, '--cache-bytes', '64MiB', '--metrics-port', 'off', '--peer-port', 'off'];
+    const joined: JoinedWorker[] = [];
+    const fleet = await Fleet.up(['--model', ID, '--workers', '1'], { ...environment, ...access });
+    try {
+      const asked = hub.requests.length;
+      for (const id of ['far-1', 'far-2'])
+        joined.push(new JoinedWorker(id, [...args, '--peer-socket', join(folder, `${id}.sock`)], far));
+      for (const worker of joined) await worker.logged('taking the model from members of the fleet: worker-1');
+      await fleet.until((all) => all.length === 3 && all.every(({ state }) => state === 'serving'));
+      expect(hub.requests).toHaveLength(asked);
+      const sheet = recallSheet(8, 4);
+      const prompt = recallPrompt(sheet, sheet.questions[0]!.question);
+      const answer = await fleet.complete({ model: ID, prompt }, { 'x-shoal-worker': 'far-2' });
+      expect(answer.choices[0]!.text).toContain(sheet.questions[0]!.answer);
+      const downloads = joined.flatMap(({ lines }) => lines.filter((line) => line.includes(`downloaded ${GRAPH}`)));
+      expect(downloads).toHaveLength(1);
+    } finally {
+      await Promise.all(joined.map((worker) => worker.stop()));
+      await fleet.stop();
+      await server.stop();
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it('answers offline afterwards, and the cache can be listed and emptied', async () => {

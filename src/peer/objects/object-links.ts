@@ -22,6 +22,8 @@ export interface ObjectLinksOptions extends SocketOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** The living process of a worker; null if there is none. */
+  /** Default: objects. */
+  readonly purpose?: 'objects' | 'models';
   readonly workerOf: (id: string) => { readonly incarnation: string; readonly address: PeerAddress } | null;
 }
 
@@ -65,11 +67,11 @@ export class ObjectLinks {
     }
     const { incarnation, address } = worker;
     const endpoint = endpointOf(address, options.hostId);
-    const { network = SOCKETS, random } = options;
+    const { network = SOCKETS, random, purpose = 'objects' } = options;
     const wanted = { id, incarnation };
     const link: ObjectLink = new ObjectLink({
       open: (inlet) => network.dial(endpoint, inlet, options),
-      handshake: new ClientHandshake(options.identity, wanted, 'objects', options.secret, random.bytes(NONCE_BYTES)),
+      handshake: new ClientHandshake(options.identity, wanted, purpose, options.secret, random.bytes(NONCE_BYTES)),
       clock: options.clock,
       handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
       progressTimeoutMs: PEER_PROGRESS_TIMEOUT_MS,

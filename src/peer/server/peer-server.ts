@@ -45,6 +45,8 @@ export interface PeerServerOptions extends SocketOptions {
   readonly onCalls?: OpenSession | undefined;
   /** Serves connections with the purpose `objects`; without it, this server refuses them. */
   readonly onObjects?: OpenSession | undefined;
+  /** Serves connections with the purpose `models`; without it, this server refuses them. */
+  readonly onModels?: OpenSession | undefined;
   /** Compares summaries of peers; without it, this server has no time for them. */
   readonly comparer?: Comparer | undefined;
   /** Bytes of every block, by the fleet's K/V layout. */
@@ -204,7 +206,11 @@ export class PeerServer {
       if (!sessionOptions) throw new Refused('this process has no blocks');
       return (connection) => new Session(connection, sessionOptions);
     }
-    const { onCalls, onObjects } = this.options;
+    const { onCalls, onObjects, onModels } = this.options;
+    if (purpose === 'models') {
+      if (!onModels) throw new Refused('this worker shares no files of its model');
+      return onModels;
+    }
     if (purpose === 'objects') {
       if (!onObjects) throw new Refused('this worker has no objects');
       return onObjects;

@@ -12,8 +12,11 @@ export const NONCE_BYTES = 32;
 
 const TAG = 'shoal-peer-3';
 
-/** Which frames a connection carries after the handshake: requests for blocks, messages between actors, or requests for objects. @internal exported for tests. */
-export const PURPOSES = ['blocks', 'calls', 'objects'] as const;
+/**
+ * Which frames a connection carries after the handshake: requests for blocks, messages between actors, requests for objects, or requests for
+ * files of the model. @internal exported for tests.
+ */
+export const PURPOSES = ['blocks', 'calls', 'objects', 'models'] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
 /** The identity of one end of a connection: a worker, or a coordinator, which only dials. */

@@ -45,7 +45,7 @@ export interface Inlet {
  */
 type SetSendBuffer = (fileDescriptor: number, bytes: number) => void;
 
-/** The certificate of a member for TCP connections, and the authority by which it checks its peers; all PEM. @internal exported for tests. */
+/** The certificate of a member for TCP connections, and the authority by which it checks its peers; all PEM. */
 export interface PeerTls {
   readonly key: string;
   readonly cert: string;

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeEach } from 'vitest';
 import { synthesize } from '../../../bench/synth/model-folder.js';
 import { SYNTH_PRESETS } from '../../../bench/synth/spec.js';
 import { type Clock, SystemClock } from '../../../src/clock.js';
+import type { MembersModel } from '../../../src/hub/fleet/fleet-models.js';
 import { HubApi } from '../../../src/hub/hub-api.js';
 import { parseHubId } from '../../../src/hub/hub-id.js';
 import { hubSettings } from '../../../src/hub/hub-settings.js';
@@ -23,6 +24,7 @@ export interface Pulling {
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: PullEvent) => void;
+  readonly inFleet?: MembersModel | null;
 }
 
 /** All files of a folder, by path. */
@@ -53,7 +55,10 @@ export interface Rig {
 /** To be called at the top level of a test file. */
 export function hubRig(): Rig {
   const rig = { events: [] as PullEvent[] } as Rig;
-  rig.pull = (id = ID, { wish, environment = {}, clock = new SystemClock(), signal, onEvent }: Pulling = {}) => {
+  rig.pull = (
+    id = ID,
+    { wish, environment = {}, clock = new SystemClock(), signal, onEvent, inFleet = null }: Pulling = {},
+  ) => {
     const settings = hubSettings({
       HF_ENDPOINT: rig.hub.endpoint,
       HF_HUB_CACHE: rig.cacheDir,
@@ -69,7 +74,7 @@ export function hubRig(): Rig {
         onEvent?.(event);
       },
     };
-    return pull(parseHubId(id)!, { dtype: 'auto', file: null, device: 'cpu', ...wish }, settings, api, ports);
+    return pull(parseHubId(id)!, { dtype: 'auto', file: null, device: 'cpu', ...wish }, settings, api, ports, inFleet);
   };
   beforeEach(async () => {
     rig.hub = await HubServer.start();
