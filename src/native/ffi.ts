@@ -86,6 +86,11 @@ export function viewMemory(address: Pointer, byteLength: number): Uint8Array {
   return new Uint8Array(koffi.view(BigInt(address), byteLength));
 }
 
+/** The address of the memory of a buffer. Valid as long as the buffer is. */
+export function addressOf(buffer: ArrayBuffer): Pointer {
+  return Number(koffi.address(buffer));
+}
+
 /** Allocates memory for the results and short array arguments of calls. It is never freed: a process allocates it once. */
 export function allocateScratch(byteLength: number): Pointer {
   return Number(koffi.address(koffi.alloc('uint8_t', byteLength)));

@@ -1,4 +1,4 @@
-import { callAsync, type NativeFunction, type Pointer, programFunction } from './ffi.js';
+import { callAsync, type NativeFunction, NULL, type Pointer, programFunction } from './ffi.js';
 
 /** Calls of the C library and of Linux that Node does not offer: memory files, mappings, locks, socket options. */
 
@@ -86,11 +86,31 @@ export function peerProcess(fileDescriptor: number): { readonly pid: number; rea
 const READ = 1;
 const WRITE = 2;
 const SHARED = 1;
+const PRIVATE = 2;
+const FIXED = 16;
 /** `mmap` returns -1, all ones, for failure. */
 const MAP_FAILED = 2 ** 64;
 
 /** Maps a file into memory, shared with other processes that map it; null if the system refuses. */
 export function mapFile(fileDescriptor: number, byteLength: number, mode: 'read' | 'write'): Pointer | null {
+  return mapped(fileDescriptor, byteLength, mode === 'read' ? READ : READ | WRITE, SHARED);
+}
+
+/**
+ * Maps a file in place of the memory at an address. Pages are those of the file until this process writes to them, which gives it copies. False if the
+ * system refuses.
+ */
+export function mapOver(pointer: Pointer, fileDescriptor: number, byteLength: number): boolean {
+  return mapped(fileDescriptor, byteLength, READ | WRITE, PRIVATE | FIXED, pointer) === pointer;
+}
+
+function mapped(
+  fileDescriptor: number,
+  byteLength: number,
+  protection: number,
+  kind: number,
+  at: Pointer = NULL,
+): Pointer | null {
   const map = libc<[number, number, number, number, number, number]>('mmap', 'uint64_t', [
     'uint64_t',
     'size_t',
@@ -100,7 +120,7 @@ export function mapFile(fileDescriptor: number, byteLength: number, mode: 'read'
     'int64_t',
   ]);
   if (map === null) return null;
-  const address = Number(map(0, byteLength, mode === 'read' ? READ : READ | WRITE, SHARED, fileDescriptor, 0));
+  const address = Number(map(at, byteLength, protection, kind, fileDescriptor, 0));
   return address === MAP_FAILED ? null : address;
 }
 
@@ -123,6 +143,7 @@ const GET_SEALS = 1034;
 const NO_MORE_SEALS = 1;
 const NO_SHRINKING = 2;
 const NO_GROWING = 4;
+const NO_WRITING = 8;
 /** Existing writable mappings keep working; new ones and `write` fail. */
 const NO_NEW_WRITERS = 16;
 
@@ -133,10 +154,24 @@ export function seal(fileDescriptor: number): boolean {
   return fcntl()?.(fileDescriptor, ADD_SEALS, NO_MORE_SEALS | NO_SHRINKING | NO_GROWING | NO_NEW_WRITERS) === 0;
 }
 
+/** Fixes a memory file's size and bytes permanently. False if the kernel cannot. */
+export function sealWhole(fileDescriptor: number): boolean {
+  return fcntl()?.(fileDescriptor, ADD_SEALS, NO_MORE_SEALS | NO_SHRINKING | NO_GROWING | NO_WRITING) === 0;
+}
+
 /** Whether a memory file is sealed against shrinking, so that its mappings stay readable. */
 export function neverShrinks(fileDescriptor: number): boolean {
+  return isSealed(fileDescriptor, NO_SHRINKING);
+}
+
+/** Whether neither the size nor a byte of a memory file can change. */
+export function isImmutable(fileDescriptor: number): boolean {
+  return isSealed(fileDescriptor, NO_SHRINKING | NO_WRITING);
+}
+
+function isSealed(fileDescriptor: number, wanted: number): boolean {
   const seals = fcntl()?.(fileDescriptor, GET_SEALS, 0) ?? -1;
-  return seals >= 0 && (seals & NO_SHRINKING) !== 0;
+  return seals >= 0 && (seals & wanted) === wanted;
 }
 
 /**

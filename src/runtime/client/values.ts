@@ -1,6 +1,6 @@
 import { InvalidRequest } from '../../errors.js';
 import type { WireValue } from '../messages.js';
-import { objectBytes, objectValue } from '../objects/object-layout.js';
+import { objectPieces, objectValue } from '../objects/object-layout.js';
 import { ObjectAddress, ObjectRef } from '../objects/object-ref.js';
 import type { ProcessObjects } from '../objects/process-objects.js';
 import { ErrorClasses } from '../values/error-value.js';
@@ -98,14 +98,14 @@ export class MessageValues {
   put<T>(value: T): ObjectRef<T> {
     const buffers: Uint8Array[] = [];
     const { packed, refs } = this.packed(value, buffers);
-    return this.objects.put(objectBytes(packed, buffers), refs);
+    return this.objects.put(objectPieces(packed, buffers), refs);
   }
 
   private pack(value: unknown): { readonly wire: WireValue; readonly refs: readonly ObjectAddress[] } {
     const buffers: Uint8Array[] = [];
     const { packed, refs } = this.packed(value, buffers);
     if (packed.bytes > INLINE_BYTES) {
-      return { wire: { object: this.objects.add(objectBytes(packed, buffers), refs) }, refs };
+      return { wire: { object: this.objects.add(objectPieces(packed, buffers), refs) }, refs };
     }
     const { plain, tagged } = buffers.length === 0 ? packed : this.packed(value, null).packed;
     return { wire: { plain, tagged }, refs };

@@ -1,4 +1,5 @@
 import { InvalidRequest } from '../../errors.js';
+import type { Piece } from '../../native/shared-file.js';
 import { decode, encode } from '../../wire/msgpack.js';
 import { type PackedValue, unpackValue, type ValueHooks } from '../values/value.js';
 
@@ -10,14 +11,30 @@ import { type PackedValue, unpackValue, type ValueHooks } from '../values/value.
 const PREFIX_BYTES = 4;
 const ALIGNMENT_BYTES = 64;
 
+/** The bytes of an object, in pieces that are those of the value: they change with it until they are copied. */
+export interface ObjectPieces {
+  readonly byteLength: number;
+  /** In order. Between them are zeros. */
+  readonly pieces: readonly Piece[];
+}
+
 /** The bytes of a value that was packed with these buffers beside it. */
-export function objectBytes({ plain, tagged }: PackedValue, buffers: readonly Uint8Array[]): Uint8Array {
+export function objectPieces({ plain, tagged }: PackedValue, buffers: readonly Uint8Array[]): ObjectPieces {
   const head = encode([plain, tagged, buffers.map(({ byteLength }) => byteLength)]);
   const starts = layout(head.byteLength, buffers);
-  const bytes = new Uint8Array(starts.end);
-  new DataView(bytes.buffer).setUint32(0, head.byteLength, true);
-  bytes.set(head, PREFIX_BYTES);
-  for (const [i, buffer] of buffers.entries()) bytes.set(buffer, starts.at[i]!);
+  const prefix = new Uint8Array(PREFIX_BYTES);
+  new DataView(prefix.buffer).setUint32(0, head.byteLength, true);
+  const own = [
+    { at: 0, bytes: prefix },
+    { at: PREFIX_BYTES, bytes: head },
+  ];
+  return { byteLength: starts.end, pieces: [...own, ...buffers.map((bytes, i) => ({ at: starts.at[i]!, bytes }))] };
+}
+
+/** The pieces as one array. */
+export function joined({ byteLength, pieces }: ObjectPieces): Uint8Array {
+  const bytes = new Uint8Array(byteLength);
+  for (const piece of pieces) bytes.set(piece.bytes, piece.at);
   return bytes;
 }
 

@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import { ask, type Behavior, defineProtocol, stream, tell } from '../../actors/protocol.js';
-import { Corrupt, InternalError, InvalidRequest, Overloaded, Unavailable } from '../../errors.js';
+import { Corrupt, InternalError, InvalidRequest, Overloaded, ShoalError, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { ACTOR_NAME_CHARS, CALLS_IN_FLIGHT } from '../../limits.js';
+import { mapSharedFile } from '../../native/shared-file.js';
 import { ReferenceCount } from '../core/reference-count.js';
 import { ObjectLost } from '../errors.js';
 import type { RuntimeMember } from '../member/member.js';
-import { ObjectMemory, type ObjectMemoryOptions } from './object-memory.js';
+import type { ObjectPieces } from './object-layout.js';
+import { ObjectMemory, type ObjectMemoryOptions, SHARED_BYTES } from './object-memory.js';
 import { type ObjectAccess, type ObjectAddress, ObjectRef } from './object-ref.js';
 
 /** The objects that this process owns, and its references to those of others. Bytes travel over direct connections only. */
@@ -25,19 +27,27 @@ const OBJECTS_ACTOR = 'shoal-objects';
 
 const One = z.strictObject({ id: z.string().min(1).max(ACTOR_NAME_CHARS) });
 
+const Place = z.strictObject({
+  pid: z.int().min(1),
+  fileDescriptor: z.int().min(0),
+  token: z.string().regex(/^[0-9a-f]{32}$/),
+});
+
 /** What other processes ask of an owner of objects. */
 const ObjectsProtocol = defineProtocol('shoal-objects', {
   hold: ask(One, z.strictObject({ known: z.boolean() })),
   release: tell(One),
   /** The only receiver of an object that was made for one message has it. */
   received: tell(One),
+  /** Where a process of the same host finds the bytes; null if they have to be read. */
+  share: ask(One.extend({ hostId: z.string().max(ACTOR_NAME_CHARS) }), z.strictObject({ place: Place.nullable() })),
   read: stream(
     One,
     z.custom<Uint8Array>((value) => value instanceof Uint8Array),
   ),
 });
 
-export interface ProcessObjectsOptions extends Omit<ObjectMemoryOptions, 'log'> {
+export interface ProcessObjectsOptions extends Omit<ObjectMemoryOptions, 'log' | 'random'> {
   /** Default: 30 s. @internal for tests. */
   readonly sentMs?: number;
 }
@@ -67,7 +77,11 @@ export class ProcessObjects implements ObjectAccess {
     { sentMs = SENT_MS, ...options }: ProcessObjectsOptions,
   ) {
     this.sentMs = sentMs;
-    this.store = new ObjectMemory({ ...options, log: member.options.log });
+    this.store = new ObjectMemory({
+      ...options,
+      log: member.options.log,
+      random: member.options.surroundings.random,
+    });
   }
 
   /** Objects that this process owns, and their bytes in memory. */
@@ -85,6 +99,7 @@ export class ProcessObjects implements ObjectAccess {
       hold: ({ id }, { from }) => ({ known: this.counts.hold(id, from) }),
       release: ({ id }, { from }) => this.end(this.counts.release(id, from, this.nowMs)),
       received: ({ id }) => this.end(this.counts.received(id, this.nowMs)),
+      share: ({ id, hostId }) => ({ place: hostId === this.hostId ? this.store.placeOf(id) : null }),
       read: ({ id }, { from }) => this.parts(id, from),
     };
     const options = { concurrency: CALLS_IN_FLIGHT, mailbox: CALLS_IN_FLIGHT, listed: false };
@@ -99,30 +114,30 @@ export class ProcessObjects implements ObjectAccess {
   }
 
   /**
-   * Stores the bytes of a value, which must not change any more, and gives a reference to them. `refs`: the references in the value.
+   * Stores a copy of the bytes of a value, and gives a reference to them. `refs`: the references in the value.
    * @throws Overloaded if they do not fit
    */
-  put<T>(bytes: Uint8Array, refs: readonly ObjectAddress[]): ObjectRef<T> {
-    return this.tracked(this.add(bytes, refs));
+  put<T>(object: ObjectPieces, refs: readonly ObjectAddress[]): ObjectRef<T> {
+    return this.tracked(this.add(object, refs));
   }
 
   /** Stores the bytes of a value in one message. To be released once the call is over. @throws Overloaded */
-  add(bytes: Uint8Array, refs: readonly ObjectAddress[]): ObjectAddress {
-    if (bytes.byteLength > OBJECT_BYTES) {
-      throw new InvalidRequest(`a value has ${bytes.byteLength} bytes; at most ${OBJECT_BYTES} are allowed`);
+  add(object: ObjectPieces, refs: readonly ObjectAddress[]): ObjectAddress {
+    if (object.byteLength > OBJECT_BYTES) {
+      throw new InvalidRequest(`a value has ${object.byteLength} bytes; at most ${OBJECT_BYTES} are allowed`);
     }
     const id = `${this.member.self.incarnation}-${++this.lastId}`;
-    this.store.put(id, bytes);
+    this.store.put(id, object);
     this.counts.add(id, this.own);
     if (refs.length > 0) this.contents.set(id, this.keepAll(refs));
-    return { id, owner: this.member.self, bytes: bytes.byteLength };
+    return { id, owner: this.member.self, bytes: object.byteLength };
   }
 
   async copyOf(address: ObjectAddress): Promise<Uint8Array> {
-    if (!this.isOwn(address)) return this.fetch(address);
-    const bytes = await this.store.read(address.id, 0, address.bytes);
+    if (!this.isOwn(address)) return (await this.map(address)) ?? this.fetch(address);
+    const bytes = await this.store.copyOf(address.id);
     if (bytes === null) throw lost(address.id, 'it has been released');
-    return bytes.slice();
+    return bytes;
   }
 
   /** A reference that came in a message. */
@@ -210,6 +225,21 @@ export class ProcessObjects implements ObjectAccess {
     }
   }
 
+  /** The bytes of a large object of a process of this host, without a copy; null if they have to be fetched. */
+  private async map(address: ObjectAddress): Promise<Uint8Array | null> {
+    const { id, owner, bytes } = address;
+    if (bytes < SHARED_BYTES) return null;
+    await this.member.linked(owner);
+    if (!this.member.isLinked(owner)) return null;
+    try {
+      const { place } = await this.owner(address).ask('share', { id, hostId: this.hostId });
+      return place && mapSharedFile(place, bytes);
+    } catch (error) {
+      if (error instanceof ShoalError) return null;
+      throw error;
+    }
+  }
+
   private async fetch(address: ObjectAddress): Promise<Uint8Array> {
     const { id, owner, bytes: length } = address;
     await this.member.linked(owner);
@@ -262,6 +292,10 @@ export class ProcessObjects implements ObjectAccess {
       this.contents.delete(id);
       this.letGoAll(refs);
     }
+  }
+
+  private get hostId(): string {
+    return this.member.options.surroundings.hostId;
   }
 
   private get own(): string {

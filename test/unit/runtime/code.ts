@@ -236,6 +236,12 @@ export class Gate {
     return numbers.length;
   }
 
+  /** The last number of an object, of which it has changed a copy before. */
+  async changed({ ref }: { ref: ObjectRef<Float64Array> }): Promise<number> {
+    (await ref.get()).fill(7);
+    return (await ref.get()).at(-1)!;
+  }
+
   lengthOf(others: { numbers: ObjectRef<Float64Array> }[]): Promise<number> {
     return others[0]!.numbers.get().then(({ length }) => length);
   }

@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { collectGarbage } from '../../../bench/garbage.js';
 import { Overloaded } from '../../../src/errors.js';
 import { ObjectLost, type ObjectRef } from '../../../src/index.js';
 import { SILENT_LOG } from '../../../src/log.js';
+import { SystemRandom } from '../../../src/random.js';
 import { ObjectMemory } from '../../../src/runtime/objects/object-memory.js';
 import { Counter, Gate, Keeper, range, total } from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
@@ -144,12 +146,44 @@ describe('an object', () => {
     expect(await again.get()).toHaveLength(10);
   });
 
+  it('that is large is mapped by the processes of its host, each with what it writes for itself', async () => {
+    const ref = driver.fleet.put(Float64Array.from({ length: 2 ** 18 }, (_, i) => i));
+    const gate = await driver.fleet.actor(Gate);
+    expect(await gate.changed({ ref })).toBe(2 ** 18 - 1);
+    expect(mappedObjects()).toBe(1);
+    const own = await ref.get();
+    own.fill(1);
+    expect((await ref.get()).at(-1)).toBe(2 ** 18 - 1);
+    const enqueue = (to: ReadableByteStreamController) => to.enqueue(new Uint8Array(own.buffer));
+    expect(() => new ReadableStream({ type: 'bytes', start: enqueue })).toThrow('could not be transferred');
+    const late = await ref.get();
+    ref.release();
+    await stores(driver, 0);
+    expect([own.at(-1), late.at(5)]).toEqual([1, 5]);
+  });
+
+  it('that is large comes over the connection where it cannot be mapped', async () => {
+    Object.assign(a.member.options.surroundings, { hostId: 'elsewhere' });
+    collectGarbage();
+    const before = mappedObjects();
+    const ref = driver.fleet.put(new Uint8Array(2 ** 21).fill(3));
+    const gate = await driver.fleet.actor(Gate, { near: { node: 'a' } });
+    expect(await gate.changed({ ref } as never)).toBe(3);
+    expect(mappedObjects()).toBeLessThanOrEqual(before);
+  });
+
   it('that does not fit into the budget is refused', async () => {
     expect(await rejection((async () => driver.fleet.put(new Uint8Array(2 ** 25)))())).toBeInstanceOf(Overloaded);
     const counter = await driver.fleet.actor(Counter);
     expect(await rejection(counter.echo(new Uint8Array(2 ** 25)))).toBeInstanceOf(Overloaded);
   });
 });
+
+/** Files of objects, each counted once, that this process has mapped. */
+function mappedObjects(): number {
+  const names = readFileSync('/proc/self/maps', 'utf8').match(/memfd:shoal-object-[0-9a-f]+/g);
+  return new Set(names).size;
+}
 
 describe('waiting for some of many', () => {
   it('tells which are settled when enough are, or the time is over', async () => {
@@ -165,8 +199,11 @@ describe('waiting for some of many', () => {
 describe('a store of objects', () => {
   it('writes the least recently used to files, reads them there, and removes them', async () => {
     const dir = `${a.member.options.listen!.unixPath}-objects`;
-    const store = new ObjectMemory({ budgetBytes: 4_000, dir, log: SILENT_LOG });
-    const bytes = (value: number) => new Uint8Array(1_000).fill(value);
+    const store = new ObjectMemory({ budgetBytes: 4_000, dir, log: SILENT_LOG, random: new SystemRandom() });
+    const bytes = (value: number) => {
+      const halves = [0, 500].map((at) => ({ at, bytes: new Uint8Array(500).fill(value) }));
+      return { byteLength: 1_000, pieces: halves };
+    };
     for (let i = 1; i <= 3; i++) store.put(`o${i}`, bytes(i));
     await store.read('o1', 0, 10);
     store.put('o4', bytes(4));
