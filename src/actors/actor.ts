@@ -4,9 +4,12 @@ import type { CallMessage } from './envelope.js';
 import type { ObserveActors } from './event.js';
 import type { IncomingCall } from './incoming-call.js';
 import type { Call, Protocol } from './protocol.js';
-import { afterCrash, type RestartPolicy } from './restart-policy.js';
+import { afterCrash, DEFAULT_RESTART_POLICY } from './restart-policy.js';
+import type { SpawnOptions } from './spawn-options.js';
 
 /** An actor with its mailbox and supervisor, and one life of an actor between two crashes. */
+
+const NO_CRASHES: readonly number[] = [];
 
 /** The user's behavior without its types, which `spawn` has checked. */
 export type AnyBehavior = Readonly<Record<string, (request: never, call: Call) => unknown>>;
@@ -18,66 +21,97 @@ export interface ActorSettings {
   readonly mailbox: number;
   /** Calls that are handled at a time. */
   readonly concurrency: number;
-  readonly policy: RestartPolicy;
-  readonly onGiveUp: (error: unknown) => void;
-  readonly clock: Clock;
-  readonly observe: ObserveActors;
+  /** Null: the default. */
+  readonly supervision: NonNullable<SpawnOptions['supervision']> | null;
+  readonly owner: Supervisor;
 }
 
-/** One life of an actor, from its creation to its crash or stop. */
+/** What the actors of a system share. */
+export interface Supervisor {
+  readonly clock: Clock;
+  readonly observe: ObserveActors;
+  /** An actor crashed too often, and has ended. */
+  readonly gaveUp: (actor: Actor) => void;
+}
+
+/** One life of an actor, from its creation to its crash or stop. What few lives need is made when it is asked for: a node may have many actors. */
 export class Life {
-  /** Calls that this life has begun to handle. */
-  readonly calls = new Set<IncomingCall>();
   behavior: AnyBehavior | null = null;
   /** Calls that are being handled, at most the actor's `concurrency`. */
   handling = 0;
-  private readonly abort = new AbortController();
-  private readonly releases: (() => void | Promise<void>)[] = [];
+  /** Calls that this life has begun to handle; null for none. */
+  private calls: Set<IncomingCall> | null = null;
+  private abort: AbortController | null = null;
+  private releases: (() => void | Promise<void>)[] | null = null;
+  private ended: Unavailable | null = null;
 
-  constructor(private readonly onReleaseError: (error: unknown) => void) {}
+  constructor(private readonly actor: Actor) {}
 
   get signal(): AbortSignal {
+    this.abort ??= new AbortController();
+    if (this.ended) this.abort.abort(this.ended);
     return this.abort.signal;
+  }
+
+  began(call: IncomingCall): void {
+    this.calls ??= new Set();
+    this.calls.add(call);
+  }
+
+  settled(call: IncomingCall): void {
+    this.calls?.delete(call);
+    if (this.calls?.size === 0) this.calls = null;
   }
 
   /** Registers a function to run when this life ends; runs it now if this life has ended. */
   onStop(release: () => void | Promise<void>): void {
+    this.releases ??= [];
     this.releases.push(release);
-    if (this.signal.aborted) void this.releaseAll();
+    if (this.ended) void this.releaseAll();
   }
 
   /** Fails the running calls, then runs the registered functions in reverse order. */
   async end(reason: Unavailable): Promise<void> {
-    this.abort.abort(reason);
-    for (const call of [...this.calls]) call.fail(reason);
+    this.ended = reason;
+    this.abort?.abort(reason);
+    for (const call of [...(this.calls ?? [])]) call.fail(reason);
     await this.releaseAll();
   }
 
   private async releaseAll(): Promise<void> {
-    for (let release = this.releases.pop(); release; release = this.releases.pop()) {
+    const { releases } = this;
+    for (let release = releases?.pop(); release; release = releases?.pop()) {
       try {
         await release();
       } catch (error) {
-        this.onReleaseError(error);
+        this.actor.releaseFailed(error);
       }
     }
   }
 }
 
+/** A call that waits or runs, and its request as the protocol has checked it. */
+type Checked = readonly [call: IncomingCall, request: unknown];
+
 /** An actor, its mailbox and its supervisor. Messages wait in the mailbox while the actor is busy or restarting. */
 export class Actor {
-  private readonly waiting = new Map<IncomingCall, unknown>();
+  /** Null while nothing waits. */
+  private waiting: Map<IncomingCall, unknown> | null = null;
   private life: Life | null = null;
-  private crashesMs: readonly number[] = [];
+  private crashesMs: readonly number[] = NO_CRASHES;
   private restart: Timer | null = null;
-  private ending: Promise<void> = Promise.resolve();
+  private ending: Promise<void> | null = null;
   private ended: Unavailable | null = null;
 
   constructor(private readonly settings: ActorSettings) {}
 
+  get name(): string {
+    return this.settings.name;
+  }
+
   /** Calls in the mailbox. */
   get waitingCalls(): number {
-    return this.waiting.size;
+    return this.waiting?.size ?? 0;
   }
 
   /** Starts the first life. Rejects with the error of the factory. */
@@ -85,23 +119,24 @@ export class Actor {
     const life = this.newLife();
     life.behavior = await this.settings.create(life);
     if (this.ended) throw this.ended;
-    void this.work(life);
+    this.workOff(life);
   }
 
-  /** Puts a call into the mailbox, or fails it at once. */
+  /** Handles a call, puts it into the mailbox, or fails it at once. */
   offer(call: IncomingCall): void {
     const { name, mailbox } = this.settings;
     try {
       if (this.ended) throw this.ended;
-      if (this.waiting.size >= mailbox)
+      if (this.waitingCalls >= mailbox)
         throw new Overloaded(`cannot queue a message for ${name}: its mailbox of ${mailbox} messages is full`);
-      this.waiting.set(call, this.check(call.message));
+      const request = this.check(call.message);
+      const { life } = this;
+      if (life?.behavior && this.waiting === null && life.handling < this.settings.concurrency)
+        void this.work(life, [call, request]);
+      else this.queue(call, request);
     } catch (error) {
       call.fail(error as ShoalError);
-      return;
     }
-    call.onSettled = () => this.waiting.delete(call);
-    if (this.life?.behavior) void this.work(this.life);
   }
 
   /** Ends the actor. Waiting and running calls fail with `reason`. Resolves when all `onStop` functions have finished. Idempotent. */
@@ -109,15 +144,38 @@ export class Actor {
     if (!this.ended) {
       this.ended = reason;
       this.restart?.cancel();
-      for (const call of [...this.waiting.keys()]) call.fail(reason);
+      for (const call of [...(this.waiting?.keys() ?? [])]) call.fail(reason);
       this.endLife(reason);
     }
     await this.ending;
   }
 
+  /** A function that a life had registered threw. */
+  releaseFailed(error: unknown): void {
+    const { name, owner } = this.settings;
+    owner.observe({ type: 'stopFailed', actor: name, error });
+  }
+
+  private queue(call: IncomingCall, request: unknown): void {
+    this.waiting ??= new Map();
+    this.waiting.set(call, request);
+    call.onSettled = () => this.unqueue(call);
+  }
+
+  private unqueue(call: IncomingCall): void {
+    this.waiting?.delete(call);
+    if (this.waiting?.size === 0) this.waiting = null;
+  }
+
+  /** Takes the oldest call out of the mailbox. */
+  private next(): Checked | undefined {
+    const [next] = this.waiting ?? [];
+    if (next) this.unqueue(next[0]);
+    return next;
+  }
+
   private newLife(): Life {
-    const { name, observe } = this.settings;
-    this.life = new Life((error) => observe({ type: 'stopFailed', actor: name, error }));
+    this.life = new Life(this);
     return this.life;
   }
 
@@ -147,22 +205,27 @@ export class Actor {
     );
   }
 
-  private async work(life: Life): Promise<void> {
-    if (life.handling >= this.settings.concurrency) return;
-    life.handling++;
-    while (this.life === life) {
-      const [next] = this.waiting;
-      if (!next) break;
-      this.waiting.delete(next[0]);
-      await this.handle(life, ...next);
+  /** Handles what waits in the mailbox. */
+  private workOff(life: Life): void {
+    while (this.life === life && life.handling < this.settings.concurrency) {
+      const next = this.next();
+      if (!next) return;
+      void this.work(life, next);
     }
+  }
+
+  /** Handles one call after the other, beginning with the given one, until none waits. */
+  private async work(life: Life, first: Checked): Promise<void> {
+    life.handling++;
+    for (let next: Checked | undefined = first; next; next = this.life === life ? this.next() : undefined)
+      await this.handle(life, ...next);
     life.handling--;
   }
 
   private async handle(life: Life, call: IncomingCall, request: unknown): Promise<void> {
     const { method, kind } = call.message;
-    life.calls.add(call);
-    call.onSettled = () => life.calls.delete(call);
+    life.began(call);
+    call.onSettled = () => life.settled(call);
     try {
       const handler = life.behavior?.[method] as ((request: unknown, call: Call) => unknown) | undefined;
       if (!handler) throw new InternalError(`the actor ${this.settings.name} has no handler for ${method}`);
@@ -184,20 +247,23 @@ export class Actor {
 
   private crash(life: Life, error: unknown): void {
     if (this.life !== life) return;
-    const { name, clock, policy, observe, onGiveUp } = this.settings;
+    const { name, owner, supervision } = this.settings;
+    const { clock, observe } = owner;
     this.endLife(new Unavailable(`the actor ${name} crashed`));
-    const decision = afterCrash(policy, this.crashesMs, clock.now());
+    const decision = afterCrash({ ...DEFAULT_RESTART_POLICY, ...supervision }, this.crashesMs, clock.now());
     this.crashesMs = decision.crashesMs;
     const restartAfterMs = decision.kind === 'restart' ? decision.afterMs : null;
     observe({ type: 'crashed', actor: name, error, restartAfterMs });
     if (restartAfterMs !== null) {
-      this.restart = clock.after(restartAfterMs, () => void this.ending.then(() => this.startAgain()));
+      const { ending } = this;
+      this.restart = clock.after(restartAfterMs, () => void ending?.then(() => this.startAgain()));
       return;
     }
     const crashes = decision.crashesMs.length;
     void this.stop(new Unavailable(`the actor ${name} crashed ${crashes} times and is not restarted`));
     observe({ type: 'gaveUp', actor: name, error });
-    onGiveUp(error);
+    owner.gaveUp(this);
+    supervision?.onGiveUp?.(error);
   }
 
   private async startAgain(): Promise<void> {
@@ -208,7 +274,7 @@ export class Actor {
     } catch (error) {
       this.crash(life, error);
     }
-    await this.work(life);
+    this.workOff(life);
   }
 }
 

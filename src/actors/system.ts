@@ -3,7 +3,7 @@ import type { Clock } from '../clock.js';
 import { InvalidRequest, NoSuchActor, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import type { Random } from '../random.js';
-import { Actor, type AnyBehavior, type Life } from './actor.js';
+import { Actor, type AnyBehavior, type Life, type Supervisor } from './actor.js';
 import {
   type ActorAddress,
   type AnswerMessage,
@@ -21,7 +21,6 @@ import type { OutgoingCall } from './outgoing-call.js';
 import { type Inbox, Post } from './post.js';
 import type { Behavior, Protocol } from './protocol.js';
 import { ActorRef } from './ref.js';
-import { DEFAULT_RESTART_POLICY } from './restart-policy.js';
 import type { Route, RouteKind } from './route.js';
 import type { SpawnOptions } from './spawn-options.js';
 
@@ -82,6 +81,7 @@ export class ActorSystem {
   private readonly incoming: Incoming;
   private readonly observe: ObserveActors;
   private readonly routeListeners: (() => void)[] = [];
+  private readonly supervisor: Supervisor;
   /** Undo `start`; empty before it. */
   private readonly endings: (() => void)[] = [];
   private sweptMs = 0;
@@ -92,6 +92,7 @@ export class ActorSystem {
     this.node = NodeAddress.parse({ node: node.id, incarnation: node.incarnation });
     this.observe = options.observe ?? (() => undefined);
     this.links = options.links ?? NO_LINKS;
+    this.supervisor = { clock, observe: this.observe, gaveUp: (actor) => this.remove(actor.name, actor) };
     this.post = new Post({
       bus,
       links: this.links,
@@ -138,21 +139,13 @@ export class ActorSystem {
     if (name === '' || name.length > limits.ACTOR_NAME_CHARS) {
       throw new InvalidRequest(`name: has ${name.length} characters; must have 1 to ${limits.ACTOR_NAME_CHARS}`);
     }
-    const self = this.ref(protocol, { ...this.node, actor: name });
-    const { onGiveUp, ...policy } = options.supervision ?? {};
+    this.start();
+    const { mailbox = MAILBOX_MESSAGES, concurrency = 1, supervision } = options;
     const actor = new Actor({
-      name,
-      protocol,
-      create: async (life) => (await factory(this.context(self, life))) as AnyBehavior,
-      mailbox: options.mailbox ?? MAILBOX_MESSAGES,
-      concurrency: options.concurrency ?? 1,
-      policy: { ...DEFAULT_RESTART_POLICY, ...policy },
-      onGiveUp: (error) => {
-        this.remove(name, actor);
-        onGiveUp?.(error);
-      },
-      clock: this.options.clock,
-      observe: this.observe,
+      ...{ name, protocol, mailbox, concurrency },
+      create: async (life) => (await factory(this.context(protocol, name, life))) as AnyBehavior,
+      supervision: supervision ?? null,
+      owner: this.supervisor,
     });
     const listening = options.listed === false ? null : this.post.listen(name);
     this.actors.set(name, { actor, protocol, listening });
@@ -163,7 +156,7 @@ export class ActorSystem {
       await actor.stop(new Unavailable(`the actor ${name} could not be created`));
       throw error;
     }
-    return self;
+    return this.ref(protocol, { ...this.node, actor: name });
   }
 
   /** Makes a reference to an actor at a known address. Sends nothing. */
@@ -311,10 +304,19 @@ export class ActorSystem {
     return this.actors.get(name)?.protocol.name === protocol;
   }
 
-  private context<P extends Protocol>(self: ActorRef<P>, life: Life): ActorContext<P> {
+  private context<P extends Protocol>(protocol: P, name: string, life: Life): ActorContext<P> {
     const { clock, random } = this.options;
-    const { signal } = life;
-    return { self, system: this, clock, random, signal, onStop: (release) => life.onStop(release) };
+    const refOf = () => this.ref(protocol, { ...this.node, actor: name });
+    return {
+      ...{ system: this, clock, random },
+      get self() {
+        return refOf();
+      },
+      get signal() {
+        return life.signal;
+      },
+      onStop: (release) => life.onStop(release),
+    };
   }
 
   private remove(name: string, actor: Actor): void {
