@@ -23,7 +23,7 @@ import { RuntimeMember, type RuntimeMemberOptions } from './member/member.js';
 /** Limit on the bytes of all records of actors. */
 const ACTOR_BUCKET_BYTES = 64 * 2 ** 20;
 
-export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 'id' | 'listen' | 'worker'> {
+export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 'id' | 'listen' | 'worker' | 'onCall'> {
   readonly namespace: string;
   readonly nats: NatsAccess;
   /** The user on NATS whose rights this process has. */
@@ -66,9 +66,9 @@ export async function joinRuntime(
   });
   life.use(transport.bus, (bus) => bus.close());
   logBusStatus(transport.bus, paced);
-  const { kind, listen, worker, peerTls: tls } = options;
+  const { kind, listen, worker, onCall, peerTls: tls } = options;
   const member = new RuntimeMember({
-    ...{ kind, id, incarnation, namespace, secret, tls, transport, clock, surroundings, log, listen, worker },
+    ...{ kind, id, incarnation, namespace, secret, tls, transport, clock, surroundings, log, listen, worker, onCall },
   });
   const openBucket = () => transport.openKeyValue(actorBucket(namespace), ACTOR_BUCKET_BYTES);
   const { budgetBytes, dir } = options.objects;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { NodeAddress } from '../../actors/envelope.js';
 import { logged } from '../../actors/logged.js';
+import type { RouteKind } from '../../actors/route.js';
 import { ActorSystem } from '../../actors/system.js';
 import { OneTimeEvent } from '../../async/event.js';
 import { within } from '../../async/within.js';
@@ -42,6 +43,8 @@ export interface RuntimeMemberOptions {
   readonly listen: (ListenOptions & { readonly advertiseHost: string | null }) | null;
   /** The worker in this process, if any. */
   readonly worker: string | null;
+  /** Called with the route on which a call sets out. */
+  readonly onCall?: ((path: RouteKind) => void) | undefined;
 }
 
 /** What a node announces beside its address; see `NodeView`. */
@@ -98,9 +101,10 @@ export class RuntimeMember {
     this.server = options.listen && new PeerServer({ ...peer, ...noBlocks, onCalls: accept });
     const node = { id, incarnation };
     const { links } = this;
+    const { onCall = () => undefined } = options;
     const heardMs = (address: NodeAddress) => this.directory.heardMs(address.incarnation);
     const ports = { bus, links, clock, random: peer.random, observe: logged(log) };
-    this.actors = new ActorSystem({ ...ports, node, namespace, heardMs });
+    this.actors = new ActorSystem({ ...ports, node, namespace, heardMs, onCall });
   }
 
   /** Joins the runtime. `life` leaves it again. */

@@ -97,6 +97,15 @@ describe('the metrics of a node', () => {
     ]);
   });
 
+  it('count the calls that set out, by route', async () => {
+    await world.node('a');
+    const driver = await world.driver();
+    const till = await driver.fleet.actor(Counter, { near: { node: 'a' } });
+    const before = driver.paths.filter((path) => path === 'direct').length;
+    await till.add(1);
+    expect(driver.paths.filter((path) => path === 'direct')).toHaveLength(before + 1);
+  });
+
   it('have few series, however many methods are called', async () => {
     const registry = new MetricsRegistry();
     const metrics = new RuntimeMetrics(registry, () => [{ class: 'Counter', actors: 2, waiting: 3 }]);

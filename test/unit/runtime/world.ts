@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { RouteKind } from '../../../src/actors/route.js';
 import { ActorSystem } from '../../../src/actors/system.js';
 import type { Bus } from '../../../src/bus/bus.js';
 import type { KeyValue } from '../../../src/bus/key-value.js';
@@ -29,6 +30,8 @@ const SECRET = 'sixteen characters';
 export interface Member {
   readonly fleet: FleetClient;
   readonly member: RuntimeMember;
+  /** The route of each call that set out. */
+  readonly paths: readonly RouteKind[];
   /** Leaves in good order. */
   stop(): Promise<void>;
   /** Goes without a word: its connections close. */
@@ -137,6 +140,7 @@ export class RuntimeWorld {
       namespace: 'test',
     });
     const life = new Lifecycle();
+    const paths: RouteKind[] = [];
     const member = new RuntimeMember({
       ...{
         kind,
@@ -150,6 +154,7 @@ export class RuntimeWorld {
         surroundings,
         worker,
       },
+      onCall: (path) => paths.push(path),
       log: SILENT_LOG,
       listen: kind === 'node' ? { unixPath: join(this.dir, `${id}.sock`), advertiseHost: null } : null,
     });
@@ -166,6 +171,7 @@ export class RuntimeWorld {
     const joined: Member = {
       fleet,
       member,
+      paths,
       stop: () => {
         this.members.delete(joined);
         return life.stop();
