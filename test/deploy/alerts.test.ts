@@ -1,5 +1,9 @@
-import { rm } from 'node:fs/promises';
-import { afterAll, describe, expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import { stringify } from 'yaml';
 import { ran } from './support/programs.js';
 import { findPromtool } from './support/promtool.js';
 
@@ -20,6 +24,18 @@ describe.skipIf(promtool.path === null)('the Prometheus files', () => {
     expect(await check('check', 'config', '--lint-fatal', 'deploy/prometheus/prometheus.yml')).toMatchObject({
       code: 0,
     });
+  });
+
+  it('draw a dashboard of expressions that Prometheus takes', async () => {
+    const dashboard = readFileSync('deploy/grafana/dashboards/shoal.json', 'utf8');
+    const { panels } = JSON.parse(dashboard) as { panels: readonly { targets?: readonly { expr: string }[] }[] };
+    const asked = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+    const rules = asked.map((expr, i) => ({ record: `panel:${i}`, expr: expr.replaceAll('$__rate_interval', '1m') }));
+    const folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    await writeFile(join(folder, 'rules.yml'), stringify({ groups: [{ name: 'dashboard', rules }] }));
+    expect(rules.length).toBeGreaterThan(50);
+    expect(await check('check', 'rules', join(folder, 'rules.yml'))).toMatchObject({ code: 0 });
   });
 
   it('have alerts that fire exactly when they should', async () => {

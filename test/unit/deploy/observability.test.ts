@@ -42,14 +42,34 @@ const expressions = rules
   .slice(1)
   .map((rule) => /expr:([\s\S]*?)\n *(?:for|labels):/.exec(rule)![1]!);
 
+interface Source {
+  readonly uid: string;
+}
 interface Panel {
   readonly id: number;
   readonly title: string;
   readonly type: string;
-  readonly targets?: readonly { readonly expr: string }[];
+  readonly datasource?: Source;
+  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } };
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets?: readonly { readonly refId: string; readonly expr: string; readonly datasource: Source }[];
 }
-const { panels } = JSON.parse(read('grafana/dashboards/shoal.json')) as { panels: readonly Panel[] };
+interface Variable {
+  readonly name: string;
+  readonly type: string;
+  readonly allValue?: string;
+  readonly datasource?: Source;
+}
+const { panels, templating, id } = JSON.parse(read('grafana/dashboards/shoal.json')) as {
+  readonly id?: number | null;
+  readonly panels: readonly Panel[];
+  readonly templating: { readonly list: readonly Variable[] };
+};
 const dashboard = panels.flatMap(({ targets }) => targets?.map(({ expr }) => expr) ?? []);
+/** The braces behind each metric. */
+const selectors = dashboard.flatMap((expr) => [
+  ...expr.matchAll(/\b(?:(?:shoal|process|nodejs)_\w+|up\b)(\{[^}]*\})?/g),
+]);
 
 describe('alerts and dashboard', () => {
   it('use only metrics that coordinators and workers export', async () => {
@@ -72,6 +92,39 @@ describe('alerts and dashboard', () => {
     const tests = read('prometheus/alerts.test.yml');
     const named = [...tests.matchAll(/- name: (.*)$/gm)].map((match) => match[1]!);
     expect(named).toEqual(alerts.flatMap((name) => [`${name} fires`, `${name} is quiet`]));
+  });
+
+  it('are imported into any Grafana: every query asks the data source, the namespaces and the workers that its reader chooses', () => {
+    expect(id ?? null).toBeNull();
+    expect(templating.list.map(({ name, type }) => [name, type])).toEqual([
+      ['datasource', 'datasource'],
+      ['namespace', 'query'],
+      ['worker', 'query'],
+    ]);
+    // Where a series has no such label, all of them match.
+    for (const { allValue } of templating.list.slice(1)) expect(allValue).toBe('.*');
+    const asked = [...panels, ...panels.flatMap(({ targets = [] }) => targets), ...templating.list];
+    const uids = asked.flatMap(({ datasource }) => (datasource === undefined ? [] : [datasource.uid]));
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana fills it in.
+    expect(new Set(uids)).toEqual(new Set(['${datasource}']));
+    expect(selectors.length).toBeGreaterThan(50);
+    for (const [selector, labels] of selectors) {
+      expect(labels, selector).toContain('namespace=~"$namespace"');
+      if (labels!.includes('role="worker"')) expect(labels, selector).toContain('instance=~"$worker"');
+    }
+  });
+
+  it('have panels that do not overlap, with a unit and different queries', () => {
+    for (const { title, type, fieldConfig, targets = [] } of panels) {
+      if (type === 'row') continue;
+      expect(fieldConfig?.defaults.unit, title).toBeDefined();
+      expect(targets.length, title).toBeGreaterThan(0);
+      expect(new Set(targets.map(({ refId }) => refId)).size, title).toBe(targets.length);
+    }
+    const taken = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+      Array.from({ length: w * h }, (_, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
+    );
+    expect(new Set(taken).size).toBe(taken.length);
   });
 
   it('have panels with unique names and ids', () => {
