@@ -1,9 +1,8 @@
+import type { OtlpAddress } from '../trace/otlp-address.js';
 import type { Values } from './options.js';
 
 /** Where spans go. */
-export interface TraceConfig {
-  /** Base URL of an OpenTelemetry collector. */
-  readonly endpoint: string;
+export interface TraceConfig extends OtlpAddress {
   readonly service: string;
   /** Whether metrics are sent, too. */
   readonly metrics: boolean;
@@ -12,7 +11,8 @@ export interface TraceConfig {
 }
 
 /** Null: nothing is recorded. */
-export function traceConfig({ otlpEndpoint, otlpMetrics, otlpService, otlpSampling }: Values): TraceConfig | null {
-  if (otlpEndpoint === null) return null;
-  return { endpoint: otlpEndpoint, service: otlpService, metrics: otlpMetrics, ratio: otlpSampling };
+export function traceConfig(values: Values): TraceConfig | null {
+  const { otlpEndpoint: endpoint, otlpProtocol: protocol, otlpService: service } = values;
+  if (endpoint === null) return null;
+  return { endpoint, protocol, service, metrics: values.otlpMetrics, ratio: values.otlpSampling };
 }

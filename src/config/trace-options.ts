@@ -1,3 +1,4 @@
+import { OTLP_PROTOCOLS } from '../trace/otlp-address.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
@@ -14,7 +15,16 @@ export const TRACE_OPTIONS = {
     default: null,
     defaultNote: 'nothing is recorded',
     commands: ROLES,
-    help: 'OpenTelemetry collector that gets the traces of requests and of calls of actors, by OTLP over HTTP: http://HOST:4318. OTEL_EXPORTER_OTLP_HEADERS adds headers.',
+    help: 'OpenTelemetry collector that gets the traces of requests and of calls of actors, by OTLP: http://HOST:4318, or http://HOST:4317 with --otlp-protocol grpc. OTEL_EXPORTER_OTLP_HEADERS adds headers.',
+  }),
+  otlpProtocol: option({
+    flag: 'otlp-protocol',
+    variable: 'OTEL_EXPORTER_OTLP_PROTOCOL',
+    placeholder: OTLP_PROTOCOLS.join('|'),
+    type: types.choice(...OTLP_PROTOCOLS),
+    default: 'http/protobuf',
+    commands: ROLES,
+    help: 'How the collector is spoken to.',
   }),
   otlpMetrics: option({
     flag: 'otlp-metrics',

@@ -1,18 +1,16 @@
 import type { Clock, Timer } from '../clock.js';
 import type { Log } from '../log.js';
-import { type MetricSeries, otlpBody } from './otlp-body.js';
+import type { Resource } from '../trace/otlp-resource.js';
+import type { MetricExporter } from './metric-exporter.js';
+import { type MetricSeries, otlpRecords } from './otlp-records.js';
 
-/** Sends the metrics of a process to an OpenTelemetry collector, by OTLP over HTTP, as JSON. A collector that cannot be reached costs only metrics. */
+/** Sends the metrics of a process to an OpenTelemetry collector. A collector that cannot be reached costs only metrics. */
 
 const SEND_INTERVAL_MS = 15_000;
-const SEND_TIMEOUT_MS = 3_000;
 
 export interface OtlpMetricsOptions {
-  /** Base URL of the collector, without `/v1/metrics`. */
-  readonly endpoint: string;
-  /** As OTEL_EXPORTER_OTLP_HEADERS has them: `name=value,name=value`, percent-encoded. */
-  readonly headers: string;
-  readonly resource: Readonly<Record<string, string>>;
+  readonly exporter: MetricExporter;
+  readonly resource: Resource;
   readonly read: () => Promise<readonly MetricSeries[]>;
   readonly clock: Clock;
   /** The time of day. */
@@ -39,52 +37,29 @@ export class OtlpMetrics {
     this.timer?.cancel();
     await this.sending;
     await this.send();
+    await this.options.exporter.shutdown().catch(() => {});
   }
 
   /** One request at a time. Never rejects. */
-  private send(): Promise<void> {
-    this.sending ??= this.post().finally(() => {
+  send(): Promise<void> {
+    this.sending ??= this.export().finally(() => {
       this.sending = null;
     });
     return this.sending;
   }
 
-  private async post(): Promise<void> {
-    const { endpoint, headers, resource, read, wallMs, log } = this.options;
+  private async export(): Promise<void> {
+    const { exporter, resource, read, wallMs, log } = this.options;
     try {
-      const body = otlpBody(await read(), resource, { startMs: this.startedMs, atMs: wallMs() });
-      const response = await fetch(`${endpoint.replace(/\/+$/, '')}/v1/metrics`, {
-        method: 'POST',
-        headers: { ...headersIn(headers), 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-        redirect: 'error',
-        signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
-      });
-      await response.body?.cancel();
-      if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+      const records = otlpRecords(await read(), resource, { startMs: this.startedMs, atMs: wallMs() });
+      await new Promise<void>((resolve, reject) =>
+        exporter.export(records, ({ code, error }) => (code === 0 ? resolve() : reject(error))),
+      );
       if (this.failing) log.info({}, 'the collector takes metrics again');
       this.failing = false;
     } catch (err) {
       if (!this.failing) log.warn({ err }, 'the collector takes no metrics; they are lost until it does');
       this.failing = true;
     }
-  }
-}
-
-/** Entries that are not headers are left out. */
-function headersIn(text: string): Record<string, string> {
-  const entries = text.split(',').flatMap((entry) => {
-    const at = entry.indexOf('=');
-    if (at < 1) return [];
-    return [[entry.slice(0, at).trim(), decoded(entry.slice(at + 1).trim())] as const];
-  });
-  return Object.fromEntries(entries);
-}
-
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
   }
 }

@@ -1,5 +1,5 @@
 import * as prometheus from 'prom-client';
-import type { MetricSeries } from './otlp-body.js';
+import type { MetricSeries } from './otlp-records.js';
 
 /** Counters, gauges and histograms, exported as Prometheus text; knows prom-client. */
 

@@ -6,6 +6,8 @@ import type { TraceConfig } from '../config/trace-config.js';
 import type { MetricsConfig, WorkerConfig } from '../config/worker-config.js';
 import { Lifecycle } from '../lifecycle.js';
 import { AdjustableLog, type Log } from '../log.js';
+import { callCounter } from '../metrics/call-counter.js';
+import { sendMetrics } from '../metrics/open-metrics.js';
 import { MetricsRegistry } from '../metrics/registry.js';
 import { RuntimeMetrics } from '../metrics/runtime-metrics.js';
 import { startMetricsServer } from '../metrics/server.js';
@@ -81,8 +83,10 @@ function host(hosting: HostingConfig, place: Place): Promise<RunningRole> {
   return Lifecycle.build(async (life) => {
     const library = await Library.load(hosting.modules);
     const onClose = async () => log.warn({}, 'code on this node closed its fleet; a node leaves when its process ends');
+    const calls = callCounter(registry);
     const { member, fleet } = await joinRuntime(life, {
       ...place,
+      onCall: (path) => calls.add(1, { path }),
       kind: 'node',
       objects: hosting.objects,
       coordinator: hosting.coordinator,
@@ -97,6 +101,10 @@ function host(hosting: HostingConfig, place: Place): Promise<RunningRole> {
     await node.start(life);
     await life.start(new OpenFilesWatch(member.options.clock, log));
     const url = metrics && (await serveMetrics(life, metrics, registry));
+    const { clock, surroundings } = member.options;
+    const sender = { role: 'node', id, version: packageVersion(), registry, clock, log } as const;
+    // A worker sends the metrics of the node beside it.
+    if (place.worker === null) await sendMetrics(life, trace, { ...sender, wallMs: surroundings.wallMs });
     const exports = library.exports.map(({ name, version }) => `${name}@${version}`);
     log.info({ exports, metrics: url }, 'hosting');
     return {

@@ -2,13 +2,11 @@ import type { TraceConfig } from '../config/trace-config.js';
 import type { Lifecycle } from '../lifecycle.js';
 import type { Log } from '../log.js';
 import type { Reloads } from '../reload.js';
+import type { OtlpSource } from './otlp-resource.js';
 import type { Tracer } from './span.js';
 
 /** The process that records. */
-interface Recorder {
-  readonly role: 'coordinator' | 'worker' | 'node';
-  readonly id: string;
-  readonly version: string;
+interface Recorder extends Omit<OtlpSource, 'service'> {
   readonly log: Log;
   readonly reloads: Reloads;
 }
@@ -20,9 +18,15 @@ export async function openTracer(
   recorder: Recorder,
 ): Promise<Tracer | null> {
   if (config === null) return null;
-  const { OtlpTracer } = await import('./otlp-tracer.js');
-  const tracer = new OtlpTracer({ ...config, ...recorder });
-  recorder.reloads.on(({ traceRatio }) => {
+  const { role, id, version, log, reloads } = recorder;
+  const [{ OtlpTracer }, { spanExporter }] = await Promise.all([
+    import('./otlp-tracer.js'),
+    import('./span-exporter.js'),
+  ]);
+  const exporter = await spanExporter(config);
+  const source = { service: config.service, role, id, version };
+  const tracer = new OtlpTracer({ source, exporter, ratio: config.ratio, log });
+  reloads.on(({ traceRatio }) => {
     tracer.ratio = traceRatio;
   });
   return life.use(tracer, () => tracer.close());

@@ -6,8 +6,6 @@ import {
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { resourceFromAttributes } from '@opentelemetry/resources';
 import {
   BasicTracerProvider,
   BatchSpanProcessor,
@@ -18,10 +16,12 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { ShoalError } from '../errors.js';
 import type { Log } from '../log.js';
+import { EXPORT_MS } from './otlp-address.js';
+import { type OtlpSource, otlpResource } from './otlp-resource.js';
 import { passingSpan, type Span, type SpanAttributes, type SpanKind, type Tracer } from './span.js';
 import { formatTraceparent, parseTraceparent, type TraceContext } from './traceparent.js';
 
-/** Sends spans to an OpenTelemetry collector by OTLP over HTTP, as JSON. The only file that imports the packages of OpenTelemetry. */
+/** Records spans with OpenTelemetry's SDK, and gives them to an exporter. */
 
 /** Spans that wait to be sent. Beyond it, new ones are dropped. */
 const WAITING_SPANS = 8_192;
@@ -29,8 +29,6 @@ const WAITING_SPANS = 8_192;
 const BATCH_SPANS = 512;
 /** Longest time for which a span waits. */
 const BATCH_MS = 1_000;
-/** Time limit for one request, and for the last one at the end of the process. */
-const EXPORT_MS = 3_000;
 
 const KINDS: Record<SpanKind, OtelKind> = {
   internal: OtelKind.INTERNAL,
@@ -38,16 +36,13 @@ const KINDS: Record<SpanKind, OtelKind> = {
   client: OtelKind.CLIENT,
 };
 
+export type { SpanExporter };
+
 export interface OtlpOptions {
-  /** Base URL of the collector, without `/v1/traces`. */
-  readonly endpoint: string;
-  readonly service: string;
+  readonly source: OtlpSource;
+  readonly exporter: SpanExporter;
   /** Share of the traces that begin here which are recorded, 0 to 1. Traces that a caller began follow the caller. */
   readonly ratio: number;
-  readonly role: 'coordinator' | 'worker' | 'node';
-  /** Of the process, unique in the fleet. */
-  readonly id: string;
-  readonly version: string;
   readonly log: Log;
 }
 
@@ -56,19 +51,10 @@ export class OtlpTracer implements Tracer {
   private readonly sampler: ShareSampler;
   private readonly provider: BasicTracerProvider;
 
-  constructor({ endpoint, service, ratio, role, id, version, log }: OtlpOptions) {
-    const exporter = new OTLPTraceExporter({
-      url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
-      timeoutMillis: EXPORT_MS,
-    });
+  constructor({ source, exporter, ratio, log }: OtlpOptions) {
     this.sampler = new ShareSampler(ratio);
     this.provider = new BasicTracerProvider({
-      resource: resourceFromAttributes({
-        'service.name': service,
-        'service.version': version,
-        'service.instance.id': id,
-        'shoal.role': role,
-      }),
+      resource: otlpResource(source),
       sampler: new ParentBasedSampler({ root: this.sampler }),
       spanProcessors: [
         new BatchSpanProcessor(reporting(exporter, log), {

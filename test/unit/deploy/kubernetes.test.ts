@@ -191,6 +191,7 @@ describe.skipIf(!hasHelm)('the chart, by helm', () => {
     ['coordinator.tlsSecret=tls', 'coordinator.ingress.enabled=true', 'coordinator.ingress.host=api.example.com'],
     ['autoscaling.kind=hpa', 'autoscaling.hitRatePercent=40'],
     ['tracing.endpoint=http://collector.observability:4318', 'tracing.metrics=true', 'tracing.headersSecret=otlp'],
+    ['tracing.endpoint=http://collector.observability:4317', 'tracing.protocol=grpc'],
     ['tracing.endpoint=https://otlp.example.com/v1', 'tracing.collector[0].namespaceSelector.matchLabels.name=otel'],
     ['autoscaling.kind=hpa', 'autoscaling.by=recommendation'],
     ['autoscaling.kind=keda', 'autoscaling.by=recommendation', 'worker.handOverSeconds=900'],

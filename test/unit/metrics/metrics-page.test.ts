@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, it } from 'vitest';
+import { callCounter } from '../../../src/metrics/call-counter.js';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
 import { watchFleet, watchQuarantine, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
 import { ObjectMetrics } from '../../../src/metrics/object-metrics.js';
@@ -69,7 +70,10 @@ describe('docs/METRICS.md', () => {
         new ObjectMetrics(registry, () => ({ objects: 0, bytes: 0, budgetBytes: 0, owedCopies: 0 }));
       }),
       'Redis metrics': table((registry) => new RedisMetrics(registry, () => 0)),
-      'node metrics': table((registry) => new RuntimeMetrics(registry, () => [])),
+      'node metrics': table((registry) => {
+        new RuntimeMetrics(registry, () => []);
+        callCounter(registry);
+      }),
     });
   });
 });

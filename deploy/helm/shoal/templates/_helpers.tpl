@@ -64,6 +64,7 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- with $.Values.tracing.endpoint }}
 - { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
+- { name: OTEL_EXPORTER_OTLP_PROTOCOL, value: {{ $.Values.tracing.protocol | quote }} }
 - { name: OTEL_SERVICE_NAME, value: {{ $.Values.tracing.service | quote }} }
 - { name: OTEL_TRACES_SAMPLER_ARG, value: {{ $.Values.tracing.sampling | quote }} }
 {{- if $.Values.tracing.metrics }}
