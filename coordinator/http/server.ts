@@ -230,7 +230,11 @@ class Server implements HttpServer {
       reply.header('connection', 'close');
       throw stopping();
     }
-    if (route?.pages === 'any') return this.border.checkProbe(raw);
+    if (route?.pages === 'any') {
+      this.border.checkProbe(raw);
+      this.border.checkBody(raw, route);
+      return;
+    }
     this.border.checkClient(raw);
     if (known !== undefined) return this.refuseMethod(known, request, reply);
     if (route === undefined) return unknownPath(request);
@@ -238,7 +242,7 @@ class Server implements HttpServer {
     await this.deps.access.admit(route.access, authorizationOf(request.headers), (principal) => {
       request.principal = principal;
     });
-    this.border.checkBody(raw, route.uploadBytes);
+    this.border.checkBody(raw, route);
   }
 
   /** Answers a preflight, and any other request with a 405. */

@@ -65,9 +65,13 @@ export class Border {
     this.origins.check(pageOf(request), pages === 'allowed');
   }
 
-  /** Throws a 413 or 415 if the head announces a body that is refused. */
-  checkBody({ headers, method }: IncomingMessage, uploadBytes: number | undefined): void {
+  /** Throws a 413 or 415 if the head announces a body that is refused. A route that needs no key takes none: strangers send those. */
+  checkBody({ headers, method }: IncomingMessage, { access, uploadBytes }: HttpRoute): void {
     const length = Number(headers['content-length'] ?? 0);
+    if (access === 'open') {
+      if (length > 0 || headers['transfer-encoding'] !== undefined) throw noBody();
+      return;
+    }
     if (uploadBytes !== undefined) {
       if (length > uploadBytes) throw tooLarge(uploadBytes);
       return;
@@ -87,6 +91,10 @@ export class Border {
     this.origins.check(pageOf(request), pages === 'allowed');
     return this.origins.preflightHeaders(methods, headers['access-control-request-headers'] ?? null);
   }
+}
+
+function noBody(): ApiError {
+  return new ApiError(413, 'body: must be empty; this route takes no body', { code: 'body_not_allowed' });
 }
 
 /** Whether somebody followed a link, which shows the answer in a tab of its own: the page with the link neither reads nor frames it. */
