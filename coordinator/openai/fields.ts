@@ -8,17 +8,38 @@ import { isWellFormed } from '../../src/well-formed.js';
 const STOP_STRINGS = 64;
 const STOP_STRING_CHARS = 256;
 
-/** An array of at most `max` items. Checks the length first, so that an array of millions is refused at once. */
+/**
+ * An array of at most `max` items. Checks the length first, so that an array of millions is refused at once, and ends at the first wrong item, where
+ * `z.array` goes on and keeps what is wrong with each.
+ */
 export function listOf<T>(item: z.ZodType<T>, max: number) {
   return z
     .unknown()
-    .superRefine((value, context) => {
-      if (!Array.isArray(value) || value.length <= max) return;
-      context.addIssue({ code: 'custom', message: `must have at most ${max} items; has ${value.length}` });
+    .transform((value, { issues }): T[] => {
+      const refuse = (issue: z.core.$ZodRawIssue) => {
+        issues.push(issue);
+        return z.NEVER;
+      };
+      if (!Array.isArray(value)) return refuse({ code: 'invalid_type', expected: 'array', input: value });
+      if (value.length > max)
+        return refuse({
+          ...{ code: 'custom', input: value },
+          message: `must have at most ${max} items; has ${value.length}`,
+        });
+      const items: T[] = [];
+      for (const [i, one] of value.entries()) {
+        const result = item._zod.run({ value: one, issues: [] }, FIRST_ISSUE) as z.core.ParsePayload<T>;
+        const [issue] = result.issues;
+        if (issue !== undefined) return refuse({ ...issue, path: [i, ...(issue.path ?? [])] });
+        items.push(result.value);
+      }
+      return items;
     })
-    .pipe(z.array(item))
     .meta({ override: { type: 'array', maxItems: max, items: z.toJSONSchema(item, JSON_SCHEMA) } });
 }
+
+/** An error has place for one issue: checking ends with the first. */
+export const FIRST_ISSUE = { async: false, abortEarly: true } as const;
 
 /** How checkers become JSON Schema: what a client may send. `override` in a checker's metadata describes one that zod cannot. */
 export const JSON_SCHEMA = {

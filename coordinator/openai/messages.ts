@@ -18,7 +18,7 @@ function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): s
 
 /** A string or an array of text parts, as one string, in which each part has a line of its own; or null. */
 const Content = z
-  .union([z.string(), listOf(z.union([TextPart, RefusalPart]), CHAT_MESSAGES), z.null()], {
+  .union([z.string(), listOf(z.discriminatedUnion('type', [TextPart, RefusalPart]), CHAT_MESSAGES), z.null()], {
     error: 'must be a string or an array of parts {"type":"text","text":…}; the model supports text only',
   })
   .transform((content) => (Array.isArray(content) ? content.map(textOf).join('\n') : content));

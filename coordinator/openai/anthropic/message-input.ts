@@ -14,7 +14,8 @@ const Text = z
   .union([z.string(), listOf(TextBlock, ITEMS)], { error: TEXT_ONLY })
   .transform((text) => (typeof text === 'string' ? text : text.map((block) => block.text).join('\n')));
 
-const ContentBlock = z.union(
+const ContentBlock = z.discriminatedUnion(
+  'type',
   [
     TextBlock,
     z.object({ type: z.literal('tool_use'), id: Name, name: Name, input: z.record(z.string(), z.unknown()) }),

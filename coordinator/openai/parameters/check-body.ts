@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { InvalidRequest } from '../../../src/errors.js';
 import { fieldError } from '../field-error.js';
+import { FIRST_ISSUE } from '../fields.js';
 
 /** Unknown names of a request that an answer lists, and the characters of each that it shows. */
 const IGNORED_NAMES = 32;
@@ -12,7 +13,7 @@ const IGNORED_NAME_CHARS = 64;
  */
 export function checkBody<T>(schema: z.ZodType<T>, body: unknown): T {
   const given = Object.fromEntries(Object.entries(objectIn(body)).filter(([, value]) => value !== null));
-  const result = schema.safeParse(given, { error: fieldError });
+  const result = schema.safeParse(given, { ...FIRST_ISSUE, error: fieldError });
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
   const param = pathOf(issue.path);

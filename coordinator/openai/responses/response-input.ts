@@ -10,7 +10,8 @@ const ITEMS = 4_096;
 
 const TEXT_ONLY =
   'must be a string or parts of the type input_text, output_text or refusal; the model supports text only';
-const Part = z.union(
+const Part = z.discriminatedUnion(
+  'type',
   [
     z.object({
       type: z.enum(['input_text', 'output_text', 'text', 'summary_text', 'reasoning_text']),
@@ -26,7 +27,8 @@ const Text = z
     typeof text === 'string' ? text : text.map((part) => ('text' in part ? part.text : part.refusal)).join('\n'),
   );
 
-const Item = z.union(
+const Item = z.discriminatedUnion(
+  'type',
   [
     z.object({
       type: z.literal('message').optional(),

@@ -151,7 +151,7 @@ describe('the Responses API, with OpenAI’s SDK', () => {
     [{ store: true }, 'store', /stores no answers/],
     [{ background: true }, 'background', /is not supported/],
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type', /must be "function"/],
-    [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input[0]', /must be a message/],
+    [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input[0].type', /must be a message/],
     [{ input: [] }, 'input', /must not be empty/],
     [{ reasoning: { effort: 'low' } }, 'reasoning.effort', /has no variable/],
   ])('refuses by name what it cannot do: %j', async (fields, param, message) => {
