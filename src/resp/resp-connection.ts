@@ -5,6 +5,7 @@ import type { Log } from '../log.js';
 import type { ValueStaging } from '../objects/value-staging.js';
 import { adopt, type Inlet, type SocketOptions } from '../peer/wire/socket.js';
 import { RespFault } from './command.js';
+import type { CommandMemory } from './command-memory.js';
 import { COMMANDS } from './command-table.js';
 import { BrokenReply } from './commands/strings.js';
 import { printableText, ReplyWriter } from './reply-writer.js';
@@ -24,6 +25,7 @@ const PROOF_MS = 10_000;
 export interface RespConnectionOptions {
   readonly host: RespHost;
   readonly staging: ValueStaging;
+  readonly memory: CommandMemory;
   readonly log: Log;
   readonly id: number;
   readonly socket: SocketOptions;
@@ -56,7 +58,8 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
   ) {
     const { host, staging, id } = options;
     const address = accepted.remoteAddress === undefined ? 'unix' : `${accepted.remoteAddress}:${accepted.remotePort}`;
-    this.reader = new RespReader(this, staging);
+    const slow = () => this.refuse('ERR the command came too slowly while others needed its memory');
+    this.reader = new RespReader(this, staging, options.memory.share(slow));
     const flush = () => this.flush();
     this.session = new RespSession(host, id, this.reply, this.leaving.signal, flush, address);
     this.activeMs = host.clock.now();
@@ -154,8 +157,8 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     if (command === undefined) throw new RespFault(unknown(args));
     if (!this.trusted && !command.flags.includes('no_auth')) throw new RespFault('NOAUTH Authentication required.');
     const fits = command.arity < 0 ? args.length >= -command.arity : args.length === command.arity;
-    if (!fits) throw new RespFault(`ERR wrong number of arguments for '${command.name}' command`);
     if (fault !== null) throw fault;
+    if (!fits) throw new RespFault(`ERR wrong number of arguments for '${command.name}' command`);
     return command.run(this.session, args);
   }
 

@@ -1,6 +1,7 @@
 import { fromWire, type ShoalError, toWire } from '../errors.js';
 import type { ObjectValue, ValueWriter } from '../objects/object-value.js';
 import type { ValueStaging } from '../objects/value-staging.js';
+import type { CommandShare } from './command-memory.js';
 
 /**
  * Cuts the bytes of a client into commands, as the Redis serialization protocol has them: arrays of bulk strings, or lines of words. Long arguments
@@ -12,6 +13,8 @@ export const VALUE_ARG_BYTES = 16 * 1024;
 /** Limits on one command, as far as its arguments are not values. */
 const COMMAND_ARGS = 65_536;
 const COMMAND_BYTES = 8 * 2 ** 20;
+/** What an argument costs beside its bytes. */
+const ARG_COST_BYTES = 128;
 /** Limits on a command of a client that has to prove itself first. */
 const STRANGER_ARGS = 10;
 const STRANGER_ARG_BYTES = 16 * 1024;
@@ -38,7 +41,8 @@ export interface RespTaker {
   readonly tenant: string | null;
   /**
    * A command has come. The taker releases its values. It may set `blocked`: then no further command comes until it calls `proceed`.
-   * @param fault why some of its values could not be kept; null if all are there. Arguments that are not there are empty.
+   * @param fault why some of its arguments could not be kept; null if all are there. Values that are not there are empty, and no argument but the
+   * first is there if the command was too long for the memory.
    */
   command(args: RespArg[], fault: ShoalError | null): void;
 }
@@ -69,6 +73,10 @@ export class RespReader {
   private state: State = COMMAND;
   private args: RespArg[] = [];
   private due = 0;
+  /** Arguments of the command that have come, the discarded ones included. */
+  private received = 0;
+  /** Whether there was no memory for the arguments of the command, so that they are discarded. */
+  private lost = false;
   private bytes = 0;
   private fault: ShoalError | null = null;
   private parsing = false;
@@ -78,6 +86,7 @@ export class RespReader {
   constructor(
     private readonly taker: RespTaker,
     private readonly staging: ValueStaging,
+    private readonly memory: CommandShare,
   ) {}
 
   /** Whether a command has begun and not ended. */
@@ -119,6 +128,8 @@ export class RespReader {
   proceed(): void {
     // The taker may call this while it is being called.
     if (this.parsing) return;
+    // The command before has ended.
+    if (!this.blocked && this.state.type === 'command') this.memory.release();
     this.parsing = true;
     try {
       while (!this.blocked && this.step());
@@ -133,7 +144,13 @@ export class RespReader {
     if (this.state.type === 'value') this.state.writer.abort();
     if (this.state.type === 'end') this.state.writer?.abort();
     this.state = COMMAND;
+    this.dropArgs();
+  }
+
+  /** Gives back the memory of the arguments that have come. */
+  private dropArgs(): void {
     for (const arg of this.args.splice(0)) if (!Buffer.isBuffer(arg)) arg.release();
+    this.memory.release();
   }
 
   private step(): boolean {
@@ -182,8 +199,22 @@ export class RespReader {
     }
     this.bytes += bytes;
     if (this.bytes > COMMAND_BYTES) throw new RespProtocolError('too big command');
+    if (!this.lost) this.takeMemory(bytes);
     this.state = { type: 'arg', bytes };
     return true;
+  }
+
+  /** Counts an argument. Where there is no memory for it, the command is lost: its bytes are discarded, and its taker learns why. */
+  private takeMemory(bytes: number): void {
+    try {
+      this.memory.take(bytes + ARG_COST_BYTES, this.taker.tenant);
+    } catch (error) {
+      this.fault = fromWire(toWire(error));
+      this.lost = true;
+      const [first] = this.args;
+      this.dropArgs();
+      this.args = [first !== undefined && Buffer.isBuffer(first) ? first : EMPTY];
+    }
   }
 
   private takeArg(bytes: number): boolean {
@@ -191,6 +222,10 @@ export class RespReader {
     const at = this.start;
     this.start += bytes;
     this.lineEnd();
+    if (this.lost) {
+      this.addArg(EMPTY);
+      return true;
+    }
     // A copy of its own: it may be kept, and this memory is used again.
     this.addArg(bytes === 0 ? EMPTY : Buffer.from(this.scratch.subarray(at, at + bytes)));
     return true;
@@ -241,16 +276,20 @@ export class RespReader {
   }
 
   private addArg(arg: RespArg): void {
-    this.args.push(arg);
-    if (this.args.length < this.due) {
+    if (!this.lost) this.args.push(arg);
+    else if (!Buffer.isBuffer(arg)) arg.release();
+    if (++this.received < this.due) {
       this.state = LENGTH;
       return;
     }
     const { args, fault } = this;
     this.args = [];
+    this.received = 0;
+    this.lost = false;
     this.fault = null;
     this.state = COMMAND;
     this.taker.command(args, fault);
+    if (!this.blocked) this.memory.release();
   }
 
   /** A command that is a line of words. */

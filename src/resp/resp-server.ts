@@ -12,6 +12,7 @@ import { SocketPath } from '../peer/server/socket-path.js';
 import type { SocketOptions } from '../peer/wire/socket.js';
 import type { StrangerLimits } from '../peer/wire/strangers.js';
 import { countGreetings } from '../peer/wire/tls-greetings.js';
+import { CommandMemory } from './command-memory.js';
 import { RespConnection } from './resp-connection.js';
 import { RespPlaces } from './resp-places.js';
 import type { RespHost } from './resp-session.js';
@@ -20,6 +21,8 @@ import type { RespHost } from './resp-session.js';
 
 /** Limit on the clients that have proved themselves, where the limit on open files allows that many. */
 const CLIENTS = 2_048;
+/** Memory of commands, over all clients. */
+const COMMANDS_BYTES = 64 * 2 ** 20;
 const TLS_HANDSHAKE_MS = 10_000;
 const FULL = '-ERR max number of clients reached\r\n';
 
@@ -38,6 +41,8 @@ export interface RespServerOptions {
   readonly host: Omit<RespHost, 'port' | 'clients' | 'swaps'>;
   /** Limit on the memory of values on their way in, over all clients. */
   readonly stagingBytes: number;
+  /** Limit on the memory of all other arguments of commands that come in or are at work, over all clients. */
+  readonly commandBytes?: number;
   readonly log: Log;
   readonly setSendBuffer?: SocketOptions['setSendBuffer'];
   readonly onCommand?: (command: string, ms: number) => void;
@@ -51,6 +56,7 @@ export class RespServer {
   private readonly servers: net.Server[] = [];
   private readonly connections = new Set<RespConnection>();
   private readonly staging: ValueStaging;
+  private readonly memory: CommandMemory;
   private readonly host: RespHost;
   private readonly log: Log;
   private readonly places: RespPlaces;
@@ -59,6 +65,7 @@ export class RespServer {
 
   constructor(private readonly options: RespServerOptions) {
     this.staging = new ValueStaging(options.stagingBytes);
+    this.memory = new CommandMemory(options.commandBytes ?? COMMANDS_BYTES, options.host.clock);
     this.log = new PacedLog(options.log, options.host.clock);
     const own = { port: () => this.port, clients: () => this.connections.size, swaps: new KeyedMutex<ObjectHash>() };
     this.host = { ...options.host, ...own };
@@ -74,6 +81,11 @@ export class RespServer {
   /** Memory of values on their way in. */
   get stagedBytes(): number {
     return this.staging.usedBytes;
+  }
+
+  /** Memory of commands that come in or are at work. */
+  get commandBytes(): number {
+    return this.memory.usedBytes;
   }
 
   /** @throws Unavailable if it cannot listen */
@@ -135,6 +147,7 @@ export class RespServer {
     const connection: RespConnection = new RespConnection(socket, {
       host: this.host,
       staging: this.staging,
+      memory: this.memory,
       log,
       id: ++this.ids,
       socket: { setSendBuffer },

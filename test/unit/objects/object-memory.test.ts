@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { collectGarbage } from '../../../bench/garbage.js';
+import { SimulatedClock } from '../../../src/clock.js';
 import { objectName } from '../../../src/objects/object-name.js';
 import { ValueStaging } from '../../../src/objects/value-staging.js';
+import { CommandMemory } from '../../../src/resp/command-memory.js';
 import { type RespArg, RespReader, type RespTaker } from '../../../src/resp/resp-reader.js';
 import { argValue } from '../../../src/resp/resp-session.js';
 import { ObjectStore } from '../../../workers/objects/object-store.js';
@@ -35,7 +37,11 @@ function fill(store: ObjectStore, valueBytes: number, fieldChars: number): void 
       store.put(name, { ...info, token: Buffer.from(`t${at}`).toString('base64url') }, value, room);
     },
   };
-  const reader = new RespReader(taker, new ValueStaging(1e9));
+  const reader = new RespReader(
+    taker,
+    new ValueStaging(1e9),
+    new CommandMemory(1e9, new SimulatedClock()).share(() => {}),
+  );
   for (let i = 0; i < OBJECTS; i++) {
     const command = packCommand(['SET', `key:${i}`, Buffer.alloc(valueBytes, 65)]);
     for (let from = 0; from < command.byteLength; ) {

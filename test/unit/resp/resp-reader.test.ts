@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { SimulatedClock } from '../../../src/clock.js';
 import { ValueStaging } from '../../../src/objects/value-staging.js';
+import { CommandMemory } from '../../../src/resp/command-memory.js';
 import { type RespArg, RespProtocolError, RespReader, VALUE_ARG_BYTES } from '../../../src/resp/resp-reader.js';
 import { packCommand } from './support/resp-station.js';
 
 const MiB = 2 ** 20;
+const shareOf = (bytes: number) => new CommandMemory(bytes, new SimulatedClock()).share(() => {});
 
 /** Feeds bytes in parts of the given lengths, over and over, and gives the commands that come out. */
 function read(
@@ -25,7 +28,7 @@ function read(
       for (const arg of args) if (!Buffer.isBuffer(arg)) arg.release();
     },
   };
-  const reader = new RespReader(taker, staging);
+  const reader = new RespReader(taker, staging, shareOf(64 * MiB));
   for (let at = 0, i = 0; at < bytes.byteLength; i++) {
     const part = bytes.subarray(at, at + Math.max(1, parts[i % parts.length]!));
     const target = reader.target();
@@ -166,7 +169,7 @@ describe('a reader of commands', () => {
         reader.blocked = true;
       },
     };
-    const reader: RespReader = new RespReader(taker, new ValueStaging(MiB));
+    const reader: RespReader = new RespReader(taker, new ValueStaging(MiB), shareOf(MiB));
     const bytes = Buffer.from('a\nb\nc\n');
     bytes.copy(reader.target());
     reader.advance(bytes.byteLength);
@@ -194,7 +197,7 @@ describe('a reader of commands', () => {
         reader.blocked = seen.length === 1;
       },
     };
-    const reader: RespReader = new RespReader(taker, new ValueStaging(MiB));
+    const reader: RespReader = new RespReader(taker, new ValueStaging(MiB), shareOf(MiB));
     const value = packCommand(['SET', Buffer.alloc(VALUE_ARG_BYTES, 'v')]);
     const first = Buffer.concat([Buffer.from('a\n'), value.subarray(0, 40)]);
     first.copy(reader.target());

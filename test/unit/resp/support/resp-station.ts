@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SystemClock } from '../../../../src/clock.js';
+import { type Clock, SystemClock } from '../../../../src/clock.js';
 import { createLog } from '../../../../src/log.js';
 import { FleetObjects } from '../../../../src/objects/fleet-objects.js';
 import type { ObjectNode } from '../../../../src/objects/object-node.js';
@@ -31,6 +31,8 @@ export interface StationOptions {
   readonly budgetBytes?: number;
   readonly objectBytes?: number;
   readonly stagingBytes?: number;
+  readonly commandBytes?: number;
+  readonly clock?: Clock;
   readonly maxClients?: number;
   readonly strangers?: StrangerLimits;
   readonly tls?: RespServerOptions['listen']['tls'];
@@ -49,7 +51,7 @@ export class RespStation {
   ) {}
 
   static async open(options: StationOptions = {}): Promise<RespStation> {
-    const clock = new SystemClock();
+    const clock = options.clock ?? new SystemClock();
     const objects = new WorkerObjects({
       self: { id: 'w', incarnation: '1' },
       budgetBytes: options.budgetBytes ?? 64 * MiB,
@@ -83,6 +85,7 @@ export class RespStation {
         memory: () => objects.store,
       },
       stagingBytes: options.stagingBytes ?? 64 * MiB,
+      ...(options.commandBytes !== undefined && { commandBytes: options.commandBytes }),
       log: createLog({ level: 'silent', fields: {} }),
       ...(options.maxClients !== undefined && { maxClients: options.maxClients }),
       ...(options.strangers !== undefined && { strangers: options.strangers }),
