@@ -21,7 +21,8 @@ export class Echo {
     let sum = 0;
     for (let at = 0; at < bytes.byteLength; at += PAGE_BYTES) sum += bytes[at]!;
     const tookMs = performance.now() - startMs;
-    if (sum !== Math.ceil(bytes.byteLength / PAGE_BYTES)) throw new Error('the object has other bytes than were stored');
+    if (sum !== Math.ceil(bytes.byteLength / PAGE_BYTES))
+      throw new Error('the object has other bytes than were stored');
     return tookMs;
   }
 }
