@@ -11,8 +11,11 @@ export type KvDependence =
   | { readonly kind: 'border'; readonly borderTokens: number }
   /** The numbers of a run depend on all of its tokens, as with dynamic quantization, which derives its scales from a whole run. */
   | { readonly kind: 'run'; readonly reason: string }
-  /** Each length of a sequence has K/V of its own, or nobody knows: nothing can be shared. */
-  | { readonly kind: 'length'; readonly reason: string };
+  /**
+   * Each length of a sequence has K/V of its own, or nobody knows: nothing can be shared. Sequences of more than `limitTokens` tokens are computed
+   * wrong by the graph, if that is known.
+   */
+  | { readonly kind: 'length'; readonly reason: string; readonly limitTokens?: number };
 
 /** The dependence of most graphs. @internal exported for tests. */
 export const ON_PREFIX: KvDependence = { kind: 'prefix' };
@@ -42,7 +45,10 @@ export function dependenceNotice(dependence: KvDependence): string | null {
       return `this model computes sequences of more than ${dependence.borderTokens} tokens differently: they share K/V with each other alone, and a sequence that grows beyond is computed anew`;
     case 'run':
       return `the numbers of this model depend on which tokens run together (${dependence.reason}): prompts are computed block by block and sequences one by one, and K/V of answers is not shared; a model of type q4 has no such limit`;
-    case 'length':
-      return `the K/V of this model depends on the length of the sequence (${dependence.reason}): nothing is shared, each prompt is computed in one run, and sequences are computed one by one`;
+    case 'length': {
+      const limit =
+        dependence.limitTokens === undefined ? '' : `; sequences have at most ${dependence.limitTokens} tokens`;
+      return `the K/V of this model depends on the length of the sequence (${dependence.reason}): nothing is shared, each prompt is computed in one run, and sequences are computed one by one${limit}`;
+    }
   }
 }

@@ -101,6 +101,7 @@ export async function loadModelGraph(
     );
   }
   const dependence = kvDependence(folder);
+  const limitTokens = dependence.kind === 'length' ? dependence.limitTokens : null;
   const files = await weightFiles(folder);
   const { model, keeps } = editedModel(detached(folder, files), signature, dependence);
   const { session, weights } = await openSession(runtime, folder, model, files, options).catch((error: unknown) => {
@@ -119,7 +120,7 @@ export async function loadModelGraph(
     dependence,
     kind: signature.kind,
     vocab: vocabOf(session, folder),
-    contextTokens: folder.config.contextTokens,
+    contextTokens: Math.min(folder.config.contextTokens, limitTokens ?? Number.POSITIVE_INFINITY),
     logitsType: signature.logitsElementType,
     lastLogitsOnly: signature.lastLogitsOnly,
     names: {

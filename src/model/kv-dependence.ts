@@ -16,17 +16,17 @@ const BYTE_TYPES = ['int8', 'uint8', 'float8e4m3fn', 'float8e5m2'] as const;
 
 /**
  * What the K/V of a token depends on in this model. Exporters write a choice by length in more ways than the graph's reader knows. If config.json
- * names rotary embeddings by length, and no border was found in the graph, nothing is shared.
+ * names rotary embeddings by length, and no border was found in the graph, nothing is shared, and sequences are as long as the short ones of
+ * config.json.
  */
 export function kvDependence({ graph, configJson }: Pick<ModelFolder, 'graph' | 'configJson'>): KvDependence {
   const found = graphDependence(graph);
   if (found.kind === 'border' || found.kind === 'length') return found;
   const rope = ropeByLength(configJson);
   if (rope === null) return found;
-  return {
-    kind: 'length',
-    reason: `config.json names rotary embeddings of type ${rope}, and the graph does not show where they change`,
-  };
+  const reason = `config.json names rotary embeddings of type ${rope.type}, and the graph does not show where they change`;
+  // An exporter that traced the model with a short input has written the table of short sequences alone.
+  return { kind: 'length', reason, ...(rope.shortTokens === null ? {} : { limitTokens: rope.shortTokens }) };
 }
 
 function graphDependence(graph: Graph): KvDependence {

@@ -9,24 +9,39 @@ const BY_LENGTH = new Set(['longrope', 'su', 'dynamic']);
 const NAMES = ['rope_scaling', 'rope_parameters'];
 
 const Fields = z.record(z.string(), z.unknown());
+const Size = z.int().min(1);
 const Scaling = z.looseObject({
   type: z.unknown().optional(),
   rope_type: z.unknown().optional(),
   /** Divisors of the frequencies for sequences on each side of the border. The first files of Phi-3 have them under the type `yarn`. */
   short_factor: z.unknown().optional(),
   long_factor: z.unknown().optional(),
+  original_max_position_embeddings: z.unknown().optional(),
 });
 
-/** The type of rotary embeddings that config.json names, if they change with the length of the sequence; null if not. */
-export function ropeByLength(configJson: unknown): string | null {
+/** Rotary embeddings that change with the length of the sequence. */
+interface RopeByLength {
+  readonly type: string;
+  /** The tokens of the longest sequence before the change; null if config.json does not tell. */
+  readonly shortTokens: number | null;
+}
+
+/** The rotary embeddings that config.json names, if they change with the length of the sequence; null if not. */
+export function ropeByLength(configJson: unknown): RopeByLength | null {
   const file = decoderFields(configJson);
   // Qwen's first models have no field for the type.
-  if (file.use_dynamic_ntk === true) return 'dynamic';
+  if (file.use_dynamic_ntk === true) return { type: 'dynamic', shortTokens: firstSize(file.seq_length) };
   for (const scaling of NAMES.flatMap((name) => scalingsOf(file[name]))) {
     const type = String(scaling.rope_type ?? scaling.type ?? 'default');
-    if (isByLength(type, scaling)) return type;
+    const original = [scaling.original_max_position_embeddings, file.original_max_position_embeddings];
+    const whole = type === 'dynamic' ? [file.max_position_embeddings] : [];
+    if (isByLength(type, scaling)) return { type, shortTokens: firstSize(...original, ...whole) };
   }
   return null;
+}
+
+function firstSize(...values: unknown[]): number | null {
+  return values.map((value) => Size.safeParse(value)).find(({ success }) => success)?.data ?? null;
 }
 
 /** The scaling, and those within it: models with several kinds of layers have one for each kind. */

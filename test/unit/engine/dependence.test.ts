@@ -128,6 +128,21 @@ describe.each(SPELLINGS)('a graph that spells its border by %s', (spelling) => {
   });
 });
 
+it('takes no longer sequences than one table is right for, where config.json names two and the graph has one', async () => {
+  const to = join(dir, 'one-table');
+  const twin = TWINS[1]!;
+  const long = {
+    original_max_position_embeddings: 128,
+    rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [2] },
+  };
+  await writeTwin({ ...twin, config: { ...twin.config, ...long } }, to);
+  const rig = await Rig.open(await openModelFolder(to));
+  expect(rig.graph.contextTokens).toBe(128);
+  await expect(rig.run(request(noise(128, twin.vocab)))).rejects.toThrow(/128/);
+  expect((await rig.run(request(noise(100, twin.vocab)))).ids).toHaveLength(ANSWER_TOKENS);
+  expect(await rig.close()).toEqual([]);
+});
+
 it.each(TWINS.filter(({ kvType }) => kvType !== 'float'))(
   'gives the same numbers cold and cached, however long the runs may be, with K/V of type $kvType',
   async (twin) => {

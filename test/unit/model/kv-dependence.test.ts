@@ -31,6 +31,21 @@ it.each([
   },
 );
 
+it('bounds sequences by the length up to which one table is right, where the graph shows no other', async () => {
+  const folder = await openModelFolder(RECALL);
+  const limit = (fields: object) => kvDependence({ ...folder, configJson: { ...folder.configJson, ...fields } });
+  const scaling = LONG_ROPE.rope_scaling;
+  expect(limit({ ...LONG_ROPE, original_max_position_embeddings: 128 })).toMatchObject({ limitTokens: 128 });
+  expect(limit({ rope_parameters: { ...scaling, original_max_position_embeddings: 256 } })).toMatchObject({
+    limitTokens: 256,
+  });
+  expect(limit({ rope_scaling: { type: 'dynamic' }, max_position_embeddings: 512 })).toMatchObject({
+    limitTokens: 512,
+  });
+  expect(limit({ use_dynamic_ntk: true, seq_length: 64 })).toMatchObject({ limitTokens: 64 });
+  expect(limit(LONG_ROPE)).not.toHaveProperty('limitTokens');
+});
+
 it.each([
   {},
   { rope_scaling: null },
