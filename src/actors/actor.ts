@@ -17,7 +17,8 @@ export type AnyBehavior = Readonly<Record<string, (request: never, call: Call) =
 export interface ActorSettings {
   readonly name: string;
   readonly protocol: Protocol;
-  readonly create: (life: Life) => Promise<AnyBehavior>;
+  /** Given to `create` of the owner. */
+  readonly factory: unknown;
   readonly mailbox: number;
   /** Calls that are handled at a time. */
   readonly concurrency: number;
@@ -28,6 +29,8 @@ export interface ActorSettings {
 
 /** What the actors of a system share. */
 export interface Supervisor {
+  /** Makes the behavior of a new life. */
+  readonly create: (settings: ActorSettings, life: Life) => Promise<AnyBehavior>;
   readonly clock: Clock;
   readonly observe: ObserveActors;
   /** An actor crashed too often, and has ended. */
@@ -103,7 +106,7 @@ export class Actor {
   private ending: Promise<void> | null = null;
   private ended: Unavailable | null = null;
 
-  constructor(private readonly settings: ActorSettings) {}
+  constructor(readonly settings: ActorSettings) {}
 
   get name(): string {
     return this.settings.name;
@@ -117,7 +120,7 @@ export class Actor {
   /** Starts the first life. Rejects with the error of the factory. */
   async start(): Promise<void> {
     const life = this.newLife();
-    life.behavior = await this.settings.create(life);
+    life.behavior = await this.settings.owner.create(this.settings, life);
     if (this.ended) throw this.ended;
     this.workOff(life);
   }
@@ -270,7 +273,7 @@ export class Actor {
     if (this.ended) return;
     const life = this.newLife();
     try {
-      life.behavior = await this.settings.create(life);
+      life.behavior = await this.settings.owner.create(this.settings, life);
     } catch (error) {
       this.crash(life, error);
     }

@@ -60,20 +60,14 @@ export interface ActorContext<P extends Protocol> {
   onStop(release: () => void | Promise<void>): void;
 }
 
-interface Entry {
-  readonly actor: Actor;
-  readonly protocol: Protocol;
-  /** Null: look-ups do not find the actor. */
-  readonly listening: Subscription | null;
-}
+type Factory = (context: ActorContext<Protocol>) => AnyBehavior | Promise<AnyBehavior>;
 
-/**
- * The actors of one process, and its references to actors of other processes. It starts with `start`, or with the first actor, reference
- * or look-up, and is unaware of earlier events of its bus.
- */
+/** The actors of one process, and references to others. Starts with `start`, the first actor, reference or look-up; earlier events of its bus are unknown to it. */
 export class ActorSystem {
   readonly node: NodeAddress;
-  private readonly actors = new Map<string, Entry>();
+  private readonly actors = new Map<string, Actor>();
+  /** Of the actors that look-ups find. */
+  private readonly listening = new Map<Actor, Subscription>();
   private readonly lookups = new Map<number, (from: NodeAddress) => void>();
   private readonly links: CallLinks;
   private readonly post: Post;
@@ -92,7 +86,11 @@ export class ActorSystem {
     this.node = NodeAddress.parse({ node: node.id, incarnation: node.incarnation });
     this.observe = options.observe ?? (() => undefined);
     this.links = options.links ?? NO_LINKS;
-    this.supervisor = { clock, observe: this.observe, gaveUp: (actor) => this.remove(actor.name, actor) };
+    this.supervisor = {
+      ...{ clock, observe: this.observe },
+      create: async ({ protocol, name, factory }, life) => (factory as Factory)(this.context(protocol, name, life)),
+      gaveUp: (actor) => this.remove(actor.name, actor),
+    };
     this.post = new Post({
       bus,
       links: this.links,
@@ -142,13 +140,12 @@ export class ActorSystem {
     this.start();
     const { mailbox = MAILBOX_MESSAGES, concurrency = 1, supervision } = options;
     const actor = new Actor({
-      ...{ name, protocol, mailbox, concurrency },
-      create: async (life) => (await factory(this.context(protocol, name, life))) as AnyBehavior,
+      ...{ name, protocol, factory, mailbox, concurrency },
       supervision: supervision ?? null,
       owner: this.supervisor,
     });
-    const listening = options.listed === false ? null : this.post.listen(name);
-    this.actors.set(name, { actor, protocol, listening });
+    if (options.listed !== false) this.listening.set(actor, this.post.listen(name));
+    this.actors.set(name, actor);
     try {
       await actor.start();
     } catch (error) {
@@ -206,15 +203,15 @@ export class ActorSystem {
 
   /** Stops an actor. Its waiting and running calls fail with Unavailable. */
   async stopActor(name: string): Promise<void> {
-    const entry = this.actors.get(name);
-    if (!entry) return;
-    this.remove(name, entry.actor);
-    await entry.actor.stop(new Unavailable(`the actor ${name} was stopped`));
+    const actor = this.actors.get(name);
+    if (!actor) return;
+    this.remove(name, actor);
+    await actor.stop(new Unavailable(`the actor ${name} was stopped`));
   }
 
   /** Calls in the mailbox of an actor; 0 if there is none of that name. */
   waiting(name: string): number {
-    return this.actors.get(name)?.actor.waitingCalls ?? 0;
+    return this.actors.get(name)?.waitingCalls ?? 0;
   }
 
   /** The route that a call to a node would take now. A direct route that closes stays closed; the bus may come back. */
@@ -294,14 +291,14 @@ export class ActorSystem {
   }
 
   private deliver(call: IncomingCall): void {
-    const { actor } = call.message;
-    const entry = this.actors.get(actor);
-    if (entry) entry.actor.offer(call);
-    else call.fail(new NoSuchActor(`cannot reach the actor ${actor}: ${this.node.node} has no such actor`));
+    const { actor: name } = call.message;
+    const actor = this.actors.get(name);
+    if (actor) actor.offer(call);
+    else call.fail(new NoSuchActor(`cannot reach the actor ${name}: ${this.node.node} has no such actor`));
   }
 
   private has(protocol: string, name: string): boolean {
-    return this.actors.get(name)?.protocol.name === protocol;
+    return this.actors.get(name)?.settings.protocol.name === protocol;
   }
 
   private context<P extends Protocol>(protocol: P, name: string, life: Life): ActorContext<P> {
@@ -320,10 +317,10 @@ export class ActorSystem {
   }
 
   private remove(name: string, actor: Actor): void {
-    const entry = this.actors.get(name);
-    if (entry?.actor !== actor) return;
+    if (this.actors.get(name) !== actor) return;
     this.actors.delete(name);
-    entry.listening?.unsubscribe();
+    this.listening.get(actor)?.unsubscribe();
+    this.listening.delete(actor);
   }
 
   private sweep(): void {

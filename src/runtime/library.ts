@@ -54,9 +54,14 @@ export class Library {
     return this.find('class', name, version) as UserClass;
   }
 
+  /** What it has under a name. */
+  hosted(name: string): HostedExport | undefined {
+    return this.entryOf(name)?.hosted;
+  }
+
   /** The methods of a class that return streams. */
   streamsOf(name: string): readonly string[] {
-    return this.entryOf(name)?.hosted.streams ?? [];
+    return this.hosted(name)?.streams ?? [];
   }
 
   /** Throws like `classOf`. */

@@ -70,6 +70,9 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     this.createdMs = options.host.clock.now();
   }
 
+  /** For the actor that is in front of it. */
+  readonly behavior = (): Instance => this;
+
   async call(request: MethodCall, call: Call): Promise<Outcome> {
     this.checkLease();
     const running = this.begin(request, call);

@@ -30,6 +30,7 @@ import { Checkpoints, savingOf } from './checkpoints.js';
 import { DetachedHost } from './detached-host.js';
 import { type HostObserver, NO_OBSERVER } from './host-observer.js';
 import { Instance, type InstanceHost } from './instance.js';
+import { KeptSpecs } from './kept-specs.js';
 import { NodeTasks } from './node-tasks.js';
 import { checkedArguments, methodSchema } from './schemas.js';
 
@@ -62,12 +63,14 @@ export class NodeHost {
   private readonly resources: NodeResources;
   private readonly shared: InstanceHost;
   private readonly tasks: NodeTasks;
+  private readonly kept: KeptSpecs;
 
   constructor(private readonly options: NodeHostOptions) {
     this.resources = new NodeResources(options.total, options.gpuIds);
     this.detached = new DetachedHost(options.member, options.fleet.records, () => this.fenced());
     const { library } = options;
     this.shared = this.share();
+    this.kept = new KeptSpecs(library);
     this.tasks = new NodeTasks({
       host: this.shared,
       library,
@@ -200,7 +203,8 @@ export class NodeHost {
       await runInScope(scope, () => savingOf(value, spec.class).restore(saved));
     }
     const mayAnswer = owner === null ? this.detached.mayAnswer : always;
-    return new Instance({ host: this.shared, spec, owner, mayAnswer, epoch, value, checkpoints, grant });
+    const own = { host: this.shared, spec: this.kept.spec(spec), owner: this.kept.owner(owner) };
+    return new Instance({ ...own, mayAnswer, epoch, value, checkpoints, grant: this.kept.grant(grant) });
   }
 
   /** What the constructor and `restore` of an actor see of their call. */
@@ -241,7 +245,7 @@ export class NodeHost {
     const { actors } = this.options.member;
     for (const { name, max } of lanesOf(spec)) {
       const options = { concurrency: max, mailbox: spec.maxPending, listed: false };
-      await actors.spawn(InstanceProtocol, instanceActor(name), () => instance, options);
+      await actors.spawn(InstanceProtocol, instanceActor(name), instance.behavior, options);
     }
     this.instances.set(spec.id, instance);
     if (instance.options.epoch > 0) this.shared.observer.restarted(spec.class);
@@ -277,6 +281,7 @@ export class NodeHost {
 
   /** Actors do not outlive the process that created them. */
   private ownerGone(incarnation: string): void {
+    this.kept.forget(incarnation);
     for (const instance of [...this.instances.values()]) {
       if (instance.options.owner?.incarnation === incarnation) void this.end(instance);
     }
