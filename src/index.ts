@@ -46,6 +46,9 @@ export type { NodeView } from './runtime/core/node-view.js';
 export { ActorDied, CallCircle, ObjectLost, RemoteError, TaskLost } from './runtime/errors.js';
 export type { BoundedQueue } from './runtime/host/bounded-queue.js';
 export { ObjectRef } from './runtime/objects/object-ref.js';
+export { AffinityPool, type AffinityPoolOptions } from './runtime/serving/affinity-pool.js';
+export { type BatchOptions, batched } from './runtime/serving/batched.js';
+export { type Ingress, type IngressOptions, serveActor } from './runtime/serving/http-ingress.js';
 
 // K/V of prompt prefixes in a fleet, for programs of any kind (docs/KV.md).
 

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { InvalidRequest, Overloaded } from '../../errors.js';
+import type { ActorHandle } from '../client/handle-types.js';
+
+/** Gives work to the actor that had the most of its prefix before, unless that one has too much to do. The handles stay the caller's. */
+
+/** Characters of a prefix that count as one piece, and pieces that count. */
+const PIECE_CHARS = 128;
+const PIECES = 64;
+
+export interface AffinityPoolOptions {
+  /** Pieces of work that an actor has at a time, at most. Default: 8. */
+  readonly maxLoad?: number;
+  /** How much more than the average an actor may have because of its prefixes. Default: 1.25. */
+  readonly imbalance?: number;
+  /** Work that may wait; beyond that it fails with Overloaded. Default: 1,024. */
+  readonly maxWaiting?: number;
+  /** Pieces of prefixes that are remembered. Default: 65,536. */
+  readonly remembered?: number;
+}
+
+interface Place<T> {
+  readonly actor: ActorHandle<T>;
+  load: number;
+}
+
+export class AffinityPool<T> {
+  private readonly places: readonly Place<T>[];
+  private readonly waiting: (() => void)[] = [];
+  /** The actor that had a prefix last, by its digest. The least recently used is the first. */
+  private readonly had = new Map<string, Place<T>>();
+  private readonly bounds: Required<AffinityPoolOptions>;
+
+  /** @throws InvalidRequest without actors */
+  constructor(actors: readonly ActorHandle<T>[], options: AffinityPoolOptions = {}) {
+    if (actors.length === 0) throw new InvalidRequest('actors: are none; a pool needs at least one', 'actors');
+    this.places = actors.map((actor) => ({ actor, load: 0 }));
+    this.bounds = { maxLoad: 8, imbalance: 1.25, maxWaiting: 1_024, remembered: 65_536, ...options };
+  }
+
+  /** Does the work with the best actor, and waits while all are full. Throws what the work throws, and Overloaded. */
+  async submit<Result>(prefix: string, work: (actor: ActorHandle<T>) => Promise<Result>): Promise<Result> {
+    const { maxLoad, maxWaiting } = this.bounds;
+    if (this.places.every(({ load }) => load >= maxLoad)) {
+      if (this.waiting.length >= maxWaiting)
+        throw new Overloaded(`cannot add work to the pool: ${maxWaiting} pieces wait`);
+      // Whoever ends hands its place on, so that nobody else takes it.
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+    }
+    const place = this.choose(digests(prefix));
+    place.load++;
+    try {
+      return await work(place.actor);
+    } finally {
+      place.load--;
+      this.waiting.shift()?.();
+    }
+  }
+
+  private choose(pieces: readonly string[]): Place<T> {
+    const { maxLoad, imbalance } = this.bounds;
+    const open = this.places.filter(({ load }) => load < maxLoad);
+    const total = this.places.reduce((sum, { load }) => sum + load, 1);
+    const bound = Math.max(1, Math.ceil((imbalance * total) / this.places.length));
+    const known = pieces.findLast((piece) => this.had.has(piece));
+    const near = known === undefined ? undefined : this.had.get(known);
+    const emptiest = open.reduce((best, place) => (place.load < best.load ? place : best));
+    const chosen = near && open.includes(near) && near.load < bound ? near : emptiest;
+    for (const piece of pieces) {
+      this.had.delete(piece);
+      this.had.set(piece, chosen);
+    }
+    const oldest = this.had.size > this.bounds.remembered ? [...this.had.keys()].slice(0, PIECES) : [];
+    for (const piece of oldest) this.had.delete(piece);
+    return chosen;
+  }
+}
+
+/** Of each prefix of the prefix, in whole pieces; a shorter one is a piece. */
+function digests(prefix: string): string[] {
+  const count = Math.min(PIECES, Math.max(1, Math.floor(prefix.length / PIECE_CHARS)));
+  const hash = createHash('sha256');
+  return Array.from({ length: count }, (_, i) => {
+    hash.update(prefix.slice(i * PIECE_CHARS, (i + 1) * PIECE_CHARS));
+    return hash.copy().digest('base64url');
+  });
+}
