@@ -14,8 +14,8 @@ export const RUNTIME_OPTIONS = {
     type: types.listOf(MODULES, 'paths of modules', /^[^\0]{1,4096}$/),
     default: null,
     defaultNote: 'none: the process hosts no code of users',
-    commands: ['worker', 'node', 'run'],
-    help: 'JavaScript modules whose exported classes and functions this process hosts. They run with all its rights.',
+    commands: ['up', 'worker', 'node', 'run'],
+    help: 'JavaScript modules whose exported classes and functions this process hosts; with up, each worker. They run with all its rights.',
   }),
   nodeId: option({
     flag: 'node-id',
@@ -58,7 +58,7 @@ export const RUNTIME_OPTIONS = {
     type: types.byteSize(2 ** 20, '1MiB'),
     default: '512MiB',
     unit: 'bytes',
-    commands: ['worker', 'node', 'run'],
+    commands: ['up', 'worker', 'node', 'run'],
     help: 'Memory for the objects that this process stores for actors and tasks.',
   }),
   objectDir: option({
@@ -68,7 +68,7 @@ export const RUNTIME_OPTIONS = {
     type: types.path,
     default: null,
     defaultNote: 'none: objects stay in memory',
-    commands: ['worker', 'node', 'run'],
+    commands: ['up', 'worker', 'node', 'run'],
     help: 'Folder for objects beyond three quarters of --actor-object-bytes. Each process uses a folder of its own in it, and removes it at its end.',
   }),
   follow: option({
