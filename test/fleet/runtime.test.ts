@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -54,17 +54,8 @@ it('runs the first example of the guide as the guide says', async () => {
 });
 
 /** A node that hosts. */
-async function startNode(id: string) {
-  const args = [
-    CLI,
-    'node',
-    '--actors',
-    join(dir, 'counter.js'),
-    '--node-id',
-    id,
-    '--peer-socket',
-    join(dir, `${id}.sock`),
-  ];
+async function startNode(id: string, file = 'counter.js') {
+  const args = [CLI, 'node', '--actors', join(dir, file), '--node-id', id, '--peer-socket', join(dir, `${id}.sock`)];
   const child = spawn(process.execPath, args, {
     env: { ...process.env, ...variables },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -73,6 +64,63 @@ async function startNode(id: string) {
   child.stderr.resume();
   return child;
 }
+
+/** Ends a node in good order. */
+async function ended(node: ChildProcess): Promise<void> {
+  node.kill('SIGTERM');
+  const [code] = await once(node, 'exit');
+  expect(code).toBe(0);
+}
+
+const rejected = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'fulfilled',
+    ({ message }: Error) => message,
+  );
+
+/** What the other examples of the guide print, in their order. */
+const PRINTED = ['10', '20', '30', 'https://example.org', '3 1'];
+
+it('runs all other examples of the guide', async () => {
+  const guide = await readFile(join(ROOT, 'docs/ACTORS.md'), 'utf8');
+  const blocks = [...guide.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code!).slice(2);
+  const isHosted = (code: string) => code.startsWith('export class');
+  const names = ['Embedder', 'Ledger', 'Account'];
+  expect(blocks.filter(isHosted)).toHaveLength(names.length);
+  const hosted = [
+    `import { z } from ${JSON.stringify(import.meta.resolve('zod'))};`,
+    "import { batched } from 'shoal';",
+    'export const square = (value) => value * value;',
+    'export function total(numbers) { return numbers.reduce((sum, number) => sum + number, 0); }',
+    'export function range(count) { return Float64Array.from({ length: count }, (_, i) => i); }',
+    await readFile(join(dir, 'counter.js'), 'utf8').then((code) =>
+      code.replace(/export function square[\s\S]*?\n}\n/, ''),
+    ),
+    ...blocks.filter(isHosted),
+  ];
+  await writeFile(join(dir, 'hosted.js'), hosted.join('\n'));
+  const program = [
+    "import { ActorPool, AffinityPool, connect, serveActor } from 'shoal';",
+    "import { Account, Counter, Embedder, Ledger, range, square, total } from './hosted.js';",
+    'const fleet = await connect();',
+    ...blocks.filter((code) => !isHosted(code)).map((code) => `{\n${code}}`),
+    "const ledger = await fleet.actor(Ledger, { checkpointEvery: 1, name: 'ledger', lifetime: 'detached' });",
+    'await ledger.add(1);',
+    "const account = await fleet.actor(Account, { args: ['mine'] });",
+    'await account.$kill();',
+    'await ledger.$kill();',
+    'await fleet.close();',
+  ];
+  await writeFile(join(dir, 'guide.js'), program.join('\n'));
+  const nodes = await Promise.all(['e', 'f'].map((id) => startNode(id, 'hosted.js')));
+  try {
+    const env = { ...process.env, ...variables };
+    const { stdout } = await ran(process.execPath, [CLI, 'run', 'guide.js'], { cwd: dir, env });
+    expect(stdout.trim().split('\n').sort()).toEqual([...PRINTED].sort());
+  } finally {
+    await Promise.all(nodes.map((node) => ended(node)));
+  }
+});
 
 it('brings the detached actors of a node that was killed to another one', async () => {
   const [a, b] = await Promise.all([startNode('a'), startNode('b')]);
@@ -89,6 +137,10 @@ it('brings the detached actors of a node that was killed to another one', async 
       names.map((name, i) => fleet.actor<Counter>('Counter', { ...options, name, args: [i] })),
     );
     a.kill('SIGKILL');
+    const again = await Promise.all(
+      names.map((name) => rejected(fleet.actor<Counter>('Counter', { ...options, name }))),
+    );
+    expect(again).toEqual(names.map((name) => `name: ${name} is taken in the namespace default; use getIfExists`));
     expect(await Promise.all(counters.map((counter) => counter.add(1)))).toEqual(names.map((_, i) => i + 1));
     const { stdout } = await ran(process.execPath, [CLI, 'list', 'actors', '--json'], {
       env: { ...process.env, ...variables },
@@ -98,8 +150,6 @@ it('brings the detached actors of a node that was killed to another one', async 
     expect(new Set(listed.map(({ node }) => node))).toEqual(new Set(['b']));
   } finally {
     await fleet.close();
-    b.kill('SIGTERM');
-    const [code] = await once(b, 'exit');
-    expect(code).toBe(0);
+    await ended(b);
   }
 });
