@@ -12,7 +12,7 @@ import { callHttp } from './call-http.js';
 import type { CommandContext } from './context.js';
 import { type TarEntry, tarOf } from './tar.js';
 
-/** `shoal bundle`: writes what somebody who helps needs to see into one file, without secrets and prompts. */
+/** `shoal debug bundle`: writes what somebody who helps needs to see into one file, without secrets and prompts. */
 
 /** Taken of each log, from its end. */
 const LOG_BYTES = 4 * 2 ** 20;
@@ -30,7 +30,7 @@ const ASKED = {
 
 /** Writes a bundle. A part that cannot be had does not keep the others out: `errors.txt` says why. @throws WrongUsage if the file exists */
 export async function bundle(context: CommandContext): Promise<number> {
-  const values = readValues('bundle', context);
+  const values = readValues('debug bundle', context);
   const secrets = secretsOf(OPTIONS, context.environment);
   const errors: string[] = [];
   const texts: [name: string, text: string][] = [

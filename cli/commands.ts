@@ -197,7 +197,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./config-print.js')).configPrint,
   },
   {
-    name: 'bundle',
+    name: 'debug bundle',
     help: 'Write versions, configuration, state, metrics and logs into one file for somebody who helps, without secrets.',
     options: OPTIONS,
     load: async () => (await import('./bundle.js')).bundle,

@@ -40,6 +40,7 @@ function build(world: World, done: (code: number) => void): Command {
     });
   const groups: Readonly<Record<string, Command>> = {
     config: program.command('config').description('Show options.'),
+    debug: program.command('debug').description('Collect what somebody who helps needs.'),
     adapter: program.command('adapter').description('Add, show and remove LoRA adapters.'),
     kv: program.command('kv').description('Back the objects of a fleet up, and restore them.'),
     model: program.command('model').description('Download, show, check, remove and make models.'),

@@ -1,11 +1,11 @@
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
-const BUNDLE = ['bundle'] as const satisfies readonly Command[];
+const BUNDLE = ['debug bundle'] as const satisfies readonly Command[];
 /** Log files in one bundle. */
 const LOG_FILES = 16;
 
-/** Options of `shoal bundle`, and the file that holds options of others. */
+/** Options of `shoal debug bundle`, and the file that holds options of others. */
 export const BUNDLE_OPTIONS = {
   bundleFile: option({
     flag: 'bundle-file',
@@ -31,7 +31,7 @@ export const BUNDLE_OPTIONS = {
     placeholder: 'FILE',
     type: types.path,
     default: null,
-    commands: ['up', 'coordinator', 'worker', 'node', 'run', 'bundle'],
+    commands: ['up', 'coordinator', 'worker', 'node', 'run', 'debug bundle'],
     help: 'YAML file of options: the names of flags without dashes before them, and their values. Flags and variables win over it.',
   }),
 } as const satisfies OptionTable;

@@ -20,7 +20,7 @@ export type Command =
   | 'bench'
   | 'chaos'
   | 'doctor'
-  | 'bundle'
+  | 'debug bundle'
   | 'cost'
   | 'plan'
   | 'nats-users'

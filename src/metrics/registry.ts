@@ -1,4 +1,5 @@
 import * as prometheus from 'prom-client';
+import { watchMemoryLimit } from './memory-limit.js';
 import type { MetricSeries } from './otlp-records.js';
 
 /** Counters, gauges and histograms, exported as Prometheus text; knows prom-client. */
@@ -30,9 +31,10 @@ export class MetricsRegistry {
   readonly contentType = prometheus.Registry.PROMETHEUS_CONTENT_TYPE;
   private readonly registry = new prometheus.Registry();
 
-  /** Adds CPU, memory, event loop and garbage collection of this process. Call it once per process. */
+  /** Adds CPU, memory and its limit, event loop and garbage collection of this process. Call it once per process. */
   watchProcess(): void {
     prometheus.collectDefaultMetrics({ register: this.registry });
+    watchMemoryLimit(this);
   }
 
   counter<L extends string = never>(spec: MetricSpec<L>): Counter<L> {

@@ -71,7 +71,7 @@ describe('the pages', () => {
 
   it('name only commands that there are', async () => {
     const known = new Set(namesIn(await helpOf()));
-    const parents = ['model', 'config'];
+    const parents = ['model', 'config', 'debug'];
     for (const parent of parents) for (const name of namesIn(await helpOf(parent))) known.add(`${parent} ${name}`);
     expect(known).toContain('drain');
     const faults = pages.flatMap((page) =>

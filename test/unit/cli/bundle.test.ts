@@ -37,7 +37,7 @@ async function bundled(environment: Record<string, string>) {
   const io = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
   const SHOAL_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const SHOAL_BUNDLE_FILE = inDir('b.tar.gz');
-  const code = await run(['bundle'], { environment: { SHOAL_URL, SHOAL_BUNDLE_FILE, ...environment }, io });
+  const code = await run(['debug', 'bundle'], { environment: { SHOAL_URL, SHOAL_BUNDLE_FILE, ...environment }, io });
   return { code, out: out.join(''), err: err.join('') };
 }
 

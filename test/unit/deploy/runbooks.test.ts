@@ -15,13 +15,18 @@ interface Rules {
 }
 
 const rules = (parse(read('deploy/prometheus/alerts.yml')) as Rules).groups.flatMap((group) => group.rules);
-const pages = readdirSync(new URL('docs/runbooks', root));
+const pages = readdirSync(new URL('docs/runbooks', root)).filter((name) => name !== 'README.md');
 const COMMANDS = ['shoal health', 'shoal status', 'shoal doctor', 'shoal explain', 'shoal bench', 'curl'];
 
 describe('the runbooks', () => {
   it('are one for each alert, which names it', () => {
     expect(pages.toSorted()).toEqual(rules.map(({ alert }) => `${alert}.md`).toSorted());
     for (const { alert, annotations } of rules) expect(annotations.runbook_url).toBe(`docs/runbooks/${alert}.md`);
+  });
+
+  it('are all named by the list of runbooks', () => {
+    const list = read('docs/runbooks/README.md');
+    expect(pages.filter((page) => !list.includes(`](${page})`))).toEqual([]);
   });
 
   it.each(pages)('%s says what to see, decide, mend and prevent', (page) => {
