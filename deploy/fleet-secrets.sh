@@ -29,12 +29,15 @@ keep nats-coordinator-password "${SHOAL_NATS_COORDINATOR_PASSWORD:-}"
 keep nats-worker-password "${SHOAL_NATS_WORKER_PASSWORD:-}"
 keep nats-node-password "${SHOAL_NATS_NODE_PASSWORD:-}"
 keep grafana-password "${GRAFANA_PASSWORD:-}"
+keep metrics-key "${SHOAL_METRICS_KEY:-}"
 
 for role in coordinator worker; do
   share secret "$role" secret
   share "nats-$role-password" "$role" nats-password
 done
 share grafana-password grafana grafana-password
+share metrics-key coordinator metrics-key
+share metrics-key prometheus metrics-key
 
 SHOAL_NATS_COORDINATOR_PASSWORD=$(cat kept/nats-coordinator-password) SHOAL_NATS_WORKER_PASSWORD=$(cat kept/nats-worker-password) \
   SHOAL_NATS_NODE_PASSWORD=$(cat kept/nats-node-password) \

@@ -18,8 +18,6 @@ export interface AccessSources {
   rings(): readonly KeyRing[];
   /** Null: no tokens are accepted. */
   readonly tokens: TokenVerifier | null;
-  /** Whether `/metrics` needs a key too. Where keys have no roles, no key could be named for it. */
-  readonly guardsMetrics: boolean;
 }
 
 /** Decides who may call which route. */
@@ -40,7 +38,6 @@ export class Access {
   async admit(access: RouteAccess, authorization: string | null, known: (principal: Principal) => void): Promise<void> {
     const { sources } = this;
     if (sources === null || access === 'open') return;
-    if (access === 'metrics' && !sources.guardsMetrics) return;
     const principal = await find(sources, bearerOf(authorization));
     known(principal);
     checkRole(principal, access);

@@ -26,20 +26,24 @@ interface AccessWorld {
   readonly wallMs: () => number;
 }
 
-type AccessConfig = Pick<CoordinatorConfig, 'apiKeys' | 'keysFile' | 'jwt' | 'secret'>;
+type AccessConfig = Pick<CoordinatorConfig, 'apiKeys' | 'metricsKeys' | 'keysFile' | 'jwt' | 'secret'>;
 
 /** @throws WrongUsage if the keys file has become wrong since the configuration was read */
 export function openAccess(config: AccessConfig, world: AccessWorld): OpenedAccess {
-  const { apiKeys, keysFile, jwt, secret } = config;
+  const { apiKeys, metricsKeys, keysFile, jwt, secret } = config;
   if (apiKeys.length === 0 && keysFile === null && jwt === null)
     return { access: new Access(null), parts: [], reload: async () => {} };
   const file = keysFile === null ? null : new KeysFileSource(keysFile, world);
   // A single key has nobody to be protected from.
   const role = apiKeys.length === 1 && file === null && jwt === null ? 'operator' : 'user';
-  const fixed = [KeyRing.ofSecrets(apiKeys, role), KeyRing.ofSecrets([operatorKey(secret)], 'operator')];
+  const fixed = [
+    KeyRing.ofSecrets(apiKeys, role),
+    KeyRing.ofSecrets(metricsKeys, 'metrics'),
+    KeyRing.ofSecrets([operatorKey(secret)], 'operator'),
+  ];
   const rings = () => (file === null ? fixed : [file.ring, ...fixed]);
   const keySet = jwt?.keys.kind === 'jwks' ? new KeySetSource({ source: jwt.keys.source, ...world }) : null;
   const tokens = jwt === null ? null : new TokenAccess(jwt, keySet, world.wallMs);
-  const access = new Access({ rings, tokens, guardsMetrics: file !== null || jwt !== null });
+  const access = new Access({ rings, tokens });
   return { access, parts: [file, keySet].filter((part) => part !== null), reload: async () => file?.look() };
 }

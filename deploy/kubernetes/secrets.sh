@@ -20,4 +20,5 @@ stringData:
   nats-coordinator-password: "$(random)"
   nats-worker-password: "$(random)"
   api-keys: "$(random)"
+  metrics-key: "$(random)"
 END

@@ -26,6 +26,15 @@ export const ACCESS_OPTIONS = {
     commands: COORDINATOR,
     help: 'File with the API keys, one per line, instead of SHOAL_API_KEYS.',
   }),
+  metricsKeyFile: option({
+    flag: 'metrics-key-file',
+    variable: 'SHOAL_METRICS_KEY_FILE',
+    placeholder: 'FILE',
+    type: types.path,
+    default: null,
+    commands: COORDINATOR,
+    help: `File with a key of at least ${API_KEY_CHARS} characters that reads /metrics and /v1/fleet/history, and nothing else. Where no API keys are set, these need no key.`,
+  }),
   keysFile: option({
     flag: 'keys-file',
     variable: 'SHOAL_KEYS_FILE',

@@ -54,6 +54,8 @@ export interface CoordinatorConfig {
   readonly allowChaos: boolean;
   /** Keys without tenants and limits. Never logged. */
   readonly apiKeys: readonly string[];
+  /** Keys with the role `metrics`; they alone do not close the API. */
+  readonly metricsKeys: readonly string[];
   readonly http: HttpConfig;
   /** Absolute or relative path of the keys file; null for none. */
   readonly keysFile: string | null;
@@ -96,6 +98,13 @@ function checkLengths(name: string, keys: readonly string[]): readonly string[] 
   throw new WrongUsage(
     `${name}: each key must have at least ${limits.API_KEY_CHARS} characters; key ${short + 1} has ${keys[short]!.length}; shoal key makes one`,
   );
+}
+
+/** The key for metrics alone; none if no file is given. @throws WrongUsage */
+function metricsKeys({ metricsKeyFile }: Pick<Values, 'metricsKeyFile'>): readonly string[] {
+  if (metricsKeyFile === null) return [];
+  const name = '--metrics-key-file (SHOAL_METRICS_KEY_FILE)';
+  return checkLengths(name, [readSecretFile(name, metricsKeyFile)]);
 }
 
 /** The path of the keys file, once its content has been checked. @throws WrongUsage */
@@ -141,6 +150,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     allowRouting: values.allowRouting ?? false,
     allowChaos: values.allowChaos,
     apiKeys,
+    metricsKeys: metricsKeys(values),
     keysFile,
     jwt,
     http: httpConfig(values, machine),

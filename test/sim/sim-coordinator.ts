@@ -110,6 +110,7 @@ export class SimCoordinator {
       allowRouting: false,
       allowChaos: false,
       apiKeys: [],
+      metricsKeys: [],
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null, socketPath: null },
       keysFile: null,
       jwt: null,

@@ -83,6 +83,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       allowRouting: false,
       allowChaos: false,
       apiKeys: [],
+      metricsKeys: [],
       http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null, socketPath: null },
       keysFile: null,
       jwt: null,

@@ -38,6 +38,7 @@ const config: CoordinatorConfig = {
   allowRouting: false,
   allowChaos: false,
   apiKeys: [],
+  metricsKeys: [],
   http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null, socketPath: null },
   keysFile: null,
   jwt: null,

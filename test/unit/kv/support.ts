@@ -22,7 +22,7 @@ export function kvServer({ objects: own }: RespStation, apiKeys: string[] = []):
     nodeOf: () => own.home,
     own: { id: 'w', objects: own.home },
   });
-  const config = { apiKeys, keysFile: null, jwt: null, secret: 'a secret of the fleet' };
+  const config = { apiKeys, metricsKeys: [], keysFile: null, jwt: null, secret: 'a secret of the fleet' };
   const { access } = openAccess(config, { clock, log: SILENT_LOG, wallMs });
   return listen(
     kvRoutes({ objects, objectBytes: 16 * MiB, staging: new ValueStaging(64 * MiB), clock, wallMs }),

@@ -36,7 +36,15 @@ async function coordinator(
   graph: ModelGraph,
 ): Promise<{ readonly parts: CoordinatorParts; stop(): Promise<void> }> {
   const config: CoordinatorConfig = {
-    ...{ id: 'coordinator', namespace: NAMESPACE, secret: SECRET, peerTls: null, replicas: 2, apiKeys: [] },
+    ...{
+      id: 'coordinator',
+      namespace: NAMESPACE,
+      secret: SECRET,
+      peerTls: null,
+      replicas: 2,
+      apiKeys: [],
+      metricsKeys: [],
+    },
     nats: { url: 'nats://nowhere', user: null, password: null },
     ...{
       host: '127.0.0.1',

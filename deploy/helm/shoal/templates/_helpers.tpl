@@ -97,6 +97,11 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- end }}
 
+{{- /* Not empty if the Secret has a key for metrics: a Secret of one's own needs it for a ServiceMonitor alone. */}}
+{{- define "shoal.hasMetricsKey" -}}
+{{- if or (not .Values.secrets.existing) .Values.metrics.serviceMonitor.enabled }}yes{{- end }}
+{{- end }}
+
 {{- /* The argument is a dictionary of the root and the role. */}}
 {{- define "shoal.memberVolumes" -}}
 {{- $ := .root -}}
@@ -109,6 +114,9 @@ capabilities: { drop: [ALL] }
       - { key: nats-{{ .role }}-password, path: nats-password }
       {{- if and (eq .role "coordinator") (not $.Values.coordinator.insecure) }}
       - { key: api-keys, path: api-keys }
+      {{- if include "shoal.hasMetricsKey" $ }}
+      - { key: metrics-key, path: metrics-key }
+      {{- end }}
       {{- end }}
 - name: tmp
   emptyDir: {}

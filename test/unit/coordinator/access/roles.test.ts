@@ -59,6 +59,23 @@ describe('the role', () => {
     expect((await post('/v1/completions', { prompt: 'x' }, bearer('graf'))).status).toBe(403);
   });
 
+  it.each(['/metrics', '/v1/fleet/history'])('metrics is needed for %s wherever a key is', async (path) => {
+    const status = async ({ url }: { url: string }, headers = {}) => (await fetch(url + path, { headers })).status;
+    const metricsKeys = [key('graf')];
+    const single = await testServer({ apiKeys: [key('only')], metricsKeys });
+    expect(await status(single)).toBe(401);
+    for (const id of ['only', 'graf']) expect(await status(single, bearer(id))).toBe(200);
+    expect((await single.post('/tokenize', { prompt: 'x' }, bearer('graf'))).status).toBe(403);
+    const several = await testServer({ apiKeys: [key('one'), key('two')], metricsKeys });
+    const statuses = [
+      await status(several),
+      await status(several, bearer('one')),
+      await status(several, bearer('graf')),
+    ];
+    expect(statuses).toEqual([401, 403, 200]);
+    expect(await status(await testServer({ metricsKeys }))).toBe(200);
+  });
+
   it('operator also belongs to the key that the cluster secret gives', async () => {
     const { post } = await testServer({ keysFile: keysFile('keys: []') });
     const headers = { authorization: `Bearer ${operatorKey(TEST_SECRET)}` };

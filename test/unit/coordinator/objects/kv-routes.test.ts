@@ -49,7 +49,7 @@ describe('objects over HTTP', () => {
       own: null,
     });
     const wallMs = () => Date.now();
-    const config = { apiKeys, keysFile: null, jwt: null, secret: 'a secret of the fleet' };
+    const config = { apiKeys, metricsKeys: [], keysFile: null, jwt: null, secret: 'a secret of the fleet' };
     const { access } = openAccess(config, { clock, log: SILENT_LOG, wallMs });
     server = await listen(
       kvRoutes({ objects, objectBytes: OBJECT_BYTES, staging, clock, wallMs }),

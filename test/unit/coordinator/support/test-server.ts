@@ -66,6 +66,7 @@ export const idsOf = (text: string): number[] => tokenizer.encode(text, { addSpe
 /** The keys of a test server; without any, its API is open. */
 export interface TestKeys {
   readonly apiKeys: readonly string[];
+  readonly metricsKeys: readonly string[];
   readonly keysFile: string | null;
   readonly jwt: JwtConfig | null;
 }
@@ -104,6 +105,7 @@ let servers = 0;
 export async function testServer(
   {
     apiKeys = [],
+    metricsKeys = [],
     keysFile = null,
     jwt = null,
     model = MODEL,
@@ -120,7 +122,7 @@ export async function testServer(
   const purges = new ScriptedPurges();
   const logged: string[] = [];
   const trail: TrailEvent[] = [];
-  const config = { apiKeys, keysFile, jwt, secret: TEST_SECRET };
+  const config = { apiKeys, metricsKeys, keysFile, jwt, secret: TEST_SECRET };
   const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
   const { access, parts } = openAccess(config, { clock, log, wallMs: () => clock.now() });
   for (const part of parts) {
