@@ -27,7 +27,7 @@ export async function audit(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** The log's files: those of the name, of coordinators' ids after it, those of users' requests beside them, and the numbered older ones of each. */
+/** The log's files: those of the name, of coordinators' ids after it, those of users' requests and of refusals beside them, and the numbered older ones of each. */
 async function filesOf(path: string): Promise<string[]> {
   const folder = dirname(path);
   const names = await readdir(folder).catch(() => []);
@@ -35,7 +35,8 @@ async function filesOf(path: string): Promise<string[]> {
   return names
     .filter(
       (name) =>
-        name.startsWith(basename(path)) && /^(?:\.[A-Za-z0-9_-]+)?(?:\.requests)?(?:\.\d{1,4})?$/.test(rest(name)),
+        name.startsWith(basename(path)) &&
+        /^(?:\.[A-Za-z0-9_-]+)?(?:\.(?:requests|refused))?(?:\.\d{1,4})?$/.test(rest(name)),
     )
     .map((name) => join(folder, name));
 }

@@ -36,7 +36,7 @@ import { TextThreads } from '../src/text/text-threads.js';
 import type { TextWork } from '../src/text/text-work.js';
 import { TlsWatch } from '../src/tls-watch.js';
 import { openTracer } from '../src/trace/open-tracer.js';
-import { requestsFile } from '../src/trail/entry.js';
+import { refusedFile, requestsFile } from '../src/trail/entry.js';
 import type { Access } from './access/access.js';
 import { openAccess } from './access/open-access.js';
 import type { AdapterCatalogue } from './adapters/adapter-catalogue.js';
@@ -233,7 +233,13 @@ async function openTrail(
     });
     return life.use(new FileTrail({ file, coordinator: id, clock, wallMs, log, onEntries }), (trail) => trail.stop());
   };
-  return new DividedTrail({ rest: await trailOf(auditLog.path), use: await trailOf(requestsFile(auditLog.path)) });
+  const { path } = auditLog;
+  const [rest, use, refused] = [
+    await trailOf(path),
+    await trailOf(requestsFile(path)),
+    await trailOf(refusedFile(path)),
+  ];
+  return new DividedTrail({ rest, use, refused });
 }
 
 /** Starts the HTTP API, with its keys and certificates. `life` stops them. */

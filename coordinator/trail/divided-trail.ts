@@ -2,17 +2,19 @@ import type { TrailEvent } from '../../src/trail/entry.js';
 import type { Trail } from './trail.js';
 
 /**
- * Two files: what users were allowed to ask for fills one, and all else has the other. However much a user asks for, nothing that an operator
- * did, that was refused, or that happened in the fleet is rotated away.
+ * Three files: what users were allowed to ask for fills one, what was refused another, and all else has the third. However much users ask for, and
+ * whatever they or strangers are refused, nothing that an operator did, or that happened in the fleet, is rotated away.
  */
 export class DividedTrail implements Trail {
-  constructor(private readonly files: { readonly use: Trail; readonly rest: Trail }) {}
+  constructor(private readonly files: { readonly use: Trail; readonly refused: Trail; readonly rest: Trail }) {}
 
   write(event: TrailEvent): void {
-    (isUse(event) ? this.files.use : this.files.rest).write(event);
+    this.files[fileOf(event)].write(event);
   }
 }
 
-function isUse(event: TrailEvent): boolean {
-  return event.event === 'request' && event.decision !== 'refused' && event.role !== 'operator';
+function fileOf(event: TrailEvent): 'use' | 'refused' | 'rest' {
+  if (event.event !== 'request') return 'rest';
+  if (event.decision === 'refused') return 'refused';
+  return event.role === 'operator' ? 'rest' : 'use';
 }

@@ -98,7 +98,7 @@ export const ACCESS_OPTIONS = {
     default: null,
     defaultNote: 'none: nothing is written',
     commands: [...COORDINATOR, 'audit'],
-    help: 'File for the audit log: who asked for what, and who was refused, as JSON lines without prompts. What users were allowed to ask for is in FILE.requests, so that it rotates nothing else away. With several coordinators in one up, each appends its id to the name.',
+    help: 'File for the audit log: who asked for what, and who was refused, as JSON lines without prompts. What users were allowed to ask for is in FILE.requests, and what was refused in FILE.refused, so that these rotate nothing else away. With several coordinators in one up, each appends its id to the name.',
   }),
   auditLogBytes: option({
     flag: 'audit-log-bytes',

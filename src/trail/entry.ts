@@ -73,6 +73,11 @@ export function requestsFile(path: string): string {
   return `${path}.requests`;
 }
 
+/** The file beside the log's own for what was refused. */
+export function refusedFile(path: string): string {
+  return `${path}.refused`;
+}
+
 /** An entry from a line; null for a line that is none. */
 export function readEntry(line: string): TrailEntry | null {
   let value: unknown;

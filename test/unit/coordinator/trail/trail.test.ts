@@ -208,19 +208,25 @@ describe('an audit log', () => {
   });
 });
 
-it('An audit log keeps what users ask for apart from all else, which their requests then cannot rotate away', () => {
-  const [use, rest]: TrailEvent[][] = [[], []];
+it('An audit log keeps what users ask for, and what is refused, apart from all else, which neither can rotate away', () => {
+  const [use, refused, rest]: TrailEvent[][] = [[], [], []];
   const trail = new DividedTrail({
     use: { write: (event) => use!.push(event) },
+    refused: { write: (event) => refused!.push(event) },
     rest: { write: (event) => rest!.push(event) },
   });
   const failed: RequestEntry = { ...REQUEST, decision: 'failed', status: 400 };
-  const others: TrailEvent[] = [
+  const refusals: RequestEntry[] = [
     { ...REQUEST, decision: 'refused', status: 429 },
+    { ...REQUEST, tenant: null, key: null, role: null, decision: 'refused', status: 401 },
+    { ...REQUEST, decision: 'refused', status: 403, route: '/v1/fleet/workers/:id/drain' },
+  ];
+  const others: TrailEvent[] = [
     { ...REQUEST, role: 'operator', route: '/v1/fleet/workers/:id/drain' },
     { event: 'purge_complete', purge: 'p1', tenant: 'acme', blocks: 3 },
   ];
-  for (const event of [REQUEST, failed, ...others]) trail.write(event);
+  for (const event of [REQUEST, failed, ...refusals, ...others]) trail.write(event);
   expect(use).toEqual([REQUEST, failed]);
+  expect(refused).toEqual(refusals);
   expect(rest).toEqual(others);
 });
