@@ -36,7 +36,7 @@ export class CachedBlob {
   /**
    * Call it once, after the last byte.
    * @param sha256 computes the SHA-256 of all bytes, in hexadecimal digits
-   * @throws Corrupt with the remedy if the bytes are not those that the name promises
+   * @throws Corrupt with the remedy if the bytes do not match the digest in the name
    */
   requireIntact(sha256: () => string): void {
     if (this.git === null ? sha256() === this.name : this.git.matches()) return;

@@ -11,14 +11,14 @@ import { mapStrings, stringsIn, withParsedArguments } from './tool-calls.js';
 
 export interface ChatMessage {
   readonly role: string;
-  /** Parts are joined by newlines. Templates see null as None, and those that fail for None as an empty text. */
+  /** Parts are joined by newlines. Null becomes None, or an empty string for templates that fail on None. */
   readonly content: string | readonly ChatTextPart[] | null;
   readonly name?: string | undefined;
-  /** What an assistant called, in the form of OpenAI's API. */
+  /** The assistant's tool calls, as in OpenAI's API. */
   readonly toolCalls?: readonly unknown[] | undefined;
   /** The call that a message of a tool answers. */
   readonly toolCallId?: string | undefined;
-  /** What an assistant thought before its answer. */
+  /** The assistant's reasoning before its answer. */
   readonly reasoning?: string | undefined;
 }
 
@@ -203,7 +203,7 @@ function plainText(content: string | readonly ChatTextPart[], index: number): st
   return content.map((part) => part.text).join('\n');
 }
 
-/** What is wrong with a template's source. The library's own failures tell the reader nothing. */
+/** The fault in a template's source. The library's own errors tell the reader nothing. */
 function sourceFault(error: unknown): string {
   if (error instanceof RangeError) return 'it is nested too deeply';
   return error instanceof TypeError ? 'it ends within a statement, or is no Jinja' : reasonOf(error);

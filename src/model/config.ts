@@ -70,7 +70,7 @@ export function parseConfig(json: unknown, path: string, graphVocab: number | nu
   };
 }
 
-/** The fields of a config.json, and before them those of the part that describes the decoder. */
+/** The fields of a config.json; the fields of its decoder section take precedence. */
 export function decoderFields(json: unknown): Readonly<Record<string, unknown>> {
   const whole = Fields.catch({}).parse(json);
   const part = PARTS.map((name) => Fields.safeParse(whole[name])).find(({ success }) => success)?.data;

@@ -5,7 +5,7 @@ import { type SpecialTokenRole, specialToken, tokenId } from './special-token.js
  * Finds the tokens around a text that tokenizer_config.json asks for, where tokenizer.json adds none.
  *
  * Up to version 4, transformers gave the tokenizers of some classes a post-processor of its own, by `add_bos_token` and `add_eos_token`. Models of that
- * time, such as DeepSeek-V3, were trained with these tokens, although their tokenizer.json says nothing of them.
+ * time, such as DeepSeek-V3, were trained with these tokens, although their tokenizer.json does not mention them.
  */
 
 /** Whether texts begin with the begin token if tokenizer_config.json does not say so, by tokenizer class without `Fast`. */
@@ -62,7 +62,7 @@ function specialTokenOf(
   return text === null || tokenId(tokenizerJson, text) === null ? [] : [{ SpecialToken: { id: text, type_id: 0 } }];
 }
 
-/** Whether a post-processor has a say in the tokens; that of byte-level vocabularies only counts characters. */
+/** Whether a post-processor adds tokens; the one of byte-level vocabularies only counts characters. */
 function addsTokens(postProcessor: unknown): boolean {
   const parsed = PostProcessor.nullish().safeParse(postProcessor);
   if (!parsed.success) return true;

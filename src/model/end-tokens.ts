@@ -12,7 +12,7 @@ export interface EndTokenSources {
   readonly tokenizerPath: string;
 }
 
-/** One id or several. Negative ids stand for none, as in transformers. */
+/** One id or several. A negative id means none, as in transformers. */
 const EndTokenIds = z
   .union([z.int().transform((id) => [id]), z.array(z.int())])
   .transform((ids) => ids.filter((id) => id >= 0))
@@ -33,8 +33,8 @@ export async function endTokenIds(sources: EndTokenSources): Promise<number[]> {
 }
 
 /**
- * The id of tokenizer_config.json's `eos_token`. The vocabulary, which may be large, is read only if that file does not have the id. Whoever loads
- * the tokenizer reports a damaged one.
+ * The id of tokenizer_config.json's `eos_token`. The vocabulary, which may be large, is read only if that file lacks the id. A damaged
+ * vocabulary is reported when the tokenizer is loaded.
  */
 async function idOfTokenizer({ tokenizerConfig, tokenizerPath }: EndTokenSources): Promise<number | null> {
   const text = specialToken(tokenizerConfig, 'eos_token');

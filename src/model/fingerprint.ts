@@ -23,7 +23,7 @@ const TAG = 'shoal/model/1';
  * 7. tokens per block as an ASCII decimal, such as `64`.
  *
  * Files are read as streams.
- * @throws Corrupt for a blob of the hub's cache with other bytes than those of its name
+ * @throws Corrupt for a blob of the hub's cache whose bytes do not match its name
  */
 export async function modelFingerprint(folder: ModelFolder, layout: KvLayout): Promise<string> {
   const { digests } = await weightDigests(folder);
@@ -75,7 +75,7 @@ function shapeField({ layers, kvHeads, headDim, uneven = [] }: KvLayout): string
   return [layers, kvHeads, headDim, ...uneven.flatMap((shape) => [shape.kvHeads, shape.headDim])].join();
 }
 
-/** @throws Corrupt for a blob of the hub's cache with other bytes than those of its name */
+/** @throws Corrupt for a blob of the hub's cache whose bytes do not match its name */
 async function fileDigest(path: string): Promise<Buffer> {
   const hash = createHash('sha256');
   const blob = await CachedBlob.at(path);

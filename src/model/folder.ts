@@ -18,7 +18,7 @@ import { tableLimits } from './onnx/lookup-tables.js';
 /** An opened model folder. Its weights and its tokenizer are not read yet. */
 export interface ModelFolder {
   readonly dir: string;
-  /** What clients call the model: the folder's base name, or the repository's name for a snapshot in the hub's cache. */
+  /** The model's name in the API: the folder's base name, or the repository's name for a snapshot in the hub's cache. */
   readonly name: string;
   readonly graphPath: string;
   /** Why this graph was chosen, for logs. */

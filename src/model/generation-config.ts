@@ -13,7 +13,7 @@ export interface SamplingDefaults {
   readonly repetitionPenalty: number | null;
 }
 
-/** What stands in place of a `top_p` of 0, which keeps the most likely token alone. */
+/** Replaces a `top_p` of 0, which keeps only the most likely token. */
 const LEAST_TOP_P = 1e-9;
 
 const GenerationConfigFile = z.looseObject({
@@ -38,7 +38,7 @@ const GenerationConfigFile = z.looseObject({
 });
 
 /**
- * The defaults of a generation_config.json. Its parameters for sampling count if the file says that the model is to be sampled.
+ * The defaults of a generation_config.json. Its sampling parameters apply only if the file turns sampling on.
  * @param dir the model folder, for error messages
  * @throws Refused naming the field that is wrong
  */

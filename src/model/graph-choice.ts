@@ -23,15 +23,15 @@ export interface GraphChoice {
   readonly why: string;
 }
 
-/** What the endings of the file names are. */
+/** The suffixes of the file names. */
 const SUFFIXES: Readonly<Record<Dtype, string>> = {
   ...{ fp32: '', fp16: '_fp16', bf16: '_bf16', q8: '_quantized', int8: '_int8', uint8: '_uint8' },
   ...{ q4: '_q4', q4f16: '_q4f16', bnb4: '_bnb4' },
 };
 
 /**
- * What `auto` prefers. A CPU computes in fp32, whatever the weights are, and gets slower by converting fp16. Types that quantize activations,
- * q8 and its kin, come last: their numbers depend on the other tokens of a run.
+ * The order in which `auto` prefers types. A CPU always computes in fp32, and converting fp16 weights slows it. Types that quantize activations,
+ * q8 and its kin, come last: their results depend on the other tokens of a run.
  */
 const PREFERENCE: Readonly<Record<'cpu' | 'gpu', readonly Dtype[]>> = {
   cpu: ['q4', 'fp32', 'bnb4', 'q4f16', 'fp16', 'bf16', 'q8', 'int8', 'uint8'],
@@ -63,7 +63,7 @@ const Hints = z
  * @param paths all files of the model with the ending `.onnx`, relative to its folder
  * @param config the contents of config.json, whose `transformers.js_config` may recommend a type
  * @param where the folder or the repository, for messages
- * @throws Refused that names the flag, and the graphs that are there
+ * @throws Refused, naming the flag and the graphs that exist
  */
 export function chooseGraph(
   paths: readonly string[],
@@ -105,7 +105,7 @@ function fileName(base: string, dtype: Dtype): string {
   return `${base}${SUFFIXES[dtype]}${ENDING}`;
 }
 
-/** transformers.js looks in `onnx`; other exporters write beside the configuration. */
+/** transformers.js looks in `onnx`; other exporters write the graph next to the configuration. */
 function placeOf(graphs: readonly string[], base: string, dtype: Dtype): string | null {
   const name = fileName(base, dtype);
   return [join('onnx', name), name].find((path) => graphs.includes(path)) ?? null;

@@ -45,7 +45,7 @@ const FLOATS: readonly FloatType[] = ['float32', 'float16', 'bfloat16'];
 const KV_TYPES: readonly KvElementType[] = [...FLOATS, 'int8', 'uint8', 'float8e4m3fn', 'float8e5m2'];
 
 /**
- * Derives the signature of a decoder's graph: its shapes are the graph's own, whatever config.json calls them. Possible inputs are `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` and
+ * Derives the signature of a decoder's graph: the shapes come from the graph, not from config.json. Possible inputs are `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` and
  * `past_key_values.N.key|value` `[batch, kvHeads, past, headDim]`, and states `[batch, ...]` of layers without K/V; outputs are `logits`,
  * `present.N.key|value`, and the states after the run.
  * @throws Refused if the graph cannot be run, naming the input or output that prevents it
@@ -102,7 +102,7 @@ function requireRank({ name, dims }: GraphValue): void {
   const ranks = name === LOGITS_TO_KEEP ? [0, 1] : [0, 2];
   if (ranks.includes(dims.length)) return;
   const shown = `its input "${name}" has shape [${dims.map((dim) => dim ?? '?').join(', ')}]`;
-  if (name === LOGITS_TO_KEEP) throw refused(`${shown}, not that of a number; export it again`);
+  if (name === LOGITS_TO_KEEP) throw refused(`${shown}, not the shape of a number; export it again`);
   if (name === 'position_ids' && dims.length === 3)
     throw refused(`${shown}: its positions have several coordinates, as of images; use a text model`);
   throw refused(`${shown}, not [batch, tokens]; export it again`);

@@ -23,7 +23,7 @@ export interface GuardedOptions {
   readonly specials: readonly string[];
   /** Called with the number of tokens that the text has at least, again and again. Encoding stops if it throws. */
   readonly onLength: (atLeastTokens: number) => void;
-  /** Characters of a word per token, at most; null if a token can stand for any number. */
+  /** Characters of a word per token, at most; null if there is no limit. */
   readonly charsPerToken: number | null;
 }
 

@@ -21,7 +21,7 @@ export interface ModelFiles {
 const CONFIG = 'config.json';
 const GENAI = 'genai_config.json';
 
-/** Files beside the graph that a model may have, each small. All but a configuration and tokenizer.json are optional. */
+/** The small files that a model may have besides the graph. All but a configuration and tokenizer.json are optional. */
 export const SMALL_FILES = [
   ...[CONFIG, GENAI, 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'],
   ...['special_tokens_map.json', 'chat_template.jinja', 'chat_template.json'],
@@ -42,7 +42,7 @@ export function configHome(paths: readonly string[], wish: GraphWish): string {
 /**
  * Reads the configuration and chooses the graph.
  * @param dir the folder in which the configuration is
- * @param paths all files of the model, of which the graph may not be in the folder yet
+ * @param paths all files of the model; the graph itself need not be in the folder yet
  * @param where the folder or the repository, for messages
  * @throws Refused
  */

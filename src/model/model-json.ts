@@ -14,7 +14,7 @@ export const MODEL_JSON_BYTES = 128 * 2 ** 20;
 /**
  * Reads a text file of a model folder; null if there is none.
  * @throws Refused if it cannot be read, is too large, is not a regular file (a pipe would block), or is a link to nothing, as downloads leave that were cut.
- * Corrupt if it is in a hub's cache and has other bytes than those of its name
+ * Corrupt if it is in a hub's cache and its bytes do not match its name
  */
 export async function readModelFile(dir: string, name: string): Promise<string | null> {
   const path = join(dir, name);

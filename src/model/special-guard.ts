@@ -4,12 +4,12 @@ import { InvalidRequest } from '../errors.js';
  * Keeps special tokens out of texts that clients wrote.
  *
  * Each special token has an anchor, one of its characters. `hide` replaces every anchor in a client's text by a shadow: a private-use character
- * that occurs in none of the texts. A special token is then found only where a chat template wrote it, whatever the template does with
- * the text: trim it, cut it, delete parts of it, put it beside another text. After special tokens have been found, `restore` puts the anchors
+ * that occurs in none of the texts. A special token is then found only where a chat template wrote it, even if the template changes
+ * the text: trims it, cuts it, deletes parts of it, or joins it to another text. After special tokens have been found, `restore` puts the anchors
  * back, and the text is encoded as if no token were special.
  */
 
-/** The characters of a text that stand for others, of one request. */
+/** The substitute characters in the texts of one request. */
 export interface Shadows {
   /** The text with shadows in place of anchors. */
   hide(text: string): string;
@@ -93,7 +93,7 @@ function anchorOf(special: string): Anchored | null {
   return first === undefined ? null : { special, char: first[0], index: first.index };
 }
 
-/** Whether a special token could contain an anchor of `text`, whatever stands beside the text. */
+/** Whether a special token could contain an anchor of `text`, with any text before and after it. */
 function couldJoin(text: string, anchored: readonly Anchored[]): boolean {
   const lower = text.toLowerCase();
   return anchored.some(({ special, char, index }) => {

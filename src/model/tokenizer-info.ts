@@ -1,6 +1,6 @@
 import type { ModelFolder } from './folder.js';
 
-/** What clients learn of a tokenizer: its configuration, with its special tokens as texts, and the chat template that is in use. */
+/** The tokenizer's description for clients: its configuration, its special tokens as strings, and the chat template in use. */
 export function tokenizerInfo({
   tokenizerConfig,
   chatTemplate,

@@ -215,7 +215,7 @@ export class Tokenizer {
     return this.addedIds.has(id) ? utf8.encode(text) : bytesOfChars(text);
   }
 
-  /** Added tokens too stand for blanks: those of Gemma 3 have a token for each number of blanks in a row. */
+  /** Added tokens may encode blanks too: Gemma 3 has one for each number of blanks in a row. */
   private fallbackBytes(text: string): Uint8Array {
     const hex = /^<0x([0-9A-Fa-f]{2})>$/.exec(text)?.[1];
     if (hex) return Uint8Array.of(Number.parseInt(hex, 16));
@@ -239,7 +239,7 @@ function whyUnloadable(error: unknown): string {
 /** The parts of a tokenizer.json that only encoding needs, emptied. */
 const NO_ENCODING = { normalizer: null, pre_tokenizer: null, post_processor: null };
 
-/** The length of the longest token of a BPE vocabulary. Other vocabularies have an unknown token that can stand for any text. */
+/** The length of the longest token of a BPE vocabulary. Other vocabularies have an unknown token, which can replace text of any length. */
 function charsPerToken(library: Library, added: ReadonlySet<number>): number | null {
   const { model } = library as unknown as EncodingLibrary;
   if (model.fuse_unk || !('bpe_ranks' in model)) return null;
@@ -252,7 +252,7 @@ function flatten(decoder: Component): Component[] {
   return decoder.decoders ? decoder.decoders.flatMap(flatten) : [decoder];
 }
 
-/** A decoder for texts whose first blank is their own, which the library would drop. */
+/** A decoder that keeps a text's first blank, which the library would drop. */
 function withoutStrip(decoder: Component): Component {
   if (decoder.decoders) return { ...decoder, decoders: decoder.decoders.map(withoutStrip) };
   if (decoder.type !== 'Metaspace' || decoder.prepend_scheme !== 'never') return decoder;

@@ -5,7 +5,7 @@ import { z } from 'zod';
 const ToolCall = z.looseObject({ function: z.looseObject({ arguments: z.unknown() }) });
 
 /**
- * A tool call whose arguments are an object, as templates expect them; in the API they are an object's JSON. Arguments that are not stay a string:
+ * A tool call with its arguments as an object, as templates expect; the API has them as JSON text. Arguments that are not an object stay a string:
  * models make mistakes.
  */
 export function withParsedArguments(call: unknown): unknown {

@@ -7,9 +7,9 @@ export type ToolCallParser = (typeof TOOL_CALL_PARSERS)[number];
 
 export interface ToolFormat {
   readonly parser: ToolCallParser;
-  /** What stands before a call in the middle of a text. */
+  /** The marks that precede a call in the middle of a text. */
   readonly marks: readonly string[];
-  /** What may stand before and between calls, beside blanks. */
+  /** The texts that may stand before and between calls, besides blanks. */
   readonly fillers: readonly string[];
   /** Whether an answer that begins with an object that is a call of a known tool needs no mark. */
   readonly bare: boolean;

@@ -49,7 +49,7 @@ export function useUnicodeBlanks(library: BlankLibrary): void {
   if (takers.size === 0) return;
   library.splitter_unnormalized = takingBlanks(library.splitter_unnormalized, takers);
   library.splitter_normalized = takingBlanks(library.splitter_normalized, takers);
-  // The library would trim what is left.
+  // The library would trim the rest.
   for (const token of library.added_tokens) Object.assign(token, { lstrip: false, rstrip: false });
 }
 
@@ -59,7 +59,7 @@ function useUnicodeWords(preTokenizer: PreTokenizer | null): void {
   for (const inner of preTokenizer.tokenizers ?? []) useUnicodeWords(inner);
 }
 
-/** Takes the blanks away that tokens beside them take. */
+/** Removes the blanks that adjacent tokens absorb. */
 function takingBlanks(
   splitter: Splitter,
   takers: ReadonlyMap<string, Pick<AddedToken, 'lstrip' | 'rstrip'>>,

@@ -14,9 +14,9 @@ interface VocabularySource {
 
 /**
  * Checks that the tokens of a vocabulary have ids, each its own, for which the model has embeddings. Added tokens may have ids beyond them: some
- * families have tokens for images, which their models for text have no embeddings for.
+ * families have tokens for images, for which their text models have no embeddings.
  * @param vocabSize the number of the model's embeddings
- * @throws Refused naming what is wrong, and what is allowed
+ * @throws Refused, naming the fault and the allowed values
  */
 export function checkVocabulary({ model, added_tokens }: VocabularySource, path: string, vocabSize: number): void {
   const fail = (what: string) => new Refused(`cannot load ${path}: ${what}`);
@@ -41,7 +41,7 @@ export function checkVocabulary({ model, added_tokens }: VocabularySource, path:
     );
 }
 
-/** The ids, or what is wrong. Vocabularies are large, so no schema checks each token. */
+/** The ids, or the fault. Vocabularies are large, so no schema checks each token. */
 function idsOfBpe(vocab: unknown): number[] | string {
   if (typeof vocab !== 'object' || vocab === null || Array.isArray(vocab)) return 'must be an object';
   const entries = Object.entries(vocab as Record<string, unknown>);

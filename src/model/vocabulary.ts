@@ -3,7 +3,7 @@ import { Tokenizer, type TokenizerSource } from './tokenizer.js';
 
 /**
  * The bytes that a model's tokens add to a text. Special tokens add none.
- * @param vocab number of the graph's logits, which may exceed that of the tokens
+ * @param vocab number of the graph's logits, which may exceed the number of tokens
  * @throws Refused if the tokenizer cannot be used
  */
 export async function vocabularyOf(source: TokenizerSource, vocab: number): Promise<TokenTrie> {

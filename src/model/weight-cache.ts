@@ -39,10 +39,10 @@ export class WeightCache {
   }
 
   /**
-   * The folder of the entry `key`, whose files are what `build` wrote, by their SHA-256. If it is missing, one process builds it, and the others
+   * The folder of the entry `key`, with the files that `build` wrote, verified by SHA-256. If it is missing, one process builds it, and the others
    * wait. An entry that is damaged is built again. A process that is killed while it builds leaves a partial entry, which the next build removes.
    * @param byteLength about how much `build` writes
-   * @throws Cancelled if the signal ends the wait; Unavailable if the folder belongs to another user, or has no room; otherwise rejects with the system's error, or that of `build`
+   * @throws Cancelled if the signal ends the wait; Unavailable if the folder belongs to another user, or has no room; otherwise rejects with the error of the system or of `build`
    */
   async entry(key: string, byteLength: number, build: (folder: string) => Promise<void>): Promise<string> {
     const folder = join(this.folder, key);

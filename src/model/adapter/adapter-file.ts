@@ -94,7 +94,7 @@ export function writeAdapter(parameters: readonly AdapterParameter[]): Uint8Arra
   return pieces;
 }
 
-/** A parameter's table, name, dimensions and data, of which each begins where its elements require. `at` is a multiple of four. */
+/** A parameter's table, name, dimensions and data, each aligned for its elements. `at` is a multiple of four. */
 function encodedParameter({ name, elementType, dims, data }: AdapterParameter, at: number): Uint8Array[] {
   const text = Buffer.from(name);
   const nameAt = TABLE_BYTES;

@@ -15,7 +15,7 @@ const PART_BYTES = 512 * 1024;
 
 /** A file of the folder. */
 export interface AdapterEntry {
-  /** What clients call the adapter. */
+  /** The adapter's name in the API. */
   readonly name: string;
   readonly file: string;
   readonly bytes: number;
@@ -123,7 +123,7 @@ export class AdapterFolder {
   }
 }
 
-/** Fills `whole` from a file, and hashes what it reads. Returns the bytes read, one more than fit if the file is longer. */
+/** Fills `whole` from a file, and hashes the bytes. Returns the number of bytes read: one more than fit if the file is longer. */
 async function fill(handle: FileHandle, whole: Buffer, hash: Hash): Promise<number> {
   let at = 0;
   while (at < whole.length) {

@@ -23,7 +23,7 @@ const PeftConfig = z.object({
   fan_in_fan_out: z.boolean().nullish(),
 });
 
-/** What of `adapter_config.json` the conversion needs. */
+/** The part of `adapter_config.json` that the conversion needs. */
 export interface PeftScale {
   readonly alpha: number;
   /** The factor is alpha / sqrt(rank), instead of alpha / rank. */

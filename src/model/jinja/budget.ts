@@ -2,7 +2,7 @@ import { InvalidRequest } from '../../errors.js';
 import { isList, type JinjaValue } from './values.js';
 
 /**
- * What one conversation may cost. A template comes with the model and may be hostile, by intent or by mistake. The budget stops the known ways to
+ * The budget of one conversation. A template comes with the model and may be hostile, by intent or by mistake. The budget stops the known ways to
  * exhaust time and memory with an error that names them. It does not bound a single costly operation: for that, templates run in threads with
  * limits of their own (`src/text/text-threads`).
  */

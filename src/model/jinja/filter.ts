@@ -7,7 +7,7 @@ export interface Filter extends ParameterList {
   apply(value: JinjaValue, args: readonly (JinjaValue | undefined)[], machine: FilterMachine): JinjaValue;
 }
 
-/** A filter whose arguments are those of another filter or test. */
+/** A filter that takes the arguments of another filter or test. */
 export interface OpenFilter {
   applyAll(
     value: JinjaValue,

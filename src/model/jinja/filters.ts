@@ -19,7 +19,7 @@ import {
   Undefined,
 } from './values.js';
 
-/** The filters of Jinja: `value | name(...)`. Those of lists are in `list-filters`. */
+/** The filters of Jinja: `value | name(...)`. Filters of lists are in `list-filters`. */
 
 type Args = readonly (JinjaValue | undefined)[];
 

@@ -49,7 +49,7 @@ function range(args: readonly JinjaValue[], budget: Budget): number[] {
   return Array.from({ length: count }, (_, i) => from + i * step);
 }
 
-/** The entries of a dictionary, or of pairs, and those that are named. */
+/** The entries of a dictionary or of pairs, and the named arguments. */
 function entriesOf(args: readonly JinjaValue[], named: Named): Map<string, JinjaValue> {
   if (args.length > 1) throw new TemplateError(`expected at most 1 argument, got ${args.length}`);
   const entries = new Map<Key, JinjaValue>();

@@ -35,10 +35,10 @@ import {
   Undefined,
 } from './values.js';
 
-/** What runs after a statement: the next one, or the end or the next iteration of the loop around it. */
+/** The continuation of a statement: the next statement, or the end or the next iteration of the enclosing loop. */
 type Flow = 'next' | 'break' | 'continue';
 
-/** What an iteration of a loop costs besides its body: names of its own. */
+/** The cost of a loop's iteration besides its body: it has its own scope. */
 const ITERATION_STEPS = 8;
 
 const CONSTANTS: ReadonlyMap<string, JinjaValue> = new Map<string, JinjaValue>([

@@ -4,7 +4,7 @@ import { Float, isList, isNone, type JinjaValue, type Key, TemplateError, Tuple,
 /** The filter `tojson` of transformers: `json.dumps` of Python, which escapes no HTML. */
 
 export interface JsonForm {
-  /** What an inner line begins with, for each level; null for all in one line. */
+  /** The indent of an inner line, for each level; null for all in one line. */
   readonly indent: string | null;
   readonly itemSeparator: string;
   readonly keySeparator: string;
@@ -29,7 +29,7 @@ function jsonFloat(value: number): string {
   return Number.isFinite(value) ? floatText(value) : value > 0 ? 'Infinity' : '-Infinity';
 }
 
-/** Beyond ASCII. Private-use characters stand for the anchors of special tokens, which are ASCII in nearly all vocabularies. */
+/** Beyond ASCII. Private-use characters replace the anchors of special tokens, which are ASCII in nearly all vocabularies. */
 const NOT_ASCII = /[\x7f-\udfff\uf900-\uffff]/g;
 
 function jsonText(text: string, isAscii: boolean): string {

@@ -72,7 +72,7 @@ function attributeOf(item: JinjaValue, path: JinjaValue, { budget }: FilterMachi
   return parts.reduce((value: JinjaValue, part) => itemOf(value, part, budget), item);
 }
 
-/** What an item is sorted or told apart by: its attribute, in small letters. */
+/** The key by which items are sorted or compared: an attribute, in lower case. */
 function keyFor(
   attribute: JinjaValue | undefined,
   isCaseSensitive: JinjaValue | undefined,

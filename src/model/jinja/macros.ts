@@ -3,12 +3,12 @@ import { Scope } from './scope.js';
 import type { JinjaNode, Macro, MacroParameter } from './syntax.js';
 import { Callable, type JinjaValue, TemplateError, Tuple, Undefined } from './values.js';
 
-/** What a macro needs of the interpreter. */
+/** The part of the interpreter that a macro needs. */
 interface Printer extends Evaluator {
   printed(nodes: readonly JinjaNode[], scope: Scope): string;
 }
 
-/** Macros, and the bodies of call blocks. They see the names of where they are defined, not those of where they are called. */
+/** Macros, and the bodies of call blocks. They see the scope of their definition, not of their call. */
 export class Macros {
   constructor(private readonly printer: Printer) {}
 
@@ -37,7 +37,7 @@ export class Macros {
     });
   }
 
-  /** Sets the parameters, and removes those that are given by name from `named`. */
+  /** Sets the parameters, and removes the ones given by name from `named`. */
   private bind(
     macro: string,
     parameters: readonly MacroParameter[],

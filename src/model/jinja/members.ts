@@ -122,7 +122,7 @@ function boundMethod<T>(
   return new Callable(name, (args, named) => method.apply(of, bound(name, method, args, named), budget));
 }
 
-/** `value[start:stop:step]`; undefined bounds are those of the value. */
+/** `value[start:stop:step]`; an undefined bound is the value's own. */
 export function sliceOf(value: JinjaValue, bounds: readonly (JinjaValue | undefined)[]): JinjaValue {
   if (value instanceof Undefined) throw new TemplateError(value.why);
   const [start, stop, step = 1] = bounds.map((bound) => sliceIndex(bound));

@@ -9,7 +9,7 @@ export interface ParameterList {
   readonly required?: number;
 }
 
-/** The arguments in the order of the parameters; undefined for those that are not given. @throws TemplateError */
+/** The arguments in the order of the parameters; undefined for a missing one. @throws TemplateError */
 export function bound(
   name: string,
   { parameters, required = 0 }: ParameterList,

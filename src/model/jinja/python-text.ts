@@ -1,6 +1,6 @@
 /** Texts as Python treats them: its blanks, its line ends, and its counting of characters. */
 
-/** What `str.isspace` takes for a blank. JavaScript also has U+FEFF, and lacks U+001C to U+001F and U+0085. */
+/** The characters for which `str.isspace` holds. JavaScript also has U+FEFF, and lacks U+001C to U+001F and U+0085. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python takes these for blanks.
 const BLANK = /[\t-\r\p{Zs}\u001c-\u001f\u0085\u2028\u2029]/u;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python takes these for ends of lines.

@@ -1,6 +1,6 @@
 import { type JinjaValue, Undefined } from './values.js';
 
-/** The names of a block: those that it sets, and those around it. */
+/** The names in a block: its own, and those of the enclosing scopes. */
 export class Scope {
   private readonly names = new Map<string, JinjaValue>();
 

@@ -4,7 +4,7 @@ const OPEN = /\{[%{#]/g;
 const RAW_BLOCK = /^\{%([-+]?)\s*raw\s*([-+]?)%\}([\s\S]*?)\{%([-+]?)\s*endraw\s*([-+]?)%\}/;
 
 const STRING = /(["'])(?:\\[\s\S]|(?!\1)[^\\])*\1/g;
-/** Escapes that the parser refuses. In Python, they stand for themselves. */
+/** Escapes that the parser refuses. Python keeps them as they are. */
 const UNKNOWN_ESCAPE = /(\\[ntrbfvxu'"\\])|\\/g;
 
 /** A tag in the source: where it begins and ends. */

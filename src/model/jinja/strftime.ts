@@ -39,7 +39,7 @@ const DIRECTIVES: Readonly<Record<string, Directive>> = {
   t: () => '\t',
   '%': () => '%',
 };
-/** Directives that stand for others. */
+/** Directives that abbreviate others. */
 const COMPOSED: Readonly<Record<string, string>> = {
   ...{ c: '%a %b %e %H:%M:%S %Y', x: '%m/%d/%y', X: '%H:%M:%S', D: '%m/%d/%y', F: '%Y-%m-%d' },
   ...{ T: '%H:%M:%S', R: '%H:%M', r: '%I:%M:%S %p', h: '%b' },

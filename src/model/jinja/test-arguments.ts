@@ -2,7 +2,7 @@ import type { Token } from './token.js';
 
 /** Before the name of a test with arguments, which the parser takes for a filter: it knows no arguments of tests. */
 export const TEST_PREFIX = 'is ';
-/** Before that of a test that is negated. */
+/** The prefix of a negated test. */
 export const NEGATED_TEST_PREFIX = 'is not ';
 
 const ENDS_TEST: ReadonlySet<string> = new Set(['and', 'or', 'else', 'if', 'is', 'not', 'in']);

@@ -198,7 +198,7 @@ function zeroFilled(text: string, [width]: Args, budget: Budget): string {
   return sign + '0'.repeat(missing) + text.slice(sign.length);
 }
 
-/** @param left the number of fill characters on the left, of those that are missing */
+/** @param left how many of the missing fill characters go to the left */
 function padded(left: (missing: number, isOddWidth: boolean) => number): TextMethod {
   return {
     parameters: ['width', 'fillchar'],

@@ -63,8 +63,8 @@ export function floatText(value: number): string {
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 /**
- * What Python does not print as it is. Private-use characters are left, because they stand for the anchors of special tokens (`special-guard`);
- * Python escapes them.
+ * The characters that Python escapes when it prints a string. Python escapes private-use characters too, but here they
+ * replace the anchors of special tokens (`special-guard`), so they are kept.
  */
 const UNPRINTABLE = /[\\]|(?![ \p{Co}])[\p{C}\p{Z}]/gu;
 

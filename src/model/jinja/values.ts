@@ -9,7 +9,7 @@ export class Tuple {
   constructor(readonly items: readonly JinjaValue[]) {}
 }
 
-/** What a name, field or item is that does not exist: empty as a text or a list, and an error in most other uses. */
+/** The value of a missing name, field or item: empty as a text or a list, and an error in most other uses. */
 export class Undefined {
   constructor(readonly why: string) {}
 }

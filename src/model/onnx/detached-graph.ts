@@ -41,7 +41,7 @@ function detachedTensor(source: ByteSource, place: WireField, names: WeightNames
   const kept: Uint8Array[] = [];
   for (const field of own) {
     if (field === raw) kept.push(externalEntries(names.graph, raw.payload, raw.end - raw.payload));
-    // Of two locations, readers take the last: the tensor's own one, which some exporters state, would undo that of the entries.
+    // Of two locations, readers take the last: the tensor's own, which some exporters state, would override the new one.
     else if (raw !== undefined && field.number === TENSOR.location) continue;
     else if (field.number === TENSOR.external) kept.push(renamedEntry(source, field, names));
     else kept.push(Uint8Array.from(source.read(field.start, field.end)));

@@ -9,12 +9,12 @@ export interface FlatNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly integers: ReadonlyMap<string, readonly number[]>;
-  /** The node of the graph itself; null for those of functions and of graphs within nodes. */
+  /** The node of the graph itself; null if the node is in a function or in a subgraph. */
   readonly own: GraphNode | null;
 }
 
 export interface FlatGraph {
-  /** Each after those whose outputs it reads, if the file has them so, as ONNX demands. */
+  /** In the file's order, which ONNX requires to be topological. */
   readonly nodes: readonly FlatNode[];
   /** By tensor, weights and the outputs of Constant. */
   readonly constants: ReadonlyMap<string, Initializer>;
@@ -115,7 +115,7 @@ class Flattening implements FlatGraph {
   }
 }
 
-/** A node that stands for other nodes. */
+/** A node that calls a function, a list of other nodes. */
 interface Call {
   readonly node: GraphNode;
   readonly inputs: readonly string[];

@@ -8,7 +8,7 @@ import { fields, readInts, readText, type WireField } from './wire.js';
 export interface Graph {
   /** The version of ONNX's own operator set. */
   readonly opset: number;
-  /** Those that a run must give. */
+  /** The inputs that a run must give. */
   readonly inputs: readonly GraphValue[];
   /** Inputs that have a default among the initializers, which a run may replace. Older files list all their weights so. */
   readonly optionalInputs: readonly GraphValue[];
@@ -220,7 +220,7 @@ function readTensor(source: ByteSource, place: WireField, files: Set<string>): I
   return { name, elementCode, dims, scalar: single ? readScalar(source, data, elementCode) : null, integers };
 }
 
-/** The elements of a list of integers, from whichever field holds them. */
+/** The elements of a list of integers, from the field that holds them. */
 function readIntegers(source: ByteSource, data: readonly WireField[], elementCode: number): number[] | null {
   const bytes = elementCode === onnxNumber('int64') ? 8 : elementCode === onnxNumber('int32') ? 4 : 0;
   const ints: number[] = [];
@@ -234,7 +234,7 @@ function readIntegers(source: ByteSource, data: readonly WireField[], elementCod
   return ints.length > 0 ? ints : null;
 }
 
-/** The element of a tensor of one number, from whichever field holds it. */
+/** The element of a tensor of one number, from the field that holds it. */
 function readScalar(source: ByteSource, data: readonly WireField[], elementCode: number): number | null {
   for (const field of data) {
     if (field.number === TENSOR.int32s || field.number === TENSOR.int64s) {

@@ -1,8 +1,8 @@
-/** What is known of ONNX's operators where tokens are followed through a graph. */
+/** The properties of ONNX's operators that `token-flow` uses to follow tokens through a graph. */
 
 const COMPARISONS = new Set('Greater GreaterOrEqual Less LessOrEqual Equal'.split(' '));
 
-/** Operators of which a number of tokens is still a linear function of it. */
+/** Operators whose result is still a linear function of the number of tokens. */
 const LINEAR = new Set(
   [
     'Cast CastLike Identity Unsqueeze Squeeze Reshape Flatten Transpose Expand Tile Split',
@@ -49,8 +49,8 @@ export function exemptInputs(opType: string): readonly number[] {
 export type Axes = readonly number[] | 'all' | 'unknown';
 
 /**
- * Whether a reduction of `[batch, tokens, ..]` mixes tokens, as far as can be told. Extremes over another axis than the last are taken to be the
- * range of a quantization; sums over inner axes are also those of heads and of experts.
+ * Whether a reduction of `[batch, tokens, ..]` appears to mix tokens. Extremes over an axis other than the last are taken to be the
+ * range of a quantization; sums over inner axes may also be over heads or experts.
  * @param isFlat whether the tensor has a single axis
  */
 export function mixesTokens(opType: string, axes: Axes, isFlat: boolean): boolean {

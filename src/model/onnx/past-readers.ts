@@ -11,7 +11,7 @@ const FIXED_AXES: readonly number[] = [0, 1, 3, -1, -3, -4];
 
 /**
  * Whether a graph reads past K/V outside of GroupQueryAttention, such as the number of past tokens out of its shape. If K/V is appended in place,
- * its shape is that of the buffer, and what lies behind the last token is undefined.
+ * its shape is the buffer's, and the contents beyond the last token are undefined.
  */
 export function readsPast(graph: Graph, pastNames: readonly string[]): boolean {
   const { nodes, constants } = flatGraph(graph);

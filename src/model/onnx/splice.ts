@@ -5,7 +5,7 @@ import { bytesField, bytesHeader, fields, join } from './wire.js';
 
 /** Replaces parts of an ONNX file without decoding and encoding the rest. */
 
-/** Bytes that replace those of `[start, end)` within the graph's field. */
+/** Bytes that replace `[start, end)` within the graph's field. */
 export interface Splice {
   readonly start: number;
   readonly end: number;

@@ -9,7 +9,7 @@ interface Length {
   readonly kind: 'length';
   /** The operator by which they are no longer a linear function of the length. */
   readonly by: string | null;
-  /** What was added to a number of tokens; null if more was done to it. */
+  /** The sum of the constants added to a number of tokens; null after any other operation. */
   readonly plus: number | null;
   /** For the shape of a tensor, whose elements are not told apart yet. */
   readonly shapeOf: 'tokens' | 'content' | null;
@@ -33,7 +33,7 @@ interface Content {
   readonly flat: boolean;
 }
 
-/** What the elements of a tensor are computed from. */
+/** The source from which a tensor's elements are computed. */
 type Origin = { readonly kind: 'constant' } | Length | Place | Content;
 
 const CONSTANT: Origin = { kind: 'constant' };
@@ -48,7 +48,7 @@ function place(by: string | null = null): Place {
   return { kind: 'place', by, plain: false, tokens: false };
 }
 
-/** What a graph computes of more than the tokens before a token, for people; null for nothing. */
+/** The computations of a graph that depend on more than the tokens before a token, in words; null for none. */
 export interface TokenFlow {
   /** A computation with the length of the sequence that is not linear, and that enters K/V or logits. */
   readonly byLength: string | null;
@@ -226,7 +226,7 @@ class Flow implements TokenFlow {
     return length(bent, this.sum(node, lengths.length === 1 ? counted.plus : null));
   }
 
-  /** What a sum adds to a number of tokens; null if it is another number. */
+  /** The constant that an addition adds to a number of tokens; null if the addends are not one length and one constant. */
   private sum({ opType, inputs }: FlatNode, plus: number | null): number | null {
     const constants = inputs.map((name) => this.constant(name)?.scalar ?? null);
     const added = constants.find((scalar) => scalar !== null) ?? null;

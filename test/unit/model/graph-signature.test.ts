@@ -259,7 +259,7 @@ describe('the signature of a graph', () => {
       /"attention_mask" has shape \[\?, 1, \?, \?\], not \[batch, tokens\]/,
     ],
     ['ids in a row', () => shaped('input_ids', ['s']), /"input_ids" has shape \[\?\], not \[batch, tokens\]/],
-    ['several numbers of logits', () => shaped('num_logits_to_keep', ['b', 1]), /not that of a number/],
+    ['several numbers of logits', () => shaped('num_logits_to_keep', ['b', 1]), /not the shape of a number/],
     ['no past', () => withInputs((input) => (input.name.startsWith('past') ? null : input)), /"with past"/],
     [
       'no present',
