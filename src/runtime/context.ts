@@ -5,7 +5,7 @@ import type { FleetClient } from './client/fleet-client.js';
 import type { ActorHandle } from './client/handle-types.js';
 import type { LogLine, Trace } from './messages.js';
 
-/** What user code can learn of the call that it runs for. */
+/** The current call, as user code sees it. */
 
 export interface CurrentCall {
   /** The fleet, to create actors, run tasks and store objects from within user code. */
@@ -31,7 +31,7 @@ export interface Printer {
   print(level: LogLine['level'], text: string): void;
 }
 
-/** A call, and what the runtime has to know of it. */
+/** A call, with the runtime's own data about it. */
 export interface CallScope {
   readonly current: CurrentCall;
   readonly trace: Trace;

@@ -32,7 +32,7 @@ export class ObjectLost extends Unavailable {}
 /** The call would wait for itself: raise `maxConcurrency` of the actor, or do not wait for the answer. */
 export class CallCircle extends InvalidRequest {}
 
-/** An error that user code threw in another process, whose class this process does not know. `name` is the name of that class. */
+/** An error that user code threw in another process, of a class that this process does not know. `name` is the class's name. */
 export class RemoteError extends Error {
   constructor(
     message: string,

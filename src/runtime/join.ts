@@ -34,7 +34,7 @@ export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 
   /** Ends the wait for NATS. */
   readonly leaving: AbortSignal;
   readonly objects: ObjectsConfig;
-  /** Who is asked where the K/V of a prefix is. */
+  /** The coordinator that knows where the K/V of a prefix is. */
   readonly coordinator: CoordinatorAccess;
   readonly onClose: () => Promise<void>;
 }

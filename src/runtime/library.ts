@@ -39,12 +39,12 @@ export class Library {
     return library;
   }
 
-  /** What the modules export. */
+  /** The exports of the modules. */
   get exports(): HostedExport[] {
     return [...this.entries.values()].map(({ hosted }) => hosted);
   }
 
-  /** What can be asked for: that, and the classes of shoal's own. */
+  /** Everything that can be requested: the modules' exports and shoal's own classes. */
   get offered(): HostedExport[] {
     return [...this.exports, ...[...this.builtIn.values()].map(({ hosted }) => hosted)];
   }
@@ -112,7 +112,7 @@ function builtInClass(name: string, value: UserClass): Entry {
   return { hosted: { name, version: code.source, ...code }, value };
 }
 
-/** What a class or function looks like to the fleet; null for anything else, and for classes of errors. */
+/** The description of a class or function for the fleet; null for anything else, and for error classes. */
 function hostedExport(name: string, value: unknown, version: string): HostedExport | null {
   if (typeof value !== 'function' || name.length > ACTOR_NAME_CHARS || value.prototype instanceof Error) return null;
   return { name, version, ...describeCode(value as UserFunction | UserClass) };

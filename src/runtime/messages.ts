@@ -61,14 +61,14 @@ export const WireValue = z.union([
 ]);
 export type WireValue = z.infer<typeof WireValue>;
 
-/** How a call ended: with a value, with what the user's code threw, or not at all because the node has no room. */
+/** The end of a call: a value, or an error that the user's code threw. */
 export const Outcome = z.union([
   z.strictObject({ type: z.literal('value'), value: WireValue }),
   z.strictObject({ type: z.literal('threw'), error: WireThrown }),
 ]);
 export type Outcome = z.infer<typeof Outcome>;
 
-/** What goes with each call of user code. */
+/** The trace that accompanies each call of user code. */
 const Trace = z.strictObject({
   /** The same for all attempts of one call. */
   id: Name,
@@ -88,7 +88,7 @@ export const InstanceProtocol = defineProtocol('shoal-instance', {
   flow: stream(MethodCall, Outcome),
 });
 
-/** The name of the actor on its node that takes the calls of an instance, or those of one of its concurrency groups. */
+/** The name of the actor on its node that takes the calls of an instance, or of one of its concurrency groups. */
 export function instanceActor(lane: string): string {
   return `instance-${lane}`;
 }
@@ -146,7 +146,7 @@ const TaskCall = z.strictObject({
 });
 export type TaskCall = z.infer<typeof TaskCall>;
 
-/** What runs on a node, for people. */
+/** An instance that runs on a node, for lists. */
 export const InstanceEntry = z.strictObject({
   id: Name,
   class: Name,
@@ -250,7 +250,7 @@ export const HostProtocol = defineProtocol('shoal-host', {
   /** Streams of lists, because a node may have more of them than fit into a message. */
   instances: stream(z.strictObject({}), z.array(InstanceEntry).max(LISTED_AT_A_TIME)),
   tasks: stream(z.strictObject({}), z.array(TaskEntry).max(LISTED_AT_A_TIME)),
-  /** What the actors of this name or id wrote to the console; with `follow`, also what they write from now on. */
+  /** The console output of the actors of this name or id; with `follow`, also their later output. */
   logs: stream(z.strictObject({ actor: Name, follow: z.boolean() }), z.array(LogLine).max(LISTED_AT_A_TIME)),
 });
 

@@ -35,7 +35,7 @@ export function runNode(config: NodeConfig, leaving: AbortSignal): Promise<Runni
 }
 
 /**
- * Runs a node beside the worker of this process: with an address of its own, and the worker's credentials. The worker serves `registry`. Rejects like
+ * Runs a node in the worker's process, with an address of its own and the worker's credentials. The worker serves `registry`. Rejects like
  * `runNode`.
  */
 export function runNodeBeside(
@@ -53,7 +53,7 @@ export function runNodeBeside(
   return host(hosting, place);
 }
 
-/** What the role takes again at SIGHUP: first the level of its log. */
+/** The options that the role reloads at SIGHUP, beginning with the log level. */
 function reloadsOf(log: AdjustableLog): Reloads {
   const reloads = new Reloads();
   reloads.on(({ logLevel }) => {

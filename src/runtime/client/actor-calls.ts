@@ -146,7 +146,7 @@ export class ActorCalls implements HandleCalls {
     return this.locations.last(to.id) ?? (await this.locations.find(to, {}));
   }
 
-  /** The value of an outcome. Throws what the user's code threw. */
+  /** The value of an outcome. Rethrows the error of the user's code. */
   async result(outcome: Outcome): Promise<unknown> {
     if (outcome.type === 'threw') throw this.values.errors.rebuild(outcome.error);
     return this.values.unpackResult(outcome.value);
@@ -157,7 +157,7 @@ export class ActorCalls implements HandleCalls {
     return `${this.member.self.incarnation}-${++this.lastId}`;
   }
 
-  /** The trace of a call that the code makes which runs now. `to`: the actor whose method it calls, if it calls one. */
+  /** The trace of a call that the running code makes. `to`: the actor whose method it calls, if any. */
   trace(to: HandleState | null, method = ''): Trace {
     const chain = currentScope()?.trace.chain ?? [];
     const lane = to && laneOf(to, method);
@@ -193,7 +193,7 @@ export class ActorCalls implements HandleCalls {
     return this.member.actors.ref(InstanceProtocol, { ...node, actor: instanceActor(laneOf(to, method).name) });
   }
 
-  /** Returns if the call is to be made again; else throws. */
+  /** Returns if the call should be repeated; else throws. */
   private async again(attempts: Attempts, at: Location, error: unknown): Promise<void> {
     const { to, method } = attempts;
     if (!(error instanceof Unavailable) || error instanceof ActorDied) throw error;
@@ -206,7 +206,7 @@ export class ActorCalls implements HandleCalls {
     if (attempts.attempt++ >= to.maxTaskRetries) {
       throw new ActorDied(`lost the actor ${to.class} during ${method}: ${error.message}`, true);
     }
-    // The next attempt would be lost on the same node, while nobody knows yet that the node is gone.
+    // Until the directory drops the lost node, the next attempt would be lost there too.
     const { directory } = this.member;
     directory.suspect(at.node.incarnation);
     await directory.judged(at.node.incarnation, this.left(attempts));

@@ -112,7 +112,7 @@ export class ActorCreation {
   }
 }
 
-/** What handles of an instance know. `owner` is null for a detached one. */
+/** The state of an instance's handles. `owner` is null for a detached one. */
 export function stateOf(
   { id, class: code, name, namespace, maxConcurrency, concurrencyGroups }: InstanceSpec,
   owner: NodeAddress | null,

@@ -4,7 +4,7 @@ import type { NodeView } from '../core/node-view.js';
 import type { RuntimeMember } from '../member/member.js';
 import { HOST_ACTOR, HostProtocol, type LogLine } from '../messages.js';
 
-/** Gathers what the actors of a name or id write to the console, on whatever nodes they are and will be. */
+/** Gathers the console output of the actors of a name or id, on all nodes where they run or will run. */
 
 export interface ActorLogOptions {
   /** Whether lines that are still to come are wanted too. Default: false. */
@@ -16,7 +16,7 @@ export interface ActorLogOptions {
 /** Lines that wait for a slow reader; then the nodes wait. */
 const WAITING_LINES = 4_096;
 
-/** Yields lines as they come, those of one node in their order; without `follow`, all lines by their time. */
+/** Yields lines as they come, in order for each node; without `follow`, all lines sorted by time. */
 export async function* actorLogs(
   member: RuntimeMember,
   actor: string,

@@ -7,7 +7,7 @@ import type { HandleState } from './handle.js';
 
 /** Names of actors, unique in their namespace: recorded in the fleet's key-value store by compare-and-set. */
 
-/** Claimed by this process, or by whom it was found taken. */
+/** Claimed by this process, or taken already, with the holder's handle. */
 export type Claim = { readonly type: 'claimed' } | { readonly type: 'taken'; readonly handle: HandleState };
 
 export class ActorNames {
@@ -38,7 +38,7 @@ export class ActorNames {
     if (recorded?.record.handle.id === id) await this.records.deleteName(name);
   }
 
-  /** A detached actor lives as long as it is recorded, any other one with its owner. */
+  /** A detached actor lives as long as its record; any other actor lives as long as its owner. */
   private async living({ record: { handle } }: Recorded<NameRecord>): Promise<HandleState | null> {
     if (handle.owner === null) return handle;
     return (await this.hears(handle.owner.incarnation)) ? handle : null;

@@ -6,7 +6,7 @@ import type { ObjectRef } from '../objects/object-ref.js';
 import type { Bundle } from './bundle.js';
 import type { ActorHandle } from './handle-types.js';
 
-/** What a program says of an actor or a task beside its code, with defaults and bounds. */
+/** The options of an actor or a task, with defaults and bounds. */
 
 /** Resources of a demand. `memory` may be a text such as `2GiB`. */
 export type WantedResources = Readonly<Record<string, number | string>>;
@@ -26,11 +26,11 @@ interface PlaceOptions {
   readonly near?: NearOption;
   /** Among equally near nodes: the emptiest (`spread`, default), or the fullest that has room. */
   readonly fill?: 'spread' | 'pack';
-  /** A bundle of a placement group (`group.bundles[0]`): the code runs on its node, and takes its resources of what is reserved there. */
+  /** A bundle of a placement group (`group.bundles[0]`): the code runs on its node, and uses the resources reserved there. */
   readonly bundle?: Bundle;
-  /** The version of the code, if the fleet has several. Default: the one of the text that this program has. */
+  /** The version of the code, if the fleet has several. Default: the version of this program's own source text. */
   readonly version?: string;
-  /** How often a call is repeated whose node was lost. Default 0: at most once. With more, a call may run more than once. */
+  /** How often a call is repeated after its node was lost. Default 0: a call runs at most once. With more, it may run more than once. */
   readonly maxTaskRetries?: number;
 }
 
@@ -62,18 +62,18 @@ export interface ActorOptions<Args extends readonly unknown[] = readonly unknown
    */
   readonly maxRestarts?: number;
   /**
-   * After so many calls, and before the last of them is answered, what the actor's `save()` returns is kept elsewhere. When the actor is created again,
-   * its `restore(state)` gets the newest. Default: never.
+   * After so many calls, and before the last of them is answered, the result of the actor's `save()` is stored elsewhere. When the actor is created
+   * again, its `restore(state)` gets the newest. Default: never.
    */
   readonly checkpointEvery?: number;
   /** Calls that run at a time; others wait in order. Default: 1. */
   readonly maxConcurrency?: number;
   /**
-   * Methods with a limit and a queue of their own: `{ reads: { max: 8, methods: ['get', 'list'] } }`. They run beside the others, for which
-   * `maxConcurrency` holds.
+   * Methods with their own limit and queue: `{ reads: { max: 8, methods: ['get', 'list'] } }`. They run concurrently with the other methods, to which
+   * `maxConcurrency` applies.
    */
   readonly concurrencyGroups?: Readonly<Record<string, ConcurrencyGroup>>;
-  /** Calls that may wait, of each group. Beyond that they fail with Overloaded. Default: 1,024. */
+  /** Calls of each group that may wait. Further calls fail with Overloaded. Default: 1,024. */
   readonly maxPending?: number;
 }
 

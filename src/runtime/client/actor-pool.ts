@@ -2,7 +2,7 @@ import { mapAsDone, mapInOrder } from '../../async/bounded-map.js';
 import { InvalidRequest } from '../../errors.js';
 import type { ActorHandle } from './handle-types.js';
 
-/** Gives work to whichever of several actors is idle, one piece at a time to each. The handles stay the caller's. */
+/** Distributes work over idle actors, one piece at a time to each. The caller keeps ownership of the handles. */
 export class ActorPool<T> {
   private readonly idle: ActorHandle<T>[];
   private readonly waiting: ((actor: ActorHandle<T>) => void)[] = [];
@@ -13,7 +13,7 @@ export class ActorPool<T> {
     this.idle = [...actors];
   }
 
-  /** Waits for an idle actor, and does the work with it. Work begins in the order in which it is submitted. Throws what the work throws. */
+  /** Waits for an idle actor, and does the work with it. Work begins in the order of submission. Rethrows the work's errors. */
   async submit<Result>(work: (actor: ActorHandle<T>) => Promise<Result>): Promise<Result> {
     const actor = await this.take();
     try {

@@ -7,7 +7,7 @@ import { demandedResources, type NearOption, type TaskOptions } from './actor-op
 import { type HandleState, handleState } from './handle.js';
 import { type CoordinatorAccess, workerOfPrefix } from './prefix-place.js';
 
-/** What a class or function, and the options that go with it, demand of a node. */
+/** The demands of a class or function, with its options, on a node. */
 export class Demands {
   constructor(
     private readonly member: RuntimeMember,

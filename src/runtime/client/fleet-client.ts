@@ -52,7 +52,7 @@ export interface FleetClientOptions {
   /** Opens the bucket in which actors are recorded. */
   readonly openBucket: () => Promise<KeyValue>;
   readonly objects: ProcessObjectsOptions;
-  /** Who is asked where the K/V of a prefix is. */
+  /** The coordinator that knows where the K/V of a prefix is. */
   readonly coordinator: CoordinatorAccess;
   readonly onClose: () => Promise<void>;
 }
@@ -106,7 +106,7 @@ export class FleetClient {
   /**
    * Creates an actor: an instance of a class that nodes host, on the best of them. The class is this program's own, or, with a type parameter,
    * the name of a class: `fleet.actor<Counter>('Counter')`.
-   * @throws what the constructor throws; InvalidRequest if no node hosts the class, or if the name is taken
+   * @throws the constructor's errors; InvalidRequest if no node hosts the class, or if the name is taken
    */
   actor<C extends UserClass>(
     type: C,
@@ -133,7 +133,7 @@ export class FleetClient {
   /**
    * A function that runs on a node: `await fleet.task(square)(3)`. A generator function gives an async iterable. With `returns: 'ref'` the result
    * stays on the node, and the function gives a reference to it.
-   * @throws (the returned function) what the function throws; Unavailable if its node was lost and no retries are left
+   * @throws (the returned function) the errors of `fn`; Unavailable if its node was lost and no retries are left
    */
   task<F extends UserFunction>(fn: F | string, options: TaskOptions & { readonly returns: 'ref' }): RefFunction<F>;
   task<F extends UserFunction>(fn: F | string, options?: TaskOptions): RemoteFunction<F>;
@@ -236,7 +236,7 @@ export class FleetClient {
   }
 
   /**
-   * What the actors of a name or id wrote to the console. With `follow`, also what they write from now on, on whatever node, until the signal
+   * The console output of the actors of a name or id. With `follow`, also their later output, on any node, until the signal
    * aborts or the reader leaves. Each node keeps some thousand lines.
    */
   logs(actor: string, options: ActorLogOptions = {}): AsyncGenerator<LogLine> {

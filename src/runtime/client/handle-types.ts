@@ -29,7 +29,7 @@ type RemoteSends<T> = {
     : never;
 };
 
-/** What a handle has beside the methods of its class. */
+/** The members of a handle besides the methods of its class. */
 interface HandleExtras<T> {
   /** The id of the actor, unique in the fleet. */
   readonly $id: string;
@@ -47,7 +47,7 @@ interface HandleExtras<T> {
  */
 export type ActorHandle<T> = Remote<T> & HandleExtras<T>;
 
-/** A function that runs somewhere in the fleet, and whose result stays there. */
+/** A function that runs somewhere in the fleet and leaves its result there. */
 export type RefFunction<F> = F extends (...args: infer Args) => infer R
   ? (...args: Sendable<Args>) => Promise<ObjectRef<Awaited<R>>>
   : never;

@@ -5,7 +5,7 @@ import { ACTOR_NAME_CHARS } from '../../limits.js';
 import { ActorName, ConcurrencyGroups } from '../messages.js';
 import type { ActorHandle } from './handle-types.js';
 
-/** Handles of actors: what they know, and the proxies that turn methods into calls. */
+/** Handles of actors: their state, and the proxies that turn methods into calls. */
 
 const Name = z.string().min(1).max(ACTOR_NAME_CHARS);
 
@@ -39,7 +39,7 @@ type Method = (...args: readonly unknown[]) => unknown;
 
 const states = new WeakMap<object, HandleState>();
 
-/** What a handle knows; null if the object is not a handle. */
+/** The state of a handle; null if the object is not a handle. */
 export function handleState(value: object): HandleState | null {
   return states.get(value) ?? null;
 }
@@ -71,7 +71,7 @@ export function makeHandle<T>(state: HandleState, calls: HandleCalls): ActorHand
   return handle as ActorHandle<T>;
 }
 
-/** An object whose properties are methods, each made when it is first asked for. A promise must not take it for a promise, so it has no `then`. */
+/** An object whose properties are methods, each made when it is first asked for. It has no `then`, so that `await` does not take it for a promise. */
 function methodProxy(make: (method: string) => Method): Record<string, Method> {
   const made: Record<string, Method> = Object.create(null);
   return new Proxy(made, {

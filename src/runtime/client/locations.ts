@@ -9,9 +9,9 @@ import type { RuntimeMember } from '../member/member.js';
 import { type ActorName, OWNER_ACTOR, OwnerProtocol } from '../messages.js';
 import type { HandleState } from './handle.js';
 
-/** Where actors are, as far as this process knows. */
+/** The locations of actors that this process knows. */
 
-/** Limit on the actors whose node is remembered. */
+/** Limit on the actors with a cached location. */
 const LOCATIONS = 65_536;
 
 /** How long a call without a deadline waits for a detached actor whose node is gone, and how often its record is read meanwhile. */
@@ -46,13 +46,13 @@ export class Locations {
 
   /**
    * Asks where an actor is, and waits while it is being created or restarted. There may be a direct connection to its node afterwards.
-   * @throws ActorDied if it is gone for good, or if nobody is left who knows; the errors of a call by `options`
+   * @throws ActorDied if the actor is gone for good, or if no process that knows it is left; the errors of a call by `options`
    */
   async find(handle: HandleState, options: CallOptions): Promise<Location> {
     for (;;) {
       const location = await this.ask(handle, options);
       await this.member.linked(location.node);
-      // A node that went in the meantime is not asked; who restarts the actor knows it too, or will soon.
+      // A node that left in the meantime is not asked; the process that restarts the actor sees the loss too, or soon will.
       if (this.member.directory.get(location.node.incarnation) === null) continue;
       if (this.known.size >= LOCATIONS) this.known.clear();
       this.known.set(handle.id, location);

@@ -21,7 +21,7 @@ import type { MessageValues } from './values.js';
 
 /** Dead actors that are remembered, so that handles learn why. */
 const DEAD_REMEMBERED = 4_096;
-/** Nodes that are gone whose actors are remembered, in case they come back. */
+/** Limit on the lost nodes whose actors are remembered, in case the nodes come back. */
 const STRAY_NODES = 256;
 const WHY_CHARS = 1_024;
 

@@ -48,7 +48,7 @@ export async function place<T>(
   }
 }
 
-/** What the fleet hosts of a demand: its version, and what of it returns streams. Throws and waits like `place`. */
+/** The version of a demand's code that the fleet hosts, and its methods that return streams. Throws and waits like `place`. */
 export async function hostedFor(
   member: RuntimeMember,
   demand: CodeDemand,

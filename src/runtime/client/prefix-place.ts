@@ -6,7 +6,7 @@ import { Unavailable } from '../../errors.js';
 /** Time for the answer: a worse place costs less than a long wait. */
 const ASK_TIMEOUT_MS = 2_000;
 
-/** Where and as whom a coordinator is asked. */
+/** The address of a coordinator, and the credentials for it. */
 export interface CoordinatorAccess {
   readonly url: string;
   readonly apiKey: string | null;

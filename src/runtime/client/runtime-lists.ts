@@ -58,7 +58,7 @@ export class RuntimeLists {
     return entries;
   }
 
-  /** Null: the node is gone, does not answer, or is of another version, whose answer cannot be read. */
+  /** Null: the node is gone, does not answer, or runs another version, so that its answer cannot be read. */
   private async answered<K extends keyof Kinds>(node: NodeView, kind: K): Promise<Kinds[K][] | null> {
     try {
       return await this.ask(node, kind);

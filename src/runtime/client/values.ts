@@ -40,7 +40,7 @@ export class MessageValues {
   }
 
   /**
-   * Packs the arguments of a call. What they refer to stays until `release`, which is to be called when the call is over.
+   * Packs the arguments of a call. Objects that they refer to are kept until `release`, which must be called when the call is over.
    * @throws InvalidRequest, Overloaded
    */
   packArguments(args: readonly unknown[]): PackedArguments {
@@ -52,8 +52,8 @@ export class MessageValues {
   }
 
   /**
-   * Packs a result. What it refers to stays until the receiver, who reads it at once, has references of its own. If the result becomes an object, the object
-   * ends when the receiver has read it.
+   * Packs a result. Objects that it refers to are kept until the receiver, which reads it at once, holds its own references. If the result becomes an
+   * object, it is deleted when the receiver has read it.
    * @throws InvalidRequest, Overloaded
    */
   packResult(value: unknown): WireValue {

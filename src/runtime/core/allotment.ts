@@ -1,6 +1,6 @@
 import { amountOf, fits, minus, plus, type Resources } from './resources.js';
 
-/** The resources of one node: what it offers, what is free, and which GPUs are given to whom. Pure. */
+/** The resources of one node: the total, the free part, and the assignment of GPUs. Pure. */
 
 /** The name of the resource that is given as ids. */
 const GPU = 'gpu';
@@ -12,7 +12,7 @@ export interface Allotment {
   readonly gpus: ReadonlyMap<string, number>;
 }
 
-/** What one actor or task has. */
+/** The resources of one actor or task. */
 export interface Grant {
   readonly resources: Resources;
   /** Ids of its GPUs. A share of a GPU is on one GPU. */

@@ -17,7 +17,7 @@ export type GroupPlan =
   | { readonly kind: 'busy' }
   | { readonly kind: 'impossible'; readonly why: string };
 
-/** A node with what is left of it while bundles are assigned. */
+/** A node with its remaining resources while bundles are assigned. */
 interface Place {
   readonly node: NodeView;
   free: Resources;
@@ -25,7 +25,7 @@ interface Place {
 }
 
 /**
- * Plans the bundles of one group on what is free. `kept`: nodes, by incarnation, that bundles of the group are on already and that a strict strategy
+ * Plans the bundles of one group on the free resources. `kept`: nodes, by incarnation, that have bundles of the group already and that a strict strategy
  * must use again, or must not.
  */
 export function planGroup(
@@ -82,7 +82,7 @@ function together(
   return best ? bundles.map(() => best) : null;
 }
 
-/** Each on a node of its own, if there is any such assignment: a maximum matching by augmenting paths (Kuhn's algorithm). */
+/** Each on its own node, if there is such an assignment: a maximum matching by augmenting paths (Kuhn's algorithm). */
 function apart(
   nodes: readonly NodeView[],
   bundles: readonly Resources[],

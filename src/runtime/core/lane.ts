@@ -18,7 +18,7 @@ export interface Lane {
   readonly max: number;
 }
 
-/** The lane of a method: that of its concurrency group, else the actor's own. */
+/** The lane of a method: its concurrency group's lane, else the actor's own. */
 export function laneOf(actor: Lanes, method: string): Lane {
   const group = actor.concurrencyGroups.find(({ methods }) => methods.includes(method));
   return group ? laneOfGroup(actor.id, group) : { name: actor.id, max: actor.maxConcurrency };

@@ -10,7 +10,7 @@ export const LEASE_VALID_MS = 1_200;
  */
 export const LEASE_EXPIRY_MS = 1_800;
 
-/** What one process sees of the lease of another. */
+/** One process's view of another process's lease. */
 export class LeaseWatch {
   private revision: number | null = null;
   private sinceMs = 0;
@@ -25,7 +25,7 @@ export class LeaseWatch {
   }
 }
 
-/** Whether a node may act on a lease whose last renewal began then; null: it has none. */
+/** Whether a node may act on a lease whose last renewal began at `renewedMs`; null: it has no lease. */
 export function isValid(renewedMs: number | null, nowMs: number): boolean {
   return renewedMs !== null && nowMs - renewedMs < LEASE_VALID_MS;
 }

@@ -1,6 +1,6 @@
 import type { NodeView } from './node-view.js';
 
-/** Who belongs to the runtime, from announcements, closed links and silence. No clock inside: each method is told the time. */
+/** The members of the runtime, derived from announcements, closed links and silence. No clock inside: each method takes the time. */
 
 /** Silence after which a member is gone. */
 export const NODE_SILENCE_MS = 3_000;
@@ -67,7 +67,7 @@ export class NodeList {
     return [{ type: 'suspected', node: entry.node }];
   }
 
-  /** A direct link to the member opened: it lives. */
+  /** A direct link to the member opened, so it is alive. */
   trust(incarnation: string): void {
     const entry = this.entries.get(incarnation);
     if (entry) entry.suspected = false;

@@ -3,7 +3,7 @@ import type { Resources } from './resources.js';
 
 /** The resources of one node, and the bundles of placement groups that are reserved of them. No clock inside. */
 
-/** What one actor or task has, of the node or of a bundle. */
+/** The resources of one actor or task, from the node or from a bundle. */
 export interface NodeGrant extends Grant {
   readonly bundle: string | null;
 }
@@ -36,12 +36,12 @@ export class NodeResources {
     return this.own.total;
   }
 
-  /** What is neither used nor reserved. */
+  /** The resources that are neither used nor reserved. */
   get free(): Resources {
     return this.own.free;
   }
 
-  /** What is free for a demand. Null: the bundle is not reserved here. */
+  /** The resources that are free for a demand. Null: the bundle is not reserved here. */
   freeIn(bundle: string | null): Resources | null {
     if (bundle === null) return this.own.free;
     const reserved = this.bundles.get(bundle);

@@ -1,7 +1,7 @@
 import type { PeerAddress } from '../../core/member.js';
 import type { Resources } from './resources.js';
 
-/** What members of the runtime announce of themselves. */
+/** The announcements that members of the runtime make about themselves. */
 
 /** A class or a function that a node hosts. */
 export interface HostedExport {

@@ -1,13 +1,13 @@
-/** Who needs the objects of one owner: counted by process, so that a process that is gone needs nothing. No clock inside. */
+/** Reference counts of one owner's objects, kept by process, so that a lost process releases all of its references. No clock inside. */
 
 interface Entry {
   /** Counts above 0, by holder. */
   readonly holders: Map<string, number>;
-  /** Until then the object is kept for whoever gets a reference that is in a message now. */
+  /** The object is kept until then for the receivers of references that are in transit. */
   keepUntilMs: number;
 }
 
-/** The references to the objects of one owner. All methods that may end an object return the ids of those that ended. */
+/** The references to the objects of one owner. Methods that may free objects return the ids of the freed ones. */
 export class ReferenceCount {
   private readonly entries = new Map<string, Entry>();
 
@@ -42,7 +42,7 @@ export class ReferenceCount {
     return this.ended([id], nowMs);
   }
 
-  /** A reference to the object is sent: whoever gets it has until `untilMs` to hold it. */
+  /** A reference to the object was sent: its receiver has until `untilMs` to take a reference of its own. */
   sent(id: string, untilMs: number): void {
     const entry = this.entries.get(id);
     if (entry) entry.keepUntilMs = Math.max(entry.keepUntilMs, untilMs);

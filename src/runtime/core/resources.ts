@@ -1,6 +1,6 @@
 import { InvalidRequest } from '../../errors.js';
 
-/** Amounts of named resources: processors, GPUs, bytes of memory, and whatever else a node offers. Pure. */
+/** Amounts of named resources: processors, GPUs, bytes of memory, and any others that a node offers. Pure. */
 
 export type Resources = Readonly<Record<string, number>>;
 
@@ -36,7 +36,7 @@ export function usedShare(total: Resources, free: Resources): number {
 }
 
 /**
- * Checks amounts from a user, and leaves out those that are 0. `field` names them in the error.
+ * Checks a user's amounts, and omits zeros. `field` names the amounts in the error.
  * @throws InvalidRequest
  */
 export function checkedResources(field: string, amounts: Readonly<Record<string, number>>): Resources {

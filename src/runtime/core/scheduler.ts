@@ -3,7 +3,7 @@ import { describeResources, fits, minus, type Resources, usedShare } from './res
 
 /** Which node gets an actor or a task. Decided by the caller from what nodes have announced; the node confirms, or refuses. Pure. */
 
-/** What an actor or a task needs of its node. */
+/** The requirements of an actor or a task on its node. */
 export interface CodeDemand {
   readonly kind: HostedExport['kind'];
   readonly name: string;
@@ -15,7 +15,7 @@ export interface CodeDemand {
   readonly near: Near;
   /** Among nodes of equal nearness: the emptiest first, or the fullest that has room. */
   readonly fill: 'spread' | 'pack';
-  /** The reserved part of a node that it takes its resources of; null for what is free. */
+  /** The reserved part of a node from which the resources come; null for the free part. */
   readonly bundle: BundlePlace | null;
 }
 
@@ -42,7 +42,7 @@ export type NodeRanking =
   | { readonly kind: 'nodes'; readonly nodes: readonly NodeView[]; readonly hosted: HostedExport }
   /** Nodes host it, but all are too busy now. */
   | { readonly kind: 'busy'; readonly hosted: HostedExport }
-  /** No node hosts it, or none is large enough, as far as is known. */
+  /** No known node hosts it, or none is large enough. */
   | { readonly kind: 'impossible'; readonly why: string }
   /** The demand names several versions at once. */
   | { readonly kind: 'ambiguous'; readonly why: string };
@@ -106,7 +106,7 @@ function ranked(free: readonly NodeView[], { resources, near, fill }: CodeDemand
     node,
     far: isNear(node, near) ? 0 : 1,
     used: Math.round(used(node) * 20) * (fill === 'pack' ? -1 : 1),
-    // A demand without resources leaves no trace in what is free.
+    // A demand without resources does not change the free amounts.
     jobs: (node.actors + node.tasks) * (fill === 'pack' ? -1 : 1),
     tie: (index / free.length + draw) % 1,
   }));

@@ -15,7 +15,7 @@ export const DETACHED_ACTORS = 4_096;
 
 const Incarnation = z.string().min(1).max(ACTOR_NAME_CHARS);
 
-/** Who has a name. Of a detached actor also all that it takes to create it again, and where it is. */
+/** The holder of a name. For a detached actor, also its location and everything needed to create it again. */
 const NameRecord = z.strictObject({
   handle: HandleState,
   detached: z
@@ -30,7 +30,7 @@ const NameRecord = z.strictObject({
 });
 export type NameRecord = z.infer<typeof NameRecord>;
 
-/** The detached actors of a node. Nobody but the node changes it, until another process fences the node off, for good. */
+/** The detached actors of a node. Only the node changes this record, until another process fences the node off for good. */
 const NodeLease = z.strictObject({
   beat: z.int().min(0),
   actors: z.array(ActorName).max(DETACHED_ACTORS),

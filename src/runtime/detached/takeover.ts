@@ -12,7 +12,7 @@ import type { ActorRecords, NodeLease, Recorded } from './actor-records.js';
  * it, and before that the lease has been over for longer than its actors may answer without a renewal.
  */
 
-/** Pause between two looks whether a node in doubt, whose lease is over, is gone. */
+/** Pause between two checks whether a suspect node with an expired lease is gone. */
 const SUSPICION_PAUSE_MS = 50;
 
 export class Takeovers {
@@ -37,7 +37,7 @@ export class Takeovers {
     });
   }
 
-  /** Takes over from a node, if it is gone. Resolves when its actors are elsewhere, or it turns out that it lives. Never rejects. */
+  /** Takes over from a node that is gone. Resolves when its actors run elsewhere, or when the node turns out to be alive. Never rejects. */
   from(incarnation: string): Promise<void> {
     const running = this.running.get(incarnation);
     if (running) return running;
@@ -58,7 +58,7 @@ export class Takeovers {
         continue;
       }
       if (lease === null || lease.record.actors.length === 0) return;
-      // Another process may have fenced the node off, and be gone itself: what it has not done yet is done here too.
+      // A process that fenced the node off may have died since: its unfinished work is finished here.
       const leftMs = lease.record.fencedBy ? 0 : watch.seen(lease.revision, clock.now());
       const isMember = this.member.directory.get(incarnation) !== null;
       if (leftMs > 0 || isMember) await this.pause(Math.min(leftMs || SUSPICION_PAUSE_MS, LEASE_RENEWAL_MS));
@@ -84,7 +84,7 @@ export class Takeovers {
     return true;
   }
 
-  /** Brings one actor back whose node is gone without a lease, because the process that created it ended, or the store lost it. */
+  /** Restores one actor whose node is gone and left no lease, because the actor's creator ended or the store lost the lease. */
   async rescue(name: ActorName, from: string): Promise<void> {
     await this.from(from);
     const lease = await this.records.lease(from);

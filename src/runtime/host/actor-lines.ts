@@ -4,7 +4,7 @@ import { Cancelled } from '../../errors.js';
 import { currentScope } from '../context.js';
 import type { InstanceSpec, LogLine } from '../messages.js';
 
-/** What the actors of a node write to the console: the newest lines, by actor, for whoever asks and follows. */
+/** The console output of a node's actors: the newest lines, by actor, for readers and followers. */
 
 /** Lines that are kept, and characters of one. */
 const LINES = 4_096;

@@ -19,7 +19,7 @@ import { checkedCall, methodSchema } from './schemas.js';
 
 /** An instance of a user's class on this node, behind the methods of an actor. */
 
-/** What the instances of a node share. */
+/** The parts that the instances of a node share. */
 export interface InstanceHost {
   readonly node: string;
   readonly fleet: FleetClient;
@@ -138,7 +138,7 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     };
   }
 
-  /** What went wrong with the checkpoint after a call, in the user's code; null if nothing did. @throws Unavailable */
+  /** The user code's failure to make a checkpoint after a call; null if there was none. @throws Unavailable */
   private async saved(): Promise<Outcome | null> {
     try {
       await this.options.checkpoints?.afterCall();
@@ -193,7 +193,7 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
 
 const NOTHING = { plain: null, tagged: false };
 
-/** A public method of the class or of those that it extends; null if there is none. Fields and what every object has cannot be called. */
+/** A public method of the class or of its base classes; null if there is none. Fields and the methods of `Object` cannot be called. */
 function methodOf(value: object, method: string): Method | null {
   for (
     let at: object = Object.getPrototypeOf(value);

@@ -7,7 +7,7 @@ import { type CallScope, type Printer, runInScope } from '../context.js';
 import type { Outcome, Trace, WireValue } from '../messages.js';
 import { packThrown } from '../values/error-value.js';
 
-/** Runs user code for one call: in its scope, with unpacked arguments, and with whatever it throws turned into an outcome. */
+/** Runs user code for one call: in its scope, with unpacked arguments, and with its errors turned into an outcome. */
 
 export interface Invocation {
   readonly fleet: FleetClient;
@@ -52,7 +52,7 @@ export async function* invokeStream(
     const given = await values.unpackArguments(args);
     iterator = iteratorOf(await runInScope(scope, () => run(given)));
     for (;;) {
-      // Each part of a generator runs when its next item is asked for, and so in whatever scope asks.
+      // A generator runs in the scope of the caller of `next`, so each step enters the call's scope again.
       const next = await runInScope(scope, () => iterator!.next());
       if (next.done) break;
       yield { type: 'value', value: values.packResult(next.value) };
@@ -80,7 +80,7 @@ function syncIterator(iterator: Iterator<unknown>): AsyncIterator<unknown> {
   };
 }
 
-/** What user code threw, for a trace: an error of the name of its class. */
+/** The error that user code threw, for a trace, named after its class. */
 export function thrownIn(outcome: Outcome | null): unknown {
   if (outcome?.type === 'value') return undefined;
   return outcome === null ? new Unavailable('lost') : { name: outcome.error.name };

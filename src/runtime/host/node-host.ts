@@ -207,7 +207,7 @@ export class NodeHost {
     return new Instance({ ...own, mayAnswer, epoch, value, checkpoints, grant: this.kept.grant(grant) });
   }
 
-  /** What the constructor and `restore` of an actor see of their call. */
+  /** The call as the constructor and `restore` of an actor see it. */
   private creationScope(
     spec: InstanceSpec,
     owner: NodeAddress | null,

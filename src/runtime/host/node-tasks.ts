@@ -11,7 +11,7 @@ import { checkedCall, functionSchema } from './schemas.js';
 export interface NodeTasksOptions {
   readonly host: InstanceHost;
   readonly library: Library;
-  /** Takes what a task needs. @throws Overloaded if it is not free */
+  /** Takes the resources of a task. @throws Overloaded if they are not free */
   readonly grant: (call: TaskCall) => NodeGrant;
   readonly release: (grant: NodeGrant) => void;
 }

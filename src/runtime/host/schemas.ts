@@ -18,7 +18,7 @@ type Parsed =
       };
     };
 
-/** What is declared of one method or function. */
+/** The declared schemas of one method or function. */
 export interface CallSchema {
   /** Of the list of arguments. */
   readonly args?: Schema;
@@ -26,14 +26,14 @@ export interface CallSchema {
   readonly result?: Schema;
 }
 
-/** What a class declares of a method. */
+/** The schemas that a class declares for a method. */
 export function methodSchema(Class: unknown, method: string): CallSchema {
   const { schemas } = Class as { schemas?: unknown };
   if (typeof schemas !== 'object' || schemas === null || !Object.hasOwn(schemas, method)) return {};
   return (schemas as Record<string, CallSchema>)[method] ?? {};
 }
 
-/** What a function declares. */
+/** The schemas that a function declares. */
 export function functionSchema(fn: unknown): CallSchema {
   return (fn as { schema?: CallSchema }).schema ?? {};
 }

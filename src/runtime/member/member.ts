@@ -47,7 +47,7 @@ export interface RuntimeMemberOptions {
   readonly onCall?: ((path: RouteKind) => void) | undefined;
 }
 
-/** What a node announces beside its address; see `NodeView`. */
+/** A node's announcement besides its address; see `NodeView`. */
 export type Offer = Pick<NodeView, 'exports' | 'total' | 'free' | 'actors' | 'tasks'>;
 
 const NO_OFFER: Offer = { exports: [], total: {}, free: {}, actors: 0, tasks: 0 };
@@ -120,7 +120,7 @@ export class RuntimeMember {
     await life.start(directory);
   }
 
-  /** Sets what this node offers. */
+  /** Sets the source of this node's offer. */
   offers(offer: () => Offer): void {
     this.offer = offer;
     this.directory.soon();
@@ -135,7 +135,7 @@ export class RuntimeMember {
     return this.awaitLink(incarnation);
   }
 
-  /** Whether a call to this node would not go over the bus, or waiting for a link has been tried in vain. */
+  /** Whether a call to this node would bypass the bus. */
   isLinked(node: NodeAddress): boolean {
     return this.actors.routeTo(node).kind !== 'nats';
   }

@@ -20,7 +20,7 @@ export interface NodeDirectoryOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly subjects: RuntimeSubjects;
-  /** What this process announces of itself; null: it only listens. */
+  /** Makes this process's announcement; null: it only listens. */
   readonly describe: (() => NodeView) | null;
 }
 
@@ -67,7 +67,7 @@ export class NodeDirectory {
     return () => this.listeners.delete(listener);
   }
 
-  /** Calls back at each announcement, and when a suspected member lives. Returns the function that ends this. */
+  /** Calls back at each announcement, and when a suspect member proves to be alive. Returns a function that unsubscribes. */
   onAnnounced(listener: () => void): () => void {
     this.changeListeners.add(listener);
     return () => this.changeListeners.delete(listener);
@@ -81,7 +81,7 @@ export class NodeDirectory {
         const leave = readMessage(NodeLeave, payload);
         if (leave) this.emit(this.list.left(leave.incarnation));
       }),
-      // Who only listens has nothing to answer.
+      // A process that only listens has no announcement to send.
       ...(describe === null ? [] : [bus.subscribe(subjects.hello, () => this.soon())]),
     ];
     const announcing = clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
@@ -108,7 +108,7 @@ export class NodeDirectory {
     this.emit(this.list.suspect(incarnation));
   }
 
-  /** A direct link to the member opened: it lives. */
+  /** A direct link to the member opened, so it is alive. */
   trust(incarnation: string): void {
     this.list.trust(incarnation);
     this.changed();
@@ -161,7 +161,7 @@ export class NodeDirectory {
   }
 
   private onAnnouncement(view: NodeView | null): void {
-    // What this process says of itself it has heard before.
+    // A process ignores its own announcements.
     if (view !== null && view.incarnation !== this.options.describe?.().incarnation) this.hear(view);
   }
 

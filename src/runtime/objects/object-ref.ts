@@ -14,7 +14,7 @@ export const ObjectAddress = z.strictObject({
 });
 export type ObjectAddress = z.infer<typeof ObjectAddress>;
 
-/** What a reference needs of its process. */
+/** The part of the process that a reference needs. */
 export interface ObjectAccess {
   /** The bytes of an object, for the caller to keep. @throws ObjectLost, Corrupt, Overloaded */
   copyOf(address: ObjectAddress): Promise<Uint8Array>;

@@ -11,11 +11,11 @@ import type { ObjectPieces } from './object-layout.js';
 import { ObjectMemory, type ObjectMemoryOptions, SHARED_BYTES } from './object-memory.js';
 import { type ObjectAccess, type ObjectAddress, ObjectRef } from './object-ref.js';
 
-/** The objects that this process owns, and its references to those of others. Bytes travel over direct connections only. */
+/** The objects that this process owns, and its references to other processes' objects. Bytes travel over direct connections only. */
 
 /**
  * How long a reference that was sent keeps its object beyond what else keeps it: the time in which the receiver's reference must reach the owner. The
- * arguments of a call are kept while the call is open, in whatever queue it waits, and for this time after it.
+ * arguments of a call are kept while the call is open, even while it is queued, and for this time after it.
  */
 const SENT_MS = 30_000;
 const TICK_MS = 1_000;
@@ -158,7 +158,7 @@ export class ProcessObjects implements ObjectAccess {
     return refs;
   }
 
-  /** What the references were kept for is over. Whoever got them has had the time to take references of its own, which may still be on their way. */
+  /** Releases references after their call. The receiver has had time to take its own references, but these may still be in transit. */
   letGoAll(refs: readonly ObjectAddress[]): void {
     for (const address of refs) {
       this.sent(address);
@@ -166,7 +166,7 @@ export class ProcessObjects implements ObjectAccess {
     }
   }
 
-  /** A reference goes into a message. The object stays for `SENT_MS`, in which the receiver gets a reference of its own. */
+  /** A reference goes into a message. The object is kept for `SENT_MS`, so that the receiver can take its own reference. */
   sent(address: ObjectAddress): void {
     if (this.isOwn(address)) {
       this.counts.sent(address.id, this.nowMs + this.sentMs);

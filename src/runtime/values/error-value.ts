@@ -39,7 +39,7 @@ const KNOWN: readonly ErrorClass[] = [
   ...Object.values(errors).filter((value) => isErrorClass(value)),
 ];
 
-/** The classes of errors that a process can rebuild: those of the language, of shoal, and those that it is told. */
+/** The error classes that a process can rebuild: JavaScript's, shoal's, and registered ones. */
 export class ErrorClasses {
   private readonly byName = new Map<string, ErrorClass>(KNOWN.map((known) => [known.name, known]));
 

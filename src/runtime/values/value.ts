@@ -1,8 +1,8 @@
 import { InvalidRequest } from '../../errors.js';
 
 /**
- * Users' values in messages: what MessagePack has, and dates, maps, sets, bigints, regular expressions, errors, typed arrays, handles of actors
- * and references to objects. These travel as maps with the key `$`. Packing copies, so that both sides may change what they have.
+ * Users' values in messages: MessagePack's types, and dates, maps, sets, bigints, regular expressions, errors, typed arrays, handles of actors
+ * and references to objects. The latter travel as maps with the key `$`. Packing copies, so that both sides may change their values.
  */
 
 /** A value in plain form. `tagged`: it contains maps with the key `$`, which `unpack` has to revive. */
@@ -28,7 +28,7 @@ const DEPTH = 20;
 const TAG = '$';
 /** Half of a surrogate pair has no form in UTF-8. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
-/** Arrays of bytes from this size on are kept beside the value, where the packer is asked to. */
+/** Byte arrays from this size on are kept outside the value, if the packer is asked to. */
 const BUFFER_BYTES = 1_024;
 
 const VIEWS = {
@@ -56,7 +56,7 @@ export function packValue(value: unknown, hooks: ValueHooks, buffers: Uint8Array
   return { plain, tagged: packer.tagged, bytes: packer.bytes };
 }
 
-/** The value again. `buffers`: what the packer kept beside it; the value shares their memory. Throws InvalidRequest if it is malformed. */
+/** Rebuilds a value. `buffers`: the packer's separate byte arrays, with which the value shares memory. Throws InvalidRequest if it is malformed. */
 export function unpackValue(
   plain: unknown,
   tagged: boolean,
