@@ -22,7 +22,7 @@ export interface BlockMeta {
 /** A block whose bytes are final. */
 export interface SealedBlock extends BlockMeta {
   readonly digest: BlockDigest;
-  /** Who computed it, according to the worker that had it last. */
+  /** The worker that computed it, according to the worker that had it last. */
   readonly maker: Maker;
 }
 

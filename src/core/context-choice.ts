@@ -29,7 +29,7 @@ export interface ContextChoice {
 
 /**
  * The longest sequence: as asked, else what the model allows, but no more than fits into memory if all sequences are that long.
- * @throws Refused if what was asked for does not fit, or not even one block does
+ * @throws Refused if the requested length does not fit, or if not even one block fits
  */
 export function chooseContext(demand: ContextDemand): ContextChoice {
   const { askedTokens, sequences, layout, run, freeBytes } = demand;

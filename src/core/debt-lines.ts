@@ -27,7 +27,7 @@ interface Line<D> {
   readonly resting: Slots<D>;
 }
 
-/** Numbers of known copies that are told apart: one, two, more. */
+/** Levels of known copies: one, two, more. */
 const COPY_LEVELS = 3;
 /** Two slots for each level, for new blocks and for moved blocks; the last slot is for checks. */
 const CHECK_SLOT = 2 * COPY_LEVELS;
@@ -73,7 +73,7 @@ export class DebtLines<D extends Debt> {
     return this.lines.get(to)?.due.some((slot, i) => slot.size > 0 && (repairs || isOfNew(i))) ?? false;
   }
 
-  /** The first debts to this home that are due. Without `repairs`, only those of new blocks. */
+  /** The first debts to this home that are due. Without `repairs`, only debts of new blocks. */
   next(to: string, most: number, repairs: boolean): Debt[] {
     const next: Debt[] = [];
     for (const [i, slot] of this.lines.get(to)?.due.entries() ?? []) {
@@ -109,7 +109,7 @@ function emptySlots<D>(): Slots<D> {
   return Array.from({ length: SLOTS }, () => new Map<BlockKey, D>());
 }
 
-/** The slots of one number of known copies; the level after the last is that of checks. */
+/** The slots of one level of known copies; the level after the last is for checks. */
 function slotsOfLevel<D>(slots: Slots<D>, level: number): Slots<D> {
   return slots.slice(2 * level, 2 * level + 2);
 }

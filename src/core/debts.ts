@@ -1,7 +1,7 @@
 import type { BlockKey, SealedBlock } from './block.js';
 import { type Debt, type DebtCause, DebtLines, slotOf } from './debt-lines.js';
 
-/** The copies that a worker owes to homes, in bounded memory, those of the most endangered blocks first. */
+/** The copies that a worker owes to homes, in bounded memory, the most endangered blocks first. */
 
 interface Entry extends Debt {
   cause: DebtCause;
@@ -100,7 +100,7 @@ export class Debts {
     return this.lines.isDue(to, repairs);
   }
 
-  /** The first debts to this worker that are due, the most endangered blocks first. Without `repairs`, only those of new blocks. */
+  /** The first debts to this worker that are due, the most endangered blocks first. Without `repairs`, only debts of new blocks. */
   next(to: string, most: number, repairs: boolean): Debt[] {
     return this.lines.next(to, most, repairs);
   }

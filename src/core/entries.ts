@@ -3,13 +3,13 @@
 /** Changes that are kept apart from the rest. A copy of all entries is made once in as many changes. */
 const RECENT = 32;
 
-/** What an `Entries` and its `EntriesDraft` have in common. */
+/** The common interface of `Entries` and `EntriesDraft`. */
 export interface EntryList<T> extends Iterable<[string, T]> {
   get(id: string): T | undefined;
   readonly size: number;
 }
 
-/** A map that never changes. A draft of it costs as much as the latest changes are many, not as the fleet is large: most steps change one entry. */
+/** A map that never changes. A draft's cost grows with the latest changes, not with the fleet: most steps change one entry. */
 export class Entries<T> implements EntryList<T> {
   /** @param recent entries that were added to `base`, or replace one there */
   private constructor(

@@ -13,20 +13,20 @@ export interface LineLimits {
   readonly size: number;
 }
 
-/** What waits of one tenant, in order of arrival. */
+/** The waiting items of one tenant, in order of arrival. */
 interface Queue<T> {
   readonly tenant: Tenant;
   readonly items: T[];
   size: number;
 }
 
-/** The two things that a line has a limited amount of. */
+/** The two limited quantities of a line. */
 type Measure = keyof LineLimits;
 
 /**
- * Items that wait, and the tenants whose items are being served. The tenant for which least was done comes next (`FairShares`), and of each tenant the
- * first item that came. A tenant has one item served at a time. If the line is full, tenants that have more of it than the newcomer would have give up
- * their last places.
+ * Waiting items, and the tenants that are being served. The tenant that was served least comes next (`FairShares`), with its
+ * earliest item. A tenant has one item served at a time. If the line is full, tenants with a larger part of it than the newcomer's would be lose
+ * their latest items.
  */
 export class FairLine<T extends LineItem> {
   private readonly shares = new FairShares();

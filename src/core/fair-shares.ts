@@ -1,7 +1,7 @@
 /**
  * Fair shares of computing time between tenants: the virtual token counter of "Fairness in Serving Large Language Models" (Sheng et al., OSDI 2024).
- * A counter for each tenant sums what was computed for it, divided by its weight; the waiting tenant with the least is served next. A tenant that
- * comes back after a pause does not catch up on it: its counter rises to the least of the tenants that are being served.
+ * A counter for each tenant sums the cost of its computation, divided by its weight; the waiting tenant with the lowest counter is served next. A
+ * tenant that returns after a pause gets no credit for it: its counter rises to the lowest counter of the tenants being served.
  */
 
 /** A tenant, and its weight against others: at least 1. */
@@ -13,7 +13,7 @@ export interface Tenant {
 /** The tenant of requests that name none. */
 export const NO_TENANT: Tenant = { name: '', weight: 1 };
 
-/** The costs of tokens. A cached token is copied, not computed; a generated one needs a run of its own. */
+/** The costs of tokens. A cached token is copied, not computed; a generated token needs a separate run. */
 const COMPUTED_TOKEN_COST = 1;
 const CACHED_TOKEN_COST = 0.1;
 export const GENERATED_TOKEN_COST = 2;
@@ -137,7 +137,7 @@ export class FairShares {
     this.accounts.set(name, account);
   }
 
-  /** The least counter of the tenants with requests; without any, the greatest of all, since nobody is behind. */
+  /** The lowest counter of the tenants with requests; without any, the highest of all, since no tenant is behind. */
   private leastServed(): number {
     const all = [...this.accounts.values()];
     const active = all.filter(isActive);

@@ -1,4 +1,4 @@
-/** What a trial of a model's graph on its device measured. */
+/** The measurements of a trial of a model's graph on its device. */
 
 /**
  * For each pair of ways to compute the same logits, the greatest difference of the log-probabilities of likely tokens. Null if the device cannot
@@ -11,6 +11,6 @@ export interface GraphTrial {
   readonly hit: number | null;
   /** A token in a run of the prompt, and in a step of its own. */
   readonly step: number;
-  /** A step alone, and beside another sequence. */
+  /** A step alone, and in a batch with another sequence. */
   readonly batch: number | null;
 }

@@ -2,9 +2,9 @@ import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS, SUSPECT_AFTER_MS } from '../limits.
 import type { MembershipEvent } from './membership-events.js';
 
 /**
- * Whether a process hears the fleet, and so can judge the silence of others.
+ * Whether a process hears the fleet, so that the silence of other members is evidence against them.
  *
- * A process sends itself echoes over the bus. If they do not come back, the silence of others is its own, long before its bus notices the loss.
+ * A process sends itself echoes over the bus. Missing echoes mean that the process itself is cut off, long before its bus notices.
  */
 
 /**
@@ -14,7 +14,7 @@ import type { MembershipEvent } from './membership-events.js';
 export const DEAF_AFTER_MS = 500;
 /** Limit on the part of one pause between two steps that counts as silence, because a busy process does not read what has arrived. */
 const STEP_MS = ANNOUNCE_INTERVAL_MS / 2 + 50;
-/** A process that was not stepped for this time was suspended itself, and cannot judge the silence of others. */
+/** A process that was not stepped for this time was suspended, so that the silence of others is no evidence. */
 const ASLEEP_MS = SUSPECT_AFTER_MS / 2;
 
 export interface Hearing {
@@ -22,7 +22,7 @@ export interface Hearing {
   readonly deaf: boolean;
   readonly echoedAtMs: number;
   readonly steppedAtMs: number;
-  /** Start of the time that counts as silence: silence before it is not blamed on a worker. */
+  /** Silence counts from here on: earlier silence is not attributed to a worker. */
   readonly judgeFromMs: number;
 }
 

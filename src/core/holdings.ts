@@ -112,8 +112,8 @@ export class Holdings {
   }
 
   /**
-   * Counts the keys of a worker that no worker holds of those that `keeps` accepts. It yields between parts of the keys, so that the caller can let
-   * others run. Gives null if not all keys are known: the index has not heard the change `seq`, lost its place meanwhile, or is full.
+   * Counts the keys of a worker that are held by none of the workers accepted by `keeps`. It yields between parts of the keys, so that the caller can
+   * let others run. Returns null if not all keys are known: the index has not received the change `seq`, lost its place meanwhile, or is full.
    */
   *lastCopies(worker: string, seq: number, keeps: (other: string) => boolean): Generator<void, number | null> {
     const entry = this.entries.get(worker);
@@ -170,8 +170,8 @@ export class Holdings {
   }
 
   /**
-   * Applies a change. Returns a snapshot to request if the worker is unknown, or if an earlier change was missed. A change of another incarnation
-   * than that of the last snapshot or announcement is ignored.
+   * Applies a change. Returns a snapshot to request if the worker is unknown, or if an earlier change was missed. A change is ignored
+   * if its incarnation differs from the last snapshot's or announcement's.
    */
   applyChange(change: HoldingsChange): Resync | null {
     const { worker, incarnation, seq } = change;
@@ -254,7 +254,7 @@ export class Holdings {
     return runs;
   }
 
-  /** Which workers hold the first blocks of a prompt, among those that `include` accepts. */
+  /** The workers, among those accepted by `include`, that hold the first blocks of a prompt. */
   coverage(keys: readonly BlockKey[], include: (worker: string) => boolean = () => true): Coverage {
     const workers = new Map<string, { heldRun: number; expectedRun: number; heldBlocks: number }>();
     const coverageOf = (worker: string) => {

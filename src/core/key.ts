@@ -20,13 +20,13 @@ const LAYER_TAG = 'shoal/block/layer/2';
 export interface KeyRoot {
   /** The fleet's fingerprint, 64 hex digits. */
   readonly fingerprint: string;
-  /** What changes the model, as `adapterOf` has it; empty for nothing. Layers hold without one only: nobody has published their blocks under it. */
+  /** The adapter, as `adapterOf` has it; empty for none. Layers apply only without an adapter: their blocks are not published under one. */
   readonly adapter: string;
   /** Separates tenants; empty for none. */
   readonly salt: Salt;
 }
 
-/** What the keys of a prompt's blocks depend on besides its tokens, encoded. */
+/** The encoded inputs of a prompt's block keys, besides its tokens. */
 export interface KeySeed {
   /** The fields that precede the tokens of the first block. */
   readonly first: SaltBorder;

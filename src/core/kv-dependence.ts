@@ -1,4 +1,4 @@
-/** What the K/V of a token depends on besides the tokens before it, and what follows for keys. */
+/** The inputs of a token's K/V besides the tokens before it, and their consequence for keys. */
 
 /** Whether equal prefixes have equal K/V. It is a property of the model's graph. */
 export type KvDependence =
@@ -29,14 +29,14 @@ export function regimeOf(dependence: KvDependence, tokens: number): Regime {
 }
 
 /**
- * What enters the keys of a sequence's blocks as the adapter, so that blocks of different adapters and regimes have different keys: `lora:` and the
+ * The adapter field of a sequence's block keys, so that blocks of different adapters and regimes have different keys: `lora:` and the
  * fingerprint of the adapter that the sequence runs with, and `regime:long` for long sequences. Empty without either.
  */
 export function adapterOf(regime: Regime, lora: string | null = null): string {
   return [...(lora === null ? [] : [`lora:${lora}`]), ...(regime === 'short' ? [] : ['regime:long'])].join(' ');
 }
 
-/** For people: how a model is run whose K/V is not a function of the prefix alone, and what it costs. Null for other models. */
+/** Explains how a model runs whose K/V is not a function of the prefix alone, and the cost. Null for other models. */
 export function dependenceNotice(dependence: KvDependence): string | null {
   switch (dependence.kind) {
     case 'prefix':

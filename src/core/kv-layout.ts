@@ -31,7 +31,7 @@ export interface StateShape {
 export interface KvLayout extends HeadShape {
   /** The number of layers that have K/V. */
   readonly layers: number;
-  /** The shapes of all tensors if they differ, in the order of a block; `kvHeads` and `headDim` are then those of the first. */
+  /** The shapes of all tensors if they differ, in the order of a block; `kvHeads` and `headDim` then describe the first. */
   readonly uneven?: readonly HeadShape[];
   /** The states of layers without K/V, if there are such layers. */
   readonly states?: readonly StateShape[];

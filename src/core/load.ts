@@ -1,4 +1,4 @@
-/** The load of a worker: what it announces, and what each coordinator knows of its own requests. */
+/** The load of a worker: its announcement, combined with each coordinator's own requests. */
 
 export interface Load {
   /** Requests that have not ended. */

@@ -1,8 +1,8 @@
 import { InternalError } from '../errors.js';
 
-/** Who computed a block: its name, and its packed form. */
+/** The maker of a block, the worker that computed it: its name, and its packed form. */
 
-/** A worker in one incarnation. It is named with a block for as long as the block exists, wherever the block goes. */
+/** A worker in one incarnation. A block carries its maker in every copy, for as long as the block exists. */
 export interface Maker {
   readonly id: string;
   readonly incarnation: string;

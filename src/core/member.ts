@@ -26,7 +26,7 @@ export interface Announcement extends Rank {
   readonly deviceReason: string;
   /** Why `capacity.contextTokens` is what it is. */
   readonly contextReason: string;
-  /** What the worker measured before it served; null if it did not try its model. */
+  /** The worker's trial of its model before it served; null if there was none. */
   readonly trial: GraphTrial | null;
   readonly address: PeerAddress;
   readonly fingerprint: string;
@@ -39,7 +39,7 @@ export interface Announcement extends Rank {
   readonly waiting: number;
   /** Prompt tokens that the worker has accepted and not computed yet. */
   readonly queuedTokens: number;
-  /** What the worker can take. */
+  /** The worker's limits on requests. */
   readonly capacity: WorkerCapacity;
   /** Share of prompt tokens taken from the cache or from peers since the start, 0 to 1. */
   readonly hitRate: number;
@@ -54,7 +54,7 @@ export interface Announcement extends Rank {
   readonly holdingsSeq: number;
 }
 
-/** What a worker can take. The members of a fleet may differ in all of it. */
+/** A worker's limits on requests. Members of a fleet may have different limits. */
 interface WorkerCapacity {
   /** Prompt and answer of one request together, in tokens. */
   readonly contextTokens: number;

@@ -49,7 +49,7 @@ export type MembershipEffect =
   | { readonly type: 'left'; readonly id: string; readonly incarnation: string }
   /** This worker's rank has risen; it must announce itself under the new one. */
   | ({ readonly type: 'raised'; readonly id: string } & Rank)
-  /** Whether this process hears itself over the bus. While it does not, it suspects itself, and judges nobody by silence. */
+  /** Whether this process hears itself over the bus. While it does not, it suspects itself, and treats no member's silence as evidence. */
   | { readonly type: 'hearing'; readonly hears: boolean }
   /** An announcement was not accepted. */
   | {

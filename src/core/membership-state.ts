@@ -55,7 +55,7 @@ export function emptyMembership(self: OwnRank | null, fingerprint: string, nowMs
   };
 }
 
-/** The view of the current state. Load is that of the last announcements. */
+/** The view of the current state. Load comes from the last announcements. */
 export function viewOf(state: MembershipState): MembershipView {
   const entries = Array.from(state.entries, ([, entry]) => entry).sort((a, b) =>
     a.announcement.id < b.announcement.id ? -1 : 1,

@@ -13,7 +13,7 @@ import { compareProcesses, compareRanks, type Rank, rankOf } from './rank.js';
  * Membership: the members of the fleet as one process sees them.
  *
  * The protocol follows SWIM (Das, Gupta, Motivala 2002) and Lifeguard (Dadgar, Phillips, Currey 2017): a worker becomes suspect, then is probed
- * directly, then is declared dead. A process that does not hear itself or anybody else suspects itself instead, and declares nobody dead. A
+ * directly, then is declared dead. A process that hears neither itself nor others suspects itself instead, and declares no member dead. A
  * worker refutes its death by a higher rank, and only a later process of its ID ends it.
  */
 

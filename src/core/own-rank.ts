@@ -2,19 +2,19 @@ import { SUSPECT_AFTER_MS } from '../limits.js';
 import { compareProcesses, compareRanks, type ProcessRank, type Rank } from './rank.js';
 
 /**
- * The rank under which a worker announces itself, and when it rises.
+ * The rank under which a worker announces itself, and the rules by which the rank rises.
  *
- * A worker that is taken for dead refutes that by a higher number, as in SWIM (Das, Gupta, Motivala 2002). A refutation never outranks a later
+ * A worker that was declared dead refutes that by a higher number, as in SWIM (Das, Gupta, Motivala 2002). A refutation never outranks a later
  * process of the same ID. A generation normally comes from a counter of the fleet. If it is lower than one that the fleet has seen, because the
- * fleet has no counter or lost it, the process takes a higher one: at once if it is new and has none, else when nobody hears the other one.
+ * fleet has no counter or lost it, the process takes a higher one: at once if it is new and has none, else once the other process is silent.
  */
 
-/** Time after its start during which a process without a generation from the fleet is later than any process that members know. */
+/** Time after its start during which a process without a generation from the fleet counts as later than any process that members know. */
 const NEW_PROCESS_MS = 5_000;
-/** Time in which a later process that lives is heard, even over a bus that loses messages. After it, that process counts as ended. */
+/** Time within which a live later process is heard, even over a bus that loses messages. A process silent for longer counts as ended. */
 const RIVAL_SILENCE_MS = 2 * SUSPECT_AFTER_MS;
 
-/** The rank of this process, with what its next rise depends on. Its generation is 0 if none came from the fleet. */
+/** The rank of this process, with the state that decides its next rise. Its generation is 0 if none came from the fleet. */
 export interface OwnRank extends Rank {
   readonly id: string;
   readonly startedAtMs: number;
@@ -42,7 +42,7 @@ export function afterRefusal(own: OwnRank, latest: Rank, nowMs: number): OwnRank
     return compareRanks(latest, own) === 0 ? { ...own, refutation: own.refutation + 1 } : own;
   if (compareProcesses(latest, own) < 0) return own;
   if (own.generation === 0 && nowMs - own.startedAtMs < NEW_PROCESS_MS) return above(own, latest);
-  // A later process that lives announces itself, and fences this one off.
+  // A live later process announces itself, and fences this one off.
   const { rival } = own;
   if (rival?.incarnation !== latest.incarnation)
     return { ...own, rival: { incarnation: latest.incarnation, sinceMs: nowMs } };

@@ -11,12 +11,12 @@ export interface PlacementRequest {
   /** Tokens of prompt and answer together: a worker with a smaller context cannot take the request. */
   readonly contextTokens: number;
   readonly blockTokens: number;
-  /** What the model runs with, and the size of its file. Absent or null for nothing. */
+  /** The request's adapter, and the size of its file. Absent or null for none. */
   readonly adapter?: { readonly fingerprint: string; readonly bytes: number } | null;
   /** Where the full blocks of the prompt are, among workers that can send them. */
   readonly coverage: Coverage;
   readonly members: readonly Member[];
-  /** Workers in ring order from the segment of the first block that nobody holds or computes (`ringBlock`), its homes first. */
+  /** Workers in ring order from the segment of the first block that no worker holds or computes (`ringBlock`), its homes first. */
   readonly ringOrder: readonly string[];
   /** All load, by worker. A worker that is missing has none. */
   readonly loads: ReadonlyMap<string, Load>;
@@ -61,11 +61,11 @@ const ADAPTER_BYTES_PER_MS = 200_000;
 const MAX_SOURCES = 16;
 /**
  * Share of a prompt that a worker must hold for the prompt to follow it there. Many prompts begin with a short common head: if all of them followed
- * it, its holders would evict what they computed a moment ago while other workers have room. A shorter head is fetched.
+ * it, its holders would evict blocks computed a moment ago while other workers have room. A shorter head is fetched.
  */
 const FOLLOWED_SHARE = 0.2;
 
-/** Index of the block whose segment places a prompt of which no worker holds enough: the first block that nobody has, or else the last block. */
+/** Index of the block whose segment places a prompt that no worker holds enough of: the first block that no worker has, else the last block. */
 export function ringBlock({ expectedBlocks }: Coverage, blocks: number): number {
   return Math.max(0, Math.min(expectedBlocks, blocks - 1));
 }
@@ -113,7 +113,7 @@ function mayTake({ contextTokens, excluded }: PlacementRequest, { id, state, cap
   return serves && !excluded.has(id) && contextTokens <= capacity.contextTokens;
 }
 
-/** Workers with a higher number are asked later, whatever the cost. */
+/** Workers with a higher number are asked later, regardless of cost. */
 function lastness({ loads }: PlacementRequest, { id, state, capacity }: Member): number {
   if (state === 'suspect') return 2;
   return (loads.get(id) ?? NO_LOAD).requests < capacity.sequences + capacity.waiting ? 0 : 1;

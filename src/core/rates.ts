@@ -1,4 +1,4 @@
-/** Rates of computing and transfer: assumptions, medians of measurements, and how far a measurement is believed. */
+/** Rates of computing and transfer: assumptions, medians of measurements, and the weight of a measurement. */
 
 /** Rates to assume while no worker has measured any. Modest, so that measurements soon replace them. */
 export const ASSUMED_RATES = {

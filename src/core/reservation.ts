@@ -21,13 +21,13 @@ export interface Reservation<Memory = Uint8Array, Result = void, Args extends re
 /** Why no memory is reserved: the block is present or on its way here, or no memory is free and nothing may be evicted. */
 export type NoReservation = 'present' | 'full';
 
-/** What the owner of the memory does at the end of a reservation. */
+/** The owner's callbacks at the end of a reservation. */
 export interface ReservationEnd<Result, Args extends readonly unknown[]> {
   commit(...args: Args): Result;
   abort(): void;
 }
 
-/** A reservation of memory for the block `key` whose second end throws `InternalError`. */
+/** A reservation of memory for the block `key`. Ending it twice throws `InternalError`. */
 export function reservation<Memory, Result, Args extends readonly unknown[]>(
   key: BlockKey,
   memory: Memory,

@@ -6,7 +6,7 @@ import { Heap, type HeapItem } from './heap.js';
 
 /**
  * How much longer a reused block stays than one that came once, in turnovers: as many uses as the tier has memory for blocks. Chosen by `shoal bench
- * replay`: more makes floods hurt less, but keeps what is out of fashion.
+ * replay`: more makes floods hurt less, but keeps blocks that are no longer popular.
  */
 const REUSE_TURNOVERS = 1.5;
 
@@ -48,7 +48,7 @@ interface Going<T> extends HeapItem {
  *
  * Guests are evicted before homes, a block only when none of its children is resident, the one of least worth first, a pinned or retained block
  * never. A block is worth its last use, and a reused block counts as used `REUSE_TURNOVERS` turnovers of the tier later: a flood of prompts that come once
- * thus evicts itself, not what was shared (the small queue and the ghosts of S3-FIFO, J. Yang et al., 2023, as one order; a parent is used when its children
+ * thus evicts itself, not shared prompts (the small queue and the ghosts of S3-FIFO, J. Yang et al., 2023, as one order; a parent is used when its children
  * are). All blocks have the same size, and cost about the same to compute, so neither is part of the worth. All operations on one block are O(log n). A block may be resident without its parent, since the ring spreads the segments of a prompt; such an
  * orphan is evicted like any other block.
  */
@@ -212,8 +212,8 @@ export class Residency<T> {
   }
 
   /**
-   * The blocks in the order in which they would be evicted one after another, without those that may not. To be read at once: a change of the
-   * residency invalidates the order. The first k blocks cost O(k log k), however many there are.
+   * The evictable blocks in the order in which they would be evicted one after another. Read it at once: a change of the
+   * residency invalidates the order. The first k blocks cost O(k log k), independent of their total number.
    */
   *evictionOrder(): Generator<T> {
     const going = new Heap<Going<T>>((a, b) => goesBefore(a.resident, b.resident));

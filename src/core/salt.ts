@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 
-/** Salts of block keys: who may find which blocks. */
+/** Salts of block keys, which decide the requests that may find a block. */
 
-/** A beginning of a prompt that an operator has published. Who may read the layer shares its blocks. */
+/** A beginning of a prompt that an operator has published. Requests with access to the layer share its blocks. */
 export interface SaltLayer {
   readonly salt: string;
   /** Blocks of the prompt up to the end of the layer, more than those of the layer before. */
@@ -15,7 +15,7 @@ interface LayeredSalt {
   readonly layers: readonly SaltLayer[];
 }
 
-/** What separates the blocks of equal prompts. A text is a salt without layers, and the empty text none. */
+/** The salt that separates the blocks of equal prompts. A string is a salt without layers; the empty string means none. */
 export type Salt = string | LayeredSalt;
 
 /** The salt of the blocks after all layers. */

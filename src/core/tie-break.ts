@@ -4,7 +4,7 @@ const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
 /**
- * The weight of a worker in one draw; the worker with the highest weight wins. Each draw orders the workers anew, whatever their number and order
+ * The weight of a worker in one draw; the worker with the highest weight wins. Each draw orders the workers afresh, independent of their number and order
  * (rendezvous hashing, D. Thaler and C. Ravishankar, 1998).
  * @param draw a whole number below 2^32, random for each decision
  */

@@ -4,9 +4,9 @@ import { type Maker, makerName } from './maker.js';
 
 /** Members that must hold a maker for one of wrong blocks before it is quarantined. */
 const VOTERS_NEEDED = 2;
-/** Makers that are remembered. The one that was accused first is forgotten first. */
+/** Limit on the makers with a case. The oldest case is dropped first. */
 const MAKERS = 1024;
-/** Voters that are remembered for one maker. */
+/** Limit on the recorded voters against one maker. */
 const VOTERS = 16;
 
 /** `distrusted`: by this process alone. */
@@ -29,8 +29,8 @@ export interface Accused {
 }
 
 /**
- * Counts each member once against a maker, so that no single one can quarantine another. Whether a voter is a member is for the caller to check.
- * Each method says how the maker stands after it.
+ * Counts each member once against a maker, so that no single member can quarantine another. The caller must check that a voter is a member.
+ * Each method returns the maker's standing afterwards.
  */
 export class Tribunal {
   private readonly cases = new Map<string, Case>();

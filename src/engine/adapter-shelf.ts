@@ -33,8 +33,8 @@ interface Entry {
 }
 
 /**
- * Adapters with a budget. A sequence whose adapter has no room waits until others end; sequences that come later wait behind it, also those whose
- * adapters are loaded, lest they keep it waiting for ever.
+ * Adapters with a budget. A sequence whose adapter has no room waits until others end. To prevent starvation, all later sequences wait behind it, even
+ * those with a loaded adapter.
  */
 export class AdapterShelf implements Adapters {
   /** By fingerprint, least recently used first. */

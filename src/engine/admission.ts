@@ -26,7 +26,7 @@ export interface AdmissionBounds {
 /** A sequence's tokens under the keys of its blocks. */
 export interface KeyedTokens {
   readonly regime: Regime;
-  /** Seeds the keys of its blocks, those of the answer too. */
+  /** Seeds the keys of its blocks, including the answer's. */
   readonly seed: KeySeed;
   /** Its full blocks. Their keys are computed here, from the tokens: a wrong key would give other prompts the K/V of this one. */
   readonly blocks: readonly BlockMeta[];
@@ -40,7 +40,7 @@ export interface AdmittedRequest extends KeyedTokens {
 }
 
 /**
- * Checks what the message's schema cannot: fingerprint, token ids, length, block keys.
+ * Makes the checks that the message's schema cannot: fingerprint, token ids, length, block keys.
  * @throws Refused if the request is for another fleet
  * @throws InvalidRequest naming the field
  */
@@ -79,7 +79,7 @@ function checkSampling({ logitBias, allowed, banned = [], logprobTokens = [] }: 
   }
 }
 
-/** What the keys of a sequence depend on besides its tokens and its length. */
+/** The inputs of a sequence's keys besides its tokens and its length. */
 export interface KeyContext {
   readonly salt: Salt;
   readonly adapter?: AdapterRef | undefined;

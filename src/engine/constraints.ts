@@ -6,10 +6,10 @@ import type { TokenTrie } from '../core/constraint/token-trie.js';
 /** Constraints whose positions and masks are remembered, and the memory for each. */
 const MACHINES = 16;
 const MACHINE_BYTES = 4 * 2 ** 20;
-/** The memory of a constraint that is not among them, but of which answers are still being generated. */
+/** The memory of a constraint that is no longer among them, but still has running answers. */
 const RETIRED_BYTES = 2 ** 18;
 
-/** The constraints of an engine's sequences. Sequences with the same constraint share what is known of it. */
+/** The constraints of an engine's sequences. Sequences with the same constraint share one machine. */
 export class Constraints {
   /** By digest, the least recently used first. */
   private readonly machines = new Map<string, ConstraintMachine>();
@@ -20,7 +20,7 @@ export class Constraints {
    * @param program little-endian uint16[], as a request has it
    * @param endIds tokens that end the answer
    * @param generated tokens of the answer that another worker has generated
-   * @throws InvalidRequest if the program is none
+   * @throws InvalidRequest if `program` is not a program
    */
   cursor(program: Uint8Array, endIds: readonly number[], generated: ArrayLike<number>): ConstraintCursor {
     return new ConstraintCursor(this.machineOf(program).start, this.vocabulary, endIds, generated);

@@ -184,8 +184,8 @@ export class Engine {
   }
 
   /**
-   * Computes a prompt for nobody, in a cache of its own: what the cache prepares is not computed, and each full block that is computed is offered to it.
-   * Such a run is in no statistics, but takes its place in the line as others do. Resolves at its end. Rejects as the iteration of `generate` does.
+   * Computes a prompt without an answer, into the given cache: blocks that the cache prepares are not computed, and each computed full block is offered
+   * to it. Statistics ignore such a run, but it waits in line like any other. Resolves at its end. Rejects as the iteration of `generate` does.
    */
   async recompute(prompt: EnginePrompt, cache: PrefixCache, signal: AbortSignal): Promise<void> {
     if (this.closed) throw new Unavailable('cannot compute a prompt: this worker is closed');
@@ -250,7 +250,7 @@ export class Engine {
     if (first) this.runner.close();
   }
 
-  /** Frees what is kept for an adapter that no sequence has. */
+  /** Frees the memory kept for an adapter that no sequence uses. */
   forget(adapter: LoadedAdapter): void {
     this.runner.forget(adapter);
   }
@@ -291,7 +291,7 @@ export class Engine {
   }
 }
 
-/** A prompt whose blocks are to be computed; they have this salt and adapter. */
+/** A prompt to compute blocks for, with their salt and adapter. */
 export interface EnginePrompt {
   readonly tokens: Uint32Array;
   readonly salt: Salt;

@@ -62,7 +62,7 @@ export interface GraphRunner {
 
   /** Copies tokens `[position, position + blockTokens)` of a slot, whose K/V must be final, into a block. */
   cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void>;
-  /** Frees what is kept for runs with an adapter, which no slot has. */
+  /** Frees the memory kept for runs with an adapter that no slot uses. */
   forget(adapter: LoadedAdapter): void;
   /** Frees a slot. */
   release(slot: SequenceSlot): Promise<void>;

@@ -29,7 +29,7 @@ interface RowSlot extends SequenceSlot {
  *
  * Where a graph takes adapters, one row is never acquired. It makes room for a new row beside those of its kind.
  *
- * What a row has stays there until it is overwritten. A prompt whose first blocks rest in a free row is prefilled in that row.
+ * A row's contents stay there until they are overwritten. A prompt whose first blocks rest in a free row is prefilled in that row.
  */
 export class InPlaceRunner implements GraphRunner {
   private readonly graph: ModelGraph;

@@ -40,7 +40,7 @@ interface GraphNames {
   readonly present: readonly string[];
 }
 
-/** A loaded graph, and what the engine must know to run it. */
+/** A loaded graph, with the facts that the engine needs to run it. */
 export interface ModelGraph {
   readonly runtime: OrtRuntime;
   readonly session: Session;
@@ -80,7 +80,7 @@ export interface GraphOptions extends Spinning {
 
 /**
  * Loads a model's graph. Weights are mapped from their files, not read. A graph that computes the logits of all positions is edited in memory
- * to compute only the requested ones, if the edit is possible. One that chooses by the length of a sequence is edited to be told that length.
+ * to compute only the requested ones, if the edit is possible. A graph that chooses by a sequence's length is edited to take that length as an input.
  * @throws Refused if the graph cannot be run as a decoder, or ONNX Runtime cannot load it; Cancelled if the wait for shared weights is ended
  * @throws OrtError if ONNX Runtime has not enough memory for it
  */

@@ -21,7 +21,7 @@ export interface PromptTokens {
   readonly computed: number;
 }
 
-/** What the log says of a sequence. */
+/** The log's fields for a sequence that ended. */
 export interface EndedSequence {
   readonly requestId: string;
   /** Null without a trace. */

@@ -16,7 +16,7 @@ export function letsPass(
   blockTokens: number,
 ): boolean {
   if (!kept || sequence.pauses >= PAUSES || sequence.request.sampling.promptLogprobs) return false;
-  // Of what it has computed, the cache must give it back all but the end of a block.
+  // The cache must be able to give back everything it has computed, except a partial block.
   if (sequence.prefixBlocks().length * blockTokens <= slot.tokens - blockTokens) return false;
   if (!shares.isBehind(next.tenant, sequence.tenant)) return false;
   const cachedTokens = next.state.name === 'ready' ? next.state.prefix.blocks.length * blockTokens : 0;

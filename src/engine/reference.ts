@@ -50,12 +50,12 @@ export function parseReference(json: unknown, path: string): Reference {
 export interface ReferenceComparison {
   readonly madeWith: string;
   readonly texts: number;
-  /** Texts of which the tokenizer makes other tokens. */
+  /** Texts that the tokenizer turns into other tokens. */
   readonly otherTokens: number;
   readonly answerTokens: number;
-  /** Tokens of answers in whose place the model would choose another one. */
+  /** Tokens of answers where the model would choose another token. */
   readonly otherChoices: number;
-  /** Those of them that the model takes for less likely than its choice by more than rounding explains. */
+  /** The part of `otherChoices` that rounding does not explain: the model finds its own choice clearly more likely. */
   readonly wrongChoices: number;
   /** The greatest difference of log-probabilities. */
   readonly logprobs: number;

@@ -4,7 +4,7 @@ import type { DeviceBlock } from '../device/device.js';
 
 /**
  * Remembers of each row the blocks whose bytes are its first tokens, also after its sequence has ended: a sequence that begins with the same
- * blocks goes on from there, and they need not be copied again. A block is named by its id, which no later block of the device has. So whether a
+ * blocks continues from there, and they need not be copied again. A block is identified by its id, which the device never reuses. So whether a
  * block may be used at all remains the cache's decision, and a row adds nothing to what is cached.
  */
 export class RestingBlocks {

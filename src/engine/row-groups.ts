@@ -3,7 +3,7 @@
  * rows moves at most.
  */
 
-/** A copy of one row to another, whose content is given up. */
+/** A copy of one row over another. */
 export interface RowMove {
   readonly from: number;
   readonly to: number;
@@ -28,7 +28,7 @@ export function movesToFree<K>(kinds: readonly K[], place: number): RowMove[] {
   return moves;
 }
 
-/** The moves, in order, that fill row `index`, whose content is given up. The last row is then free. */
+/** The moves, in order, that overwrite row `index` and free the last row. */
 export function movesToFill<K>(kinds: readonly K[], index: number): RowMove[] {
   const moves: RowMove[] = [];
   let hole = index;

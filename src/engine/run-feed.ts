@@ -6,7 +6,7 @@ import { Int64Input } from './int64-input.js';
 import { LogitsOutput } from './logits-output.js';
 import type { ModelGraph } from './model-graph.js';
 
-/** The inputs and outputs of a run beside K/V: ids, mask, positions, logits. */
+/** The inputs and outputs of a run besides K/V: ids, mask, positions, logits. */
 
 /** The length given to a graph that picks its rotary tables by length. All lengths of a regime select the same tables. */
 const REGIME_LENGTHS: Record<Regime, number> = { short: 1, long: 2 ** 30 };

@@ -5,7 +5,7 @@ import { Refused } from '../errors.js';
 
 /** Divides the computation of a sequence into runs of the graph, so that its numbers depend on its tokens alone. */
 
-/** What a plan must know of a sequence. @internal exported for tests. */
+/** The facts about a sequence that a plan needs. @internal exported for tests. */
 export interface PlannedSequence {
   /** The number of prompt tokens, without the tokens of the answer. */
   readonly promptTokens: number;
@@ -43,7 +43,7 @@ function blockEnd(from: number, blockTokens: number): number {
 }
 
 /**
- * One run for each block of a prompt, one for the rest of the prompt, and one for each token of the answer, those too that another worker has
+ * One run for each block of a prompt, one for the rest of the prompt, and one for each token of the answer, including tokens that another worker
  * generated. Each run's tokens follow from the prompt alone, so its numbers do. K/V of the rest and of the answer is not shared: in a longer
  * prompt the same tokens would be in another run.
  */
@@ -56,7 +56,7 @@ function blockGrid(blockTokens: number): RunPlan {
   };
 }
 
-/** The prompt in one run, whatever its length, and one run for each token of the answer. Nothing is shared. */
+/** The prompt in one run of any length, and one run for each token of the answer. Nothing is shared. */
 const WHOLE: RunPlan = {
   endOfRun: ({ promptTokens }, from) => (from >= promptTokens ? from + 1 : promptTokens),
   shareableTokens: () => 0,
@@ -73,7 +73,7 @@ export function runPlan(
   return states === undefined ? FREE : endingAtBlocks(blockTokens);
 }
 
-/** What bounds the runs of a plan. */
+/** The bounds on the runs of a plan. */
 export interface RunBounds {
   /** The number of tokens of a run, where a plan leaves it open. */
   readonly chunkTokens: number;

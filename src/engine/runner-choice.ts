@@ -12,7 +12,7 @@ import { batchesDiffer, trialRun } from './trial-run.js';
 export interface RunnerChoice {
   readonly makeRunner: MakeRunner;
   readonly trial: GraphTrial;
-  /** For people: why sequences run one by one, and what it costs; null if they run together, or if the graph has no other way. */
+  /** Explains why sequences run one by one, and the cost; null if they run together, or if the graph has no other way. */
   readonly notice: string | null;
 }
 

@@ -18,7 +18,7 @@ import type { WaitingLine } from './waiting-line.js';
 export interface SchedulerOptions {
   readonly runner: GraphRunner;
   readonly line: WaitingLine;
-  /** Gets what is computed for each tenant. */
+  /** Is charged with the computation done for each tenant. */
   readonly shares: FairShares;
   readonly cache: PrefixCache;
   readonly blockTokens: number;
@@ -132,7 +132,7 @@ export class Scheduler {
     for (const batch of batches) outcomes.push(...(await this.decode(batch)));
     const endMs = clockNow();
     if (batches.length > 0) this.step.add(endMs - startMs, 1, endMs);
-    // Not before all batches have run: the release of a slot may move those of another batch.
+    // Not before all batches have run: releasing a slot may move slots of another batch.
     for (const outcome of outcomes) await this.settle(outcome);
   }
 
@@ -200,7 +200,7 @@ export class Scheduler {
     sequence.events.push({ type: 'start', cached, queueMs });
   }
 
-  /** Sends a decoding sequence that is longer than its regime allows back to the line, to be computed anew in the other regime. */
+  /** Sends a decoding sequence that has outgrown its regime back to the line, to be recomputed in the other regime. */
   private async startOverIfOutgrown(sequence: Sequence, slot: SequenceSlot): Promise<void> {
     const keyed = this.options.outgrown(sequence);
     if (keyed === null) return;
@@ -244,7 +244,7 @@ export class Scheduler {
       logits = await runner.prefill(slot, sequence.tokens(from, to), keep);
     } finally {
       chunk.end();
-      // Whoever cancels a run has had its time all the same.
+      // A cancelled run has used the device too.
       if (sequence.ownCache === null) this.options.shares.charge(sequence.tenant, promptCost(0, to - from));
     }
     const endMs = clockNow();

@@ -2,7 +2,7 @@ import { NO_SPAN, type Span } from '../trace/span.js';
 import type { PromptTokens } from './observer.js';
 import type { SequenceState } from './sequence.js';
 
-/** What became of one sequence: its part of a trace, and the numbers for its line in the log. */
+/** The record of one sequence: its spans in a trace, and the figures for its log line. */
 
 /** The part of the trace that each state belongs to. A sequence waits while its prefix is loaded. */
 const PARTS: Record<SequenceState['name'], string | null> = {

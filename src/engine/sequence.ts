@@ -95,7 +95,7 @@ export class Sequence {
     scratch: SamplingScratch,
     readonly arrivedMs: number,
     onCancel: (sequence: Sequence) => void,
-    /** A cache of its own, for a sequence that answers nobody: then it is not counted either. Null for the engine's cache. */
+    /** A separate cache, for a sequence without a client, which is not counted either. Null for the engine's cache. */
     readonly ownCache: PrefixCache | null = null,
     span: Span = NO_SPAN,
   ) {
@@ -188,7 +188,7 @@ export class Sequence {
     return this.tokens(0, this._length);
   }
 
-  /** Whether its reader has got its start, and perhaps tokens, from an earlier computation. */
+  /** Whether its reader received the start event, and perhaps tokens, from an earlier computation. */
   get startedOver(): boolean {
     return this._startedOver;
   }
@@ -303,7 +303,7 @@ function cursorOf(
   return constraints.cursor(sampling.constraint, endIds, generated);
 }
 
-/** What the log says of a sequence that has ended. */
+/** The log's fields for a sequence that has ended. */
 export function endedSequence({ request, record, generatedTokens }: Sequence): EndedSequence {
   const { prompt, queueMs, firstTokenMs, reason, span } = record;
   const ids = { requestId: request.requestId, traceId: span.traceId };

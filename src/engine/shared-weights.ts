@@ -21,10 +21,10 @@ const BYTES_PER_WEIGHT_BYTE = 2.2;
 
 /**
  * Keeps a model as ONNX Runtime has optimized it, with its weights packed for the kernels: a session that opens the result by its path maps the
- * packed weights, where it would otherwise pack them into memory of its own. Kernels and their results are the same.
+ * packed weights, where it would otherwise pack them into private memory. Kernels and their results are the same.
  * @param model the model without its weights, for a session with `options`
  * @returns the path of the model
- * @throws Unsupported for a small model; otherwise what `WeightCache.entry` throws
+ * @throws Unsupported for a small model; the errors of `WeightCache.entry`
  */
 export async function sharedModel(
   runtime: OrtRuntime,

@@ -2,7 +2,7 @@ import { Unavailable } from '../errors.js';
 import type { SequenceSlot } from './graph-runner.js';
 import type { Sequence } from './sequence.js';
 
-/** What a decode step made of one sequence. */
+/** The result of a decode step for one sequence. */
 export interface StepOutcome {
   readonly sequence: Sequence;
   readonly slot: SequenceSlot;
@@ -11,7 +11,7 @@ export interface StepOutcome {
   readonly error: unknown;
 }
 
-/** The failure of a batch's run, which at most one of its sequences is to blame for: the others will run elsewhere. */
+/** The failure of a batch's run. At most one of its sequences is at fault; this error lets the others run elsewhere. */
 export function failedTogether(error: unknown): Unavailable {
   const message = error instanceof Error ? error.message : String(error);
   return new Unavailable(`cannot go on with a batch of requests: ${message}`, { cause: error });

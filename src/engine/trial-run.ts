@@ -26,7 +26,7 @@ const STRIDE = 7_919;
 
 type Way = keyof GraphTrial;
 
-/** What is compared, for people. */
+/** Descriptions of the comparisons. */
 export const WAYS: Record<Way, string> = {
   chunk: 'a prompt in one run and in several',
   hit: 'a prompt with and without cached blocks',
@@ -85,8 +85,8 @@ export function trialNotice(trial: GraphTrial, { elementType }: Pick<KvLayout, '
 }
 
 /**
- * Checks that a graph with states beside K/V carries them from run to run: some exporters' graphs begin anew in each run of several tokens.
- * @throws Refused if a prompt in several runs has other answers than in one
+ * Checks that a graph with states besides K/V carries them from run to run: some exporters' graphs reset them in each run of several tokens.
+ * @throws Refused if a prompt gives other answers in several runs than in one
  */
 export function requireCarriedStates(trial: GraphTrial, layout: Pick<KvLayout, 'elementType' | 'states'>): void {
   const notice = layout.states === undefined ? null : trialNotice(trial, layout);

@@ -16,10 +16,10 @@ export interface ReadySequence {
 }
 
 /**
- * Sequences without a slot. Tenants take turns by what was computed for them (`FairShares`), and the sequences of each in order of arrival. The
+ * Sequences without a slot. Tenants take turns by the computation done for them (`FairShares`), and a tenant's sequences go in order of arrival. The
  * prefixes of the first few are loaded while they wait; not of all, because loaded blocks are pinned. Sequences whose prefix is ready leave in
- * this order, and may overtake sequences whose prefix is still loading. Once a loading sequence has been overtaken `PREFIX_OVERTAKERS` times, all
- * sequences of its tenant behind it wait, lest it starve. So each sequence waits for those before it, and for a bounded number of later ones.
+ * this order, and may overtake sequences whose prefix is still loading. To prevent starvation, once a loading sequence has been overtaken
+ * `PREFIX_OVERTAKERS` times, all sequences of its tenant behind it wait. So a sequence waits for earlier ones and for a bounded number of later ones.
  */
 export class WaitingLine {
   private readonly cache: PrefixCache;

@@ -1,13 +1,13 @@
 import type { Clock } from '../clock.js';
 import type { KVEncoding } from './encoding/tensor-encoding.js';
 
-/** What a program decides about its client for K/V. */
+/** The options of a client for K/V. */
 export interface KVClientOptions {
-  /** All that the bytes depend on beside the prefix: the model, its revision, the dtype, the adapter, the rank. */
+  /** Everything that the bytes depend on besides the prefix: the model, its revision, the dtype, the adapter, the rank. */
   readonly model: string;
   /** A key of the fleet's HTTP API, where keys are in use. */
   readonly apiKey?: string;
-  /** How layers are stored. Default: as they are. Layers are read in whatever way they were stored. */
+  /** The encoding of stored layers. Default: none. Layers can be read in any encoding. */
   readonly encoding?: KVEncoding;
   /** Limit on the bytes of a layer that is read, once it is decoded. Default: 1 GiB. */
   readonly layerBytes?: number;
@@ -19,6 +19,6 @@ export interface KVClientOptions {
   readonly leaseS?: number;
   /** Seconds for one request to the fleet, its answer included. After that the fleet counts as out of reach. Default: 30. */
   readonly requestS?: number;
-  /** Default: that of the machine. */
+  /** Default: the machine's clock. */
   readonly clock?: Clock;
 }

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
-/** What a client for K/V tells of itself and of the fleet. */
+/** The report of a client for K/V on itself and on the fleet. */
 
-/** The objects of all workers, of which each copy counts, and their memory. */
+/** The objects of all workers, each copy counted, and their memory. */
 export interface KVMemory {
   readonly objects: number;
   readonly bytes: number;
@@ -16,7 +16,7 @@ export type KVHealth =
   | { readonly connected: true; readonly roundTripMs: number; readonly memory: KVMemory }
   | { readonly connected: false; readonly error: string };
 
-/** What this client has done so far. */
+/** The client's counters since its start. */
 export interface KVClientStats {
   readonly hits: number;
   readonly misses: number;

@@ -148,7 +148,7 @@ export class KVClient {
 
   /**
    * Keeps the layers `0` to `count - 1` until `unpin` or `close`: in the memory of this process, and in the fleet, where it looks for them every 10 s, which
-   * counts as a use, and stores again what is gone. Gives their number, as `prefetch` does. Rejects with `Overloaded` if `localBytes` has no room.
+   * counts as a use, and stores missing ones again. Returns their number, as `prefetch` does. Rejects with `Overloaded` if `localBytes` has no room.
    */
   async pin(prefix: KVPrefix, count: number): Promise<number> {
     let layer = 0;
@@ -183,7 +183,7 @@ export class KVClient {
     return 0;
   }
 
-  /** How much of the longer of two prefixes their common beginning is, from 0 to 1. Asks nobody. */
+  /** The length of two prefixes' common beginning over the length of the longer one, from 0 to 1. Makes no request. */
   similarity(a: KVPrefix, b: KVPrefix): number {
     return prefixSimilarity(a, b);
   }
@@ -248,7 +248,7 @@ export class KVClient {
 
   private async loadOrCompute(key: string, compute: () => Promise<KVLayer>): Promise<KVLayer> {
     for (let pauseMs = POLL_MS; ; pauseMs = Math.min(2 * pauseMs, POLL_CEILING_MS)) {
-      // What is not a layer is computed again, and replaced.
+      // A value that is not a layer is recomputed and replaced.
       const found = await this.load(key).catch((error) => (error instanceof Corrupt ? null : ('unreachable' as const)));
       if (found === 'unreachable') return compute();
       if (found !== null) return found;
@@ -289,7 +289,7 @@ export class KVClient {
     }
   }
 
-  /** Ends this client's lease, and not that of another one that took it after this one had expired. */
+  /** Ends this client's lease, but not the lease of another client that took it after this one expired. */
   private async endLease(key: string, { etag }: HeldLease): Promise<void> {
     const call = { method: 'DELETE', path: at(leaseOf(key)), headers: { 'if-match': etag } } as const;
     await this.api.send({ ...call, expected: [404, 412] }).catch(() => {});

@@ -24,9 +24,9 @@ export interface ObjectCall {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: readonly Uint8Array[];
-  /** Statuses beside those of success that are answers. */
+  /** Statuses that count as answers besides those of success. */
   readonly expected?: readonly number[];
-  /** `once`: a second attempt would find what the first one did, and take it for another client's. */
+  /** `once`: a second attempt would find the result of the first, and mistake it for another client's. */
   readonly attempts?: 'once' | 'several';
 }
 
@@ -41,8 +41,8 @@ export class ObjectApi {
   }
 
   /**
-   * Rejects with `Overloaded` if there is no room, `Refused` without the right key, `InvalidRequest` for what the fleet does not take, and `Unavailable` if it
-   * does not answer, after several attempts.
+   * Rejects with `Overloaded` if there is no room, `Refused` without the right key, `InvalidRequest` for a request that the fleet does not accept, and
+   * `Unavailable` if it does not answer, after several attempts.
    */
   async send(call: ObjectCall): Promise<Response> {
     const tries = call.attempts === 'once' ? 1 : TRIES;

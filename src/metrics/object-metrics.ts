@@ -1,6 +1,6 @@
 import type { Counter, MetricsRegistry } from './registry.js';
 
-/** What a scrape reads of the objects of a worker. */
+/** The figures that a scrape reads: a worker's objects. */
 export interface ObjectUse {
   readonly objects: number;
   readonly bytes: number;

@@ -10,7 +10,7 @@ const OTHER_METHODS = 'other';
 /** Stands for all methods that a class does not have, so that a caller cannot make series. */
 const NO_METHOD = 'unknown';
 
-/** What a scrape reads of the actors of one class. */
+/** The figures that a scrape reads: the actors of one class. */
 export interface ClassUse {
   readonly class: string;
   readonly actors: number;
@@ -27,7 +27,7 @@ export class RuntimeMetrics implements HostObserver {
   private readonly taskSeconds: Histogram<'function'>;
   private readonly series = new Set<string>();
 
-  /** Each scrape calls `uses`. Names of classes and functions must be those of modules, which are few. */
+  /** Each scrape calls `uses`. Names of classes and functions must come from modules, so that their number is bounded. */
   constructor(registry: MetricsRegistry, uses: () => readonly ClassUse[]) {
     const labels = ['class', 'method'] as const;
     this.calls = registry.counter({

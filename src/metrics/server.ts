@@ -20,9 +20,9 @@ export interface MetricsServerOptions {
   readonly port: number;
   /** Whether the process can serve now. */
   readonly ready: () => boolean;
-  /** What the process does without at the moment; null for nothing. */
+  /** The dependency that is missing at the moment; null for none. */
   readonly degraded?: () => string | null;
-  /** Profiles for whoever has the key; null for none. */
+  /** Profiles for holders of the key; null for none. */
   readonly debug?: { readonly key: string; readonly profiler: Profiler } | null;
 }
 

@@ -26,7 +26,7 @@ export function takeExtent(bytes: number): Buffer {
   return extent;
 }
 
-/** Gives memory back, which nobody may read or write any more. */
+/** Returns an extent to the pool. Nothing may read or write it afterwards. */
 export function giveExtent(extent: Buffer): void {
   const { byteLength: bytes } = extent;
   if (bytes < LEAST_KEPT_BYTES) return;

@@ -19,7 +19,7 @@ import type { ObjectValue } from './object-value.js';
 import type { GetOptions, GetOutcome, Objects } from './objects.js';
 import { ResumedBody } from './resumed-body.js';
 
-/** Finds the homes of objects by the ring, and asks the first one that lives, then the next. */
+/** Finds the homes of objects by the ring, and asks the live homes in order. */
 
 /** Time for one call, over all attempts. */
 const CALL_MS = 15_000;
@@ -231,7 +231,7 @@ export class FleetObjects implements Objects {
         ring
           .workers()
           .filter((worker) => ring.standing(worker) === 'live')
-          // A worker without an address must not leave the calls to the others with nobody who handles their failures.
+          // `async`: a worker without an address rejects its own promise, so that failures of the other calls are still handled.
           .map(async (worker) => call(this.node(worker))),
       ),
     );
@@ -252,7 +252,7 @@ export class FleetObjects implements Objects {
     }
   }
 
-  /** The homes in the order in which they are asked: those that live first. */
+  /** The homes in the order in which they are asked: live homes first, then suspects. */
   private candidates(hash: ObjectHash): string[] {
     const { ring } = this.options;
     const homes = ring.homes(hash);
@@ -275,7 +275,7 @@ function isElsewhere({ code }: ShoalError): boolean {
   return code === 'unavailable' || code === 'deadline' || code === 'refused' || code === 'corrupt';
 }
 
-/** Lets go of an answer that nobody needs. */
+/** Releases an answer that is no longer needed. */
 function discard(outcome: ReadOutcome): void {
   if (outcome.type === 'found') outcome.body.close();
   if (outcome.type === 'here') outcome.value.release();

@@ -5,7 +5,7 @@ import { type ObjectValue, ValueWriter } from './object-value.js';
 
 /**
  * The whole value of a read from its first byte on. The caller has a reference to it. The body is closed.
- * @param onMemory called before memory for this many bytes is taken; what it throws is thrown
+ * @param onMemory called before memory for this many bytes is taken; its errors are rethrown
  */
 export async function wholeValue(
   read: Extract<ReadOutcome, { type: 'found' | 'here' }>,

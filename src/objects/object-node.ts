@@ -48,7 +48,7 @@ export interface WriteOptions {
   readonly token: string;
 }
 
-/** `created`: there was no object before. `unmet`: the condition does not hold of the object, whose state this is; null for no object. */
+/** `created`: there was no object before. `unmet`: the condition does not hold; `info` is the object's current state, or null for no object. */
 export type WriteOutcome =
   | { readonly type: 'written'; readonly info: ObjectInfo; readonly created: boolean }
   | { readonly type: 'unmet'; readonly info: ObjectInfo | null };
@@ -58,7 +58,7 @@ export interface RemoveOptions {
   readonly condition: WriteCondition;
 }
 
-/** What one home tells another: a new state of an object. */
+/** A new state of an object, as one home sends it to another. */
 export type ObjectCopy =
   | { readonly type: 'value'; readonly name: ObjectName; readonly info: ObjectInfo; readonly value: ObjectValue }
   | { readonly type: 'deleted'; readonly name: ObjectName; readonly version: Version }
@@ -78,7 +78,7 @@ export interface ListPage {
   readonly next: number | null;
 }
 
-/** What a worker keeps: its copies of objects, and the memory that they take. */
+/** A worker's copies of objects, and the memory that they take. */
 export interface StoreUse {
   readonly objects: number;
   readonly bytes: number;
@@ -93,7 +93,7 @@ export interface Held {
   readonly version: Version;
 }
 
-/** Digests of what a home has in one of `parts` equal parts of the ring, of that of which the asked worker is a home as well. */
+/** Digests of a home's objects in one of `parts` equal parts of the ring, restricted to objects that the asked worker is a home of too. */
 export interface PartDigests {
   readonly epoch: string;
   readonly part: number;
@@ -112,20 +112,20 @@ export interface Differing {
 export interface ObjectNode {
   /** The newest version, or the one that is asked for. Rejects with `Unavailable` if this worker is not a home of the object. */
   read(name: ObjectName, options: ReadOptions, signal: AbortSignal): Promise<ReadOutcome>;
-  /** What is known of objects; null for those that are not there. Rejects as `read` does. */
+  /** The state of objects; null for a missing one. Rejects as `read` does. */
   look(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (ObjectInfo | null)[]>;
   /**
-   * Writes an object, and resolves when all homes that live have it. The caller keeps its reference to the value. Rejects with `Overloaded` if there
+   * Writes an object, and resolves when all live homes have it. The caller keeps its reference to the value. Rejects with `Overloaded` if there
    * is no room, and with `Unavailable` if this worker is not a home, or if it is not known which homes have the value.
    */
   write(name: ObjectName, value: ObjectValue, options: WriteOptions, signal: AbortSignal): Promise<WriteOutcome>;
-  /** Deletes an object. Gives what was there. Rejects as `write` does. */
+  /** Deletes an object, and returns its last state. Rejects as `write` does. */
   remove(name: ObjectName, options: RemoveOptions, signal: AbortSignal): Promise<WriteOutcome>;
   /** Changes when an object expires. Rejects as `write` does. */
   retime(name: ObjectName, expiry: Expiry, condition: WriteCondition, signal: AbortSignal): Promise<WriteOutcome>;
   /** Keys of a space that this worker has, in the order of their hashes, from a position on. */
   list(space: string, from: number, least: number, signal: AbortSignal): Promise<ListPage>;
-  /** Objects of a space of which this worker is the first home. */
+  /** The number of a space's objects that have this worker as first home. */
   count(space: string, signal: AbortSignal): Promise<number>;
   use(signal: AbortSignal): Promise<StoreUse>;
   /** Drops all objects of a space that are older than the version that the worker gives to this call. */
@@ -140,7 +140,7 @@ export interface Room {
 
 /** The calls that homes make to each other. */
 export interface ObjectPeer extends ObjectNode {
-  /** Versions of objects and deletions that this worker has; null for those that it does not know. */
+  /** The versions of objects and deletions that this worker has; null for an unknown name. */
   versions(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (Version | null)[]>;
   /** Takes a copy. */
   take(copy: ObjectCopy, signal: AbortSignal): Promise<CopyOutcome>;
@@ -156,7 +156,7 @@ export interface ObjectPeer extends ObjectNode {
 export interface ObjectHost extends ObjectPeer {
   /** Null if there is no room. */
   reserve(name: ObjectName, size: ObjectSize): Room | null;
-  /** @param room what was reserved; the caller frees it afterwards */
+  /** @param room the reservation, which the caller frees afterwards */
   write(
     name: ObjectName,
     value: ObjectValue,

@@ -4,7 +4,7 @@ import type { ObjectHash } from './object-name.js';
 
 /** Which workers have which objects: the ring of the fleet, and the standing of its members. */
 
-/** `live`: it serves, and must have what is acknowledged; `suspect`: nothing was heard of it; `gone`: it is dead or has left. */
+/** `live`: it serves, and must have all acknowledged objects; `suspect`: it is silent; `gone`: it is dead or has left. */
 export type HomeStanding = 'live' | 'suspect' | 'gone';
 
 export interface ObjectRing {

@@ -2,19 +2,19 @@ import { Digester, digestOf } from '../digest.js';
 import { InternalError } from '../errors.js';
 import { EXTENT_BYTES, giveExtent, takeExtent } from './extent-pool.js';
 
-/** The bytes of an object in extents, each with its digest, and a count of those who read them. */
+/** The bytes of an object in extents, each with its digest, and a reference count. */
 
 /** XXH3, 64 bits, in hex. */
 export type ExtentDigest = string;
 
 /**
- * A value that is there whole, and never changes. It is made with one reference; whoever reads it later holds a reference of its own. The
- * memory is used again once the last reference is gone.
+ * A complete, immutable value. It is created with one reference; each later reader holds its own. The
+ * memory is reused once the last reference is released.
  */
 export class ObjectValue {
   private references = 1;
 
-  /** Extents of `EXTENT_BYTES`, the last one of what is left; none for the empty value. */
+  /** Extents of `EXTENT_BYTES`; the last one holds the rest. None for the empty value. */
   constructor(
     readonly extents: readonly Buffer[],
     readonly digests: readonly ExtentDigest[],
@@ -35,12 +35,12 @@ export class ObjectValue {
     return writer.finish();
   }
 
-  /** The digest of the whole value: that of its only extent, or of the digests of its extents one after another, each in 8 bytes, the most significant first. */
+  /** The value's digest: its only extent's digest, or the digest of its extents' digests, concatenated as big-endian 8-byte numbers. */
   get digest(): string {
     return digestOfExtents(this.digests);
   }
 
-  /** Whether nobody but its owner reads it. */
+  /** Whether only its owner holds a reference. */
   get unread(): boolean {
     return this.references <= 1;
   }
@@ -95,7 +95,7 @@ export class ValueWriter {
   private received = 0;
   private over = false;
 
-  /** @param onMemory called before memory for this many bytes is taken; what it throws goes to the caller of `target` */
+  /** @param onMemory called before memory for this many bytes is taken; its errors reach the caller of `target` */
   constructor(
     private length: number,
     private readonly onMemory: ((bytes: number) => void) | null = null,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { ObjectName } from './object-name.js';
 import type { Version } from './version.js';
 
-/** What is known of an object beside its bytes. */
+/** The metadata of an object. */
 
 /** Limits on the metadata of an object. */
 const OBJECT_FIELDS = 16;
@@ -32,12 +32,12 @@ export interface ObjectInfo extends ObjectMeta {
   readonly digest: string;
 }
 
-/** What of an object takes memory. */
+/** The parts of an object that take memory. */
 export type ObjectSize = Pick<ObjectInfo, 'bytes' | 'contentType' | 'fields'>;
 
 /** Memory of an object with an empty value: its entries in maps, names, versions, digests, and the head of the value's memory. Measured by a test. */
 const OBJECT_OVERHEAD_BYTES = 1_664;
-/** Memory of a field beside its characters. */
+/** Memory of a field besides its characters. */
 const FIELD_OVERHEAD_BYTES = 96;
 /** Bytes for a character: a text with any character beyond Latin-1 takes two for each. */
 const CHAR_BYTES = 2;

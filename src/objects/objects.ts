@@ -18,12 +18,12 @@ export interface GetOptions {
 
 /** All calls reject with `Unavailable` if no home can be reached in time, and with the reason of `signal`. */
 export interface Objects {
-  /** An object of which this process is the first home; null if there is none, undefined if another process has to be asked. */
+  /** An object that has this process as first home; null if there is none, undefined if another process must be asked. */
   getNow(name: ObjectName): { readonly info: ObjectInfo; readonly value: ObjectValue } | null | undefined;
   get(name: ObjectName, options: GetOptions, signal: AbortSignal): Promise<GetOutcome>;
-  /** What is known of objects; null for those that are not there. */
+  /** The state of objects; null for a missing one. */
   look(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (ObjectInfo | null)[]>;
-  /** Resolves when all homes that live have the object. The caller keeps its reference to the value. Rejects with `Overloaded` if there is no room. */
+  /** Resolves when all live homes have the object. The caller keeps its reference to the value. Rejects with `Overloaded` if there is no room. */
   put(
     name: ObjectName,
     value: ObjectValue,
@@ -35,7 +35,7 @@ export interface Objects {
   /** Keys of a space from a position on, each once. Page by page, it gives everything that is there all the time. */
   list(space: string, from: number, least: number, signal: AbortSignal): Promise<ListPage>;
   count(space: string, signal: AbortSignal): Promise<number>;
-  /** What all workers keep together: each copy counts. */
+  /** The objects and bytes of all workers together: each copy counts. */
   use(signal: AbortSignal): Promise<StoreUse>;
   /** Drops all objects of a space. */
   flush(space: string, signal: AbortSignal): Promise<void>;

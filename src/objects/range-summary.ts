@@ -22,7 +22,7 @@ export function bucketInPart(hash: ObjectHash, { part, parts }: RingPart): numbe
   return bucket >= 0 && bucket < RANGE_BUCKETS ? bucket : null;
 }
 
-/** For each bucket of a part, the exclusive or of the digests of what is in it: it does not depend on the order. */
+/** For each bucket of a part, the exclusive or of its objects' digests, which does not depend on their order. */
 export class RangeSummary {
   readonly digests = Buffer.alloc(RANGE_BUCKETS * BUCKET_DIGEST_BYTES);
 

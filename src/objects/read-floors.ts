@@ -4,8 +4,8 @@ import type { ObjectHash } from './object-name.js';
 import { isNewer, type Version } from './version.js';
 
 /**
- * What one connection has read from homes other than the first. Such a home may show a version earlier than the first one does; a later read of the
- * connection must not find an older version there.
+ * The versions that one connection has read from homes other than the first. Such a home may show a version before the first home does; a later read of
+ * the connection must not find an older version there.
  */
 
 /** By then the first home shows the version, or is gone. */
@@ -24,7 +24,7 @@ export class ReadFloors {
     if (this.floors.size > FLOORS) this.floors.delete(this.floors.keys().next().value!);
   }
 
-  /** Whether a state of the object may follow what was read before; null is not an object. */
+  /** Whether a state of the object may follow the versions read before; null means no object. */
   allows(hash: ObjectHash, info: ObjectInfo | null): boolean {
     const floor = this.floors.get(hash);
     if (floor === undefined) return true;

@@ -2,16 +2,16 @@ import { Heap, type HeapItem } from '../core/heap.js';
 import type { ObjectHash } from './object-name.js';
 
 /**
- * Which objects stay within a budget of bytes: whole or not at all, expired ones at once, and those that are being read never. The tenant that has
+ * Keeps objects within a budget of bytes. Objects are evicted whole, expired ones at once, and ones being read never. The tenant that has
  * the most makes room first, with the objects that it used least recently. A tenant therefore loses nothing to others while it has no more than its
  * share, the budget divided by the tenants (max-min fairness, D. Bertsekas and R. Gallager, "Data Networks", 1987); a tenant alone may have
- * everything. Knows no clock and no memory.
+ * everything. Pure: no clock, no memory.
  */
 
 export interface Resident extends HeapItem {
   readonly hash: ObjectHash;
   readonly tenant: string;
-  /** With all that the object costs beside its value. */
+  /** The value, with its overhead. */
   readonly bytes: number;
   /** Milliseconds since 1970; null if it does not expire. */
   readonly expiresAtMs: number | null;
@@ -22,12 +22,12 @@ export interface Resident extends HeapItem {
 /** Residents looked at for one that may be evicted. */
 const EVICTION_TRIES = 64;
 
-/** What one tenant has. */
+/** The objects and bytes of one tenant. */
 interface Account<R> extends HeapItem {
   readonly tenant: string;
   /** The least recently used first. */
   readonly residents: Set<R>;
-  /** Of its objects, of its values on their way in, and of those that are gone but still read. */
+  /** Bytes of its objects, of its incoming values, and of removed values that are still being read. */
   bytes: number;
 }
 
@@ -48,7 +48,7 @@ export class ObjectResidency<R extends Resident> {
 
   constructor(readonly budgetBytes: number) {}
 
-  /** Bytes of all objects, of those on their way in, and of those that are gone but still read. */
+  /** Bytes of all objects, of incoming values, and of removed values that are still being read. */
   get bytes(): number {
     return this.total;
   }

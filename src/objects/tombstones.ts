@@ -49,7 +49,7 @@ export class Tombstones {
     this.known.delete(hash);
   }
 
-  /** Forgets what is too old. */
+  /** Drops tombstones that are too old. */
   expire(nowMs: number): void {
     for (const [hash, { sinceMs }] of this.known) {
       if (nowMs - sinceMs < TOMBSTONE_MS) return;

@@ -2,7 +2,7 @@ import { Digester } from '../digest.js';
 import { EXTENT_BYTES } from './extent-pool.js';
 import { digestOfExtents, type ExtentDigest } from './object-value.js';
 
-/** The digest of a value whose bytes pass by and are not kept. */
+/** The digest of a value, computed from its stream of bytes without keeping them. */
 export class ValueDigest {
   private readonly digester = new Digester();
   private readonly extents: ExtentDigest[] = [];

@@ -93,7 +93,7 @@ function reasons(
     `workers: the busiest minute keeps ${percent(limits.busy)} of them busy at most; without a cache it would take ${Math.max(1, without)}`,
     `memory: it gives ${percent(hits)} of hits; without a limit there would be ${percent(most)}`,
     replicas === 1
-      ? 'replicas: one worker has nobody to give a copy to'
+      ? 'replicas: a fleet of one worker has no place for a copy'
       : `replicas: a second copy takes only free memory, and keeps the loss of one of ${workers} workers from costing its blocks`,
   ];
 }

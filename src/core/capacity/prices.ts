@@ -1,4 +1,4 @@
-/** What a fleet is made of, and what that costs. */
+/** The machinery of a fleet, and its prices. */
 
 export interface Machinery {
   readonly workers: number;
@@ -13,7 +13,7 @@ export interface Machinery {
 /** In one currency. */
 export interface Prices {
   readonly gpuHour: number;
-  /** Of memory that is bought for blocks. 0 where it is there anyway. */
+  /** Of memory that is bought for blocks. 0 where the memory exists anyway. */
   readonly gibMonth: number;
   /** Of traffic between workers. */
   readonly networkGib: number;

@@ -33,7 +33,7 @@ export interface Recommendation {
 const BUSY = 0.75;
 /** Wait for the computation of the prompts ahead that a new prompt should have at most. */
 const BACKLOG_MS = 1_000;
-/** A fleet grows by at most this factor at a time, because what a new worker brings shows only once it serves. */
+/** A fleet grows by at most this factor at a time, because a new worker's effect shows only once it serves. */
 const GROWTH = 2;
 /** The largest fleet that is recommended. */
 const MOST_WORKERS = 512;
@@ -64,7 +64,7 @@ interface Needed {
   readonly why: string;
 }
 
-/** What a load needs, by each measure. */
+/** The workers that a load needs, by each measure. */
 function workersFor({ requests, backlogMs }: MeanLoad, { sequencesEach }: FleetLoad): Needed[] {
   const each = BUSY * sequencesEach;
   const byRequests = each === 0 ? 1 : Math.max(1, Math.ceil(requests / each));
@@ -81,7 +81,7 @@ function workersFor({ requests, backlogMs }: MeanLoad, { sequencesEach }: FleetL
   ];
 }
 
-/** What the copies and the blocks need, whatever the load is. */
+/** The workers that copies and blocks need, independent of the load. */
 function leastWorkers({ replicas, memory }: FleetLoad): Needed {
   const byMemory =
     memory === null || memory.budgetBytesEach === 0 ? 1 : Math.ceil(memory.distinctBytes / memory.budgetBytesEach);

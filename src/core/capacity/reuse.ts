@@ -64,7 +64,7 @@ export class ReuseDistances {
 
   curve(): MissRatioCurve {
     const { rate, references, last } = this;
-    // SHARDS-adj: hot blocks in or out of the sample make it too large or too small; what is too much are hits of the least distance.
+    // SHARDS-adj: hot blocks in or out of the sample make it too large or too small; the surplus are hits of the least distance.
     const expected = references * rate;
     const surplus = this.sampled - expected;
     const sorted = [...this.hits].toSorted(([a], [b]) => a - b);

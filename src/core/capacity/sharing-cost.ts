@@ -1,7 +1,7 @@
 import { GIB, type Machinery, type Prices, SECONDS_PER_MONTH } from './prices.js';
 import type { Workload } from './workload.js';
 
-/** What it saves a month that workers share their blocks, and what it costs. */
+/** The monthly saving from shared blocks, and its cost. */
 
 /** Hits that the same memory gives, shared and not shared. */
 interface SharingHits {
@@ -12,7 +12,7 @@ interface SharingHits {
 export interface SharingCost {
   readonly hits: SharingHits;
   readonly promptTokensPerMonth: number;
-  /** Tokens that are not computed because workers share, beyond those that each would have had by itself. */
+  /** Tokens that sharing saves from being computed, beyond the hits of unshared caches. */
   readonly savedTokensPerMonth: number;
   readonly savedGpuHours: number;
   /** In the currency of the prices, a month. */
@@ -33,7 +33,7 @@ type SharingVerdict = { readonly pays: true } | { readonly pays: false; readonly
 /** A gain below this share of the prompt tokens is within the error of the estimate. */
 const NO_GAIN = 0.005;
 
-/** Compares a fleet that shares with the same workers by themselves, behind a load balancer that knows nothing of prefixes. */
+/** Compares a sharing fleet with the same workers unshared, behind a load balancer that ignores prefixes. */
 export function sharingCost(workload: Workload, machinery: Machinery, prices: Prices): SharingCost {
   const { workers, cacheBytes, kvBytesPerToken, prefillTokensPerS } = machinery;
   const blockTokens = workload.blockTokens;
@@ -44,7 +44,7 @@ export function sharingCost(workload: Workload, machinery: Machinery, prices: Pr
   const savedTokensPerMonth = gain * promptTokensPerMonth;
   const savedGpuHours = savedTokensPerMonth / prefillTokensPerS / 3_600;
   const saved = savedGpuHours * prices.gpuHour;
-  // Placement prefers workers that have the blocks: what moves is what the request would not have found by itself.
+  // Placement prefers workers that have the blocks, so only blocks that an unshared cache would have missed are moved.
   const network = ((savedTokensPerMonth * kvBytesPerToken) / GIB) * prices.networkGib;
   const memory = ((workers * cacheBytes) / GIB) * prices.gibMonth;
   const perToken = prices.gpuHour / 3_600 / prefillTokensPerS - (kvBytesPerToken / GIB) * prices.networkGib;
@@ -72,7 +72,7 @@ function verdictOf(
   { workers, networkBytesPerS }: Machinery,
 ): SharingVerdict {
   const because: string[] = [];
-  if (workers === 1) because.push('there is one worker: nobody shares with it');
+  if (workers === 1) because.push('there is one worker, so there is nothing to share');
   if (workload.shared(Number.POSITIVE_INFINITY) < NO_GAIN) because.push('the prompts have no prefixes in common');
   else if (gain < NO_GAIN && workers > 1) {
     because.push(

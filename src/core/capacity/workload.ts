@@ -1,6 +1,6 @@
 import { type MissRatioCurve, ReuseDistances } from './reuse.js';
 
-/** What a trace asks of a fleet: its load, and its hits by memory, with one memory or with one for each worker. */
+/** The demands of a trace on a fleet: its load, and its hits by memory, with one shared memory or one for each worker. */
 
 /** A request of a trace. Equal ids have equal prefixes. */
 export interface CountedRequest {
@@ -21,7 +21,7 @@ export interface Workload {
   readonly peakPromptTokensPerS: number;
   readonly peakOutputTokensPerS: number;
   readonly distinctBlocks: number;
-  /** Share of the prompt tokens whose K/V is there, if all workers together keep this many blocks as one. */
+  /** Share of the prompt tokens whose K/V is cached, if all workers pool this many blocks. */
   shared(blocks: number): number;
   /** The same if each of `workers` keeps this many blocks for itself, and requests go to them in turn. */
   apart(workers: number, blocksEach: number): number;

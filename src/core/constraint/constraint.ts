@@ -7,7 +7,7 @@ import { parseRegex } from './regex-syntax.js';
 import type { JsonSchema } from './schema-facts.js';
 import { compileToolCalls, type ToolCalls } from './tool-calls.js';
 
-/** What an answer must be. */
+/** The form that an answer must have. */
 export type Constraint =
   | { readonly type: 'json'; readonly schema: JsonSchema; readonly closed: boolean }
   | { readonly type: 'regex'; readonly pattern: string }

@@ -27,7 +27,7 @@ export class ConstraintCursor {
     return this.position.complete && this.position.configs.length === 0;
   }
 
-  /** Leaves only tokens with which the answer can still become what it must be. An answer that is complete may end. */
+  /** Leaves only tokens with which the answer can still satisfy the constraint. A complete answer may end. */
   restrict(logits: Float32Array): void {
     const mask = this.position.mask(this.trie);
     const { complete } = this.position;

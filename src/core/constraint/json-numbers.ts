@@ -236,7 +236,7 @@ function digitAt(end: FractionEnd | null, at: number, free: number): number {
   return end === null ? free : Number(end.digits[at] ?? 0);
 }
 
-/** Whether a fraction may end after `at` digits that are equal to those of the bounds that still bind. */
+/** Whether a fraction may end after `at` digits that match the bounds still in force. */
 function mayEnd(at: number, low: FractionEnd | null, high: FractionEnd | null): boolean {
   const more = (end: FractionEnd) => /[1-9]/.test(end.digits.slice(at));
   if (low !== null && (more(low) || low.exclusive)) return false;

@@ -124,7 +124,7 @@ class SchemaCompiler {
     return factsOf(schemas, (ref) => this.refs.deref(ref));
   }
 
-  /** The schemas of `parts`, with those that they name by `$ref` and `allOf` beside them. */
+  /** The schemas of `parts`, and the ones that they include by `$ref` and `allOf`. */
   private flat(parts: readonly JsonSchema[]): JsonSchema[] {
     return parts.flatMap((part) => {
       if (typeof part === 'boolean') return [part];
@@ -133,7 +133,7 @@ class SchemaCompiler {
     });
   }
 
-  /** A schema without its choices and without what `flat` puts beside it. Equal schemas have equal bases. */
+  /** A schema without its choices and without the schemas that `flat` adds. Equal schemas have equal bases. */
   private baseOf(schema: JsonSchema): JsonSchema {
     if (typeof schema === 'boolean') return schema;
     const known = this.bases.get(schema);

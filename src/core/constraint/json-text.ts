@@ -79,7 +79,7 @@ export class JsonText {
     this.builder.call(after, mark === ':' ? this.blankAfterColon : this.blanks, to);
   }
 
-  /** Adds a string that is none of `names`. */
+  /** Adds a string that differs from all of `names`. */
   addStringExcept(names: readonly string[], from: number, to: number): void {
     const start = this.builder.state();
     this.builder.text(from, '"', start);
@@ -90,7 +90,7 @@ export class JsonText {
     );
   }
 
-  /** Adds the rest of a string that is none of `rests`. */
+  /** Adds the rest of a string that differs from all of `rests`. */
   private addExcept(rests: readonly string[][], from: number, to: number): void {
     const next = new Map<string, string[][]>();
     for (const [character, ...rest] of rests.filter(({ length }) => length > 0)) {

@@ -35,9 +35,9 @@ interface Config {
   readonly frame: Frame | null;
 }
 
-/** All that matters of the bytes so far. Equal positions are one object until the machine forgets them. */
+/** The state after the bytes so far. Equal positions are one object until the machine drops them. */
 export class Position {
-  /** By class of bytes: the position after it; null if no text of the language goes on with it; undefined if unknown. */
+  /** By class of bytes: the position after it; null if no text of the language continues with it; undefined if unknown. */
   private readonly after: (Position | null | undefined)[] = [];
   private _mask: Uint32Array | null = null;
   /** The equal position of a later generation. */
@@ -82,14 +82,14 @@ export class Position {
     return mask;
   }
 
-  /** Drops what it holds of other positions. */
+  /** Drops its references to other positions, and its mask. */
   forget(): void {
     this.after.length = 0;
     this._mask = null;
     this.renewed = null;
   }
 
-  /** Itself, or the equal position of the machine's generation: those of earlier ones hold nothing. */
+  /** Itself, or the equal position of the machine's generation: positions of earlier generations are empty. */
   private current(): Position {
     this.machine.trim();
     const { generation } = this.machine;
@@ -100,8 +100,8 @@ export class Position {
 }
 
 /**
- * Makes the program deterministic as far as texts reach it: a position is the set of all places at which the program may be, each with its stack
- * of calls. Deterministic: the position follows from the bytes. What it knows of positions is bounded: beyond that it forgets all, and begins a
+ * Makes the program deterministic lazily, as texts reach it: a position is the set of all places at which the program may be, each with its stack
+ * of calls. Deterministic: the position follows from the bytes. The memory for positions is bounded: at the limit the machine drops all, and begins a
  * new generation of positions.
  */
 export class ConstraintMachine {
@@ -117,7 +117,7 @@ export class ConstraintMachine {
   private _generation = 0;
 
   /**
-   * @param limitBytes memory of what it remembers of positions, with their masks
+   * @param limitBytes memory for positions and their masks
    * @throws InvalidRequest if `program` is not a program
    */
   constructor(
@@ -166,7 +166,7 @@ export class ConstraintMachine {
     );
   }
 
-  /** Counts memory of what is remembered. */
+  /** Counts memory of kept positions and masks. */
   remember(bytes: number): void {
     this.usedBytes += bytes;
   }

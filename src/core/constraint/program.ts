@@ -104,7 +104,7 @@ export class ProgramBuilder {
     );
   }
 
-  /** The UTF-8 bytes of any of some texts, each of which leads to its own state. Texts that begin alike share states. */
+  /** The UTF-8 bytes of several texts, each leading to its own state. Texts that begin alike share states. */
   textsTo(from: number, texts: Iterable<readonly [text: string, to: number]>): void {
     const states = new Map<string, number>();
     for (const [text, to] of texts) {

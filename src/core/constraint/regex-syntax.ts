@@ -40,7 +40,7 @@ const CONTROLS: Readonly<Record<string, string>> = { t: '\t', n: '\n', v: '\v', 
 /** All but line ends, as without the flag `s`. */
 const DOT: CharSet = except(setOf('\n\r\u2028\u2029'));
 
-/** @throws InvalidRequest, without the name of a field, for what is not regular or not an expression */
+/** @throws InvalidRequest, without the name of a field, for a source that is not regular or not an expression */
 export function parseRegex(source: string): Regex {
   if (source.length > SOURCE_CHARS) throw new InvalidRequest(`must have at most ${SOURCE_CHARS} characters`);
   const parser = new RegexParser([...source]);

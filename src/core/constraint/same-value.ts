@@ -1,4 +1,4 @@
-/** Whether two JSON values are equal, whatever the order of their members. */
+/** Whether two JSON values are equal, ignoring the order of members. */
 export function sameValue(a: unknown, b: unknown): boolean {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;

@@ -3,7 +3,7 @@ import type { NumberBound } from './json-numbers.js';
 import { sameValue } from './same-value.js';
 import { FORMATS } from './string-formats.js';
 
-/** What several JSON Schemas together demand of a value. */
+/** The combined demands of several JSON Schemas on a value. */
 
 export type JsonSchema = boolean | Readonly<Record<string, unknown>>;
 
@@ -78,7 +78,7 @@ const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
   ...{ uniqueItems: [false], multipleOf: [], $dynamicRef: [], $recursiveRef: [], additionalItems: [true, {}] },
 };
 
-/** Schemas of which one value must be all. */
+/** Limit on the schemas that one value must satisfy. */
 const PARTS = 256;
 
 /** Finds what `$ref` names. */
@@ -106,7 +106,7 @@ export function factsOf(schemas: readonly JsonSchema[], deref: Deref): Facts | n
   return facts;
 }
 
-/** What a property must satisfy. */
+/** The schemas that a property must satisfy. */
 export function propertyOf({ objects }: Facts, name: string): JsonSchema[] {
   return objects.map(({ properties, additional }) =>
     Object.hasOwn(properties, name) ? properties[name]! : (additional ?? true),

@@ -4,7 +4,7 @@ import { isPlainRef, type JsonSchema } from './schema-facts.js';
 /** References that lead to each other. */
 const REFS = 64;
 
-/** Finds what the references within a schema name. */
+/** Resolves the references within a schema. */
 export class SchemaRefs {
   /** The whole schema, without its address: references are found by their place in it. */
   readonly root: JsonSchema;

@@ -7,7 +7,7 @@ export class TokenTrie {
   private readonly depths: Uint16Array;
   /** By node: the next one that is not below it. */
   private readonly skips: Uint32Array;
-  /** By node: the tokens that end there stand in `tokens` from here to those of the next node. */
+  /** By node: where its tokens begin in `tokens`; they end where the next node's begin. */
   private readonly tokenStarts: Uint32Array;
   private readonly tokens: Uint32Array;
   /** The bytes of all tokens, one after another, and where each token's begin. */

@@ -35,7 +35,7 @@ export interface ToolCalls {
 /**
  * The texts that are calls of tools, one or several, and nothing else, or that may have calls. Arguments have no properties that their schema does not list, unless it
  * says otherwise.
- * @throws InvalidRequest that names the tool whose schema cannot be honoured
+ * @throws InvalidRequest, naming the tool whose schema cannot be honoured
  */
 export function compileToolCalls({ form, tools, most, mark }: ToolCalls): Program {
   const builder = new ProgramBuilder();

@@ -35,7 +35,7 @@ export class Adjustment {
     return this.tooShort || logitBias.length > 0 || this.seen !== null || (this.penalizesAnswer && this._generated > 0);
   }
 
-  /** The number of generated tokens, including those of another worker. */
+  /** The number of generated tokens, including tokens from another worker. */
   get generated(): number {
     return this._generated;
   }

@@ -47,7 +47,7 @@ export class Sampler {
     this.scratch = scratch;
   }
 
-  /** The number of generated tokens, including those of another worker. */
+  /** The number of generated tokens, including tokens from another worker. */
   get generated(): number {
     return this.adjustment.generated;
   }

@@ -1,8 +1,8 @@
 import { InvalidRequest } from '../../errors.js';
 
-/** Which tokens an answer may have, whatever their logits. */
+/** The tokens that an answer may have, independent of their logits. */
 export interface TokenRuleSettings {
-  /** The only tokens that may be chosen, those that end the sequence included. Absent for all. */
+  /** The only tokens that may be chosen, end tokens included. Absent for all. */
   readonly allowed?: ArrayLike<number> | undefined;
   /** Runs of tokens that the answer may not have: the last token of one cannot be chosen after the others. */
   readonly banned?: readonly (readonly number[])[] | undefined;

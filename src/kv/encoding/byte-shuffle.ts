@@ -3,7 +3,7 @@
  * (K. Masui et al., "A compression scheme for radio data in high performance computing", 2015).
  */
 
-/** @param size bytes of an element, of which there are whole ones */
+/** @param size bytes of an element; `bytes` has whole elements */
 export function shuffle(bytes: Uint8Array, size: number): Uint8Array {
   if (size === 1) return bytes;
   const count = bytes.length / size;

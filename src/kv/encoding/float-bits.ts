@@ -21,7 +21,7 @@ interface Narrow {
 }
 
 const FLOAT16: Narrow = { dropped: 13, leastExponent: 113, mostFrom: 0x477ff000, most: 0x7c00, nan: 0x7e00 };
-/** What is too large, infinities too, becomes the largest number, as the cast of ONNX does. */
+/** Numbers that are too large, infinities included, become the largest number, as in ONNX's cast. */
 const FLOAT8: Narrow = { dropped: 20, leastExponent: 121, mostFrom: 0x43e00000, most: 0x7e, nan: 0x7f };
 
 /** The elements of a tensor as float32. @param bytes of whole elements */

@@ -21,7 +21,7 @@ export function scaleCount({ shape, layout }: ScaledShape): number {
   return shape[layout.indexOf('h')]! * shape[layout.indexOf('d')]!;
 }
 
-/** @throws InvalidRequest for infinities and NaN, which no integer stands for */
+/** @throws InvalidRequest for infinities and NaN, which no integer represents */
 export function quantize(from: Float32Array, about: ScaledShape): { scales: Float32Array; values: Int8Array } {
   const scales = new Float32Array(scaleCount(about));
   forEachRow(about, (start, end, first, step) => {
@@ -37,7 +37,7 @@ export function quantize(from: Float32Array, about: ScaledShape): { scales: Floa
   const values = new Int8Array(from.length);
   forEachRow(about, (start, end, first, step) => {
     for (let i = start, at = first; i < end; i++, at += step) {
-      // A scale of 0 is that of zeros, or of numbers too small for a scale.
+      // A scale of 0 belongs to zeros, or to numbers too small for a scale.
       const value = scales[at] === 0 ? 0 : Math.round(from[i]! / scales[at]!);
       values[i] = Math.max(-MOST, Math.min(MOST, value));
     }
@@ -45,7 +45,7 @@ export function quantize(from: Float32Array, about: ScaledShape): { scales: Floa
   return { scales, values };
 }
 
-/** The numbers that the integers stand for. */
+/** The numbers that the integers represent. */
 export function dequantize(values: Int8Array, scales: Float32Array, about: ScaledShape): Float32Array {
   const into = new Float32Array(values.length);
   forEachRow(about, (start, end, first, step) => {
@@ -54,7 +54,7 @@ export function dequantize(values: Int8Array, scales: Float32Array, about: Scale
   return into;
 }
 
-/** Calls `fn` for each row of the last axis: its first element and the one after its last, and the scale of the first with the step to that of the next. */
+/** Calls `fn` for each row of the last axis, with the row's first element, its end, the first element's scale, and the step to the next scale. */
 function forEachRow(
   { shape, layout }: ScaledShape,
   fn: (start: number, end: number, first: number, step: number) => void,

@@ -105,7 +105,7 @@ export function decompressLz4(from: Uint8Array, bytes: number): Uint8Array {
     const offset = from[read++]! | ((from[read++] ?? 0) << 8);
     const length = lengthFrom(token & 15) + MIN_MATCH;
     if (offset === 0 || offset > written || length > bytes - written || read > from.length) throw corrupt();
-    // A match may overlap what it writes.
+    // A match may overlap its own output.
     for (let i = 0; i < length; i++, written++) into[written] = into[written - offset]!;
   }
   if (written !== bytes) throw corrupt();

@@ -18,7 +18,7 @@ export type KVCompression = (typeof COMPRESSIONS)[number];
 
 /** How tensors are stored. Default: as they are. */
 export interface KVEncoding {
-  /** The element type that is stored. Whoever reads a tensor gets its own element type back, with what the cast has left of its precision. */
+  /** The stored element type. A reader gets the tensor's own element type back, with the precision that the cast has left. */
   readonly cast?: KVCast | undefined;
   readonly compression?: KVCompression | undefined;
 }
@@ -54,7 +54,7 @@ export type TensorHeader = z.infer<typeof TensorHeader>;
 
 export interface EncodedTensor {
   readonly header: TensorHeader;
-  /** What is stored, in order: the scales of `int8`, then the elements. */
+  /** The stored bytes, in order: the scales of `int8`, then the elements. */
   readonly pieces: readonly Uint8Array[];
 }
 
@@ -87,7 +87,7 @@ export async function encodeTensor(tensor: KVTensor, encoding: KVEncoding): Prom
   return { header: header.data, pieces: [scales, stored] };
 }
 
-/** Bytes of a tensor after its decoding. @throws Corrupt if its header contradicts itself: nothing else of it may be believed before */
+/** Bytes of a tensor after its decoding. Call it before using any other field of the header. @throws Corrupt if the header contradicts itself */
 export function decodedBytes(header: TensorHeader): number {
   const { dtype, shape, layout, bytes, cast, compression } = header;
   const elements = elementsOf(shape);
@@ -124,7 +124,7 @@ export async function decodeTensor(header: TensorHeader, stored: Uint8Array): Pr
 interface CastElements {
   readonly scales: Uint8Array;
   readonly elements: Uint8Array;
-  /** Bytes of an element; 1 for those of a type that is not known. */
+  /** Bytes of an element; 1 for an unknown type. */
   readonly size: number;
 }
 

@@ -4,7 +4,7 @@ import { Corrupt, InvalidRequest } from '../../errors.js';
 
 /** Frames of Zstandard (RFC 8878): by Node itself from 22.15 on, and by the package in older versions, which computes on the caller's thread. */
 
-/** What `node:zlib` has from Node 22.15 on. */
+/** The part of `node:zlib` that exists from Node 22.15 on. */
 interface NativeZstd {
   zstdCompress(bytes: Uint8Array, options: object, done: (error: Error | null, result: Buffer) => void): void;
   zstdDecompress(bytes: Uint8Array, options: object, done: (error: Error | null, result: Buffer) => void): void;

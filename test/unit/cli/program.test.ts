@@ -74,7 +74,7 @@ describe('the command line', () => {
       cost.curve.map(({ shared }: { shared: number }) => shared).toSorted((a: number, b: number) => a - b),
     );
     const alone = await shoal('cost documents --requests 200 --workers 1');
-    expect(alone.out).toContain('Sharing does not pay: there is one worker: nobody shares with it.');
+    expect(alone.out).toContain('Sharing does not pay: there is one worker, so there is nothing to share.');
     expect(await shoal('cost nowhere.jsonl')).toMatchObject({ code: 2, err: expect.stringContaining('cannot read') });
     expect(await shoal('cost heads --sample 0')).toMatchObject({ code: 2 });
   });

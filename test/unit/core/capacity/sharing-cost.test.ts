@@ -56,7 +56,7 @@ describe('what sharing saves', () => {
   });
 
   it.each([
-    ['there is one worker: nobody shares with it', headed(12, 480), { workers: 1 }],
+    ['there is one worker, so there is nothing to share', headed(12, 480), { workers: 1 }],
     [
       'the prompts have no prefixes in common',
       Array.from({ length: 100 }, (_, i) => ({ atMs: 1_000 * i, outputTokens: 1, ids: [i] })),
