@@ -13,6 +13,7 @@ import {
   throwLater,
 } from './bus.js';
 import { MessageTurns } from './message-turns.js';
+import { boundHeaders } from './nats-headers.js';
 import type { NatsOptions } from './nats-options.js';
 import { NatsPulse } from './nats-pulse.js';
 import { parseNatsUrl } from './nats-url.js';
@@ -64,6 +65,7 @@ async function connectOrWait(options: NatsOptions): Promise<NatsBus> {
 }
 
 async function connectOnce(options: NatsOptions, { servers, ...settings }: Settings): Promise<NatsBus> {
+  boundHeaders();
   const reconnecting = { sinceMs: 0 };
   try {
     const connection = await connect({
@@ -326,15 +328,6 @@ export class NatsBus implements Bus {
 function toBusMessage(message: Msg, known: string | null): BusMessage {
   const { data, reply } = message;
   const subject = known ?? message.subject;
-  const nobody = data.byteLength === 0 && statusOf(message) === NO_RESPONDERS;
+  const nobody = data.byteLength === 0 && message.headers?.code === NO_RESPONDERS;
   return { subject, payload: data, reply: reply ? reply : null, nobody };
-}
-
-/** The status of the server in a message's headers; null without one. The library throws on headers that it cannot read, and anyone on the bus can send such. */
-function statusOf(message: Msg): number | null {
-  try {
-    return message.headers?.code ?? null;
-  } catch {
-    return null;
-  }
 }

@@ -84,7 +84,7 @@ export class NatsKeyValue implements KeyValue {
   }
 
   create(key: string, value: Uint8Array): Promise<boolean> {
-    return this.use('write', (kv) => unlessThere(kv.create(key, value)));
+    return this.use('write', (kv) => unlessChanged(kv.create(key, value)));
   }
 
   update(key: string, value: Uint8Array, revision: number): Promise<boolean> {
@@ -163,27 +163,9 @@ function hasCode(error: unknown, codes: readonly number[]): boolean {
   return error instanceof JetStreamApiError && codes.includes(error.code);
 }
 
-/** The library throws this error on headers that it cannot read. Anyone who may write to the bucket can store such with a value. */
-const UNREADABLE = 'InvalidArgumentError';
-
-/** Whether the entry says that its key was deleted. One whose headers cannot be read does not. */
-function isDeletion(entry: KvEntry): boolean {
-  try {
-    return entry.operation !== 'PUT';
-  } catch (error) {
-    if (isNamed(error, UNREADABLE)) return false;
-    throw error;
-  }
-}
-
-/** Awaits the creation of a value. Returns false if there is one, whether its headers can be read or not. */
-async function unlessThere(creating: Promise<number>): Promise<boolean> {
-  try {
-    return await unlessChanged(creating);
-  } catch (error) {
-    if (isNamed(error, UNREADABLE)) return false;
-    throw error;
-  }
+/** Whether the entry says that its key was deleted. Any other operation, which anyone who may write to the bucket can store, stands for a value, as for `create`. */
+function isDeletion({ operation }: KvEntry): boolean {
+  return operation === 'DEL' || operation === 'PURGE';
 }
 
 /** Awaits a compare-and-set. Returns false if the server refuses it because the revision is outdated. */

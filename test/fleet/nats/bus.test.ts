@@ -9,7 +9,7 @@ import { connectNats } from '../../../src/bus/nats-bus.js';
 import type { NatsOptions } from '../../../src/bus/nats-options.js';
 import { Overloaded, Refused, Unavailable } from '../../../src/errors.js';
 import { busContract, once } from '../../contract/bus-suite.js';
-import { publishUnreadable } from '../support/unreadable-headers.js';
+import { HEADERS, publishWithHeaders } from '../support/publish-with-headers.js';
 
 let path: string;
 let dir: string;
@@ -48,7 +48,7 @@ test('takes credentials from the URL, with characters that a URL escapes', async
   await special.stop();
 });
 
-test('takes a message whose headers cannot be read as one without headers', async () => {
+test.each(['unreadable', 'many'] as const)('takes a message with %s headers as one without headers', async (kind) => {
   const bus = await connectNats({
     ...credentials(),
     onError: (error) => {
@@ -57,7 +57,7 @@ test('takes a message whose headers cannot be read as one without headers', asyn
   });
   const heard = once(bus, 'hello');
   await bus.flush();
-  await publishUnreadable(credentials(), ['hello']);
+  await publishWithHeaders(credentials(), HEADERS[kind], ['hello']);
   expect(await heard).toMatchObject({ nobody: false });
   await bus.close();
 });

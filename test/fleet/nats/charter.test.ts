@@ -23,7 +23,7 @@ import { openModelFolder } from '../../../src/model/folder.js';
 import { graphSignature } from '../../../src/model/graph-signature.js';
 import { keyValueContract } from '../../contract/key-value-suite.js';
 import { CLI, Fleet } from '../support/fleet.js';
-import { publishUnreadable } from '../support/unreadable-headers.js';
+import { HEADERS, publishWithHeaders } from '../support/publish-with-headers.js';
 
 let path: string;
 let dir: string;
@@ -66,16 +66,19 @@ test('a bucket outlives its server', async () => {
   }
 });
 
-test('a value whose headers cannot be read is there, and can be replaced', async () => {
-  const kv = await NatsKeyValue.open(buses[0]!, 'unreadable');
-  const { url, user, password } = server;
-  await publishUnreadable({ url, user, password }, ['$KV.unreadable.x'], 'old');
-  expect(await kv.create('x', Uint8Array.of(7))).toBe(false);
-  const found = await kv.get('x');
-  expect(Buffer.from(found!.value).toString()).toBe('old');
-  expect(await kv.update('x', Uint8Array.of(7), found!.revision)).toBe(true);
-  expect(await kv.get('x')).toMatchObject({ value: Uint8Array.of(7) });
-});
+test.each(['unreadable', 'many', 'odd'] as const)(
+  'a value with %s headers is there, and can be replaced',
+  async (kind) => {
+    const kv = await NatsKeyValue.open(buses[0]!, kind, { maxBytes: 2 ** 22 });
+    const { url, user, password } = server;
+    await publishWithHeaders({ url, user, password }, HEADERS[kind], [`$KV.${kind}.x`], 'old');
+    expect(await kv.create('x', Uint8Array.of(7))).toBe(false);
+    const found = await kv.get('x');
+    expect(Buffer.from(found!.value).toString()).toBe('old');
+    expect(await kv.update('x', Uint8Array.of(7), found!.revision)).toBe(true);
+    expect(await kv.get('x')).toMatchObject({ value: Uint8Array.of(7) });
+  },
+);
 
 test('a bucket is created once a conflicting stream is gone, and fails if the stream stays', async () => {
   const bus = buses[0]!;

@@ -24,7 +24,7 @@ import { Intruder } from '../support/intruder.js';
 import { JoinedCoordinator } from '../support/joined-coordinator.js';
 import { JoinedProcess } from '../support/joined-process.js';
 import { JoinedWorker } from '../support/joined-worker.js';
-import { publishUnreadable } from '../support/unreadable-headers.js';
+import { HEADERS, publishWithHeaders } from '../support/publish-with-headers.js';
 
 /** Somebody who has the fleet's URL, user and password of NATS, but not its secret. */
 
@@ -165,20 +165,24 @@ describe.each(['direct', 'nats'] as const)('an intruder on NATS of a fleet whose
     await serving(coordinator, 2);
   });
 
-  it('ends nobody, and spoils no value, by headers that cannot be read', async () => {
+  it('ends nobody, holds nobody up, and spoils no value, by headers', async () => {
     const before = await shown(coordinator);
     const { url, user, password } = server;
     const bucket = `shoal-${NAMESPACE}`;
     const subjects = new Set(
       intruder.recorded.map(({ subject }) => subject).filter((subject) => !/^[$_]/.test(subject)),
     );
-    await publishUnreadable({ url, user, password }, subjects);
-    await publishUnreadable({ url, user, password }, [`$KV.${bucket}.charter`], 'no charter');
-    await expectRightAnswers(coordinator, 0, 8);
-    expect(await shown(coordinator)).toEqual(before);
+    for (const kind of ['unreadable', 'many'] as const) {
+      await publishWithHeaders({ url, user, password }, HEADERS[kind], subjects);
+      await expectRightAnswers(coordinator, 0, 8);
+      expect(await shown(coordinator)).toEqual(before);
+    }
     const values = await NatsKeyValue.open(intruder.bus, bucket);
     const charter = async () => Buffer.from((await values.get('charter'))!.value).toString('latin1');
-    await expect.poll(charter, LIMIT).not.toBe('no charter');
+    for (const kind of ['unreadable', 'odd'] as const) {
+      await publishWithHeaders({ url, user, password }, HEADERS[kind], [`$KV.${bucket}.charter`], 'no charter');
+      await expect.poll(charter, LIMIT).not.toBe('no charter');
+    }
   });
 
   it('keeps no worker from joining by another charter', async () => {

@@ -1,0 +1,36 @@
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
+
+/** Bounds what NATS' library reads of a message's headers. */
+
+/** Lines of headers that are read: the status, and more headers than NATS itself sends. */
+const LINES_READ = 32;
+const LINE_FEED = 0x0a;
+
+/** The library's class of headers. It decodes them when they are first asked for. */
+const Library = headers().constructor as unknown as { decode(bytes: Uint8Array): MsgHdrs };
+const decodeAll = Library.decode.bind(Library);
+
+/**
+ * The library throws on the name of a header that the protocol does not allow, within its own reader too, and takes quadratic time for many headers.
+ * Anyone on the bus can send such, and store them with a value. From this call on, it reads the first lines alone; of headers that it cannot read,
+ * the status. Idempotent.
+ */
+export function boundHeaders(): void {
+  Library.decode = (bytes) => {
+    try {
+      return decodeAll(firstLines(bytes, LINES_READ));
+    } catch {
+      return decodeAll(firstLines(bytes, 1));
+    }
+  };
+}
+
+function firstLines(bytes: Uint8Array, lines: number): Uint8Array {
+  let end = 0;
+  for (let line = 0; line < lines; line++) {
+    const next = bytes.indexOf(LINE_FEED, end);
+    if (next === -1) return bytes;
+    end = next + 1;
+  }
+  return bytes.subarray(0, end);
+}
