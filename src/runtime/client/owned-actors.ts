@@ -24,6 +24,8 @@ const DEAD_REMEMBERED = 4_096;
 /** Limit on the lost nodes whose actors are remembered, in case the nodes come back. */
 const STRAY_NODES = 256;
 const WHY_CHARS = 1_024;
+/** Pause between two attempts to end an actor on a node that is back. */
+const KILL_PAUSE_MS = 200;
 
 /** A checkpoint of an actor, which this process keeps for the actor's next life. */
 interface Kept {
@@ -55,6 +57,8 @@ export class OwnedActors {
   /** Actors that were moved from a node that may only be cut off, by its incarnation, with their restarts until then. */
   private readonly strays = new Map<string, Map<string, number>>();
 
+  private over = false;
+
   constructor(
     private readonly member: RuntimeMember,
     private readonly values: MessageValues,
@@ -77,6 +81,9 @@ export class OwnedActors {
       if (type === 'left' || type === 'gone') this.nodeGone(node);
     });
     life.use(unlisten, (end) => end());
+    life.use(this, () => {
+      this.over = true;
+    });
   }
 
   /**
@@ -205,13 +212,23 @@ export class OwnedActors {
   private killStrays(node: NodeView): void {
     const strays = this.strays.get(node.incarnation) ?? [];
     this.strays.delete(node.incarnation);
-    const at = { node: node.id, incarnation: node.incarnation, actor: HOST_ACTOR };
-    const host = this.member.actors.ref(HostProtocol, at);
-    for (const [id, epoch] of strays) {
-      host.ask('kill', { id, restart: false, epoch }).catch(({ message }: Error) => {
-        const { log } = this.member.options;
-        log.warn({ actor: id, node: node.id, message }, 'cannot end an actor that was restarted elsewhere');
-      });
+    for (const [id, epoch] of strays) void this.killStray(node, id, epoch);
+  }
+
+  /** Resolves when the actor has ended there, or the node is gone again. */
+  private async killStray(node: NodeView, id: string, epoch: number): Promise<void> {
+    const { actors, directory, options } = this.member;
+    const host = actors.ref(HostProtocol, { node: node.id, incarnation: node.incarnation, actor: HOST_ACTOR });
+    while (!this.over && directory.get(node.incarnation) !== null) {
+      try {
+        await host.ask('kill', { id, restart: false, epoch });
+        return;
+      } catch (error) {
+        const { message } = toWire(error);
+        options.log.warn({ actor: id, node: node.id, message }, 'cannot end an actor that was restarted elsewhere');
+        await directory.news(KILL_PAUSE_MS);
+      }
     }
+    if (!this.over) this.addStray(node, id, epoch);
   }
 }
