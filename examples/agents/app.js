@@ -13,7 +13,7 @@ const fleet = await connect();
 
 /** A briefing that nobody has had before, and its K/V on one worker. */
 async function briefed(title) {
-  const notes = Array.from({ length: 150 }, (_, i) => `Note ${i} of ${title}: the team meets in room ${i % 17}.`);
+  const notes = Array.from({ length: 70 }, (_, i) => `Note ${i} of ${title}: the team meets in room ${i % 17}.`);
   const briefing = notes.join('\n');
   const first = { model, prompt: briefing, max_tokens: 1, temperature: 0 };
   const headers = { 'content-type': 'application/json' };

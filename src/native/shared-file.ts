@@ -12,7 +12,7 @@ const NAME = 'shoal-object';
 const STEP_BYTES = 2 ** 30;
 
 /** Where the bytes of a value begin, and the bytes. */
-export interface Piece {
+export interface PlacedBytes {
   readonly at: number;
   readonly bytes: Uint8Array;
 }
@@ -33,7 +33,7 @@ export class SharedFile {
   ) {}
 
   /** Writes a file. `token`: letters and digits that no other file has. Null if the system has no such files, or no memory for it. */
-  static write(byteLength: number, pieces: Iterable<Piece>, token: string): SharedFile | null {
+  static write(byteLength: number, pieces: Iterable<PlacedBytes>, token: string): SharedFile | null {
     const file = memoryFile(`${NAME}-${token}`);
     if (file === null) return null;
     try {

@@ -1,5 +1,5 @@
 import { InvalidRequest } from '../../errors.js';
-import type { Piece } from '../../native/shared-file.js';
+import type { PlacedBytes } from '../../native/shared-file.js';
 import { decode, encode } from '../../wire/msgpack.js';
 import { type PackedValue, unpackValue, type ValueHooks } from '../values/value.js';
 
@@ -15,7 +15,7 @@ const ALIGNMENT_BYTES = 64;
 export interface ObjectPieces {
   readonly byteLength: number;
   /** In order. Between them are zeros. */
-  readonly pieces: readonly Piece[];
+  readonly pieces: readonly PlacedBytes[];
 }
 
 /** The bytes of a value that was packed with these buffers beside it. */
