@@ -120,7 +120,7 @@ class TracingBench {
   private async collect(): Promise<string> {
     const server = createServer((request, response) => {
       this.collected++;
-      request.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}'));
+      request.resume().on('end', () => response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end());
     });
     this.collector = server;
     server.listen(0, '127.0.0.1');

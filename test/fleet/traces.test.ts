@@ -120,6 +120,22 @@ describe('traces', () => {
     });
   });
 
+  it('go over gRPC as well, and metrics with them', async () => {
+    const otlp = ['--otlp-endpoint', collector.grpcUrl, '--otlp-protocol', 'grpc', '--otlp-metrics', 'on'];
+    fleet = await Fleet.up(['--workers', '1', ...otlp]);
+    await fleet.complete({ prompt: prompts[0] }, { traceparent: callerOf(1) });
+    await fleet.stop();
+    const roles = new Set(collector.spans.map(roleOf));
+    expect(roles).toEqual(new Set(['coordinator:coordinator-1', 'worker:worker-1']));
+    expect(new Set(collector.headers.map((headers) => headers['content-type']))).toEqual(new Set(['application/grpc']));
+    const names = collector.metrics.flatMap(({ resourceMetrics }) =>
+      resourceMetrics.flatMap(({ scopeMetrics }) =>
+        scopeMetrics.flatMap(({ metrics }) => metrics.map(({ name }) => name)),
+      ),
+    );
+    expect(names).toEqual(expect.arrayContaining(['shoal_requests_total', 'shoal_cache_blocks']));
+  });
+
   it('are not recorded unless a collector is named, and requests keep their ids in the logs of all roles', async () => {
     fleet = await Fleet.up(['--workers', '1', '--log-level', 'info']);
     await fleet.complete({ prompt: prompts[0] }, { traceparent: callerOf(1), 'x-request-id': 'mine' });
