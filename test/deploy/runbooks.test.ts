@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type PlainNats, plainNats } from '../../bench/fleet/plain-nats.js';
+import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
+import { findNatsServer } from '../../cli/nats/find-server.js';
+import { CLI } from '../fleet/support/fleet.js';
+import { JoinedCoordinator } from '../fleet/support/joined-coordinator.js';
+import { JoinedWorker } from '../fleet/support/joined-worker.js';
+import { ROOT, ran } from './support/programs.js';
+import { impatient, Prometheus } from './support/prometheus.js';
+import { findPromtool } from './support/promtool.js';
+
+/** Faults of a real fleet, the alerts of a real Prometheus, and the commands of their pages. */
+
+const promtool = await findPromtool();
+if (promtool.path === null) console.warn(`skipping the tests of the runbooks: ${promtool.why}`);
+
+const SHEET = recallSheet(40, 17);
+const PROMPT = recallPrompt(SHEET, SHEET.questions[0]!.question);
+/** Exit codes of a command that says what is wrong; curl has 7 for a connection that is refused. */
+const SAID = [0, 1, 7];
+
+describe.skipIf(promtool.path === null)('a fault', () => {
+  let folder: string;
+  let nats: PlainNats;
+  let coordinator: JoinedCoordinator;
+  let workers: JoinedWorker[] = [];
+  let urls: string[] = [];
+  let prometheus: Prometheus;
+
+  const environment = () => ({ SHOAL_SECRET: 'a secret of the fleet in this test', SHOAL_NATS: nats.url });
+  const startWorker = (id: string, port: string) => {
+    const args = ['--threads', '1', '--cache-bytes', '64MiB', '--advertise-host', '127.0.0.1', '--metrics-port', port];
+    return new JoinedWorker(id, args, environment());
+  };
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shoal-test-'));
+    nats = await plainNats((await findNatsServer()).path, ['-js', '-sd', join(folder, 'store')]);
+    workers = ['a', 'b'].map((id) => startWorker(id, '0'));
+    const serving = await Promise.all(workers.map((worker) => worker.logged('"msg":"serving"')));
+    urls = serving.map((line) => new URL((JSON.parse(line) as { metrics: string }).metrics).origin);
+    coordinator = await JoinedCoordinator.start('c', environment());
+    await coordinator.until((all) => all.filter(({ state }) => state === 'serving').length === 2);
+    const targets = [
+      { role: 'coordinator', url: coordinator.url } as const,
+      ...urls.map((url) => ({ role: 'worker', url }) as const),
+    ];
+    const rules = impatient(readFileSync(join(ROOT, 'deploy/prometheus/alerts.yml'), 'utf8'));
+    prometheus = await Prometheus.start(promtool.path!.replace(/promtool$/, 'prometheus'), folder, rules, targets);
+  }, 120_000);
+
+  afterAll(async () => {
+    await prometheus?.stop();
+    await Promise.all([...workers, coordinator?.process].map((each) => each?.stop('SIGKILL')));
+    await nats?.stop('SIGKILL');
+    await rm(folder, { recursive: true, force: true });
+    if (promtool.path !== null && promtool.folder !== null) await rm(promtool.folder, { recursive: true });
+  }, 120_000);
+
+  /** Asks Prometheus until the alert fires, with `poke` in between. The test's time limit bounds it. */
+  async function fires(alert: string, poke: () => Promise<unknown> = async () => {}): Promise<void> {
+    while (!(await prometheus.firing()).has(alert)) await poke();
+  }
+
+  /** Runs the commands below the heading Look. */
+  async function look(alert: string, worker = urls[0]!): Promise<string> {
+    const page = readFileSync(join(ROOT, `docs/runbooks/${alert}.md`), 'utf8');
+    const commands = /## Look\n\n```sh\n([\s\S]*?)```/
+      .exec(page)![1]!
+      .replaceAll('http://COORDINATOR:8080', coordinator.url)
+      .replaceAll('http://WORKER:8080', worker);
+    const script = `shoal() { node ${JSON.stringify(CLI)} "$@"; }\n${commands}`;
+    const { code, out, err } = await ran('bash', ['-c', script], { ...process.env, SHOAL_URL: coordinator.url });
+    expect(SAID, `${alert}: ${out}${err}`).toContain(code);
+    return out + err;
+  }
+
+  it('that is none fires nothing', async () => {
+    await coordinator.complete({ prompt: PROMPT });
+    while ((await prometheus.up()) < 3);
+    await coordinator.until((all) => all.some(({ id, blocks }) => id === 'b' && blocks > 0));
+    expect([...(await prometheus.firing())]).not.toContain('ShoalNoWorkers');
+  });
+
+  it('of a worker that hangs fires ShoalWorkerUnreachable and ShoalWorkerLost', async () => {
+    process.kill(workers[1]!.pid, 'SIGSTOP');
+    await fires('ShoalWorkerUnreachable');
+    expect(await look('ShoalWorkerUnreachable', urls[1])).not.toBe('');
+    await fires('ShoalWorkerLost');
+    expect(await look('ShoalWorkerLost')).toMatch(/b .*(?:suspect|dead)/);
+  });
+
+  it('of a worker that starts again and again fires ShoalRestarts', async () => {
+    for (let starts = 0; starts < 3; starts++) {
+      await workers[1]!.stop('SIGKILL');
+      workers[1] = startWorker('b', new URL(urls[1]!).port);
+      await workers[1].logged('"msg":"serving"');
+      while ((await prometheus.up()) < 3);
+    }
+    await fires('ShoalRestarts');
+    expect(await look('ShoalRestarts')).not.toBe('');
+  });
+
+  it('of all workers fires ShoalNoWorkers, and ShoalErrors once somebody asks', async () => {
+    await Promise.all(workers.map((worker) => worker.stop('SIGKILL')));
+    await fires('ShoalNoWorkers');
+    expect(await look('ShoalNoWorkers')).toMatch(/suspect|dead/);
+    await fires('ShoalErrors', () => coordinator.post('/v1/completions', { prompt: 'a', max_tokens: 1 }));
+    expect(await look('ShoalErrors')).not.toBe('');
+  });
+
+  it('of NATS fires ShoalNatsLost', async () => {
+    await nats.stop('SIGKILL');
+    await fires('ShoalNatsLost');
+    expect(await look('ShoalNatsLost')).toContain('nats');
+  });
+
+  it('of all coordinators fires ShoalNoCoordinator', async () => {
+    await coordinator.process.stop('SIGKILL');
+    await fires('ShoalNoCoordinator');
+    expect(await look('ShoalNoCoordinator')).not.toBe('');
+  });
+});
