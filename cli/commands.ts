@@ -204,7 +204,10 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'cost',
-    argument: ['<trace>', 'a file of requests, or heads, flood, rounds or documents'],
+    argument: [
+      '<trace>',
+      'a file of requests, or heads, flood, rounds or documents; or the address of a coordinator, for what its fleet measured',
+    ],
     help: 'Show what it saves that workers share their blocks, how much memory gives how many hits, and whether it pays.',
     options: COST_OPTIONS,
     load: async () => (await import('./cost.js')).cost,

@@ -21,6 +21,16 @@ export interface TracedWorkload {
 
 /** @throws WrongUsage if no trace is named, it cannot be read, or an option is wrong */
 export async function tracedWorkload(command: 'cost' | 'plan', context: CommandContext): Promise<TracedWorkload> {
+  const values = costValues(command, context);
+  const { openTrace, TRACE_BLOCK_TOKENS } = await import('../bench/replay/trace.js');
+  const trace = openTrace(context.args[0] ?? '', values.requests);
+  const references = trace.reduce((sum, { ids }) => sum + ids.length, 0);
+  const rate = values.sample ?? Math.min(1, SAMPLED_REFERENCES / references);
+  return { values, workload: workloadOf(trace, TRACE_BLOCK_TOKENS, rate), rate };
+}
+
+/** The options of both commands. @throws WrongUsage if one is wrong */
+export function costValues(command: 'cost' | 'plan', context: CommandContext): CostValues {
   const values = readOptions(COST_OPTIONS, command, context.flags, context.environment);
   if (values.sample === 0) throw new WrongUsage('--sample (SHOAL_SAMPLE): must be more than 0, got "0"');
   for (const [flag, rate] of [
@@ -29,11 +39,7 @@ export async function tracedWorkload(command: 'cost' | 'plan', context: CommandC
   ] as const) {
     if (rate === 0) throw new WrongUsage(`${flag}: must be more than 0, got "0"`);
   }
-  const { openTrace, TRACE_BLOCK_TOKENS } = await import('../bench/replay/trace.js');
-  const trace = openTrace(context.args[0] ?? '', values.requests);
-  const references = trace.reduce((sum, { ids }) => sum + ids.length, 0);
-  const rate = values.sample ?? Math.min(1, SAMPLED_REFERENCES / references);
-  return { values, workload: workloadOf(trace, TRACE_BLOCK_TOKENS, rate), rate };
+  return values;
 }
 
 /** The line that says what was measured. */

@@ -3,6 +3,9 @@ import type { Workload } from './workload.js';
 
 /** The monthly saving from shared blocks, and its cost. */
 
+/** The part of a workload that the cost depends on. */
+type SharedWorkload = Pick<Workload, 'blockTokens' | 'seconds' | 'promptTokens' | 'shared' | 'apart'>;
+
 /** Hits that the same memory gives, shared and not shared. */
 interface SharingHits {
   readonly shared: number;
@@ -34,7 +37,7 @@ type SharingVerdict = { readonly pays: true } | { readonly pays: false; readonly
 const NO_GAIN = 0.005;
 
 /** Compares a sharing fleet with the same workers unshared, behind a load balancer that ignores prefixes. */
-export function sharingCost(workload: Workload, machinery: Machinery, prices: Prices): SharingCost {
+export function sharingCost(workload: SharedWorkload, machinery: Machinery, prices: Prices): SharingCost {
   const { workers, cacheBytes, kvBytesPerToken, prefillTokensPerS } = machinery;
   const blockTokens = workload.blockTokens;
   const blocksEach = Math.floor(cacheBytes / (kvBytesPerToken * blockTokens));
@@ -68,7 +71,10 @@ function verdictOf(
     breakEvenBytesPerS,
     hits,
     workload,
-  }: Pick<SharingCost, 'net' | 'breakEvenBytesPerS' | 'hits'> & { readonly gain: number; readonly workload: Workload },
+  }: Pick<SharingCost, 'net' | 'breakEvenBytesPerS' | 'hits'> & {
+    readonly gain: number;
+    readonly workload: SharedWorkload;
+  },
   { workers, networkBytesPerS }: Machinery,
 ): SharingVerdict {
   const because: string[] = [];
