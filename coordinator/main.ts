@@ -162,7 +162,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       access,
       surroundings,
     });
-    const redis = await serveRedis(life, config, world, parts, { access, surroundings, metrics });
+    const redis = await serveRedis(life, config, world, parts, { access, trail, surroundings, metrics });
     await settled(bus);
     listening = true;
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
@@ -319,10 +319,10 @@ async function serveRedis(
   life: Lifecycle,
   { id, objectBytes, redis }: CoordinatorConfig,
   { clock, log }: CoordinatorWorld,
-  { actors, objects }: CoordinatorParts,
-  { access, surroundings, metrics }: { access: Access; surroundings: Surroundings; metrics: CoordinatorMetrics },
+  { actors, objects, quotas }: CoordinatorParts,
+  { access, trail, surroundings, metrics }: Pick<Serving, 'access' | 'trail' | 'surroundings' | 'metrics'>,
 ): Promise<string | null> {
-  const keys = new KeyAccess(access);
+  const keys = new KeyAccess({ access, quotas, trail });
   await actors.spawn(AccessProtocol, ACCESS_ACTOR, () => accessBehavior(keys));
   if (redis === null) return null;
   const server = fleetResp({

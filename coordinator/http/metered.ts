@@ -1,9 +1,9 @@
 import type { Quotas } from '../quota/quotas.js';
 import type { HttpRoute } from './route.js';
 
-/** A route whose requests count against the limits of their key or subject. Reading routes and those of operators are free. */
+/** A route whose requests count against the limits of their key or subject. Routes that read or delete, and those of operators, are free. */
 export function metered(route: HttpRoute, quotas: Quotas): HttpRoute {
-  if (route.method !== 'POST' || route.access !== 'key') return route;
+  if (route.access !== 'key' || (route.method !== 'POST' && route.method !== 'PUT')) return route;
   return {
     ...route,
     handle: (exchange) => {

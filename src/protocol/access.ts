@@ -13,6 +13,15 @@ export const AccessProtocol = defineProtocol('access', {
     z.strictObject({ user: z.string().max(256), password: z.string().max(16_384) }),
     z.strictObject({ principal: Principal.nullable() }),
   ),
+  /** Whether a client may run a command that writes, which counts against its limits. */
+  use: ask(
+    z.strictObject({
+      credentials: z.strictObject({ user: z.string().max(256), password: z.string().max(16_384) }).nullable(),
+      command: z.string().max(32),
+      address: z.string().max(128),
+    }),
+    z.strictObject({ refused: z.string().max(1_024).nullable(), limited: z.boolean() }),
+  ),
 });
 
 /** Name of the actor in each coordinator. */

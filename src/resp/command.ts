@@ -14,6 +14,8 @@ export interface RespCommand {
   /** Arguments with the name; negative: at least so many. */
   readonly arity: number;
   readonly flags: readonly ('readonly' | 'write' | 'fast' | 'denyoom' | 'loading' | 'stale' | 'noscript' | 'no_auth')[];
+  /** Whether the audit log has an entry for it: it changes more than the values that it names. */
+  readonly audited?: boolean;
   /** Places of the keys: the first, the last (-1 is the last argument) and the step; zeros for no keys. */
   readonly keys: readonly [first: number, last: number, step: number];
   /**

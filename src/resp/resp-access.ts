@@ -7,6 +7,27 @@ export interface RespPrincipal {
   readonly name: string;
 }
 
+/** A command that writes, for the limits of its client and the audit log. */
+export interface RespUse {
+  /** What the client has proved itself with; null where nobody needs a key. */
+  readonly credentials: RespCredentials | null;
+  /** The name of the command. */
+  readonly command: string;
+  readonly address: string;
+}
+
+export interface RespCredentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+export interface RespVerdict {
+  /** Why the command may not run now; null if it may. */
+  readonly refused: string | null;
+  /** Whether the client has limits, so that each of its commands counts. */
+  readonly limited: boolean;
+}
+
 export interface RespAccess {
   /** Who a client is that has sent nothing; null if it has to send `AUTH`. */
   anonymous(): RespPrincipal | null;
@@ -14,14 +35,20 @@ export interface RespAccess {
   pending(): Promise<void> | null;
   /** The principal of a password; null if there is none. Rejects with `Unavailable` if that cannot be known now. */
   authenticate(user: string, password: string): Promise<RespPrincipal | null>;
+  /** Counts a command that writes against the limits of its client, and notes it in the audit log if it belongs there. */
+  use(use: RespUse): RespVerdict | Promise<RespVerdict>;
 }
 
 /** The space of all clients where nobody needs a key. */
 export const OPEN_SPACE = 'open';
+
+/** The command may run, and those after it need not be counted. */
+export const UNLIMITED: RespVerdict = { refused: null, limited: false };
 
 /** Access without keys. @internal exported for tests. */
 export const OPEN_ACCESS: RespAccess = {
   anonymous: () => ({ space: OPEN_SPACE, name: 'default' }),
   pending: () => null,
   authenticate: async () => null,
+  use: () => UNLIMITED,
 };

@@ -4,7 +4,7 @@ import { InvalidRequest, ShoalError as KnownError, type ShoalError } from '../er
 import type { Log } from '../log.js';
 import type { ValueStaging } from '../objects/value-staging.js';
 import { adopt, type Inlet, type SocketOptions } from '../peer/wire/socket.js';
-import { RespFault } from './command.js';
+import { type RespCommand, RespFault } from './command.js';
 import type { CommandMemory } from './command-memory.js';
 import { COMMANDS } from './command-table.js';
 import { BrokenReply } from './commands/strings.js';
@@ -159,6 +159,14 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     const fits = command.arity < 0 ? args.length >= -command.arity : args.length === command.arity;
     if (fault !== null) throw fault;
     if (!fits) throw new RespFault(`ERR wrong number of arguments for '${command.name}' command`);
+    const use = this.session.use(command);
+    return use === undefined
+      ? command.run(this.session, args)
+      : use.then((refused) => this.runIf(refused, command, args));
+  }
+
+  private runIf(refused: string | null, command: RespCommand, args: readonly RespArg[]): void | Promise<void> {
+    if (refused !== null) throw new RespFault(`ERR ${printableText(Buffer.from(refused), 512)}`);
     return command.run(this.session, args);
   }
 

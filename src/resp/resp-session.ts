@@ -6,8 +6,9 @@ import type { StoreUse } from '../objects/object-node.js';
 import { ObjectValue } from '../objects/object-value.js';
 import type { Objects } from '../objects/objects.js';
 import { ReadFloors } from '../objects/read-floors.js';
+import type { RespCommand } from './command.js';
 import type { ReplyWriter } from './reply-writer.js';
-import { OPEN_SPACE, type RespAccess, type RespPrincipal } from './resp-access.js';
+import { OPEN_SPACE, type RespAccess, type RespCredentials, type RespPrincipal } from './resp-access.js';
 import type { RespArg } from './resp-reader.js';
 
 /** What one client of the Redis protocol has set, and what its commands work on. */
@@ -50,8 +51,10 @@ export class RespSession {
   commands = 0;
   readonly floors: ReadFloors;
   readonly startedMs: number;
-  private credentials: { readonly user: string; readonly password: string } | null = null;
+  private credentials: RespCredentials | null = null;
   private checkedMs: number;
+  /** Whether its commands that write may count against limits. */
+  private limited = true;
 
   constructor(
     readonly host: RespHost,
@@ -96,7 +99,25 @@ export class RespSession {
     this.principal = principal;
     this.credentials = { user, password };
     this.checkedMs = this.host.clock.now();
+    this.limited = true;
     return true;
+  }
+
+  /**
+   * Counts a command against the limits of the client; undefined if it does not count.
+   * @returns why it may not run now; null if it may
+   */
+  use({ name, flags, audited = false }: RespCommand): Promise<string | null> | undefined {
+    if (!flags.includes('write') || this.principal === null) return undefined;
+    if (!audited && (!this.limited || this.credentials === null)) return undefined;
+    return this.count(name);
+  }
+
+  private async count(command: string): Promise<string | null> {
+    const { credentials, address } = this;
+    const { refused, limited } = await this.host.access.use({ credentials, command, address });
+    this.limited = limited;
+    return refused;
   }
 
   /** Whether it has to be checked again who the client is. */

@@ -5,7 +5,14 @@ import { within } from '../../src/async/within.js';
 import type { Clock, Timer } from '../../src/clock.js';
 import { Unavailable } from '../../src/errors.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../../src/protocol/access.js';
-import { OPEN_SPACE, type RespAccess, type RespPrincipal } from '../../src/resp/resp-access.js';
+import {
+  OPEN_SPACE,
+  type RespAccess,
+  type RespPrincipal,
+  type RespUse,
+  type RespVerdict,
+  UNLIMITED,
+} from '../../src/resp/resp-access.js';
 
 /** Asks the coordinators who a worker's clients are. Until one has answered, nobody is let in. */
 
@@ -58,6 +65,18 @@ export class CoordinatorsAccess implements RespAccess {
       }
     }
     throw new Unavailable('no coordinator answers, and only coordinators know keys; retry');
+  }
+
+  /** Where no coordinator answers, the command runs: its client is checked again within seconds, and then needs one. */
+  async use(use: RespUse): Promise<RespVerdict> {
+    for (const coordinator of await this.coordinators()) {
+      try {
+        return await coordinator.ask('use', use, { timeoutMs: ANSWER_MS });
+      } catch {
+        // The next one counts for the same limits.
+      }
+    }
+    return UNLIMITED;
   }
 
   private async ask(): Promise<void> {

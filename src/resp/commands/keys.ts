@@ -209,6 +209,6 @@ export const KEY_COMMANDS: readonly RespCommand[] = [
   { name: 'keys', arity: 2, flags: ['readonly'], keys: NO_KEYS, run: keys },
   { name: 'randomkey', arity: 1, flags: ['readonly'], keys: NO_KEYS, run: randomKey },
   { name: 'dbsize', arity: 1, flags: ['readonly', 'fast'], keys: NO_KEYS, run: dbsize },
-  { name: 'flushdb', arity: -1, flags: ['write'], keys: NO_KEYS, run: flushdb },
+  { name: 'flushdb', arity: -1, flags: ['write'], audited: true, keys: NO_KEYS, run: flushdb },
   { name: 'memory', arity: -2, flags: ['readonly'], keys: [2, 2, 1], run: memory },
 ];

@@ -83,8 +83,11 @@ describe('the Compose files', () => {
     for (const name of services) expect(service(compose, name)).toMatch(/<<: \*role|pids_limit: \d+/);
     expect(compose).toMatch(/x-role: &role[\s\S]*?pids_limit: \d+[\s\S]*?x-member/);
     const mounted = (name: string) => [...service(compose, name).matchAll(/- ([a-z-]*secrets):/g)].map((m) => m[1]);
-    for (const name of ['nats', 'coordinator', 'worker', 'grafana']) expect(mounted(name)).toEqual([`${name}-secrets`]);
-    expect(mounted('prometheus')).toEqual([]);
+    for (const name of ['nats', 'coordinator', 'worker', 'prometheus', 'grafana'])
+      expect(mounted(name)).toEqual([`${name}-secrets`]);
+    const keyFile = '/run/shoal/metrics-key';
+    expect(service(compose, 'coordinator')).toContain(`SHOAL_METRICS_KEY_FILE: ${keyFile}`);
+    expect(read('deploy/prometheus/prometheus.yml')).toContain(`credentials_file: ${keyFile}`);
     expect(service(compose, 'worker')).not.toContain('API_KEYS');
     expect(compose).toMatch(/^ {2}back:\n {4}internal: true$/m);
     for (const name of ['nats', 'worker']) expect(service(compose, name)).not.toContain('front');

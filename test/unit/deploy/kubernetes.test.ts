@@ -170,7 +170,7 @@ describe('the manifests', () => {
   it('are accompanied by fresh secrets', () => {
     const secrets = () => parse(spawnSync('sh', [path('kubernetes/secrets.sh')], { encoding: 'utf8' }).stdout)[0]!;
     const keys = (secrets() as unknown as { stringData: Record<string, string> }).stringData;
-    expect(new Set(Object.values(keys)).size).toBe(4);
+    expect(new Set(Object.values(keys)).size).toBe(5);
     expect(Object.values(keys).every((value) => /^[0-9a-f]{64}$/.test(value))).toBe(true);
     expect(secrets()).not.toEqual(secrets());
     const [mounted] = fleet

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Overloaded } from '../../../src/errors.js';
 import { COMMAND_SLOW_MS, COMMAND_STEP_BYTES, CommandMemory } from '../../../src/resp/command-memory.js';
-import type { RespAccess } from '../../../src/resp/resp-access.js';
+import { type RespAccess, UNLIMITED } from '../../../src/resp/resp-access.js';
 import { RespStation, type StationOptions } from './support/resp-station.js';
 
 /** The memory of commands that never end. */
@@ -99,6 +99,7 @@ describe('a server for the Redis protocol', () => {
       anonymous: () => null,
       pending: () => null,
       authenticate: async (_, password) => ({ space: `key/${password}`, name: password }),
+      use: () => UNLIMITED,
     };
     station = await RespStation.open({ commandBytes: 8 * MiB, access });
     const [a, b] = await Promise.all([station.client(), station.client()]);

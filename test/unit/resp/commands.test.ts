@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RespAccess, RespPrincipal } from '../../../src/resp/resp-access.js';
+import { type RespAccess, type RespPrincipal, UNLIMITED } from '../../../src/resp/resp-access.js';
 import { packCommand, type RespProbe, RespStation, type StationOptions } from './support/resp-station.js';
 
 const MiB = 2 ** 20;
@@ -260,6 +260,7 @@ describe('a fleet with keys', () => {
     anonymous: () => null,
     pending: () => null,
     authenticate: async (_, password) => keys.get(password) ?? null,
+    use: () => UNLIMITED,
   };
 
   it('answers nothing to a client without a key', async () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RespAccess } from '../../../src/resp/resp-access.js';
+import { type RespAccess, UNLIMITED } from '../../../src/resp/resp-access.js';
 import { FLEET_TLS } from '../peer/support/tls.js';
 import { type RespProbe, RespStation, type StationOptions } from './support/resp-station.js';
 
@@ -13,6 +13,7 @@ const access: RespAccess = {
   anonymous: () => null,
   pending: () => null,
   authenticate: async (_, password) => (password.startsWith('key-of-') ? { space: password, name: password } : null),
+  use: () => UNLIMITED,
 };
 
 let station: RespStation;
