@@ -230,11 +230,7 @@ class Server implements HttpServer {
       reply.header('connection', 'close');
       throw stopping();
     }
-    if (route?.pages === 'any') {
-      this.border.checkProbe(raw);
-      this.border.checkBody(raw, route);
-      return;
-    }
+    if (route?.pages === 'any') return this.border.checkProbe(raw, route);
     this.border.checkClient(raw);
     if (known !== undefined) return this.refuseMethod(known, request, reply);
     if (route === undefined) return unknownPath(request);

@@ -2,6 +2,7 @@ import { fromWire, type ShoalError, toWire } from '../errors.js';
 import type { ObjectValue, ValueWriter } from '../objects/object-value.js';
 import type { ValueStaging } from '../objects/value-staging.js';
 import type { CommandShare } from './command-memory.js';
+import { isHttp, printable } from './foreign-bytes.js';
 
 /**
  * Cuts the bytes of a client into commands, as the Redis serialization protocol has them: arrays of bulk strings, or lines of words. Long arguments
@@ -73,9 +74,8 @@ export class RespReader {
   private state: State = COMMAND;
   private args: RespArg[] = [];
   private due = 0;
-  /** Arguments of the command that have come, the discarded ones included. */
+  /** Arguments that have come, and whether they are discarded, as there was no memory for them. */
   private received = 0;
-  /** Whether there was no memory for the arguments of the command, so that they are discarded. */
   private lost = false;
   private bytes = 0;
   private fault: ShoalError | null = null;
@@ -222,12 +222,8 @@ export class RespReader {
     const at = this.start;
     this.start += bytes;
     this.lineEnd();
-    if (this.lost) {
-      this.addArg(EMPTY);
-      return true;
-    }
     // A copy of its own: it may be kept, and this memory is used again.
-    this.addArg(bytes === 0 ? EMPTY : Buffer.from(this.scratch.subarray(at, at + bytes)));
+    this.addArg(bytes === 0 || this.lost ? EMPTY : Buffer.from(this.scratch.subarray(at, at + bytes)));
     return true;
   }
 
@@ -348,13 +344,4 @@ export class RespReader {
     this.start = 0;
     this.end = used;
   }
-}
-
-/** Lines that browsers send, also as a part of an attack by a page: nothing behind them may be taken for a command. */
-function isHttp(line: string): boolean {
-  return /^(?:POST|Host:)(?:\s|$)/i.test(line) || /\sHTTP\/\d(?:\.\d)?\s*$/i.test(line);
-}
-
-function printable(byte: number): string {
-  return byte > 32 && byte < 127 ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
 }

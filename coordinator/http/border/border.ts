@@ -46,9 +46,10 @@ export class Border {
     this.checkHost(request, 'own');
   }
 
-  /** Checks a request for health: probes need no certificate, and may call any IP address. */
-  checkProbe(request: IncomingMessage): void {
+  /** Checks a request for health: probes need no certificate, may call any IP address, and have no body. */
+  checkProbe(request: IncomingMessage, route: HttpRoute): void {
     this.checkHost(request, 'any');
+    this.checkBody(request, route);
   }
 
   private checkHost(request: IncomingMessage, addresses: 'own' | 'any'): void {
