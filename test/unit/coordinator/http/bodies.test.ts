@@ -109,6 +109,7 @@ describe('JSON', () => {
     ['keys', Array.from({ length: 66_000 }, (_, i) => `"${i}":1`).join(',')],
     ['strings', '"",'.repeat(66_000)],
     ['values', '1,'.repeat(1_100_000)],
+    ['members of one object', `{"x":{${Array.from({ length: 4_097 }, (_, i) => `"${i}":1`).join(',')}}}`],
   ])('of too many %s is refused unparsed', async (_, body) => {
     const { post } = await testServer();
     const response = await post('/v1/completions', body);
