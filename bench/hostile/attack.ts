@@ -52,6 +52,34 @@ export const ATTACKS: readonly Attack[] = [
       };
     },
   },
+  {
+    name: 'bodies of wrong parts',
+    prepare: (target) => {
+      const content = (part: object) => Array.from({ length: 4_080 }, () => part);
+      const messages = (part: object) => Array.from({ length: 8 }, () => ({ role: 'user', content: content(part) }));
+      return () => {
+        for (const part of [{}, { type: 'z' }]) {
+          postAll(target, '/v1/chat/completions', [{ messages: messages(part) }]);
+          postAll(target, '/v1/responses', [{ input: messages(part) }]);
+          postAll(target, '/v1/messages', [{ max_tokens: 1, messages: messages(part) }]);
+        }
+      };
+    },
+  },
+  {
+    name: 'large valid bodies',
+    prepare: (target) => {
+      const table = (members: number) => Object.fromEntries(Array.from({ length: members }, (_, i) => [`k${i}`, i]));
+      const tables = Array.from({ length: 15 }, () => table(4_000));
+      const ids = Array.from({ length: 2 ** 20 - 64 }, (_, i) => i % 50);
+      return () =>
+        postAll(target, '/v1/completions', [
+          { prompt: ids },
+          { prompt: 'x', max_tokens: 1, unknown: table(60_000) },
+          { prompt: 'x', max_tokens: 1, unknown: { ids: ids.slice(0, 900_000), tables } },
+        ]);
+    },
+  },
   textAttack('texts of blanks', ({ textBytes }) => [
     { prompt: ' '.repeat(MiB) },
     { prompt: ' '.repeat(textBytes / 10) },
