@@ -13,7 +13,7 @@ export class FeedClient implements AsyncIterable<FeedMessage> {
 
   /** @param tenant null for a page that may read the requests of all tenants */
   constructor(
-    private readonly tenant: string | null,
+    readonly tenant: string | null,
     private readonly onEnd: () => void,
   ) {}
 

@@ -11,6 +11,9 @@ import type { RequestJournal, TenantStep } from './request-journal.js';
 
 /** Pages that one coordinator feeds at a time. @internal exported for tests. */
 export const FEED_CLIENTS = 32;
+/** Of these, those that only operators may take, and those of one tenant. @internal exported for tests. */
+export const FEED_RESERVE = 8;
+export const FEED_TENANT_CLIENTS = 8;
 /** How often the feed looks at the fleet, and sends what has gathered. */
 const FEED_INTERVAL_MS = 100;
 const BEAT_INTERVAL_MS = 1_000;
@@ -69,8 +72,7 @@ export class FleetFeed {
 
   /** The messages for one page, until `signal` aborts, the feed stops or the page reads too slowly. @throws Overloaded if there are too many pages */
   open(reader: FeedReader, signal: AbortSignal): AsyncIterable<FeedMessage> {
-    if (this.clients.size >= FEED_CLIENTS)
-      throw new Overloaded(`${FEED_CLIENTS} pages of the console are open on this coordinator; close one`);
+    this.checkRoom(reader.tenant);
     const { about, clock, journal } = this.options;
     const at = clock.now();
     const client = new FeedClient(reader.tenant, () => this.forget(client));
@@ -81,6 +83,14 @@ export class FleetFeed {
     signal.addEventListener('abort', () => client.end(), { once: true });
     if (signal.aborted) client.end();
     return client;
+  }
+
+  private checkRoom(tenant: string | null): void {
+    const limit = tenant === null ? FEED_CLIENTS : FEED_CLIENTS - FEED_RESERVE;
+    const own = tenant === null ? [] : [...this.clients].filter((client) => client.tenant === tenant);
+    if (this.clients.size < limit && own.length < FEED_TENANT_CLIENTS) return;
+    const full = own.length >= FEED_TENANT_CLIENTS ? `${own.length} of your pages` : `${this.clients.size} pages`;
+    throw new Overloaded(`${full} of the console are open on this coordinator; close one`);
   }
 
   private forget(client: FeedClient): void {

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { FEED_BACKLOG } from '../../../../coordinator/console/feed-client.js';
-import { FEED_CLIENTS, FleetFeed } from '../../../../coordinator/console/fleet-feed.js';
+import {
+  FEED_CLIENTS,
+  FEED_RESERVE,
+  FEED_TENANT_CLIENTS,
+  FleetFeed,
+} from '../../../../coordinator/console/fleet-feed.js';
 import { History } from '../../../../coordinator/console/history.js';
 import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
 import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
@@ -145,6 +150,19 @@ describe('the feed of the console', () => {
     pages[0]!.close();
     await pages[0]!.ended;
     expect(() => scene.page()).not.toThrow();
+  });
+
+  it('gives a tenant a few of its places, and users never the last', () => {
+    const scene = new Scene();
+    const open = (tenant: string) => scene.feed.open({ role: 'user', tenant }, new AbortController().signal);
+    for (const tenant of ['a', 'b', 'c']) {
+      for (let i = 0; i < FEED_TENANT_CLIENTS; i++) open(tenant);
+      expect(() => open(tenant)).toThrow(Overloaded);
+    }
+    expect(() => open('d')).toThrow(Overloaded);
+    const operator = () => scene.feed.open(OPERATOR, new AbortController().signal);
+    for (let i = 0; i < FEED_RESERVE; i++) operator();
+    expect(operator).toThrow(Overloaded);
   });
 
   it('ends the feed of a page that does not read, so that it can begin anew', async () => {
