@@ -184,7 +184,7 @@ export const OPTIONS = {
     placeholder: null,
     type: types.onOff,
     default: null,
-    defaultNote: 'off; up on a loopback address: on',
+    defaultNote: 'off; up on a loopback address without keys: on',
     commands: COORDINATOR,
     help: 'Allows clients to choose the worker with the header x-shoal-worker.',
   }),

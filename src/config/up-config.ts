@@ -132,7 +132,7 @@ export function upConfig(
     coordinator: {
       ...withoutComputed(inherited.coordinator),
       ...shared,
-      SHOAL_ALLOW_ROUTING: (values.allowRouting ?? loopback) ? '1' : '0',
+      SHOAL_ALLOW_ROUTING: (values.allowRouting ?? (loopback && !needsKey)) ? '1' : '0',
     },
     worker: {
       ...withoutComputed(inherited.worker),

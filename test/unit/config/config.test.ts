@@ -380,6 +380,7 @@ describe('the configuration of shoal up', () => {
 
   it('allows routing by default on loopback addresses only', () => {
     expect(up().coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
+    expect(up({}, { SHOAL_API_KEYS: 'k'.repeat(16) }).coordinator.SHOAL_ALLOW_ROUTING).toBe('0');
     expect(up({ host: '0.0.0.0', insecure: true }).coordinator.SHOAL_ALLOW_ROUTING).toBe('0');
     expect(up({ host: '0.0.0.0', allowRouting: true, insecure: true }).coordinator.SHOAL_ALLOW_ROUTING).toBe('1');
     expect(['localhost', '127.0.0.1', '127.8.9.1', '::1'].every(isLoopback)).toBe(true);
