@@ -11,8 +11,9 @@ import type { RequestJournal, TenantStep } from './request-journal.js';
 
 /** Pages that one coordinator feeds at a time. @internal exported for tests. */
 export const FEED_CLIENTS = 32;
-/** Of these, those that only operators may take, and those of one tenant. @internal exported for tests. */
+/** Those of them that only operators may take. @internal exported for tests. */
 export const FEED_RESERVE = 8;
+/** Those that one tenant may take. @internal exported for tests. */
 export const FEED_TENANT_CLIENTS = 8;
 /** How often the feed looks at the fleet, and sends what has gathered. */
 const FEED_INTERVAL_MS = 100;
