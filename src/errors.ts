@@ -64,7 +64,7 @@ export class Unavailable extends ShoalError {
   readonly code = 'unavailable';
 }
 
-/** Nothing was heard of the callee: whether it lives is unknown. It reaches other processes as `Unavailable`. */
+/** The callee was silent: it may or may not be alive. Other processes receive this error as `Unavailable`. */
 export class Unheard extends Unavailable {}
 
 /** The other side has no such thing at all: do without it. It reaches other processes as `Unavailable`. */

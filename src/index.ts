@@ -67,7 +67,7 @@ export { connectNats, type NatsBus } from './bus/nats-bus.js';
 export type { NatsOptions } from './bus/nats-options.js';
 export { SealedBus, type SealedBusOptions } from './bus/sealed-bus.js';
 
-// Time and randomness as ports: those of the machine, and those that a test controls.
+// Ports for time and randomness, each with the machine's implementation and one that a test controls.
 
 export { type Clock, SimulatedClock, SystemClock, type Timer } from './clock.js';
 export { type Random, SeededRandom, SystemRandom } from './random.js';

@@ -89,7 +89,7 @@ export const ANNOUNCE_INTERVAL_MS = 400;
 export const SUSPECT_AFTER_MS = 1_500;
 /** Time limit for the answer to a probe of a worker. */
 export const PROBE_TIMEOUT_MS = 500;
-/** Time after the bus is found during which no process is blamed for silence or a missing subscription. Exceeds the longest reconnect pause. */
+/** Time after the bus returns during which silence or a missing subscription is no evidence against a process. Exceeds the longest reconnect pause. */
 export const BUS_GRACE_MS = 3_000;
 
 /** Limit on the API keys of clients. */

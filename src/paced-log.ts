@@ -3,14 +3,14 @@ import type { Log, LogFields, LogLevel } from './log.js';
 
 /** Time from one line of a kind to the next. @internal exported for tests. */
 export const PACE_MS = 30_000;
-/** Kinds that are told apart at a time. @internal exported for tests. */
+/** Limit on the kinds tracked at a time. @internal exported for tests. */
 export const PACED_KINDS = 64;
-/** Fields that name what a line is about. Of an error its message counts. */
+/** Fields that name the subject of a line. An error counts by its message. */
 const ABOUT = ['peer', 'worker', 'maker', 'pin', 'method', 'reason', 'err'];
 
 type Level = Exclude<LogLevel, 'silent'>;
 
-/** A line that was written, and what came of its kind since. */
+/** A line that was written, and the lines of its kind since. */
 interface Kind {
   /** Until then no other line of the kind is written. */
   readonly untilMs: number;
@@ -19,8 +19,8 @@ interface Kind {
 }
 
 /**
- * A log for lines that can repeat with traffic or with time. The first line of a kind is written at once. Of those that follow, the last one is
- * written every 30 s, with their number in the field `repeats`, so that the log ends with what was true last. Lines of one kind have the same level
+ * A log for lines that can repeat with traffic or with time. The first line of a kind is written at once. Of the later lines, the last one is
+ * written every 30 s, with their number in the field `repeats`, so that the log ends with the latest state. Lines of one kind have the same level
  * and message, and are about the same peer, worker, maker, pin, method, reason and error. Lines at level debug are not limited.
  */
 export class PacedLog implements Log {

@@ -30,7 +30,7 @@ export class SystemRandom implements Random {
     return new Uint8Array(count > POOL_BYTES ? randomBytes(count) : this.take(count));
   }
 
-  /** The next bytes of the pool, each of which is given once. */
+  /** The next bytes of the pool. Each byte is returned once. */
   private take(count: number): Buffer {
     if (this.pool.byteLength < count) this.pool = randomBytes(POOL_BYTES);
     const taken = this.pool.subarray(0, count);

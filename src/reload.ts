@@ -1,6 +1,6 @@
 import type { LogLevel } from './log.js';
 
-/** What a running role takes from its options again when it is told to (SIGHUP). */
+/** The options that a running role reloads at SIGHUP. */
 
 export interface ReloadedOptions {
   readonly logLevel: LogLevel;
@@ -10,7 +10,7 @@ export interface ReloadedOptions {
 
 type Take = (options: ReloadedOptions) => void | Promise<void>;
 
-/** The parts of a role that take options again. */
+/** The parts of a role that reload options. */
 export class Reloads {
   private readonly takers: Take[] = [];
 

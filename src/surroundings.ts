@@ -5,7 +5,7 @@ import type { OpenSharedMemory } from './peer/client/shared-read.js';
 import { type PeerNetwork, SOCKETS } from './peer/wire/network.js';
 import { type Random, SystemRandom } from './random.js';
 
-/** What a process uses of its machine, apart from its clock and its bus. A simulation replaces it. */
+/** The parts of the machine that a process uses, apart from its clock and its bus. A simulation replaces them. */
 export interface Surroundings {
   /** Names the host, as in `PeerAddress`. */
   readonly hostId: string;
@@ -17,7 +17,7 @@ export interface Surroundings {
   readonly random: Random;
   /** Milliseconds since 1970, to compare times with other processes. Unlike the clock it may jump: durations are measured with the clock. */
   readonly wallMs: () => number;
-  /** Whether the metrics contain those of the process: its memory, its processor time, its event loop. */
+  /** Whether the metrics include the process's own: its memory, its processor time, its event loop. */
   readonly processMetrics: boolean;
 }
 

@@ -3,8 +3,8 @@ import { createSecureContext } from 'node:tls';
 import { Refused } from './errors.js';
 
 /**
- * Checks files for TLS. OpenSSL skips a part that it cannot read and, without any authority, trusts those of the system, so each file must prove to
- * hold what its option promises.
+ * Checks files for TLS. OpenSSL skips a part that it cannot read and, without any authority, trusts the system's, so each file must prove to
+ * hold the contents that its option requires.
  */
 
 /** A file that was read. */
@@ -15,7 +15,7 @@ export interface PemFile {
   readonly pem: string;
 }
 
-/** What a process presents to others, and whom it trusts. */
+/** The key and certificate of a process, and the authorities that it trusts. */
 export interface TlsPems {
   readonly key: PemFile;
   readonly cert: PemFile;
@@ -23,13 +23,13 @@ export interface TlsPems {
   readonly ca: PemFile | null;
 }
 
-/** @throws Refused if a file has not what it should have, or if the key does not fit the certificate */
+/** @throws Refused if a file lacks its key or certificate, or if the key does not fit the certificate */
 export function checkTlsPems({ key, cert, ca }: TlsPems): void {
   const [own] = certificatesIn(cert);
   if (ca !== null) certificatesIn(ca);
   const misfit = `${cert.option}: cannot use ${cert.path} with the key ${key.path}`;
   if (!own.checkPrivateKey(privateKeyIn(key))) {
-    throw new Refused(`${misfit}: the first certificate is not that of the key`);
+    throw new Refused(`${misfit}: the first certificate does not belong to the key`);
   }
   try {
     createSecureContext({ key: key.pem, cert: cert.pem, ...(ca === null ? {} : { ca: ca.pem }) });
@@ -41,7 +41,7 @@ export function checkTlsPems({ key, cert, ca }: TlsPems): void {
 const CERTIFICATE_BEGINS = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 const CERTIFICATE = /-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE)-----[^-]*-----END \1-----/g;
 
-/** All certificates of a file, of which it has at least one. @throws Refused */
+/** All certificates of a file, at least one. @throws Refused */
 export function certificatesIn({ option, path, pem }: PemFile): [X509Certificate, ...X509Certificate[]] {
   const blocks = pem.match(CERTIFICATE) ?? [];
   const [first, ...others] = blocks.map((block, index) => {

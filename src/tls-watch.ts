@@ -13,7 +13,7 @@ const DAY_MS = 24 * 3_600_000;
 export class TlsWatch {
   private timer: Timer | null = null;
 
-  /** @param current what is in use now */
+  /** @param current the files in use now */
   constructor(
     private readonly current: () => TlsPems,
     private readonly clock: Clock,
@@ -52,7 +52,7 @@ function datesConcern(file: PemFile, nowMs: number): string[] {
 
 const OTHERS_READ = 0o004;
 
-/** A file that is gone meanwhile is nobody's. */
+/** False for a file that has been removed meanwhile. */
 function everybodyReads(path: string): Promise<boolean> {
   if (process.platform === 'win32') return Promise.resolve(false);
   return stat(path).then(

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import { Cancelled } from '../errors.js';
 
-/** A condition variable: wakes all waiters at once, each of which waits for a bounded time. */
+/** A condition variable that wakes all waiters at once. Each waits for a bounded time. */
 export class Condition {
   private readonly waiting = new Set<() => void>();
 

@@ -9,7 +9,7 @@ export class Deferred<T> {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // A rejection that nobody awaits must not end the process as an unhandled rejection.
+    // A rejection that is never awaited must not end the process as an unhandled rejection.
     this.promise.catch(() => {});
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 
-/** Items that come one by one, of which many together cost as much to handle as one. */
+/** Batches items that come one by one, where handling many together costs as much as handling one. */
 export class Gathering<T> {
   private waiting: T[] = [];
   private passed = 0;

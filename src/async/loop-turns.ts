@@ -1,6 +1,6 @@
 /**
- * Turns of the event loop for work that takes milliseconds: each caller of `next` gets one of its own, so that other events, such as a health check,
- * come between any two of them, however many requests have such work.
+ * Turns of the event loop for work that takes milliseconds: each caller of `next` gets a separate turn, so that other events, such as a health check,
+ * run between any two of them, regardless of the number of requests.
  */
 class LoopTurns {
   private last: Promise<void> = Promise.resolve();

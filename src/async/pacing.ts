@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 
-/** Items of which many may come at once, and each of which takes long to handle. */
+/** Handles items one by one, where many may come at once and each takes long. */
 export class Pacing<T> {
   private readonly waiting: T[] = [];
   private passed = 0;

@@ -4,7 +4,7 @@ import * as types from './option-types.js';
 
 const COORDINATOR = ['up', 'coordinator'] as const satisfies readonly Command[];
 
-/** The options that say who may use the HTTP API. */
+/** The options that control access to the HTTP API. */
 export const ACCESS_OPTIONS = {
   apiKeys: option({
     flag: null,

@@ -119,7 +119,7 @@ export const BENCH_OPTIONS = {
     type: types.wholeNumber(1, SERVE_CLIENTS),
     default: '8',
     commands: BENCH,
-    help: 'For serve, without --rate: clients, each of which sends one request after another.',
+    help: 'For serve, without --rate: number of clients; each sends one request after another.',
   }),
   sloTtft: option({
     flag: 'slo-ttft',

@@ -23,7 +23,7 @@ export const BUNDLE_OPTIONS = {
     type: types.list(`1 to ${LOG_FILES} paths, separated by commas`, LOG_FILES),
     default: null,
     commands: BUNDLE,
-    help: 'Files of logs, of which the last 4 MiB are taken.',
+    help: 'Log files to include; the last 4 MiB of each are taken.',
   }),
   config: option({
     flag: 'config',

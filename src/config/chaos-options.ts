@@ -98,7 +98,7 @@ export const CHAOS_OPTIONS = {
     type: types.wholeNumber(1, CLIENTS),
     default: '4',
     commands: CHAOS,
-    help: 'With --url: clients, each of which sends one request after another.',
+    help: 'With --url: number of clients; each sends one request after another.',
   }),
   compose: option({
     flag: 'compose',

@@ -46,7 +46,7 @@ export interface CoordinatorConfig {
     readonly reasoning: 'auto' | 'think' | 'none';
   };
   readonly replicas: number;
-  /** Longest sequence. A lower limit of the model wins. Null: what the workers offer. */
+  /** Longest sequence. A lower limit of the model wins. Null: the workers' limit. */
   readonly contextTokens: number | null;
   /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
@@ -71,7 +71,7 @@ export interface CoordinatorConfig {
   readonly logLevel: LogLevel;
 }
 
-/** The files of the log of who did what; null for none. */
+/** The files of the audit log; null for none. */
 interface AuditLogConfig {
   readonly path: string;
   /** Limit on the size of one file. */

@@ -54,9 +54,9 @@ export const COST_OPTIONS = {
     placeholder: 'SIZE',
     type: types.byteSize(1, '1 B'),
     default: '128KiB',
-    defaultNote: '128KiB, that of Llama 3.1 8B in 16 bits',
+    defaultNote: '128KiB, as for Llama 3.1 8B in 16 bits',
     commands: BOTH,
-    help: 'K/V of one token. shoal model info shows that of a model.',
+    help: 'K/V of one token; shoal model info shows the size for a model.',
   }),
   prefillRate: option({
     flag: 'prefill-rate',

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 
-/** What a key or a token grants its holder. The same fields stand in a keys file and in the claim `shoal` of a token. */
+/** The rights that a key or a token grants. The same fields appear in a keys file and in a token's claim `shoal`. */
 
 /** Keys and tokens of different roles may use different routes. */
 const ROLES = ['user', 'operator', 'metrics'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** Whose cached prefixes a caller shares: those of its tenant, of its key alone, or of all callers with the scope `public`. */
+/** The callers that share cached prefixes: those of one tenant, of one key, or all with the scope `public`. */
 const SALT_SCOPES = ['tenant', 'key', 'public'] as const;
 type SaltScope = (typeof SALT_SCOPES)[number];
 
@@ -51,7 +51,7 @@ const Limits = z
 export const LayerName = z.string().regex(LAYER_NAME, 'must be "public", or "org:" and a name');
 const LayerNames = z.array(LayerName).min(1).max(LAYERS_OF_A_KEY);
 
-/** The fields of a grant. `grantsOf` gives the defaults of those that are absent. */
+/** The fields of a grant. `grantsOf` adds the defaults of absent fields. */
 export const GRANT_FIELDS = {
   tenant: TenantName,
   role: z.enum(ROLES).optional(),
@@ -95,7 +95,7 @@ export interface Grants {
   readonly saltScope: SaltScope;
   /** Layers whose published prefixes its prompts share. */
   readonly shares: readonly string[];
-  /** Layers into which it may publish prefixes, whatever its role. */
+  /** Layers into which it may publish prefixes, with any role. */
   readonly publishes: readonly string[];
 }
 

@@ -4,16 +4,16 @@ import type { Machine } from './machine.js';
 import type { Values } from './options.js';
 import { WrongUsage } from './wrong-usage.js';
 
-/** What a process hosts of users' code. */
+/** The configuration of a process that hosts users' code. */
 
-/** What a process hosts of users' code, and what it offers to it. */
+/** The modules that a process hosts, and the resources that it offers them. */
 export interface HostingConfig {
   /** Absolute paths of modules. */
   readonly modules: readonly string[];
   readonly resources: Readonly<Record<string, number>>;
   readonly gpuIds: readonly string[];
   readonly objects: ObjectsConfig;
-  /** Who is asked where the K/V of a prefix is. */
+  /** The coordinator that knows where the K/V of a prefix is. */
   readonly coordinator: { readonly url: string; readonly apiKey: string | null };
 }
 
@@ -31,7 +31,7 @@ export function objectsConfig({
   return { budgetBytes: actorObjectBytes, dir: objectDir === null ? null : resolve(objectDir) };
 }
 
-/** What the process hosts; null if it hosts nothing. @throws WrongUsage */
+/** The hosting configuration; null if the process hosts nothing. @throws WrongUsage */
 export function hostingConfig(values: Values, machine: Machine): HostingConfig | null {
   if (values.actors === null) return null;
   const gpuIds = values.visibleDevices ?? [];

@@ -10,9 +10,9 @@ export interface TlsFiles {
   readonly clientCa: string | null;
 }
 
-/** Who may call the HTTP API, and within which limits. */
+/** The access rules and limits of the HTTP API. */
 export interface HttpConfig {
-  /** Names beside loopback names and the address on which the API listens. */
+  /** Names besides loopback names and the address on which the API listens. */
   readonly allowedHosts: readonly string[];
   /** Origins of pages. */
   readonly allowedOrigins: readonly string[];
@@ -20,7 +20,7 @@ export interface HttpConfig {
   readonly bodyBudgetBytes: number;
   /** Null for plain HTTP. */
   readonly tls: TlsFiles | null;
-  /** A Unix socket beside the port; null for none. */
+  /** A Unix socket in addition to the port; null for none. */
   readonly socketPath: string | null;
 }
 
@@ -39,7 +39,7 @@ export function httpConfig(values: Values, machine: Machine): HttpConfig {
   };
 }
 
-/** @throws WrongUsage if clients must show certificates, which those of a Unix socket cannot */
+/** @throws WrongUsage if clients must present certificates, which is impossible on a Unix socket */
 function socketPath({ uds, tlsClientCa }: Values): string | null {
   if (uds !== null && tlsClientCa !== null)
     throw new WrongUsage(

@@ -9,7 +9,7 @@ const ONE_ROLE = ['coordinator'] as const satisfies readonly Command[];
 const ENTRIES = 256;
 const LEAST_BODY_BUDGET_BYTES = 16 * 2 ** 20;
 
-/** The options that say who may call the HTTP API, under which name, and over which connections. */
+/** The options that restrict the callers, names and connections of the HTTP API. */
 export const HTTP_OPTIONS = {
   allowedHosts: option({
     flag: 'allowed-hosts',

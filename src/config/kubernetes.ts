@@ -8,7 +8,7 @@ import type { EnvironmentVariables } from './read-options.js';
 
 /** The value of the variable that ends in `_PORT`: protocol, the Service's address, port. */
 const SERVICE_URL = /^(tcp|udp|sctp):\/\/(\d{1,3}(\.\d{1,3}){3}|\[[\da-f:.]+\]|[\da-f:.]+):\d{1,5}$/i;
-/** Names of the variables beside it, such as `SHOAL_SERVICE_PORT_HTTP` and `SHOAL_PORT_8080_TCP_ADDR`. */
+/** Names of the accompanying variables, such as `SHOAL_SERVICE_PORT_HTTP` and `SHOAL_PORT_8080_TCP_ADDR`. */
 const BESIDE =
   /^SHOAL(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
 

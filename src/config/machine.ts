@@ -10,7 +10,7 @@ export interface Machine {
   /** The first IPv4 address that is not loopback, else the first such IPv6 address, else null. */
   readonly outsideAddress: string | null;
   /**
-   * Random end of a process's default name. Users and metrics see that name, so it tells nothing of the machine; operators see the host name beside it.
+   * Random end of a process's default name. Users and metrics see that name, so it reveals nothing about the machine; operators also see the host name.
    */
   readonly nameEnd: string;
 }

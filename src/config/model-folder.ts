@@ -11,7 +11,7 @@ export function bundledModel(): string {
   return join(packageRoot(), 'models', 'recall');
 }
 
-/** The id on the hub that `--model` names; null for a folder. A folder that exists is one, whatever its name. */
+/** The id on the hub that `--model` names; null for a folder. An existing folder takes precedence over an id of the same name. */
 export function namedHubId(named: string | null): HubId | null {
   return named === null || existsSync(named) ? null : parseHubId(named);
 }

@@ -57,8 +57,8 @@ export interface OptionSpec<T = unknown, D extends string | null = string | null
   readonly commands: readonly Command[];
   readonly help: string;
   /**
-   * What a running process reads again when it gets SIGHUP: the value, from the file of options; or the file that the value names, which is also
-   * noticed when it changes.
+   * The part that a running process reloads at SIGHUP: the value, from the options file; or the file that the value names, which is also
+   * watched for changes.
    */
   readonly reload?: 'value' | 'file';
   /** The value never appears in a message. */

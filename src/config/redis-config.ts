@@ -12,7 +12,7 @@ export interface RedisConfig {
   readonly socketPath: string | null;
   /** PEM; null: no TLS. The key is never logged. */
   readonly tls: { readonly key: string; readonly cert: string } | null;
-  /** Whether others than this machine can reach it: without keys, nobody may use it. */
+  /** Whether other machines can reach it, so that clients need keys. */
   readonly exposed: boolean;
 }
 

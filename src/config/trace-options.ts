@@ -2,7 +2,7 @@ import { OTLP_PROTOCOLS } from '../trace/otlp-address.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
 
-/** Options of traces. Their variables are those of OpenTelemetry's specification. */
+/** Options of traces. Their variables follow OpenTelemetry's specification. */
 
 const ROLES = ['up', 'coordinator', 'worker', 'node'] as const satisfies readonly Command[];
 

@@ -78,7 +78,7 @@ export interface WorkerConfig {
   /** Null: no traces are recorded. */
   readonly trace: TraceConfig | null;
   readonly logLevel: LogLevel;
-  /** Code of users that this process hosts beside the model; null for none. */
+  /** Users' code that this process hosts in addition to the model; null for none. */
   readonly hosting: HostingConfig | null;
 }
 
@@ -136,7 +136,7 @@ export function peerConfig(values: Values, machine: Machine): PeerConfig {
   };
 }
 
-/** The key of the files on disk, if it has a file of its own. @throws WrongUsage */
+/** The key of the files on disk, if the options name a file with it. @throws WrongUsage */
 function diskCacheKey({ diskCacheKeyFile: file }: Values): string | null {
   return file === null ? null : secretInFile('--disk-cache-key-file (SHOAL_DISK_CACHE_KEY_FILE)', file);
 }

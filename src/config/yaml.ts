@@ -1,6 +1,6 @@
 import { type ErrorCode, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 
-/** Reads YAML, of which JSON is a part. The only file that imports yaml. No message repeats text of the document, which may hold secrets. */
+/** Reads YAML, and so JSON. The only file that imports yaml. No message repeats text of the document, which may hold secrets. */
 
 /** A place in a document: the keys and indexes that lead to it. */
 export type DocumentPath = readonly (string | number)[];

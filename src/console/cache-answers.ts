@@ -48,7 +48,7 @@ export interface CachePurge {
   readonly workers: readonly (DroppedCopies & { readonly id: string; readonly state: 'done' | 'unreachable' })[];
 }
 
-/** Copies by tier, and blocks, each counted once. `replicas` are those that have another worker as first home. */
+/** Copies by tier, and blocks, each counted once. `replicas` are the blocks that have another worker as first home. */
 interface DroppedCopies {
   readonly device: number;
   readonly host: number;

@@ -14,7 +14,7 @@ export interface HelloMessage {
   readonly routing: boolean;
   /** Whether workers may be killed from the console. */
   readonly chaos: boolean;
-  /** What has happened lately, oldest first. */
+  /** Recent events, oldest first. */
   readonly happened: readonly Happening[];
 }
 
@@ -54,11 +54,11 @@ export interface FeedWorker {
   readonly hit_rate: number;
 }
 
-/** Steps of requests on this coordinator, in order. Callers with the role `user` get those of their tenant. */
+/** Steps of requests on this coordinator, in order. Callers with the role `user` get only their tenant's steps. */
 interface StepsMessage {
   readonly type: 'steps';
   readonly steps: readonly RequestStep[];
-  /** Requests of which no steps are sent, because there were too many at once. */
+  /** Number of requests whose steps are not sent, because there were too many at once. */
   readonly skipped: number;
 }
 
@@ -129,7 +129,7 @@ interface HappenedMessage {
   readonly happening: Happening;
 }
 
-/** A change of the fleet that people want to see beside the plots. */
+/** A change of the fleet to mark on the plots. */
 export interface Happening {
   readonly at: number;
   readonly kind: HappeningKind;

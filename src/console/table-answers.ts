@@ -4,13 +4,13 @@ import type { RequestStep, TokensBySource } from './feed-messages.js';
 
 /** The answer of `GET /v1/fleet/slow`. */
 export interface SlowAnswer {
-  /** The coordinator's clock now, by which the steps are told too, in milliseconds. */
+  /** The coordinator's clock now, in milliseconds; the steps use the same clock. */
   readonly now: number;
   /** The steps of each request, the slowest request first. */
   readonly requests: readonly (readonly RequestStep[])[];
 }
 
-/** The answer of `GET /v1/fleet/tenants`: what this coordinator has done for each tenant since it started. */
+/** The answer of `GET /v1/fleet/tenants`: this coordinator's counts for each tenant since it started. */
 export interface TenantsAnswer {
   readonly since_seconds: number;
   readonly tenants: readonly TenantRow[];

@@ -45,8 +45,8 @@ export class Profiler {
   constructor(private readonly clock: Clock) {}
 
   /**
-   * A profile of the time from now on. `cpu`: for Chrome's developer tools, as a `.cpuprofile`. `heap`: what was allocated and is still there, by the functions
-   * that allocated it, as a `.heapprofile`, with the statistics of the heap. `loop`: how late the event loop is, in milliseconds.
+   * A profile of the time from now on. `cpu`: for Chrome's developer tools, as a `.cpuprofile`. `heap`: the live allocations, by the functions
+   * that made them, as a `.heapprofile`, with the statistics of the heap. `loop`: how late the event loop is, in milliseconds.
    * If `signal` aborts, the profile ends early.
    * @throws Overloaded while another one is taken
    */

@@ -29,7 +29,7 @@ export interface Device {
   /** Copies consecutive blocks into a slot, the first to token `position`, and the states of the last. Resolves when a graph may read them. */
   join(slot: KvSlot, position: number, blocks: readonly DeviceBlock[]): Promise<void>;
 
-  /** The block's bytes as host memory, in place; null if the device has memory of its own. Valid until `freeBlock`. */
+  /** The block's bytes as host memory, in place; null if the device has separate memory. Valid until `freeBlock`. */
   view(block: DeviceBlock): Uint8Array | null;
   /** Where other processes of this host can read the block's bytes; null if they cannot. Valid until `freeBlock`. */
   sharedPlace(block: DeviceBlock): SharedPlace | null;
@@ -49,13 +49,13 @@ export interface Device {
   slot(row: number): KvSlot;
   /**
    * Views `[count, kvHeads, capacityTokens, headDim]` of rows `[first, first + count)`, one per tensor (K0, V0, K1, ...), to be bound as both
-   * past and present. If there is a prefill row, it has a view of its own, and views of other rows start at row 0. The device owns the views.
+   * past and present. A prefill row, if there is one, has a separate view, and views of other rows start at row 0. The device owns the views.
    */
   rows(first: number, count: number): readonly Value[];
   /** Copies the first `tokens` tokens of a row to another row. */
   moveRow(from: number, to: number, tokens: number): Promise<void>;
   /**
-   * A loose slot over tensors `[1, kvHeads, tokens, headDim]`, then those of the states of layers without K/V. The caller still owns them and must
+   * A loose slot over tensors `[1, kvHeads, tokens, headDim]`, then the state tensors of layers without K/V. The caller still owns them and must
    * release them.
    */
   looseSlot(values: readonly Value[]): KvSlot;

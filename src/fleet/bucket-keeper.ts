@@ -6,14 +6,14 @@ import type { FleetSubjects } from './subjects.js';
 /** Checks regularly, and as soon as NATS may have lost its store, that the values of the fleet's buckets are there. */
 
 const CHECK_INTERVAL_MS = 5_000;
-/** Least time between two checks because of new processes, of which many may start at once. */
+/** Least time between two checks triggered by new processes, since many may start at once. */
 const HELLO_INTERVAL_MS = 1_000;
 
 export interface BucketKeeperOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly subjects: FleetSubjects;
-  /** Each compares a value with what this process knows, and puts it back. One that rejects with a `ShoalError` runs again at the next check. */
+  /** Each compares a value with this process's copy, and restores it. One that rejects with a `ShoalError` runs again at the next check. */
   readonly checks: readonly (() => Promise<void>)[];
 }
 

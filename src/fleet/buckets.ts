@@ -10,12 +10,12 @@ export function generationBucket(namespace: string): string {
   return `shoal-${namespace}-generations`;
 }
 
-/** What coordinators have promised clients to keep. */
+/** The pins and retentions that coordinators have promised to clients. */
 export function retentionBucket(namespace: string): string {
   return `shoal-${namespace}-pins`;
 }
 
-/** The names of actors, and what it takes to create detached ones again. */
+/** The names of actors, and the data to create detached ones again. */
 export function actorBucket(namespace: string): string {
   return `shoal-${namespace}-actors`;
 }

@@ -24,18 +24,18 @@ const Charter = z.strictObject({
 export type Charter = z.infer<typeof Charter>;
 
 /**
- * A charter as the bucket keeps it. Each one that replaces another has the next generation, so that an old one is known as such. The first
+ * A charter as the bucket keeps it. A replacement has the next generation, so that an old charter is recognized. The first
  * generation is provisional: its founder found no charter, perhaps because NATS had just lost the charter of a fleet whose members were not
- * connected yet. Such members put theirs back. A charter that stood for `PROVISIONAL_MS` gets the second generation.
+ * connected yet. Such members restore their charter. A charter that survives `PROVISIONAL_MS` gets the second generation.
  */
 export const StoredCharter = Charter.extend({ generation: z.int().min(1) });
 export type StoredCharter = z.infer<typeof StoredCharter>;
 
-/** The only part that is read of a charter of another version. */
+/** The only part of another version's charter that is read. */
 const Version = z.looseObject({ formatVersion: z.int() });
 const Generation = z.looseObject({ generation: z.int().min(1) });
 
-/** Who is heard: members of this fleet, only processes without its cluster secret, nobody; or it is unknown, because the bus was lost. */
+/** The senders heard on the bus: members of this fleet, only processes without its cluster secret, or none; unknown if the bus was lost. */
 export type Alive = 'members' | 'strangers' | 'nobody' | 'unknown';
 
 /** How long members that are connected may take to put back a charter that NATS lost. */
@@ -58,7 +58,7 @@ export interface JoinOptions {
   readonly clock: Clock;
 }
 
-/** How a process joined, and the charter that it lives under. */
+/** How a process joined, and the charter that it joined. */
 export interface Joined {
   readonly how: 'founded' | 'joined' | 'replaced' | 'restored';
   readonly charter: StoredCharter;
@@ -140,7 +140,7 @@ export type Kept =
   | { readonly outcome: 'own' | 'restored'; readonly charter: StoredCharter }
   | ({ readonly outcome: 'foreign' } & ForeignCharter);
 
-/** Compares the stored charter with that of a member, and puts the latter back if that is later. `proven`: it stood for `PROVISIONAL_MS`. */
+/** Compares the stored charter with a member's, and restores the member's if that is later. `proven`: it survived `PROVISIONAL_MS`. */
 export async function keepCharter(kv: KeyValue, own: StoredCharter, proven: boolean): Promise<Kept> {
   const found = await kv.get(KEY);
   if (found === null) return restored(own, await kv.create(KEY, pack(own)));

@@ -38,11 +38,11 @@ export async function takeGeneration({ transport, log, config }: GenerationOptio
   }
 }
 
-/** Counts one more. Of concurrent calls for one key, each gets a number of its own. @internal exported for tests. */
+/** Increments the counter. Concurrent calls for one key get different numbers. @internal exported for tests. */
 export async function nextGeneration(kv: KeyValue, key: string): Promise<number> {
   for (;;) {
     const found = await kv.get(key);
-    // A counter that nobody in the fleet wrote is replaced.
+    // A counter that the fleet did not write is replaced.
     const generation = (found === null ? 0 : (readMessage(Counter, found.value)?.generation ?? 0)) + 1;
     const value = encode({ generation });
     if (found === null ? await kv.create(key, value) : await kv.update(key, value, found.revision)) return generation;

@@ -46,7 +46,7 @@ export async function joinFleet(options: JoiningOptions): Promise<() => Promise<
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       isUnfit = true;
-      // Whoever wrote the charter may be gone, while this process already serves.
+      // The charter's author may be gone, while this process already serves.
       options.log.error({}, `this process joined without a charter, and does not fit it: ${error.message}`);
     }
   };

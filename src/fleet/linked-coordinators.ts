@@ -7,12 +7,12 @@ import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../protocol/coordinator.
 
 /**
  * Sends a worker's announcements and holdings to coordinators over direct links: to all of them while this worker does not hear the bus, and
- * to those that ask for it because they do not hear the bus themselves. To the latter it also passes on what other workers announced.
+ * to those that ask for it because they do not hear the bus themselves. To the latter it also forwards other workers' announcements.
  */
 export class LinkedCoordinators {
-  /** Ids of the coordinators that asked, with the time until which they want to be told. */
+  /** Ids of the coordinators that asked, with the time until which they are served. */
   private readonly followers = new Map<string, number>();
-  /** By follower, the epoch of the view that it was told last. */
+  /** By follower, the epoch of the view that was last sent to it. */
   private readonly relayed = new Map<string, string>();
 
   constructor(

@@ -1,7 +1,7 @@
 import { actorBucket, fleetBucket, generationBucket, retentionBucket } from './buckets.js';
 import { fleetSubjects, runtimeSubjects } from './subjects.js';
 
-/** What each role of a fleet may say and hear on NATS. Whoever has a role's credentials can do no more, even with the cluster secret. */
+/** The subjects that each role of a fleet may publish and subscribe to on NATS; the cluster secret adds no rights to a role's credentials. */
 
 /** `node`: a process that hosts actors, or a program that uses them. */
 export type NatsRole = 'coordinator' | 'worker' | 'node';
@@ -21,8 +21,8 @@ export interface NatsUser {
 }
 
 /**
- * Where the server answers a role's requests to its buckets. No role may publish there, and none but the role itself may listen, so that
- * nobody but the server answers.
+ * The inbox for the server's answers to a role's requests to its buckets. No role may publish there, and only the role itself may listen, so that
+ * only the server can answer.
  */
 export function natsInbox(namespace: string, role: NatsRole): string {
   return `_INBOX.${namespace}.${role}`;
@@ -65,7 +65,7 @@ export function natsRights(namespace: string, role: NatsRole, servers: NatsServe
     };
   }
   const buckets = [fleetBucket(namespace), retentionBucket(namespace)];
-  // A coordinator hears the nodes of the runtime, to show them, but is none of them.
+  // A coordinator hears the nodes of the runtime, to show them, but is not a node.
   const members = runtimeSubjects(namespace);
   const changes = servers === 'cluster' ? buckets.map((bucket) => streamCall('UPDATE', bucket)) : [];
   return {
@@ -93,7 +93,7 @@ function runtimeRights(namespace: string, role: NatsRole): NatsRights {
   };
 }
 
-/** What reading, writing and creating a bucket takes: of the API of JetStream nothing else. Whoever may change a bucket can close it for good. */
+/** The rights to read, write and create a bucket, and no more of JetStream's API: a client that may reconfigure a bucket can close it for good. */
 function bucketSubjects(bucket: string): string[] {
   return [...['INFO', 'CREATE', 'MSG.GET'].map((call) => streamCall(call, bucket)), `$KV.${bucket}.>`];
 }

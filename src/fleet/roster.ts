@@ -38,7 +38,7 @@ const LOSS_BATCH_MS = 20;
 const PROBES_AT_ONCE = 32;
 const PROBE_PACE_MS = 5;
 
-/** An event that concerns one worker, and of which many may come at one moment. */
+/** An event that concerns one worker. Many may come at once. */
 type Loss = Extract<MembershipEvent, { type: 'leaving' | 'linkClosed' | 'probeAnswered' | 'probeFailed' }>;
 
 /** Receives the effects of membership. After `changed`, the roster shows the new view. */
@@ -134,7 +134,7 @@ export class Roster {
   }
 
   /**
-   * Applies an announcement, at once unless it is one of many new workers: what a join costs grows with the fleet, so many together must not cost
+   * Applies an announcement, at once unless it is one of many new workers: the cost of a join grows with the fleet, so many together must not cost
    * as much as many one after another. A worker passes its own here directly, so that its own roster does not wait for the bus.
    */
   hear(announcement: Announcement): void {
@@ -209,7 +209,7 @@ export class Roster {
     return rankOf(self);
   }
 
-  /** Whether this process hears the bus, as far as it knows. */
+  /** Whether this process believes that it hears the bus. */
   get hears(): boolean {
     return canJudge(this.state.hearing);
   }
@@ -239,7 +239,7 @@ export class Roster {
       if (next.length === 0) return;
       this.countJoins(next.length);
       this.applyAnnounced(next.map(([, announcement]) => announcement));
-      // Whoever asks next must not pay for all batches at once.
+      // The next caller must not pay for all batches at once.
       void this.ring;
     });
   }

@@ -11,7 +11,7 @@ export async function probeBucket(open: () => Promise<KeyValue>): Promise<void> 
 }
 
 /**
- * Makes the check that finds out when a store that did not work does so again, although nobody writes to it meanwhile. Logs both. The check
+ * Makes the check that notices when a failed store works again, even without writes in the meantime. Logs both changes. The check
  * rejects with `Unavailable` while the store does not work. `buckets`: how to open each bucket of this process.
  */
 export function storeCheck(

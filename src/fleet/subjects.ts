@@ -1,6 +1,6 @@
 import { subjectToken } from '../bus/subject.js';
 
-/** The bus subjects of a fleet. `src/actors/subjects` has those of actors. */
+/** The bus subjects of a fleet, except the subjects of actors (`src/actors/subjects`). */
 export interface FleetSubjects {
   readonly announce: string;
   readonly leave: string;

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 
-/** Computes the name of a blob from its bytes, in whatever pieces they come. */
+/** Computes the name of a blob from its bytes, which may come in any pieces. */
 export class BlobDigest {
   private readonly hash: Hash;
 
@@ -20,7 +20,7 @@ export class BlobDigest {
     this.hash.update(bytes);
   }
 
-  /** Whether the bytes are those that the name promises. Call it once, after the last byte. */
+  /** Whether the bytes match the name. Call it once, after the last byte. */
   matches(): boolean {
     return this.hash.digest('hex') === this.name;
   }

@@ -13,7 +13,7 @@ const LOCKING = constants.O_RDWR | constants.O_CREAT;
  * Python library locks the same file in the same way.
  */
 export class BlobLock {
-  /** Waits for the lock as long as its holder lives. Calls `onWait` once if it has to wait. @throws Cancelled if `signal` aborts */
+  /** Waits for the lock while its holder is alive. Calls `onWait` once if it has to wait. @throws Cancelled if `signal` aborts */
   static async acquire(path: string, clock: Clock, signal: AbortSignal, onWait: () => void): Promise<BlobLock> {
     await mkdir(dirname(path), { recursive: true });
     for (let waits = 0; ; waits++) {
@@ -39,7 +39,7 @@ export class BlobLock {
   }
 }
 
-/** Other programs may remove a lock file when they release it: a lock of a removed file excludes nobody. */
+/** Other programs may remove a lock file when they release it: a lock on a removed file excludes no other process. */
 async function isStillAt(file: FileHandle, path: string): Promise<boolean> {
   const [own, there] = await Promise.all([file.stat(), stat(path).catch(() => null)]);
   return there !== null && there.ino === own.ino && there.dev === own.dev;

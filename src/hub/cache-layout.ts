@@ -1,7 +1,7 @@
 import { basename, dirname, join, relative } from 'node:path';
 
 /**
- * Where the hub's own libraries keep what they have downloaded, so that theirs is found here, and ours there:
+ * The layout in which the hub's own libraries keep downloads, so that shoal finds their files, and they find shoal's:
  * https://huggingface.co/docs/huggingface_hub/guides/manage-cache. Names only; nothing is read or written.
  *
  * `models--ORG--NAME/blobs/DIGEST` holds bytes, `snapshots/COMMIT/PATH` are links to them, and `refs/REVISION` holds the commit of a revision.

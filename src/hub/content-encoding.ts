@@ -12,7 +12,7 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   br: createBrotliDecompress,
 };
 
-/** Whether the bytes of an answer are not those of the file: its offsets mean nothing then. */
+/** Whether the bytes of an answer are an encoding of the file, so that offsets into the file do not apply. */
 export function isEncoded(header: string | string[] | undefined): boolean {
   return nameOf(header) !== 'identity';
 }

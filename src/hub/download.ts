@@ -29,8 +29,8 @@ const NO_ROOM: Readonly<Record<string, string>> = {
 };
 
 /**
- * Downloads one file of a commit into the cache, unless it is there. One process of a host downloads a blob; others wait for it. What an earlier
- * process left unfinished is continued. Bytes become a blob only once their size and digest are those that the hub promises.
+ * Downloads one file of a commit into the cache, unless it is there. One process of a host downloads a blob; others wait for it. A download that an
+ * earlier process left unfinished is continued. Bytes become a blob only once their size and digest match the hub's.
  * @throws Refused, HubUnavailable after several attempts that brought nothing, Corrupt if the bytes are wrong twice, Cancelled
  */
 export async function download(
@@ -83,7 +83,7 @@ class Transfer {
     );
   }
 
-  /** Receives what is missing, in as many attempts as bring something. False if the bytes are wrong. */
+  /** Receives the missing bytes; attempts continue while each brings some. False if the bytes are wrong. */
   private async received(): Promise<boolean> {
     const { byteLength, digest: name, path } = this.file;
     const digest = new BlobDigest(name, byteLength);

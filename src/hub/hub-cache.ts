@@ -21,7 +21,7 @@ export class HubCache {
     this.places = repositoryPlaces(cacheDir, repository);
   }
 
-  /** The repositories of which anything is there, in the order of their names. */
+  /** The repositories with any cached file, in the order of their names. */
   static async repositories(cacheDir: string): Promise<string[]> {
     const names = await readdir(cacheDir).catch(() => []);
     return names
@@ -57,7 +57,7 @@ export class HubCache {
     return join(this.places.snapshots, commit);
   }
 
-  /** The paths of a commit's files whose bytes are there. */
+  /** The paths of a commit's files whose bytes are cached. */
   async files(commit: string): Promise<{ readonly path: string; readonly byteLength: number }[]> {
     const found = [];
     for (const path of await pathsBelow(this.snapshot(commit))) {
@@ -67,7 +67,7 @@ export class HubCache {
     return found;
   }
 
-  /** Whether a path of a commit has bytes already: those of `blob`, or of a file that another program put there without a link. */
+  /** Whether a path of a commit has bytes already: from `blob`, or from a file that another program stored without a link. */
   async has(
     commit: string,
     path: string,
@@ -136,7 +136,7 @@ export class HubCache {
     await rm(this.places.locks, { recursive: true, force: true });
   }
 
-  /** The bytes on disk, with those of unfinished downloads. */
+  /** The bytes on disk, including unfinished downloads. */
   async byteLength(): Promise<number> {
     let sum = 0;
     for (const folder of [this.places.blobs, this.places.snapshots]) {

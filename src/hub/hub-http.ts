@@ -46,7 +46,7 @@ export class HubHttp {
   /**
    * Sends a request and follows redirects. The token goes to the endpoint alone: a redirect names a store, which has a signature in its URL.
    * @param headers such as `range`
-   * @throws HubUnavailable if nobody answers, Refused after too many redirects, Cancelled if `signal` aborts
+   * @throws HubUnavailable without an answer, Refused after too many redirects, Cancelled if `signal` aborts
    */
   async get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HubAnswer> {
     const kept: Record<string, string | string[] | undefined> = {};

@@ -25,8 +25,8 @@ interface Surroundings {
 const MESSAGE_CHARS = 200;
 
 /**
- * The error for an answer of the hub that is not the one asked for: what it means, and what to do.
- * @param path the file that was asked for; null for the repository itself
+ * The error for a refusal by the hub, with its meaning and the remedy.
+ * @param path the requested file; null for the repository itself
  */
 export function hubError(id: HubId, path: string | null, refusal: HubRefusal, surroundings: Surroundings): ShoalError {
   const { status, host, code, message, retryAfter } = refusal;

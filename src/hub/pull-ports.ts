@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 
-/** What a download tells, and what it needs of its surroundings. */
+/** The ports of a download: its events, clock and signal. */
 export interface PullPorts {
   readonly clock: Clock;
   readonly signal: AbortSignal;

@@ -20,7 +20,7 @@ const FIRST_PAUSE_MS = 500;
 /** The hub's limits hold for five minutes. */
 const LONGEST_PAUSE_MS = 300_000;
 
-/** The pause after so many failures in a row: what the hub asked for, else twice as long each time. */
+/** The pause after so many failures in a row: as the hub asked, else twice as long each time. */
 export function retryPauseMs(failures: number, askedMs: number | null): number {
   return Math.min(askedMs ?? FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
 }

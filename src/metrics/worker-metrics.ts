@@ -79,7 +79,7 @@ export class WorkerMetrics {
     this.integrityFailures = new IntegrityFailures(registry);
     this.audits = registry.counter({
       name: 'shoal_audits_total',
-      help: 'Cached prefixes computed again and compared, by outcome (right, wrong; skipped: no time, or nothing left to judge).',
+      help: 'Cached prefixes computed again and compared, by outcome (right, wrong; skipped: no time, or nothing left to compare).',
       labels: ['outcome'],
     });
     this.wrongBlocks = registry.counter({

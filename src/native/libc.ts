@@ -131,7 +131,7 @@ export function unmap(pointer: Pointer, byteLength: number): void {
 const CLOSE_ON_EXEC = 1;
 const ALLOW_SEALING = 2;
 
-/** Creates an empty in-memory file (`memfd`), which lives until no process has it open or mapped; null if the system refuses. */
+/** Creates an empty in-memory file (`memfd`), which exists until no process has it open or mapped; null if the system refuses. */
 export function memoryFile(name: string): number | null {
   const create = libc<[string, number]>('memfd_create', 'int', ['str', 'uint32_t']);
   const fileDescriptor = create?.(name, CLOSE_ON_EXEC | ALLOW_SEALING) ?? -1;

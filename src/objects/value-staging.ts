@@ -43,7 +43,7 @@ export class ValueStaging {
     const own = this.tenants.get(tenant) ?? 0;
     if (own + bytes <= limitBytes - used) return;
     throw new Overloaded(
-      `values on their way in have ${limitBytes} bytes of memory, of which this tenant has ${own}, no less than is free; retry later`,
+      `incoming values have ${limitBytes} bytes of memory; this tenant already holds ${own}, no less than is free; retry later`,
     );
   }
 

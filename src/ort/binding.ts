@@ -107,7 +107,7 @@ export class Binding extends Handle {
   /** Only for `Session.run`: marks the start of a run. */
   startRun(): void {
     this.idlePointer();
-    // Otherwise ONNX Runtime would write into the tensor of the last run, whatever its shape.
+    // Otherwise ONNX Runtime would write into the tensor of the last run, even one of another shape.
     if (this.hasRun)
       for (const [name, bound] of this._outputs) if (typeof bound === 'number') this.bindToPlace(name, bound);
     this.succeeded = false;

@@ -13,7 +13,7 @@ const LOG_LEVELS: readonly OrtLogLevel[] = ['verbose', 'info', 'warning', 'error
 const ARENA_ALLOCATOR_OFF = 0;
 const MEMORY_TYPE_DEFAULT = 0;
 
-/** The environment of this process. It lives as long as a reference to it does. */
+/** The environment of this process, which exists while there is a reference to it. */
 export class Environment extends Handle {
   private static current: Environment | null = null;
 

@@ -35,7 +35,7 @@ export class OrtError extends InternalError {
     this.ortCode = code;
   }
 
-  /** Whether host or device ran out of memory. No code says so; the messages are those of the C++ library, the arenas and the drivers. */
+  /** Whether host or device ran out of memory. There is no code for it; the messages come from the C++ library, the arenas and the drivers. */
   get outOfMemory(): boolean {
     return /std::bad_alloc|out of memory|failed to allocate memory/i.test(this.ortMessage);
   }

@@ -13,7 +13,7 @@ export interface RuntimeOptions {
 }
 
 /**
- * Access to ONNX Runtime. All runtimes of a process share one environment, which lives until all of them, and all objects made with them,
+ * Access to ONNX Runtime. All runtimes of a process share one environment, which exists until all of them, and all objects made with them,
  * are released.
  */
 export class OrtRuntime {

@@ -30,7 +30,7 @@ export interface SessionOptions extends Spinning {
   readonly config?: Readonly<Record<string, string>>;
 }
 
-/** An optimized model on disk, with its weights and their packed forms in a file beside it, to be mapped. */
+/** An optimized model on disk, with its weights and their packed forms in a separate file to be mapped. */
 interface SaveOptions {
   readonly path: string;
   /** The name of the file of weights, in the folder of `path`. */

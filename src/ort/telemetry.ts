@@ -9,7 +9,7 @@ import { setEnvironmentVariable } from '../native/libc.js';
 export const NO_TELEMETRY = { ORT_DISABLE_TELEMETRY: '1' } as const;
 
 /**
- * Keeps ONNX Runtime from reporting anything, in this process and in its children, whatever the environment says. To be called before the
+ * Keeps ONNX Runtime from reporting anything, in this process and in its children, regardless of the environment. Call it before the
  * library is loaded. `process.env` alone is not enough: in a worker thread it is a copy, which the library does not see.
  */
 export function disableTelemetry(): void {

@@ -21,11 +21,11 @@ interface Tensor {
 /** A tensor that owns its memory, or is a view of memory that it keeps alive. */
 export class Value extends Handle {
   private _bytes: Uint8Array | null = null;
-  /** The JavaScript memory of which the tensor is a view; null if it is a view of none. */
+  /** The JavaScript memory that the tensor views; null for none. */
   private source: Uint8Array | null = null;
   private tensor: Tensor | null;
 
-  /** Allocates an uninitialized tensor in host memory of its own. */
+  /** Allocates an uninitialized tensor in host memory. */
   static allocate(runtime: OrtRuntime, elementType: ElementType, shape: readonly number[]): Value {
     checkShape(shape);
     const { calls, allocator } = runtime.environment;
@@ -128,7 +128,7 @@ export class Value extends Handle {
     readonly environment: Environment,
     pointer: Pointer,
     tensor: Tensor | null,
-    /** The memory of which the tensor is a view; null if the tensor owns its memory or views JavaScript memory. */
+    /** The memory that the tensor views; null if the tensor owns its memory or views JavaScript memory. */
     readonly memory: TensorMemory | null,
     private readonly byteOffset: number,
     /** The provider in whose memory the tensor lies if `memory` is null. */

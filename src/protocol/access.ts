@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { ask, defineProtocol } from '../actors/protocol.js';
 
-/** What a worker asks coordinators about its clients: only they know keys and tokens. */
+/** A worker's questions to coordinators about its clients: only coordinators know keys and tokens. */
 
 const Principal = z.strictObject({ space: z.string().max(256), name: z.string().max(256) });
 
 export const AccessProtocol = defineProtocol('access', {
-  /** Whether nobody needs a key. */
+  /** Whether clients need no key. */
   openness: ask(z.strictObject({}), z.strictObject({ open: z.boolean() })),
   /** The principal of a key or token; null if there is none. */
   authenticate: ask(

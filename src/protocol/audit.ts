@@ -5,7 +5,7 @@ import { packed } from './bytes.js';
 import { SaltField } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from './holdings.js';
 
-/** What members tell each other about wrong blocks and their makers, on `<fleet>.audit`. */
+/** The messages of members about wrong blocks and their makers, on `<fleet>.audit`. */
 
 const Name = z.string().min(1).max(128);
 const Process = z.strictObject({ id: Name, incarnation: Name });
@@ -29,7 +29,7 @@ export const AuditMessage = z.discriminatedUnion('type', [
   }),
   /** Blocks that were computed on top of a wrong one. Keys are packed. */
   z.strictObject({ type: z.literal('tainted'), from: Process, keys: packed(32, HOLDINGS_KEYS_PER_MESSAGE) }),
-  /** The sender has evidence of its own against a maker, or holds it for quarantined. */
+  /** The sender has its own evidence against a maker, or considers it quarantined. */
   z.strictObject({ type: z.literal('vote'), from: Process, maker: Process, pardons: Pardons }),
   /** An operator pardons a maker, for the time that `pardons` counts. */
   z.strictObject({ type: z.literal('pardoned'), from: Process, maker: Process, pardons: Pardons }),

@@ -8,7 +8,7 @@ export const CoordinatorProtocol = defineProtocol('coordinator', {
   announced: tell(AnnouncementMessage),
   left: tell(LeaveMessage),
   holdings: tell(HoldingsDelta),
-  /** What another coordinator said of prompts that crash workers. */
+  /** Another coordinator's message about prompts that crash workers. */
   suspicion: tell(SuspicionMessage),
 });
 

@@ -51,7 +51,7 @@ export const Sampling = z.strictObject({
   promptAlternatives: z.int().min(0).max(limits.LOGPROBS).optional(),
   /** The alternatives, in place of the most likely tokens; `logprobs` is their number. */
   logprobTokens: z.array(z.int().min(0)).min(1).max(limits.LOGPROBS).optional(),
-  /** The only tokens that may be chosen, those that end the answer included. uint32[]. Absent for all. */
+  /** The only tokens that may be chosen, end tokens included. uint32[]. Absent for all. */
   allowed: packed(4, limits.ALLOWED_TOKEN_IDS).optional(),
   /** Runs of tokens that the answer may not have. */
   banned: z
@@ -95,16 +95,16 @@ export const GenerateRequest = z.strictObject({
   /** The prompt, then `resumeTokens` tokens that earlier attempts generated. uint32[]. */
   tokens: packed(4, limits.PROMPT_TOKENS),
   resumeTokens: z.int().min(0),
-  /** Salt of the keys of its blocks, those of the answer included; empty for none. */
+  /** Salt of the keys of its blocks, including the answer's; empty for none. */
   salt: SaltField,
   /** The adapter with which the model runs. Absent for none. */
   adapter: AdapterRef.optional(),
-  /** Who shares the worker's time fairly with others. Absent for a request without a key. */
+  /** The tenant for fair sharing of the worker's time. Absent for a request without a key. */
   tenant: TenantField.optional(),
   sources: z.array(z.strictObject({ worker: z.string().max(128), blocks: z.int().min(0) })).max(16),
   sampling: Sampling,
   stopping: Stopping,
-  /** Nobody sees the answer before its end, nor can its text end it: after the first token, tokens may come in events of `BURST_TOKENS`. */
+  /** The answer is only seen whole, and its text cannot end it: after the first token, tokens may come in events of `BURST_TOKENS`. */
   bursts: z.boolean().optional(),
 });
 export type GenerateRequest = z.infer<typeof GenerateRequest>;

@@ -7,7 +7,7 @@ export const PROMPT_FINGERPRINT_CHARS = 32;
 /** Limit on the prompts in one message. */
 export const PROMPTS_PER_SUSPICION = 256;
 
-/** Limit on the messages with which a worker says what it remembers. */
+/** Limit on the remembered messages that a worker reports. */
 const REMEMBERED_MESSAGES = 512;
 
 const Name = z.string().min(1).max(128);
@@ -36,7 +36,7 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
           prompt: Prompt,
           /** The request that ran there; null if several with this prompt did. */
           request: Prompt.nullable(),
-          /** Tokens of the answer, those of earlier attempts included. */
+          /** Tokens of the answer, including earlier attempts. */
           tokens: z.int().min(0),
           /** Tokens that this worker generated. */
           fresh: z.int().min(0),
@@ -52,7 +52,7 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
     prompt: Prompt,
     worker: Name,
     runs: z.boolean(),
-    /** Rises with each claim and release of this coordinator: those that come over workers can overtake each other. */
+    /** Rises with each claim and release of this coordinator: messages forwarded by workers can overtake each other. */
     seq: z.int().min(0),
     suspect: z.boolean(),
   }),
@@ -64,13 +64,13 @@ export const SuspicionMessage = z.discriminatedUnion('type', [
     request: Prompt,
     losses: z.array(z.string().max(257)).max(PROMPTS_PER_SUSPICION),
   }),
-  /** Somebody killed a worker: no prompt is to blame. */
+  /** A worker was killed deliberately, not by a prompt. */
   z.strictObject({ type: z.literal('killed'), from: Name, worker: Name, incarnation: Name }),
   z.strictObject({ type: z.literal('quarantined'), from: Name, prompts: QuarantinedPrompts }),
-  /** A coordinator lives. Sent over workers while NATS does not carry all messages. `deaf`: this one does not hear NATS. */
+  /** A coordinator is alive. Sent over workers while NATS does not carry all messages. `deaf`: this coordinator does not hear NATS. */
   z.strictObject({ type: z.literal('here'), from: Name, deaf: z.boolean() }),
 ]);
 export type SuspicionMessage = z.infer<typeof SuspicionMessage>;
 
-/** What a worker remembers. */
+/** The messages that a worker remembers. */
 export const RememberedSuspicions = z.strictObject({ messages: z.array(SuspicionMessage).max(REMEMBERED_MESSAGES) });

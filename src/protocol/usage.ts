@@ -17,7 +17,7 @@ const SubjectUsage = z.strictObject({
   running: Count,
   /** The part of it that the limits per minute have not replaced yet, for a receiver that has not heard of the sender before. */
   recent: z.strictObject({ requests: z.number().min(0), tokens: z.number().min(0) }),
-  /** A day, counted from 1970, and the tokens of that day: the sender's, and those of all coordinators as far as it knows. */
+  /** A day, counted from 1970, and the tokens of that day: the sender's own, and the total of all coordinators known to it. */
   today: z.strictObject({ day: Count, own: Count, total: Count }),
 });
 export type SubjectUsage = z.infer<typeof SubjectUsage>;

@@ -17,7 +17,7 @@ const Empty = z.strictObject({});
 /** Labels that a purge names: whole ones of salts, or the halves that name owners. */
 export const PurgeLabels = z.array(z.string().regex(/^(?:[0-9a-f]{8}){1,2}$/)).max(16);
 
-/** What a worker has dropped: copies by tier, and blocks, each counted once. `replicas` are the blocks that have another worker as first home. */
+/** Counts of a worker's dropped copies by tier, and of dropped blocks, each once. `replicas` are the blocks that have another worker as first home. */
 export const PurgeCounts = z.strictObject({
   device: z.int().min(0),
   host: z.int().min(0),
@@ -29,7 +29,7 @@ export const PurgeCounts = z.strictObject({
 });
 export type PurgeCounts = z.infer<typeof PurgeCounts>;
 
-/** `beyond` are dropped blocks that were not asked for, but stand on those that were: other workers may have more that stand on them. */
+/** `beyond` are dropped descendants of the requested blocks, which other workers may have further descendants of. */
 const PurgeAnswer = PurgeCounts.extend({ beyond: HoldingsKeys });
 export type PurgeAnswer = z.infer<typeof PurgeAnswer>;
 

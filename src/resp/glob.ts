@@ -10,7 +10,7 @@ const BACKSLASH = 92;
 
 /**
  * Whether a key matches a pattern. Takes at most the product of both lengths: after a mismatch only the last star before it is tried again, since
- * what a later star matches does not depend on earlier ones.
+ * the match of a later star does not depend on earlier ones.
  */
 export function matches(pattern: Buffer, key: Buffer): boolean {
   let p = 0;

@@ -9,7 +9,7 @@ export interface ReplyPart {
 }
 
 const CHUNK_BYTES = 16 * 1024;
-/** A value of fewer bytes is copied: that costs less than a part of its own. */
+/** A value of fewer bytes is copied: that costs less than a separate part. */
 const COPIED_BYTES = 8 * 1024;
 const HEAD_BYTES = 64;
 
@@ -41,7 +41,7 @@ export class ReplyWriter {
     this.line('+', text);
   }
 
-  /** The text begins with a code in capitals. It must not contain what a client sent, unless `printableText` has made it harmless. */
+  /** The text begins with a code in capitals. It must not contain a client's text, unless `printableText` has made that harmless. */
   error(text: string): void {
     this.line('-', text);
   }

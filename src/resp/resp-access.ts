@@ -1,4 +1,4 @@
-/** The port to those who may use the Redis protocol: which clients have to prove themselves, and whose objects they see. */
+/** The port for access to the Redis protocol: which clients must authenticate, and the space of objects that a client sees. */
 
 export interface RespPrincipal {
   /** The space of its objects. */
@@ -29,9 +29,9 @@ export interface RespVerdict {
 }
 
 export interface RespAccess {
-  /** Who a client is that has sent nothing; null if it has to send `AUTH`. */
+  /** The principal of a client that has not authenticated; null if it must send `AUTH`. */
   anonymous(): RespPrincipal | null;
-  /** Resolves when it is known whether clients need a key, or not soon; null if it is known. Until then nobody is let in. */
+  /** Resolves once it is known whether clients need a key, or after a bounded wait; null if it is known. Until then no client is admitted. */
   pending(): Promise<void> | null;
   /** The principal of a password; null if there is none. Rejects with `Unavailable` if that cannot be known now. */
   authenticate(user: string, password: string): Promise<RespPrincipal | null>;
@@ -39,7 +39,7 @@ export interface RespAccess {
   use(use: RespUse): RespVerdict | Promise<RespVerdict>;
 }
 
-/** The space of all clients where nobody needs a key. */
+/** The space of all clients where no key is needed. */
 export const OPEN_SPACE = 'open';
 
 /** The command may run, and those after it need not be counted. */

@@ -228,7 +228,7 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     this.socket.resume();
   }
 
-  /** Sends what was written, and waits until the client has taken most of it. */
+  /** Sends the written bytes, and waits until the client has taken most of them. */
   private async flush(): Promise<void> {
     this.send();
     while (this.socket.writableLength > UNSENT_BYTES && !this.over) {

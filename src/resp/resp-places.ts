@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.js';
 import { type EnterStranger, type StrangerLimits, Strangers } from '../peer/wire/strangers.js';
 
-/** The places of a server for the Redis protocol: those of clients that have proved themselves, and a few for those that have not. */
+/** The places of a server for the Redis protocol: most for authenticated clients, and a few for the others. */
 
-/** The places of clients that have proved nothing, which include those in a TLS handshake. */
+/** The places of unauthenticated clients, including clients in a TLS handshake. */
 const STRANGERS: StrangerLimits = { connections: 512, perAddress: 256, perSecond: 512, burst: 2_048 };
 
 /** A client with a place, or one that wants one. */

@@ -11,7 +11,7 @@ import { isHttp, printable } from './foreign-bytes.js';
 
 /** An argument of at least this many bytes becomes a value. @internal exported for tests. */
 export const VALUE_ARG_BYTES = 16 * 1024;
-/** Limits on one command, as far as its arguments are not values. */
+/** Limits on one command, without the arguments that are values. */
 const COMMAND_ARGS = 65_536;
 const COMMAND_BYTES = 8 * 2 ** 20;
 /** What an argument costs beside its bytes. */
@@ -38,7 +38,7 @@ export interface RespTaker {
   readonly argBytes: number;
   /** Whether the client has proved itself, or need not. */
   readonly trusted: boolean;
-  /** In whose share of the memory its values come in; null where all clients are one tenant. */
+  /** The tenant whose share of the memory its incoming values use; null where all clients are one tenant. */
   readonly tenant: string | null;
   /**
    * A command has come. The taker releases its values. It may set `blocked`: then no further command comes until it calls `proceed`.
@@ -227,7 +227,7 @@ export class RespReader {
     return true;
   }
 
-  /** Moves the bytes of a value that came with what was before them. The others are read straight into its memory. */
+  /** Moves the bytes of a value that arrived together with earlier data. The rest is read straight into the value's memory. */
   private copyIntoValue(writer: ValueWriter): boolean {
     while (this.start < this.end && writer.missing > 0) {
       const target = this.valueTarget();
@@ -334,7 +334,7 @@ export class RespReader {
     this.start += 2;
   }
 
-  /** Moves what is left to the beginning, and doubles the memory where that is not enough. */
+  /** Moves the unread bytes to the beginning, and doubles the memory if that is not enough. */
   private makeRoom(): void {
     const used = this.end - this.start;
     const large = used + LEAST_TARGET_BYTES > this.scratch.byteLength;

@@ -11,11 +11,11 @@ import type { ReplyWriter } from './reply-writer.js';
 import { OPEN_SPACE, type RespAccess, type RespCredentials, type RespPrincipal } from './resp-access.js';
 import type { RespArg } from './resp-reader.js';
 
-/** What one client of the Redis protocol has set, and what its commands work on. */
+/** The session of one client of the Redis protocol: its settings, and the host that its commands work on. */
 
 /** Databases of a space, which `SELECT` chooses among. */
 export const DATABASES = 16;
-/** A key or a token that was taken back ends what it allows within this time. */
+/** The access by a revoked key or token ends within this time. */
 const TRUST_MS = 5_000;
 
 /** The process behind a port for the Redis protocol. */
@@ -30,15 +30,15 @@ export interface RespHost {
   readonly id: string;
   /** Limit on the bytes of a value. */
   readonly objectBytes: number;
-  /** What `INFO` and `CONFIG GET` say of the memory for objects in this process: null in a coordinator. */
+  /** The memory for objects in this process, for `INFO` and `CONFIG GET`: null in a coordinator. */
   readonly memory: () => StoreUse | null;
-  /** Replacements that reply with what was replaced: those of one process need not fail because of each other. */
+  /** Serializes this process's replacements of one key that reply with the old value, so that they do not make each other fail. */
   readonly swaps: KeyedMutex<ObjectHash>;
   readonly port: () => number;
   readonly clients: () => number;
 }
 
-/** Sends what the command has written so far, and waits until the client's socket has room for more. */
+/** Sends the command's output so far, and waits until the client's socket has room for more. */
 export type Flush = () => Promise<void>;
 
 export class RespSession {
@@ -80,7 +80,7 @@ export class RespSession {
     return this.database === 0 ? space : `${space}#${this.database}`;
   }
 
-  /** The tenant of the client; null where all clients are one. Those that have not proved themselves are a tenant of their own. */
+  /** The tenant of the client; null where all clients are one. All unauthenticated clients together are one tenant. */
   get tenant(): string | null {
     if (this.principal === null) return '';
     const { space } = this.principal;
@@ -92,7 +92,7 @@ export class RespSession {
     return objectName(this.space, bytesOf(key));
   }
 
-  /** Takes the client for the principal of a password. False if nobody has it. */
+  /** Authenticates the client as the principal of a password. False if there is none. */
   async authenticate(user: string, password: string): Promise<boolean> {
     const principal = await this.host.access.authenticate(user, password);
     if (principal === null) return false;
@@ -129,7 +129,7 @@ export class RespSession {
     return this.host.clock.now() - this.checkedMs > TRUST_MS;
   }
 
-  /** Checks again who the client is: its password may have been taken back. */
+  /** Checks the client's principal again: its password may have been revoked. */
   async check(): Promise<void> {
     await this.host.access.pending();
     const { credentials } = this;

@@ -3,7 +3,7 @@
 export interface RingPoints {
   /** Positions, ascending. Members may have the same position. */
   readonly at: Uint32Array;
-  /** Whose point it is: an index into the members. Of those at one position the last one in order of ID comes first. */
+  /** The owner of each point: an index into the members. At equal positions, the last owner in order of ID comes first. */
   readonly owners: Uint32Array;
 }
 
@@ -25,7 +25,7 @@ const OWNERS = 2 ** 21;
 const placeOf = (at: number, owner: number) => at * OWNERS + (OWNERS - 1 - owner);
 
 /**
- * The points of `after`, made from those of `before` in one pass. Only points that come, and those that a member which stays loses, are computed and
+ * The points of `after`, made from `before` in one pass. Only new points, and points that a remaining member loses, are computed and
  * sorted: a worker that joins or leaves a fleet of a thousand costs a copy of the points instead of a thousand times as many hashes.
  */
 export function changedPoints(

@@ -16,7 +16,7 @@ const WINDOW_TOKENS = 16;
  * Each token is decoded together with the tokens of the previous piece of text, because a decoder may treat the first token of a run
  * differently (the method of vLLM and text-generation-inference). The cost per token does not grow with the length of the text. For the same reason the
  * text of an answer is decoded after the end of its prompt: SentencePiece's decoders drop the blank before the first word of a text, and an answer
- * goes on with a text.
+ * continues a text.
  */
 export class Detokenizer {
   private readonly decoder: TokenDecoder;

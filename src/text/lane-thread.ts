@@ -12,11 +12,11 @@ export interface TextThread {
   post(message: TaskForThread): void;
   /** Asks the thread to stop this task soon. It may not: only `end` is sure. */
   cancel(id: number): void;
-  /** Ends the thread, whatever it does. */
+  /** Ends the thread, even in the middle of a task. */
   end(): Promise<void>;
 }
 
-/** What a thread reports. @internal exported for tests. */
+/** The events of a thread. @internal exported for tests. */
 export interface ThreadEvents {
   onMessage(message: FromThread): void;
   /** The thread is gone, for this reason. Called once, also after `end`. */
@@ -67,7 +67,7 @@ interface BusyState {
   readonly id: number;
   readonly job: TextJob;
   readonly sinceMs: number;
-  /** What `cpuMs` was when the task began. */
+  /** The value of `cpuMs` when the task began. */
   readonly sinceCpuMs: number;
   timer: Timer;
 }
@@ -110,7 +110,7 @@ export class LaneThread {
   }
 
   /**
-   * Asks the thread to stop with a task that nobody waits for. The thread is not ended, or clients that leave would make it load the tokenizer again and
+   * Asks the thread to abandon a task whose caller has left. The thread is not ended, or departing clients would make it load the tokenizer again and
    * again.
    */
   cancel(job: TextJob): void {
@@ -157,7 +157,7 @@ export class LaneThread {
     this.next();
   }
 
-  /** A thread has used no more processor time than its process. Where that is less than a task may take, the machine is busy, and no text is to blame. */
+  /** A thread uses at most its process's processor time. If that is less than a task may take, the machine is busy; the text is not the cause. */
   private outOfTime(): void {
     const { state } = this;
     if (state.type !== 'busy') return;

@@ -11,7 +11,7 @@ import type { FromThread, ThreadStart } from './thread-messages.js';
  */
 const THREAD_HEAP_MIB = 4_096;
 
-/** The program of a thread, beside this file once built. */
+/** The program of a thread, next to this file once built. */
 const PROGRAM = new URL('./text-thread.js', import.meta.url);
 
 /** A way to start threads for this model. @param program the built text-thread.js */

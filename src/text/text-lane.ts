@@ -18,9 +18,9 @@ export interface TextLaneOptions
   readonly maxWaitingChars: number;
 }
 
-/** Least cost of a task, in milliseconds: what it costs beside the time in the thread. */
+/** Least cost of a task, in milliseconds: its overhead outside the thread. */
 const LEAST_COST_MS = 0.05;
-/** Time that a task runs before it holds up the tasks of other tenants. A thread more costs memory for the tokenizer. */
+/** Time that a task runs before it holds up the tasks of other tenants. Another thread costs memory for the tokenizer. */
 const HOLDS_UP_MS = 100;
 
 /**

@@ -24,7 +24,7 @@ function work(tasks: TextTasks, { id, task }: TaskForThread): void {
   }
 }
 
-/** A text, or what a template makes of it, can exceed what the language can hold: a string, an array, the stack of calls. */
+/** A text, or a template's output, can exceed a limit of JavaScript: on a string, an array, or the call stack. */
 function asRefusal(error: unknown, param: string): unknown {
   if (!(error instanceof RangeError)) return error;
   return new InvalidRequest(`${param}: cannot be converted to tokens (${error.message}); shorten it`, param);
@@ -37,7 +37,7 @@ function buffersOf(result: TextResult): ArrayBuffer[] {
 /** Nice value of a thread of low priority: the event loop gets the processor within a moment, even if all processors are busy. */
 const LOW_PRIORITY = 10;
 
-// On Linux a nice value is a thread's own; elsewhere it would be that of the process.
+// On Linux a nice value is a thread's own; elsewhere it would apply to the process.
 if (priority === 'low' && process.platform === 'linux') setPriority(LOW_PRIORITY);
 
 try {

@@ -13,7 +13,7 @@ import type { ChatTextOptions, EncodedText, TextCaller, TextOptions, TextWork } 
 
 /** The longest text of the lane for short texts, in UTF-16 units. @internal exported for tests. */
 export const SHORT_TEXT_CHARS = 16 * 1024;
-/** Rough size of one message or one token of a task, beside its text. */
+/** Rough size of one message or one token of a task, besides its text. */
 const ITEM_CHARS = 8;
 /** Time for a short text, which usually takes a few milliseconds. */
 const SHORT_TASK_MS = 2_000;
@@ -114,7 +114,7 @@ export class TextThreads implements TextWork {
   }
 }
 
-/** For how long a reading of the processor time is used again: it costs much beside a short text, and a task may take far longer. */
+/** For how long a reading of the processor time is reused: a reading is costly compared with a short text, and a task may take far longer. */
 const CPU_READING_MS = 10;
 
 function cpuMeter(clock: Clock): () => number {

@@ -22,11 +22,11 @@ export interface TextWork {
   decode(tokens: Uint32Array, options: Pick<TextOptions, 'param'>, caller: TextCaller): Promise<string>;
 }
 
-/** For whom a text is converted. */
+/** The caller for whom a text is converted. */
 export interface TextCaller {
-  /** Whose share of the time it takes. */
+  /** The tenant whose share of the time it takes. */
   readonly tenant: Tenant;
-  /** Aborted when nobody waits for it any more. */
+  /** Aborted when the caller no longer waits. */
   readonly signal: AbortSignal;
 }
 

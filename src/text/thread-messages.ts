@@ -3,10 +3,10 @@ import type { TextResult, TextSource, TextTask } from './text-task.js';
 
 /** The messages between a coordinator and a thread that works on texts. */
 
-/** What a thread is started with. */
+/** The start data of a thread. */
 export interface ThreadStart {
   readonly source: TextSource;
-  /** One int32 in shared memory: the id of the latest task that nobody waits for any more. */
+  /** One int32 in shared memory: the id of the latest cancelled task. */
   readonly cancelled: SharedArrayBuffer;
   readonly priority: ThreadPriority;
 }

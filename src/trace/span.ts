@@ -1,8 +1,8 @@
 import { formatTraceparent, parseTraceparent, type TraceContext } from './traceparent.js';
 
 /**
- * The port for traces: what a request did, and how long each part took. A span holds names, sizes and times. It never holds texts, tokens, keys,
- * salts or messages of errors, which may repeat what a client sent.
+ * The port for traces: the parts of a request, and their durations. A span holds names, sizes and times. It never holds texts, tokens, keys,
+ * salts or error messages, which may repeat a client's text.
  */
 
 type AttributeValue = string | number | boolean | readonly string[];

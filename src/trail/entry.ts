@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
-/** The entries of the log of who did what (`--audit-log`), one JSON object a line. They never contain a prompt, an answer or a key. */
+/** The entries of the audit log (`--audit-log`), one JSON object a line; they never contain a prompt, an answer or a key. */
 
 const Id = z.string().max(256);
 
-/** What a caller asked for, and what became of it. */
+/** A caller's request, and its result. */
 const RequestEntry = z.object({
   event: z.literal('request'),
   request_id: Id,

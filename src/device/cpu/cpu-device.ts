@@ -113,7 +113,7 @@ export class CpuDevice implements Device {
         from += run;
       }
     }
-    // Those of a later block overwrite them.
+    // The states of a later block overwrite them.
     for (const state of at.states) {
       state.set(source.subarray(from, from + state.length));
       from += state.length;

@@ -5,7 +5,7 @@ import { smallModel } from '../../model/onnx/small-model.js';
 /**
  * The graphs that copy K/V within a WebGPU device, where tensors cannot start inside a buffer.
  *
- * They copy 32-bit integers whatever the element type, so every bit is preserved. A buffer is a tensor `[pieces, pieceWords]`, and a copy
+ * They copy 32-bit integers for any element type, so every bit is preserved. A buffer is a tensor `[pieces, pieceWords]`, and a copy
  * gathers or scatters a list of pieces. They use only operators that the provider supports for integers: Gather, ScatterND, Concat, Add.
  */
 

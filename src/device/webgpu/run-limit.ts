@@ -3,7 +3,7 @@ import type { Adapter } from './vulkan.js';
 /** The longest run that ONNX Runtime's WebGPU provider computes right on an adapter. */
 
 /**
- * ONNX Runtime 1.30 computes the attention of runs of 32 tokens and more by the kernel `FlashAttention`, that of shorter runs by another one.
+ * ONNX Runtime 1.30 computes the attention of runs of 32 tokens and more with the kernel `FlashAttention`, and shorter runs with another one.
  */
 const LONGEST_SHORT_RUN_TOKENS = 31;
 /**
@@ -13,8 +13,8 @@ const LONGEST_SHORT_RUN_TOKENS = 31;
 const FEWEST_LANES = 8;
 
 /**
- * The greatest number of tokens of a run whose numbers are right; infinite if there is no bound. Software adapters are bounded whatever their
- * subgroups: SwiftShader has 4 lanes, and Mesa's llvmpipe computes longer runs wrong with 8.
+ * The greatest number of tokens of a run whose numbers are right; infinite if there is no bound. Software adapters are bounded with any number of
+ * subgroup lanes: SwiftShader has 4, and Mesa's llvmpipe computes longer runs wrong with 8.
  * @param adapters of this machine, the one that the provider uses first, or why there are none
  */
 export function longestRightRunTokens(adapters: readonly Adapter[] | string): number {

@@ -39,8 +39,8 @@ const STRUCTURES = {
 } as const;
 
 /**
- * The Vulkan devices of this machine, that of the WebGPU provider first, or a string that says why there are none. On systems other than
- * Linux the provider does not use Vulkan, and one adapter of unknown type stands for whatever it finds.
+ * The Vulkan devices of this machine, the WebGPU provider's first, or a string that says why there are none. On systems other than
+ * Linux the provider does not use Vulkan; the result is then one adapter of unknown type.
  */
 export function vulkanAdapters(): readonly Adapter[] | string {
   if (process.platform !== 'linux')

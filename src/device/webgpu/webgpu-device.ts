@@ -32,7 +32,7 @@ type SlotMemory =
 
 /**
  * A device in WebGPU memory. A tensor can start only at the start of a WebGPU buffer. So a view of decoding rows starts at row 0 of the batch's buffers, a sequence is
- * prefilled in the single row of separate buffers, and each block has a buffer of its own. A mutex serializes all use of the device.
+ * prefilled in the single row of separate buffers, and each block has its own buffer. A mutex serializes all use of the device.
  */
 export class WebGpuDevice implements Device {
   readonly kind = 'webgpu';

@@ -5,7 +5,7 @@ import { bytesOf, DATABASES, type RespSession, textOf, wordOf } from '../resp-se
 
 /** Commands about the connection itself. */
 
-/** The version of Redis whose commands these are. Clients choose by it what they send. */
+/** The version of Redis that these commands follow. Clients choose their commands by it. */
 export const REDIS_VERSION = '7.0.15';
 const CLIENT_TEXT_CHARS = 256;
 

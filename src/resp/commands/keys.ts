@@ -127,7 +127,7 @@ function scanOptions(args: readonly RespArg[]): ScanOptions {
   return { pattern: checkPattern(pattern), count: Math.min(count, SCAN_MOST), type: wanted };
 }
 
-/** Patterns are compared with every key, and need be no longer than one. */
+/** A pattern is compared with every key, and needs no more bytes than a key has. */
 function checkPattern(pattern: Buffer | null): Buffer | null {
   if (pattern !== null && pattern.byteLength > 1024) throw new RespFault('ERR the pattern has more than 1024 bytes');
   return pattern;

@@ -59,7 +59,7 @@ function config({ reply, host }: RespSession, args: readonly RespArg[]): void {
   }
 }
 
-/** Every port answers for the whole fleet, whose homes are not hash slots: clients of Redis Cluster are told so as by a Redis server that is none. */
+/** Every port answers for the whole fleet, which has no hash slots: clients of Redis Cluster get the error of a Redis server outside a cluster. */
 function cluster(): never {
   throw new RespFault('ERR This instance has cluster support disabled');
 }

@@ -34,7 +34,7 @@ async function getElsewhere(session: RespSession, name: ObjectName): Promise<voi
   else await sendBody(session, read, read.info.bytes);
 }
 
-/** Sends a value piece by piece, as the client takes it. If it breaks off, the connection has to be closed: what was sent has no end. */
+/** Sends a value piece by piece, as the client takes it. If it breaks off, the connection must be closed: the reply is incomplete. */
 async function sendBody(
   { reply, flush }: RespSession,
   { body }: Extract<GetOutcome, { type: 'found' }>,
