@@ -11,7 +11,7 @@ import { table } from './table.js';
 
 type Choice = Pick<Values, 'tenant' | 'key' | 'requestId' | 'route' | 'decision' | 'since'>;
 
-/** `shoal audit`: shows entries of an audit log, oldest first, from all files of all coordinators that write beside each other. */
+/** `shoal audit`: shows entries of an audit log, oldest first, from the files of all coordinators that write next to each other. */
 export async function audit(context: CommandContext): Promise<number> {
   const values = readValues('audit', context);
   if (values.auditLog === null)

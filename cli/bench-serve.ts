@@ -1,7 +1,7 @@
 import { readValues } from '../src/config/config.js';
 import type { CommandContext } from './context.js';
 
-/** `shoal bench serve`: a load on a running server, or on fleets of its own. The exit code is 1 if a bound is missed. */
+/** `shoal bench serve`: a load on a running server, or on fleets that it starts. The exit code is 1 if a bound is missed. */
 export async function benchServe(context: CommandContext): Promise<number> {
   const values = readValues('bench', context);
   const { serve } = await import('../bench/serve.js');

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import type { OptionTable } from '../src/config/option.js';
 import type { EnvironmentVariables } from '../src/config/read-options.js';
 
-/** What of a configuration may be shown, and what must not be in a bundle. */
+/** The options that a bundle may show, and the secrets that it must not contain. */
 
 /** Secrets that are shorter are not searched for: they would match by chance. */
 const LEAST_SECRET_CHARS = 8;
 const CENSORED = '[redacted]';
 
-/** The options that are set, by their variables. Of a secret only that it is set. */
+/** The options that are set, by their variables. A secret shows only that it is set. */
 export function shownOptions(table: OptionTable, environment: EnvironmentVariables): Record<string, string> {
   const shown: Record<string, string> = {};
   for (const { variable, secret } of Object.values(table)) {

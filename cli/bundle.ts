@@ -20,7 +20,7 @@ const LOG_BYTES = 4 * 2 ** 20;
 const ANSWER_BYTES = 8 * 2 ** 20;
 const ANSWER_TIMEOUT_MS = 5_000;
 
-/** What the coordinator is asked for. */
+/** The requests to the coordinator, by file. */
 const ASKED = {
   'fleet.json': '/v1/fleet',
   'health.json': '/health',

@@ -4,7 +4,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-/** Calls coordinators and workers over HTTP: those of this machine without a proxy, whatever the environment names. */
+/** Calls coordinators and workers over HTTP; on this machine without a proxy, even if the environment names one. */
 
 export interface HttpCall {
   readonly method?: string;

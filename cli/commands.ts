@@ -69,7 +69,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'logs',
     argument: ['<actor>', 'name or id of an actor'],
-    help: 'Show what an actor wrote to the console, on whatever nodes it was. With -f, also what it writes from now on.',
+    help: "Show an actor's console output, from all nodes where it ran. With -f, follow new output.",
     options: OPTIONS,
     load: async () => (await import('./logs.js')).logs,
   },

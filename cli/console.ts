@@ -15,10 +15,10 @@ type Standing = 'open' | 'operator' | 'user' | 'no key' | 'wrong key';
 
 const ADVICE: Readonly<Record<Standing, string>> = {
   open: 'no key is needed: everyone who reaches it may look and act',
-  operator: 'the page asks for a key; that of SHOAL_API_KEY is an operator’s, and may act',
-  user: 'the page asks for a key; that of SHOAL_API_KEY is a user’s, and may look and chat',
+  operator: 'the page asks for a key; the key in SHOAL_API_KEY is an operator’s, and may act',
+  user: 'the page asks for a key; the key in SHOAL_API_KEY is a user’s, and may look and chat',
   'no key': 'the page asks for a key, and keeps it in its tab; shoal key makes one',
-  'wrong key': 'the page asks for a key; the coordinator does not know that of SHOAL_API_KEY',
+  'wrong key': 'the page asks for a key; the coordinator does not know the key in SHOAL_API_KEY',
 };
 
 /** @throws Unavailable if no coordinator answers there, or one without a console */

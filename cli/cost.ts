@@ -15,7 +15,7 @@ import {
   tracedWorkload,
 } from './traced-workload.js';
 
-/** `shoal cost TRACE`: what it saves a month that workers share their blocks, and whether it pays. */
+/** `shoal cost TRACE`: the monthly saving from shared blocks, and whether sharing pays. */
 
 /** Sizes of memory for which hits are shown: each twice the one before, around the given one. */
 const SHOWN_STEPS = [-3, -2, -1, 0, 1, 2, 3];

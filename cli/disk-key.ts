@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { cacheFolder } from '../src/config/cache-folder.js';
 import type { EnvironmentVariables } from '../src/config/read-options.js';
 
-/** The key of the blocks on disk, for fleets whose secret is a new one at each start. */
+/** The key of the blocks on disk, for fleets that get a new secret at each start. */
 
 const KEY_BYTES = 32;
 

@@ -29,7 +29,7 @@ export interface Finding {
   readonly fix: string | null;
 }
 
-/** What to do about a model whose K/V is not a function of the prefix alone. */
+/** The advice for a model whose K/V is not a function of the prefix alone. */
 const MODEL_TYPES = 'docs/MODELS.md says which graphs share all of their K/V';
 const OLDEST_NODE = [20, 19] as const;
 /** Three workers with the bundled model need at least this much memory. */
@@ -162,7 +162,7 @@ async function modelFinding(values: Values, environment: EnvironmentVariables): 
   }
 }
 
-/** The model's folder on this machine. The doctor asks nobody, so a model of the hub must be in the cache. */
+/** The model's folder on this machine. The doctor makes no requests, so a model of the hub must be in the cache. */
 async function modelHere({ model, modelFile }: Values, environment: EnvironmentVariables): Promise<string> {
   const id = namedHubId(model);
   if (id === null) return modelFolder(model, modelFile);

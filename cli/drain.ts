@@ -7,7 +7,7 @@ import { CoordinatorClient, type DepartureAnswer } from './coordinator-client.js
 /** `shoal drain WORKER`: makes a worker hand its blocks over, and waits until it can end. `shoal undrain WORKER`: makes it serve again. */
 
 const POLL_INTERVAL_MS = 500;
-/** Answers in a row that must say that the worker can end: what the first one missed, the second one hears. */
+/** Consecutive answers that must say that the worker can end: the second includes changes that the first missed. */
 const SAFE_ANSWERS = 2;
 
 /** The exit code is 0 once the worker can end. @throws Unavailable if it cannot within `--drain-timeout`; it then still drains */

@@ -4,7 +4,7 @@ import { exitAtOnce } from '../src/native/libc.js';
 
 /** Ends this process, even if a file operation on a disk that does not answer still occupies a thread. */
 export function exit(code: number): never {
-  // Such as `FSReqPromise`: nobody waits for the result any more.
+  // Such as `FSReqPromise`: its result is no longer needed.
   if (process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))) exitAtOnce(code);
   process.exit(code);
 }

@@ -8,7 +8,7 @@ const HEALTH_ANSWER_MS = 4_000;
 
 /**
  * `shoal health`: checks whether a coordinator or worker is ready. Container health checks use it, as the image has no HTTP client. Accepts the
- * certificate of a coordinator on this machine unchecked, whose name is seldom that of the loopback address.
+ * certificate of a coordinator on this machine unchecked, since it seldom names the loopback address.
  * @throws Unavailable with the answer if the process is not ready, or if it does not answer
  */
 export async function health(context: CommandContext): Promise<number> {

@@ -18,14 +18,14 @@ import { filesOfFolder, findModelFiles } from '../src/model/model-files.js';
 
 type ReadConfig<T> = (source: ConfigSource) => T;
 
-/** A configuration whose model is there, and why its graph was chosen. */
+/** A configuration with its model present, and the reason for the choice of its graph. */
 export interface SettledConfig<T> {
   readonly config: T;
   readonly why: string;
 }
 
 /**
- * The configuration as far as it can be checked before a model of the hub is downloaded: with the bundled model in its place.
+ * The configuration, checked before a model of the hub is downloaded: the bundled model takes its place.
  * @throws WrongUsage
  */
 export function checkedConfig<T>(command: Command, source: ConfigSource, read: ReadConfig<T>): T {

@@ -75,7 +75,7 @@ export async function list(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** Shows one actor. The exit code is 1 if there is none of that name or id. */
+/** Shows one actor. The exit code is 1 if no actor has that name or id. */
 export async function inspect(context: CommandContext): Promise<number> {
   const [wanted] = context.args;
   const { json } = readValues('inspect', context);

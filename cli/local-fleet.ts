@@ -279,7 +279,7 @@ export class LocalFleet {
   }
 
   private async untilServing(url: string, ids: readonly string[]): Promise<void> {
-    // The names in its certificate are those by which clients call it, seldom that of the loopback address.
+    // Its certificate has the names by which clients call it, seldom the loopback address.
     const client = new CoordinatorClient(url, operatorKey(this.ports.secret), this.config.tls !== null);
     const deadlineMs = this.ports.clock.now() + limits.PROCESS_READY_MS;
     for (;;) {

@@ -25,7 +25,7 @@ import { placedModel } from './hub-model.js';
 import { eventText } from './pull-report.js';
 import { table } from './table.js';
 
-/** `shoal model check`: shows what a model is, and whether its numbers are the same however it is run. */
+/** `shoal model check`: describes a model, and shows whether it computes the same numbers in every way of running it. */
 
 /** The largest reference file that is read. */
 const REFERENCE_BYTES = 64 * 2 ** 20;
@@ -50,7 +50,7 @@ interface ModelReport {
   readonly rounding: number;
   readonly ways: readonly WayCheck[];
   readonly reference: ReferenceComparison | null;
-  /** What does not agree, for people. */
+  /** The disagreements, in words. */
   readonly disagreements: readonly string[];
 }
 

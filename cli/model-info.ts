@@ -53,7 +53,7 @@ async function folderLines(dir: string, wish: GraphWish): Promise<Line[]> {
   ];
 }
 
-/** What is in the cache, else what the hub has. */
+/** The facts about the cached model, else the hub's. */
 async function ofHub(id: HubId, wish: GraphWish, { environment, io }: CommandContext): Promise<Line[]> {
   const settings = hubSettings(environment);
   const cache = new HubCache(settings.cacheDir, id.repository);

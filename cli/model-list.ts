@@ -7,7 +7,7 @@ import { table } from './table.js';
 
 const COMMIT_CHARS = 12;
 
-/** `shoal model list`: shows the models in the hub's cache, whichever program downloaded them. */
+/** `shoal model list`: shows the models in the hub's cache, including other programs' downloads. */
 export async function modelList(context: CommandContext): Promise<number> {
   const { json } = readValues('model list', context);
   const { cacheDir } = hubSettings(context.environment);

@@ -79,7 +79,7 @@ export function eventText(event: PullEvent): string {
   const path = shown(event.path);
   switch (event.type) {
     case 'started': {
-      const part = event.doneBytes > 0 ? `, of which ${formatByteSize(event.doneBytes)} are here` : '';
+      const part = event.doneBytes > 0 ? `, ${formatByteSize(event.doneBytes)} already here` : '';
       return `downloading ${path}, ${formatByteSize(event.totalBytes)}${part}`;
     }
     case 'progress':

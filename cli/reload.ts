@@ -4,7 +4,7 @@ import { OPTIONS, type Values } from '../src/config/options.js';
 import type { RunningRole } from '../src/running-role.js';
 import type { CommandContext } from './context.js';
 
-/** Gives a running role its options again: those of `--config` that may change, and the files that options name. */
+/** Reloads the options of a running role: the changeable ones in `--config`, and the files that options name. */
 
 type Role = 'coordinator' | 'worker' | 'node';
 type Line = (level: 'info' | 'warn' | 'error', text: string) => void;

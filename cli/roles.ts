@@ -65,7 +65,7 @@ export async function node(context: CommandContext): Promise<number> {
   });
 }
 
-/** A worker with a node beside it. Both stop, the node first, so that its actors can still use the worker. */
+/** A worker with a node in its process. Both stop, the node first, so that its actors can still use the worker. */
 async function withNode(
   running: RunningRole & { readonly registry: MetricsRegistry },
   config: WorkerConfig,

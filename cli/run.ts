@@ -14,7 +14,7 @@ import { natsProgram } from './nats/nats-process.js';
 import { fleetUsers } from './nats/users.js';
 import { Child } from './process/child.js';
 
-/** `shoal run`: runs a program against a fleet, with a node of its own if it is given modules, and a NATS server if it is given none. */
+/** `shoal run`: runs a program against a fleet, with its own node if modules are given, and its own NATS server if no address is given. */
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 const SECRET_BYTES = 24;

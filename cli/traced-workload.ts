@@ -42,7 +42,7 @@ export function costValues(command: 'cost' | 'plan', context: CommandContext): C
   return values;
 }
 
-/** The line that says what was measured. */
+/** The line that describes the measured trace. */
 export function describeTrace({ workload, rate }: TracedWorkload): string {
   const { requests, seconds, promptTokens, distinctBlocks, blockTokens } = workload;
   const blocks = `${count(distinctBlocks)} distinct blocks of ${blockTokens} tokens`;

@@ -162,7 +162,7 @@ const NOTES = [
   'The scarlet drum belongs to Lena.',
 ];
 
-/** What curl needs, if the certificate has the host's name and is signed by nobody that curl knows. */
+/** The flags for curl, for a certificate with the host's name that no authority known to curl has signed. */
 function tlsFlags({ tls }: UpConfig): string {
   if (tls === null) return '';
   return ` --cacert ${tls.cert}${tls.clientCa === null ? '' : ' --cert YOUR-CERTIFICATE --key YOUR-CERTIFICATE-KEY'}`;

@@ -18,7 +18,7 @@ export interface StoreListener {
   left(tier: TierName, key: BlockKey, reason: LeaveReason): void;
 }
 
-/** The blocks that this worker has announced to others: those that at least one tier has. */
+/** The blocks that this worker has announced to others: the ones that at least one tier has. */
 export class Announced {
   private readonly known = new Set<BlockKey>();
   private readonly listeners: Partial<StoreListener>[] = [];

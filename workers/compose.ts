@@ -77,7 +77,7 @@ export interface WorkerOptions {
   /** Why this device was chosen. */
   readonly deviceReason: string;
   readonly contextReason: string;
-  /** What a trial of the model measured; null if there was none. */
+  /** The measurements of the model's trial; null if there was none. */
   readonly trial: GraphTrial | null;
   /** The folder of the disk tier; null for none. The worker closes it. */
   readonly files: BlockFiles | null;
@@ -103,7 +103,7 @@ interface FleetParts {
   readonly peers: PeerClient;
 }
 
-/** The parts that compute blocks again and act on what they find. */
+/** The parts that recompute blocks and act on the results. */
 interface AuditParts {
   readonly auditor: Auditor;
   readonly quarantine: MakerQuarantine;
@@ -151,7 +151,7 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
   const { roster } = fleet;
   const speed = new ComputeSpeed(roster);
   const share = new RepairShare(clock);
-  // The cache asks whom it may trust before the quarantine is made, which needs the engine.
+  // The cache needs `Trust` before the quarantine exists, which itself needs the engine.
   const trust: Trust = {
     trusts: (worker) => audit.quarantine.trusts(worker),
     accepts: (block) => audit.quarantine.accepts(block),

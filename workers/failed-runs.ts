@@ -23,7 +23,7 @@ export class FailedRuns {
 
   constructor(private readonly listener: FailureListener) {}
 
-  /** Failures that were counted: that of a batch ends many requests. */
+  /** Failures that were counted: one failed batch ends many requests. */
   private readonly counted = new WeakSet<OrtError>();
 
   /** Passes the items on. `prompt`: the bytes of its tokens. A failure of the engine becomes RunFailed. */

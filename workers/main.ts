@@ -54,7 +54,7 @@ import { openedInTime } from './cache/late-files.js';
 import { Worker } from './worker.js';
 
 interface RunningWorker extends RunningRole {
-  /** The worker serves what is in it. */
+  /** The metrics that the worker serves. */
   readonly registry: MetricsRegistry;
 }
 
@@ -306,7 +306,7 @@ async function tryModel(
   return { trial, makeRunner };
 }
 
-/** Logs how a model is run whose K/V is not a function of the prefix alone. */
+/** Logs how the model runs, if its K/V is not a function of the prefix alone. */
 function logDependence({ dependence }: ModelGraph, log: Log): void {
   const notice = dependenceNotice(dependence);
   if (notice !== null) log.warn({ kvDependence: dependence }, notice);

@@ -17,7 +17,7 @@ export class WorkerRetention {
 
   constructor(private readonly store: Pick<BlockStore, 'retain' | 'tierOf' | 'disk'>) {}
 
-  /** Retains exactly these blocks from now on, whether they are here or not. `missing` are those that cannot be read here now. */
+  /** Retains exactly these blocks from now on, whether they are here or not. `missing` are the blocks that cannot be read here now. */
   obey(fence: number, keys: readonly BlockKey[]): RetentionAnswer {
     if (fence < this.fence) return { type: 'fenced', fence: this.fence };
     this.fence = fence;

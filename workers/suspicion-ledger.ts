@@ -2,9 +2,9 @@ import type { Clock } from '../src/clock.js';
 import { EVIDENCE_MS } from '../src/limits.js';
 import { PROMPTS_PER_SUSPICION, type QuarantinedPrompts, type SuspicionMessage } from '../src/protocol/suspicion.js';
 
-/** What a worker remembers of the coordinators' evidence against prompts. Prompts are known as fingerprints only. */
+/** A worker's record of the coordinators' evidence against prompts. Prompts appear only as fingerprints. */
 
-/** Limits on what is remembered; the oldest gives way. */
+/** Limits on the record; the oldest entry is dropped. */
 const KEPT = { losses: 128, witnesses: 4_096, quarantined: PROMPTS_PER_SUSPICION } as const;
 
 type Witnessed = Extract<SuspicionMessage, { type: 'witnessed' }>;
@@ -16,7 +16,7 @@ interface KnownLoss {
   readonly worker: string;
   readonly incarnation: string;
   readonly atMs: number;
-  /** Somebody killed the worker: no prompt is to blame. */
+  /** The worker was killed deliberately, not by a prompt. */
   killed: boolean;
   /** With the time at which each was placed. */
   readonly prompts: Map<string, { readonly said: WitnessedPrompt; readonly placedMs: number }>;
@@ -29,11 +29,11 @@ export class SuspicionLedger {
 
   constructor(
     private readonly clock: Pick<Clock, 'now'>,
-    /** Names this worker as the sender of what several coordinators said. */
+    /** The id of this worker, as the sender of messages that combine several coordinators'. */
     private readonly self: string,
   ) {}
 
-  /** Records a message. Returns whether it was news. Claims, and messages that only say who is there, are never remembered. */
+  /** Records a message. Returns whether it was news. Claims, and messages of mere presence, are never recorded. */
   take(message: SuspicionMessage): boolean {
     this.expire();
     switch (message.type) {
@@ -56,7 +56,7 @@ export class SuspicionLedger {
     }
   }
 
-  /** All that is remembered, as messages to a coordinator that knows nothing. */
+  /** The whole record, as messages to a new coordinator. */
   list(): SuspicionMessage[] {
     this.expire();
     const nowMs = this.clock.now();

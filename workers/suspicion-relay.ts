@@ -5,8 +5,8 @@ import type { SuspicionMessage } from '../src/protocol/suspicion.js';
 import { SuspicionLedger } from './suspicion-ledger.js';
 
 /**
- * Passes the coordinators' evidence against prompts on from one to the others over direct connections, and keeps it for those that start later.
- * NATS may be away, and the coordinator that knew the evidence may be dead.
+ * Forwards a coordinator's evidence against prompts to the others over direct connections, and keeps it for coordinators that start later.
+ * NATS may be down, and the coordinator with the evidence may be dead.
  */
 export class SuspicionRelay {
   private readonly ledger: SuspicionLedger;

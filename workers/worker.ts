@@ -46,7 +46,7 @@ export class Worker {
     this.announcer = new Announcer(bus, clock, fleetSubjects(config.namespace), () => this.describe(), linked);
   }
 
-  /** Orders this process among those of its ID. */
+  /** Orders this process among the processes of its ID. */
   get generation(): number {
     return this.parts.roster.rank.generation;
   }
@@ -218,7 +218,7 @@ export class Worker {
     this.parts.actors.nodeGone(effect.id, effect.incarnation);
   }
 
-  /** Passes on what the other workers announced to a coordinator with another view, once for each of this worker's own views. */
+  /** Forwards the other workers' announcements to a coordinator with another view, once for each of this worker's own views. */
   private relay(coordinator: string, epoch: string): void {
     const { linked, roster } = this.parts;
     if (!linked.differs(coordinator, epoch, roster.epoch)) return;

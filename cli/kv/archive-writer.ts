@@ -5,7 +5,7 @@ import { ValueDigest } from '../../src/objects/value-digest.js';
 import { ARCHIVE_MAGIC, type ArchivedObject, encodeHead } from './archive-head.js';
 import { ArchiveReader } from './archive-reader.js';
 
-/** What a file has already that was begun earlier. */
+/** The contents of a file that an earlier run began. */
 interface Begun {
   readonly prefix: string;
   /** The place in the list before which nothing is missing. */
@@ -70,7 +70,7 @@ export class ArchiveWriter {
     return this.done.beyond.has(key);
   }
 
-  /** Adds an object whose bytes come. @throws Corrupt if they have another digest, and what the bytes throw: then the file is as before */
+  /** Adds an object with its stream of bytes. @throws Corrupt if they have another digest; the errors of `bytes`. The file is then unchanged */
   async add(object: ArchivedObject, bytes: AsyncIterable<Uint8Array>): Promise<void> {
     try {
       this.done.end = await this.append(object, bytes);
@@ -123,7 +123,7 @@ export class ArchiveWriter {
     this.done.end = await this.write(encodeHead({ type: 'begin', prefix }), at);
   }
 
-  /** Gives the place behind what was written. */
+  /** Returns the place after the written bytes. */
   private async write(bytes: Uint8Array, at: number): Promise<number> {
     for (let written = 0; written < bytes.byteLength; ) {
       const { bytesWritten } = await this.file.write(bytes, written, bytes.byteLength - written, at + written);
@@ -137,7 +137,7 @@ function nothing(prefix: string): Begun {
   return { prefix, after: null, objects: 0, bytes: 0, beyond: new Set(), end: 0 };
 }
 
-/** What is in a file; null if not even its beginning is. */
+/** The contents of a file; null if it lacks even its first record. */
 async function begunIn(file: FileHandle): Promise<Begun | null> {
   const { size } = await file.stat();
   if (size <= ARCHIVE_MAGIC.byteLength) return null;

@@ -21,8 +21,8 @@ const WRITE_TRIES = 8;
 type Outcome = 'written' | 'present' | 'kept' | 'expired' | 'damaged';
 
 /**
- * `shoal kv import FILE`: writes the objects of a file into a fleet. Run again after it was cut off, it finds what is there already, and sends the rest. The
- * exit code is 1 if an object is damaged, or if the file has no end.
+ * `shoal kv import FILE`: writes the objects of a file into a fleet. Run again after an interruption, it finds the objects that are there already, and sends the
+ * rest. The exit code is 1 if an object is damaged, or if the file has no end.
  */
 export async function kvImport(context: CommandContext): Promise<number> {
   const { url, apiKey, prefix, replace, json } = readValues('kv import', context);

@@ -147,7 +147,7 @@ function failureOf(status: number, text: string): ShoalError {
   return status >= 400 && status < 500 ? new InvalidRequest(message) : new Unavailable(message);
 }
 
-/** Ends a request whose bytes do not move. */
+/** Ends a request whose transfer stalls. */
 class Stall {
   private readonly controller = new AbortController();
   private timer = this.start();

@@ -1,8 +1,8 @@
-/** The environments of the programs that this process starts for NATS. None of them gets shoal's own variables, some of which are secrets. */
+/** The environments of the programs that this process starts for NATS. No program gets shoal's own variables: some are secrets. */
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What a nats-server and the shell that guards it need. */
+/** The variables that a nats-server and its guarding shell need. */
 const SERVER_VARIABLES = ['PATH', 'HOME', 'TMPDIR', 'LANG'];
 
 export function serverEnvironment(env: Environment = process.env): Environment {

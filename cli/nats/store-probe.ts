@@ -56,7 +56,7 @@ export class StoreProbe {
   }
 }
 
-/** What a store of nats-server finds in its folder. `gone`: somebody has removed the folder. */
+/** The state of a store's folder for nats-server. `gone`: the folder was removed. */
 export type StoreRoom = 'room' | 'full' | 'gone';
 
 export async function roomForStore(dir: string): Promise<StoreRoom> {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { ChildExit } from './child.js';
 
-/** Tells the processes that somebody killed from those that crashed. */
+/** Tells deliberately killed processes from crashed ones. */
 
 /** Signals that people and programs send. Native code that crashes raises others, such as SIGSEGV, SIGFPE and SIGABRT. */
 const SENT_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']);

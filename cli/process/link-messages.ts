@@ -1,6 +1,6 @@
 /** The messages between a child and its parent. */
 
-/** A message of the parent to a coordinator: somebody killed the process of a worker, so that no prompt is to blame. */
+/** A message of the parent to a coordinator: a worker's process was killed deliberately, not by a prompt. */
 export interface ParentMessage {
   readonly type: 'killed';
   readonly worker: string;

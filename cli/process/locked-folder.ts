@@ -29,7 +29,7 @@ export class LockedFolder {
     readonly lock: number,
   ) {}
 
-  /** Makes a folder, after removing those of this user with the same prefix that nobody owns any more. @throws the errors of the file system */
+  /** Makes a folder, after removing this user's ownerless folders with the same prefix. @throws the errors of the file system */
   static create(base: string, prefix: string): LockedFolder {
     // Under another name until it is locked, so that no other process takes it for abandoned.
     const unlocked = mkdtempSync(join(base, `.${prefix}`));
@@ -41,7 +41,7 @@ export class LockedFolder {
     return new LockedFolder(path, lock);
   }
 
-  /** Removes the folder if nobody owns it and it contains nothing but its lock. For the children of its owner. */
+  /** Removes the folder if it has no owner and contains only its lock. For the children of its owner. */
   static removeIfAbandoned(path: string): void {
     const names = readdirOf(path).map(({ name }) => name);
     if (names.length === 1 && names[0] === LOCK) removeUnlessLocked(path);
@@ -78,7 +78,7 @@ function removeAbandoned(base: string, prefix: string): void {
   }
 }
 
-/** Removes a folder of this user whose lock nobody holds. A folder without a lock file belongs to no run. */
+/** Removes a folder of this user if its lock is free. A folder without a lock file belongs to no run. */
 function removeUnlessLocked(path: string): void {
   let lock: number;
   try {

@@ -6,7 +6,7 @@ import { openParentLink, type ParentLink } from './parent-link.js';
 
 /** Runs a role in this process, from start to exit. */
 
-/** How long a process whose parent is gone may take to end in good order before it is killed. */
+/** How long an orphaned process may take to end in good order before it is killed. */
 const ORPHAN_STOP_MS = 3_000;
 
 export interface RoleOptions {

@@ -39,8 +39,8 @@ export class RunDirectory {
   }
 
   /**
-   * Makes another folder if somebody has removed this one, as programs do that clean the folder for temporary files. Files of the old one keep working
-   * for those that have them open.
+   * Makes another folder if this one was removed, for example by a program that cleans the folder for temporary files. Open files of the old folder
+   * keep working.
    */
   restore(): void {
     if (existsSync(this.path)) return;
@@ -49,7 +49,7 @@ export class RunDirectory {
       this.folder = makeFolder(this.base);
       gone.leave();
     } catch {
-      // Whoever wants a file there says why there is none, and comes back.
+      // The caller that needs a file there reports the error, and retries.
     }
   }
 

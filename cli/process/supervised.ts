@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../src/clock.js';
 import * as limits from '../../src/limits.js';
 import type { Child, ChildExit } from './child.js';
 
-/** Time to stop a process after which nobody waits for its end any more. It was killed long before. */
+/** Time after which a stop no longer waits for the process to end. The process was killed long before. */
 const STUCK_AFTER_MS = limits.PROCESS_STOP_MS + 5_000;
 
 /** A process that is restarted when it ends by itself, as its supervisor sees it. */

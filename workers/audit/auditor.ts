@@ -16,7 +16,7 @@ import { type Exhibits, type Judgement, Recomputation } from './recomputation.js
 
 /** Audits that wait. More are not begun. @internal exported for tests. */
 export const AUDITS_WAITING = 16;
-/** Tokens that one audit computes at most, beyond those that are known to be right. @internal exported for tests. */
+/** Limit on the tokens that one audit computes, beyond the tokens known to be right. @internal exported for tests. */
 export const AUDIT_TOKENS = 4_096;
 
 /** A wrong block, and the prompt that ends with it. */
@@ -41,7 +41,7 @@ export interface AuditorOptions {
   readonly onFailed: (error: unknown) => void;
 }
 
-/** `skipped`: there was no time, or nothing left to judge. */
+/** `skipped`: there was no time, or nothing left to compare. */
 export type AuditOutcome = 'right' | 'wrong' | 'skipped';
 
 /** Judges blocks by computing them again, one prompt at a time, off the reply path. */
@@ -57,7 +57,7 @@ export class Auditor {
     this.runs = new IdleRuns(options.engine, options.clock);
   }
 
-  /** Passes the events of a request on, and draws whether it is to be audited if it used cached blocks. */
+  /** Passes the events of a request through, and draws whether to audit it if it used cached blocks. */
   watch(request: GenerateRequest, events: AsyncIterable<GenerateEvent>): AsyncIterable<GenerateEvent> {
     this.runs.interrupt();
     return this.options.oneIn === 0 ? events : this.watched(request, events);
@@ -109,7 +109,7 @@ export class Auditor {
     const { oneIn, random, dependence } = this.options;
     if (cachedTokens === 0 || oneIn === 0 || random.below(oneIn) !== 0) return;
     const prompt = unpackTokens(tokens);
-    // The beginning of a long sequence, computed by itself, would be a short one, whose K/V is other.
+    // The beginning of a long sequence, computed by itself, would be a short sequence, with different K/V.
     if (regimeOf(dependence, prompt.length) === 'long') this.options.onAudited('skipped');
     else this.audit({ tokens: prompt.slice(0, cachedTokens), salt, adapter });
   }
@@ -152,7 +152,7 @@ export class Auditor {
     const judged = new Map(judgements.map((judgement) => [judgement.block.key, judgement]));
     for (const { key, index } of part) {
       const found = judged.get(key);
-      // Nothing is known of a block that was evicted meanwhile, and so nothing of what was computed on top of it.
+      // An evicted block cannot be compared, and neither can the blocks computed on top of it.
       if (found === undefined) break;
       if (found.right) continue;
       onAudited('wrong');

@@ -1,6 +1,6 @@
 import type { BlockKey, BlockMeta } from '../../src/core/block.js';
 
-/** Of these blocks, the given ones and all that have one of the given keys among their ancestors, as far as the blocks show. */
+/** Of these blocks, the given roots and all descendants that can be traced to a root through these blocks. */
 export function withDescendants(blocks: Iterable<BlockMeta>, roots: Iterable<BlockKey>): Set<BlockKey> {
   const here = new Set<BlockKey>();
   const children = new Map<BlockKey, BlockKey[]>();

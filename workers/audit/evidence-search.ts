@@ -22,7 +22,7 @@ export interface Accusation extends EnginePrompt {
   readonly key: BlockKey;
 }
 
-/** A copy of a block, in memory of its own. */
+/** A copy of a block, in separate memory. */
 export type Copy = Pick<Exhibit, 'block' | 'bytes'>;
 
 export interface EvidenceSearchOptions {
@@ -47,7 +47,7 @@ export class EvidenceSearch {
     const adapter = adapterOf('short', lora?.fingerprint);
     const blocks = blockKeys(tokens, rootSeed({ fingerprint, adapter, salt }), blockTokens);
     const last = blocks.at(-1);
-    // The tokens prove what the key names.
+    // The key must follow from the tokens.
     if (last?.key !== key) return false;
     const copies = [...(held ? [held] : []), ...(await this.askFor(last, maker))];
     const own = copies.filter(({ block }) => sameMaker(block.maker, maker));
@@ -58,7 +58,7 @@ export class EvidenceSearch {
     return judgements !== null && convicts(judgements, key, maker);
   }
 
-  /** What the maker gives under this key; nothing if it cannot be asked or has no such block. */
+  /** The maker's own copy of this block; none if the maker cannot be asked or has no such block. */
   private async askFor({ key }: BlockMeta, maker: Maker): Promise<Copy[]> {
     const { roster, peers, clock } = this.options;
     const target = roster.alive(maker.id);
@@ -77,7 +77,7 @@ export class EvidenceSearch {
   }
 }
 
-/** Keeps what a peer sends in memory of its own. */
+/** Keeps the blocks that a peer sends in separate memory. */
 class Copying implements FetchSink {
   constructor(private readonly copies: Copy[]) {}
 

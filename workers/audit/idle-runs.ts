@@ -3,11 +3,11 @@ import type { Engine, EnginePrompt } from '../../src/engine/engine.js';
 import type { PrefixCache } from '../../src/engine/prefix-cache.js';
 import { Cancelled } from '../../src/errors.js';
 
-/** Runs of the engine that answer nobody, in the time that requests leave. */
+/** Runs of the engine without a client, in the time that requests leave. */
 
-/** Time for which a run waits for an engine without requests. After it, the run goes on beside requests that are being answered. @internal exported for tests. */
+/** Time for which a run waits for an engine without requests. Afterwards the run competes with requests. @internal exported for tests. */
 export const PATIENCE_MS = 10_000;
-/** Pause after an interruption beside requests. */
+/** Pause after an interruption while it competes with requests. */
 const PAUSE_MS = 250;
 /** Time after which a run is given up. */
 const GIVE_UP_MS = 120_000;

@@ -26,7 +26,7 @@ import type { Trust } from './trust.js';
 export const CONFIRMERS = 2;
 /** Findings of one member that are heard within a minute: a liar could make the fleet drop blocks without end. */
 const FINDINGS_PER_MINUTE = 60;
-/** Wrong blocks that are remembered, so that nobody brings them back. The oldest is forgotten first. */
+/** Limit on the remembered wrong blocks, which are never accepted again. The oldest is dropped first. */
 const WRONG_BLOCKS = 65_536;
 /** Time for which a maker keeps its own wrong block, so that others can ask for it. */
 const EVIDENCE_MS = 15_000;
@@ -102,7 +102,7 @@ export class MakerQuarantine implements Trust {
     const prompt = { tokens: packTokens(tokens), salt, ...(adapter && { adapter }) };
     this.publish({ type: 'found', from: self, maker, key, digest, ...prompt });
     this.dropAll(new Set([key]), new Set());
-    // Not awaited: the evidence is judged in a turn of its own.
+    // Not awaited: the evidence is examined in a separate turn.
     void this.testify({ maker, key, tokens, salt, adapter }, held);
   }
 
@@ -236,7 +236,7 @@ export class MakerQuarantine implements Trust {
     this.publish({ type: 'vote', from: this.options.self, maker, pardons: this.tribunal.pardonsOf(maker) });
   }
 
-  /** Tells a new process whom this worker holds for quarantined, or has seen at it. */
+  /** Repeats this worker's votes, for a new process. */
   private repeat(): void {
     const nowMs = this.options.clock.now();
     if (nowMs - this.repeatedMs < REPEAT_MS) return;

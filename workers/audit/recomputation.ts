@@ -8,16 +8,16 @@ import type { BlockStore } from '../cache/block-store.js';
 import type { PinnedDeviceBlock } from '../cache/pinned-device-block.js';
 import type { AuditedBlocks } from './audited-blocks.js';
 
-/** Compares the blocks of one prompt, as the engine computes them again, with blocks that are to be judged. */
+/** Compares the blocks of one prompt, as the engine recomputes them, with the blocks under audit. */
 
-/** A copy of a block that is to be judged; its bytes stay as they are until `unpin`. */
+/** A copy of a block under audit; its bytes do not change until `unpin`. */
 export interface Exhibit {
   readonly block: SealedBlock;
   readonly bytes: Uint8Array;
   unpin(): void;
 }
 
-/** What is to be judged. */
+/** The copies under audit. */
 export interface Exhibits {
   /** Whether there may be copies of the block. */
   has(meta: BlockMeta): boolean;
@@ -37,8 +37,8 @@ export interface RecomputationOptions {
 }
 
 /**
- * The cache of an engine run that answers nobody. It lets the run begin after the blocks that are known to be right, and never gives it a block that is
- * to be judged. Each block that the run computes goes to memory of its own, is compared, and is freed.
+ * The cache of an engine run without a client. It lets the run begin after the blocks that are known to be right, and never gives it a block
+ * under audit. Each block that the run computes goes to separate memory, is compared, and is freed.
  */
 export class Recomputation implements PrefixCache {
   /** In the order in which the run computed them. */
@@ -103,7 +103,7 @@ export class Recomputation implements PrefixCache {
       for (const { block, bytes: judged } of copies) {
         const right = agrees(device.layout, bytes, judged);
         this.judgements.push({ block, right });
-        // At once, so that a run that is interrupted later has not been in vain.
+        // At once, so that the result survives a later interruption of the run.
         if (right && store.has(block.key) && store.sealed(block.key)?.digest === block.digest) audited.add(block);
       }
     } finally {

@@ -18,7 +18,7 @@ import { BLOCK_SEAL_BYTES, type FileSealer, HEADER_SEAL_BYTES } from './file-sea
  * | 64 | 32 | key |
  * | 96 | 32 | key of the parent; zeros for none |
  * | 128 | 32 | key of the segment |
- * | 160 | 128 | who computed it, as in the peer protocol |
+ * | 160 | 128 | its maker, as in the peer protocol |
  * | 288 | 28 | seal of the block's bytes |
  * | 316 | 32 | seal of all before |
  */

@@ -42,7 +42,7 @@ const ENDING = '.kv';
 const UNFINISHED = '.kv-part';
 const NAME = /^[0-9a-f]{64}\.kv$/;
 const WRITABLE_BY_OTHERS = 0o022;
-/** This user may write to any folder, whatever its mode. */
+/** This user may write to any folder, regardless of its mode. */
 const SUPERUSER = 0;
 const UNFINISHED_NAME = /^[0-9a-f]{64}\.kv-part$/;
 
@@ -52,10 +52,10 @@ const UNFINISHED_NAME = /^[0-9a-f]{64}\.kv-part$/;
  */
 export class BlockFolder implements BlockFiles {
   /**
-   * Opens the folder. A missing folder is made, for this user alone. The mode of an existing one is left as it is; the files in it are for this user
-   * alone all the same.
+   * Opens the folder. A missing folder is made, for this user alone. The mode of an existing folder is kept; the files in it are for this user
+   * alone in either case.
    * @throws Refused if another process has locked it, if it belongs to another user, if others may write to it, or if it cannot be used; Unavailable if
-   * its disk is to blame, which may pass
+   * its disk fails, perhaps for a time
    */
   static async open(path: string): Promise<BlockFolder> {
     return new BlockFolder(path, await lockedFolder(path));

@@ -221,7 +221,7 @@ export class BlockStore implements BlockHost {
   admit(block: SealedBlock, admission: Admission = 'evict'): Reservation<Uint8Array, Promise<void>> | NoReservation {
     if (this.sealed(block.key)) return 'present';
     const reserved = this.reserveBytes(block, 'pushed', null, this.upper.retains(block.key) ? 'evict' : admission);
-    // A block on its way may still not come, and one without a digest is given to nobody: the peer must not count on this copy.
+    // An incoming block may fail to arrive, and a block without a digest is never sent: the peer must not count on this copy.
     return reserved === 'present' ? 'full' : reserved;
   }
 
@@ -282,7 +282,7 @@ export class BlockStore implements BlockHost {
     return count;
   }
 
-  /** Resolves when no block is pinned or about to be, none is on its way, and no digest is to be taken. */
+  /** Resolves when no block is pinned, about to be pinned or incoming, and no digest is pending. */
   quiet(): Promise<void> {
     return this.quietCondition.wait();
   }
@@ -293,7 +293,7 @@ export class BlockStore implements BlockHost {
     this.lower.copyDown();
   }
 
-  /** Resolves when no copy to a lower tier is outstanding, and no file is to be removed. */
+  /** Resolves when no copy to a lower tier and no removal of a file is pending. */
   async idle(): Promise<void> {
     await this.sealer.idle();
     this.demoter?.wake();

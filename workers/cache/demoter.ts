@@ -33,7 +33,7 @@ const BATCH_BLOCKS = 16;
 
 /**
  * Copies blocks to the tier below ahead of their eviction, so that an eviction need not wait for a copy: all blocks while there is room below, else
- * those that would be evicted next. Copies one block at a time, whenever blocks were added.
+ * the next candidates for eviction. Copies one block at a time, whenever blocks were added.
  */
 export class Demoter {
   /** Blocks that the tier above has and the tier below lacks, in the order in which they came. */
@@ -104,7 +104,7 @@ export class Demoter {
     this.idleCondition.notify();
   }
 
-  /** The next blocks to copy: first those that would be evicted next, then, while there is room below, the others. */
+  /** The next blocks to copy: first the next candidates for eviction, then, while there is room below, the others. */
   private due(): Due[] {
     if (!this.lower.accepts) return [];
     const soon = this.soon();

@@ -40,13 +40,13 @@ export class DeviceTier {
     return this.residency.size;
   }
 
-  /** Its bytes are those of all blocks of the device, including those on their way in or out. */
+  /** Its bytes cover all blocks of the device, including incoming and outgoing ones. */
   get use(): TierUse {
     const { blockBytes: bytes, blockBudgetBytes: budgetBytes } = this.device.memory();
     return { tier: 'device', blocks: this.blocks, bytes, budgetBytes };
   }
 
-  /** As many as the device has memory for, as far as it knows. */
+  /** The device's own estimate of the blocks that its memory holds. */
   get capacityBlocks(): number {
     return this.device.memory().capacityBlocks;
   }

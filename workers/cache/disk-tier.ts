@@ -316,7 +316,7 @@ export class DiskTier implements Tier {
     if (this.leaving.length > 0 && this.answers) void this.changes.run(() => this.remove());
   }
 
-  /** Tries once to remove each file that is to be. Gives the error of the last failed removal, which is tried again later. */
+  /** Tries once to remove each pending file. Returns the error of the last failed removal, which is tried again later. */
   private async remove(): Promise<Error | null> {
     const failed: BlockKey[] = [];
     let failure: Error | null = null;

@@ -1,6 +1,6 @@
 import { createCipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
 
-/** Proves that a member of the fleet has written a file of the disk cache: whoever writes to the folder without the key can plant nothing. */
+/** Proves that a member of the fleet has written a file of the disk cache: without the key, a writer to the folder cannot plant blocks. */
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -30,7 +30,7 @@ export class FileSealer {
     return Buffer.concat([nonce, this.tagOf(bytes, nonce)]);
   }
 
-  /** Whether the bytes are those that were sealed. */
+  /** Whether the seal matches the bytes. */
   opensBlock(bytes: Uint8Array, seal: Uint8Array): boolean {
     const tag = this.tagOf(bytes, seal.subarray(0, NONCE_BYTES));
     return seal.byteLength === BLOCK_SEAL_BYTES && timingSafeEqual(tag, seal.subarray(NONCE_BYTES));

@@ -5,7 +5,7 @@ import type { BlockPool } from '../../src/device/block-pool.js';
 import type { DeviceBlock } from '../../src/device/device.js';
 import type { DropReason, HostReservation, RoleOf, Tier, TierListener } from './tier.js';
 
-/** Host memory as a tier below a device that has memory of its own. */
+/** Host memory as a tier below a device that has separate memory. */
 
 interface HostBlock {
   readonly sealed: SealedBlock;
@@ -22,7 +22,7 @@ export interface HostTierOptions {
   readonly roleOf: RoleOf;
 }
 
-/** Host memory as a tier below a device that has memory of its own. */
+/** Host memory as a tier below a device that has separate memory. */
 export class HostTier implements Tier {
   readonly name = 'host';
   private readonly residency: Residency<HostBlock>;

@@ -7,7 +7,7 @@ import type { DeviceResident, DeviceTier } from './device-tier.js';
 import type { Sealer } from './sealer.js';
 import type { HostReservation } from './tier.js';
 
-/** The last step of a block on its way to the device: it becomes usable, and others are told. */
+/** The last step of a block's move to the device: it becomes usable, and is announced. */
 
 /** Device memory for a block on its way there. */
 type Arriving = Reservation<DeviceBlock, boolean>;

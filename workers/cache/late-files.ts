@@ -63,7 +63,7 @@ class LateFiles implements BlockFiles {
 }
 
 /**
- * The opened files; files whose operations open them if that takes longer than `FOLDER_OPEN_MS`, or rejects with `Unavailable`. Rejects with other
+ * The opened files. If opening takes longer than `FOLDER_OPEN_MS`, or rejects with `Unavailable`, files whose operations open them. Rejects with other
  * errors of the opening.
  */
 export function openedInTime(open: () => Promise<BlockFiles>, clock: Clock): Promise<BlockFiles> {

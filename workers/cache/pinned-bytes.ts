@@ -35,7 +35,7 @@ export class PinnedBytes {
   }
 
   /**
-   * From whatever tier; null if none has the block.
+   * From any tier; null if none has the block.
    * @param purpose `read` hands the block on to the worker that reads it
    */
   pin(key: BlockKey, purpose: PinPurpose): Promise<PinnedBlock | null> {

@@ -3,7 +3,7 @@ import { Rate } from '../../src/engine/rate.js';
 /** The deadline of a read from a disk. */
 
 /**
- * The deadline as a multiple of the time that reads usually take, and of the time to compute the block: whichever is longer, within bounds. The
+ * The deadline: a multiple of the usual time of reads, or of the time to compute the block if that is longer, within bounds. The
  * lower bound exists because a busy CPU delays reads too.
  */
 export const READ_DEADLINE = { usual: 8, compute: 2, leastMs: 250, mostMs: 2_000 } as const;

@@ -20,7 +20,7 @@ export interface SealerOwner {
 }
 
 /**
- * Takes the digests of computed blocks on a device that has memory of its own: off the reply path, one after another. The tier below keeps the
+ * Takes the digests of computed blocks on a device that has separate memory: off the reply path, one after another. The tier below keeps the
  * downloaded bytes, so that they are downloaded once.
  */
 export class Sealer {

@@ -17,7 +17,7 @@ export interface StagingBuffer {
 }
 
 /**
- * A few blocks of host memory, through which blocks pass that are read or written elsewhere: on a device that has memory of its own, or on disk.
+ * A few blocks of host memory, through which blocks pass to and from a device with separate memory, or the disk.
  * To rule out deadlock, one caller at most may wait for a buffer while it has others, and it may need no more than `blocks` in all, or no more than
  * `quickBlocks` where there is a disk.
  */

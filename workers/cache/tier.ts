@@ -40,10 +40,10 @@ export type RoleOf = (block: BlockMeta) => BlockRole;
 export interface Tier {
   readonly name: 'host' | 'disk';
   readonly blocks: number;
-  /** Memory in use now, including that of blocks on their way in. */
+  /** Memory in use now, including incoming blocks. */
   readonly bytes: number;
   readonly budgetBytes: number;
-  /** False while the tier would take no block, whatever it evicted. */
+  /** False while the tier would take no block, even after evictions. */
   readonly accepts: boolean;
   /** False while no block can be read. */
   readonly answers: boolean;

@@ -34,7 +34,7 @@ export interface TieredCacheOptions {
   readonly computeMsPerToken: () => number | null;
   /** The disk has stopped answering, or answers again. */
   readonly onAnswers: () => void;
-  /** A file was not what it should be. */
+  /** A file was damaged. */
   readonly onDamage: (block: BlockKey) => void;
 }
 

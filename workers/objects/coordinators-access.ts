@@ -14,7 +14,7 @@ import {
   UNLIMITED,
 } from '../../src/resp/resp-access.js';
 
-/** Asks the coordinators who a worker's clients are. Until one has answered, nobody is let in. */
+/** Asks the coordinators for the principals of a worker's clients. Until one has answered, no client is admitted. */
 
 const LOOKUP_MS = 1_000;
 const ANSWER_MS = 3_000;
@@ -86,7 +86,7 @@ export class CoordinatorsAccess implements RespAccess {
       if (answer !== undefined) this.openness = answer.open ? 'open' : 'closed';
       if (answer !== undefined) this.known.resolve();
     } catch {
-      // What was known stays true until a coordinator says otherwise.
+      // The last answer holds until a coordinator gives another.
     }
     if (this.over) return;
     this.asking = this.clock.after(this.openness === 'unknown' ? FIRST_ASK_MS : ASK_MS, () => void this.ask());

@@ -15,9 +15,9 @@ import type { Version } from '../../src/objects/version.js';
 import type { ObjectStore } from './object-store.js';
 
 /**
- * Compares the objects of this worker with those of the other homes, one home and one part of the ring after another, and owes a home what it lacks.
- * A copy that was lost in any way comes back so: one that a home had no room for, or a deletion that it was not told. Homes evict each for
- * itself, so copies go into free memory alone; nothing is evicted for them.
+ * Compares the objects of this worker with the other homes', one home and one part of the ring after another, and owes a home its missing objects.
+ * This restores a copy that was lost in any way, such as one that a home had no room for, or a deletion that did not reach it. Homes evict
+ * independently, so copies go into free memory only; nothing is evicted for them.
  */
 
 /** Interval between two comparisons. @internal exported for tests. */
@@ -37,7 +37,7 @@ export interface ObjectAntiEntropyOptions {
   readonly ring: ObjectRing;
   readonly clock: Clock;
   readonly peerOf: (worker: string) => ObjectPeer | null;
-  /** Whether nothing is to be handed over, here or by others: until then copies are on their way anyhow. */
+  /** Whether no handover is pending, here or elsewhere: until then copies are in transit anyway. */
   readonly quiet: () => boolean;
   readonly owe: (home: string, name: ObjectName) => void;
 }
@@ -52,7 +52,7 @@ export class ObjectAntiEntropy {
   /** The home that was compared last, and the place on the ring, in `[0, 1)`, at which the next part begins. */
   private last = '';
   private place = 0;
-  /** The bucket at which the next copies begin, so that those that fail do not keep others back. */
+  /** The bucket at which the next copies begin, so that failing copies do not hold up the others. */
   private cursor = 0;
   private comparing = false;
   private answering = false;
@@ -68,7 +68,7 @@ export class ObjectAntiEntropy {
     this.timer = null;
   }
 
-  /** Which buckets differ from those of another home; null if that cannot be said now. */
+  /** The buckets that differ from another home's; null if they cannot be compared now. */
   async answer(home: string, { epoch, digests, ...part }: PartDigests): Promise<Differing | null> {
     const { ring, store } = this.options;
     if (this.answering || ring.epoch !== epoch) return null;
@@ -137,7 +137,7 @@ export class ObjectAntiEntropy {
     return summary;
   }
 
-  /** What this worker has of which another one is a home as well. */
+  /** The objects and deletions here that have both this worker and `home` as homes. */
   private async *shared(home: string, part: RingPart): AsyncGenerator<Known> {
     const { self, ring, store } = this.options;
     let looked = 0;

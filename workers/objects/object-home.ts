@@ -37,11 +37,11 @@ import type { StoredObject } from './stored-object.js';
 import { valueBody } from './value-body.js';
 
 /**
- * The objects of one worker, as other members see them. The first home of an object that lives orders its writes: it gives each a version, brings
- * it to the other homes, and shows it only then. A reader of the first home therefore never sees a value that the death of that home would lose.
+ * The objects of one worker, as other members see them. The first live home of an object orders its writes: it gives each a version, sends
+ * it to the other homes, and shows it only then. A reader of the first home therefore never sees a value that would die with that home.
  */
 
-/** Attempts to find a version that is newer than those of all homes. */
+/** Attempts to find a version newer than every home's. */
 const VERSION_TRIES = 4;
 
 export interface ObjectHomeOptions {
@@ -223,7 +223,7 @@ export class ObjectHome implements ObjectHost {
   }
 
   /**
-   * Brings a change to the other homes, under a version newer than all of theirs. `failure`: a home that lives did not take it, so that the
+   * Sends a change to the other homes, under a version newer than all of theirs. `failure`: a live home did not take it, so that the
    * change, which this worker keeps, is not acknowledged.
    */
   private async agreed<T>(
@@ -282,7 +282,7 @@ export class ObjectHome implements ObjectHost {
           const [version = null] = (await peer?.versions([name], signal)) ?? [];
           return { peer, version };
         } catch {
-          // Who cannot be reached is left out: the fleet goes on with those that can.
+          // An unreachable home is left out: the fleet continues with the others.
           return { peer, version: null };
         }
       }),

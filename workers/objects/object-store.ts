@@ -81,7 +81,7 @@ export class ObjectStore {
     return flushed !== null && isNewer(flushed, known) ? flushed : known;
   }
 
-  /** As `versionOf`, but without what the flush of its space says. */
+  /** As `versionOf`, but without the flush of its space. */
   versionByHash(hash: ObjectHash): Version | null {
     return this.residency.get(hash)?.info.version ?? this.tombstones.get(hash)?.version ?? null;
   }
@@ -97,7 +97,7 @@ export class ObjectStore {
     return this.residency.get(hash)?.bytes ?? 0;
   }
 
-  /** Sets room aside for an object, whose bytes may then come in. Null if there is none. */
+  /** Reserves room for an incoming object. Null if there is none. */
   reserve(name: ObjectName, size: ObjectSize): Room | null {
     const bytes = costOf(name, size);
     const tenant = tenantOfSpace(name.space);
@@ -172,7 +172,7 @@ export class ObjectStore {
     this.replace(hash, 'moved');
   }
 
-  /** Drops what has expired, and forgets old deletions. Gives whether more has expired. */
+  /** Drops expired objects and old deletions. Returns whether more have expired. */
   expire(): boolean {
     const nowMs = this.options.wallMs();
     this.tombstones.expire(nowMs);
@@ -210,7 +210,7 @@ export class ObjectStore {
     for (const { name } of this.residency.all()) if (name.space === space) yield name;
   }
 
-  /** Frees all memory that nobody reads. */
+  /** Frees all memory that is not being read. */
   close(): void {
     for (const object of [...this.residency.all()]) this.drop(object, 'moved');
   }

@@ -70,7 +70,7 @@ export class ServedObjects {
     this.clients = this.makeClients(fleet, objectBytes);
   }
 
-  /** Where clients of the Redis protocol connect; null if nobody can. */
+  /** The address for clients of the Redis protocol; null if it is not served. */
   get redis(): string | null {
     const { redis } = this.options.config;
     const server = this.clients?.server;

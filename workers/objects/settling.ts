@@ -4,14 +4,14 @@ import type { ObjectPeer } from '../../src/objects/object-node.js';
 import type { ObjectRing } from '../../src/objects/object-ring.js';
 
 /**
- * Whether this worker may answer for the objects of which it is a home without asking others. After a change of the ring, after its own start, and
- * after it was cut off, other workers may have newer versions that they still have to hand over. Until each of them says that it owes this
+ * Whether this worker may answer for the objects that it is a home of without asking others. After a change of the ring, after its own start, and
+ * after an isolation, other workers may have newer versions that they must still hand over. Until each of them confirms that it owes this
  * worker nothing, on the same ring, this worker asks them before it answers.
  */
 
 /** Rings of the past whose homes are asked. */
 const RINGS = 16;
-/** How often the others are asked for what they owe. */
+/** How often the others are asked for their debts. */
 const ASK_MS = 500;
 const ANSWER_MS = 1_000;
 /** Workers that are asked at once. In a large fleet to ask all takes long, and one that owes something, or cannot be asked, makes the others' answers useless. */
@@ -64,7 +64,7 @@ export class Settling {
     if (this.asking !== null) void this.ask();
   }
 
-  /** The living workers beside this one that may have the newest version of an object. */
+  /** The other live workers that may have the newest version of an object. */
   sources(hash: ObjectHash): string[] {
     const { self, ring } = this.options;
     const homes = new Set([...ring.heirs(hash), ...this.past.flatMap((homesOf) => homesOf(hash))]);

@@ -113,7 +113,7 @@ export class WorkerObjects {
     this.handOver.ringChanged();
   }
 
-  /** This worker was taken for gone, or heard nobody: others may have gone on without it. */
+  /** This worker was declared dead, or heard no member: others may have continued without it. */
   wasCutOff(): void {
     this.settling.unsettle();
   }

@@ -36,8 +36,8 @@ export class PrefixLoader implements PrefixCache {
   private readonly computing = new Map<BlockKey, OneTimeEvent>();
   private readonly fetching = new Map<BlockKey, OneTimeEvent>();
   /**
-   * Keys that one sequence had asked for in vain, and then could not claim because another sequence was asking again. No sequence asks for such a
-   * key until one computes it: otherwise two sequences that take turns in asking would keep each other from computing (livelock).
+   * Keys that one sequence requested without success, and then could not claim because another sequence was requesting them again. No sequence requests
+   * such a key until one computes it: otherwise two sequences could take turns and keep each other from computing (livelock).
    */
   private readonly contended = new Set<BlockKey>();
 
@@ -53,9 +53,9 @@ export class PrefixLoader implements PrefixCache {
   async prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix> {
     const pinned: PinnedDeviceBlock[] = [];
     try {
-      // Blocks before this one were asked for: those that nobody had, or that did not stay, are computed.
+      // Blocks before this one were requested: the ones that were not found, or not kept, are computed.
       let asked = 0;
-      /** Blocks that a lower tier was asked for: peers are asked for those that it failed to give. */
+      /** Blocks requested from a lower tier: if it failed to give them, peers are asked. */
       const tried = new Set<BlockKey>();
       for (;;) {
         this.pinRun(prefix.blocks, pinned);
@@ -123,8 +123,8 @@ export class PrefixLoader implements PrefixCache {
   }
 
   /**
-   * Fetches the missing blocks from block `from` on, up to the first that is on its way already, without those of lower tiers. Gives the index of
-   * the block up to which it asked.
+   * Fetches the missing blocks from block `from` on, up to the first that is already in transit, without the blocks of lower tiers. Returns the index
+   * of the block up to which it requested.
    */
   private async fetchRun(
     prefix: PrefixRequest,
@@ -176,7 +176,7 @@ export class PrefixLoader implements PrefixCache {
     };
   }
 
-  /** Whether another sequence brings or computes the block, or the block is to be computed and not to be asked for. */
+  /** Whether another sequence fetches or computes the block, or the block must be computed, not fetched. */
   private isTaken(key: BlockKey): boolean {
     return this.fetching.has(key) || this.computing.has(key) || this.contended.has(key);
   }

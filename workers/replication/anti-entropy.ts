@@ -20,7 +20,7 @@ import type { BlockStore } from '../cache/block-store.js';
 import type { RepairShare } from './repair-share.js';
 import type { Replicator } from './replicator.js';
 
-/** The anti-entropy pass: compares the blocks of this worker with those of the other homes, and repairs what lacks a copy. */
+/** The anti-entropy pass: compares the blocks of this worker with the other homes', and repairs missing copies. */
 
 /** Time in which this worker compares itself with each other worker once, if there are at most 30. @internal exported for tests. */
 export const ANTI_ENTROPY_SWEEP_MS = 30_000;
@@ -50,9 +50,9 @@ export interface AntiEntropyOptions {
 }
 
 /**
- * Compares the blocks of which this worker and another are both homes, one worker after another, and offers the blocks whose digests differ. A copy
- * that was lost in any way is thus made again: a push that never came, a worker that died with debts, a change of the ring that was missed. The other
- * worker takes blocks into free memory alone and evicts nothing for them. A worker compares while it has a place on the ring: not while it drains.
+ * Compares the blocks that have this worker and another as homes, one worker after another, and offers the blocks whose digests differ. A copy
+ * lost in any way is thus restored: by a push that never arrived, a worker that died with debts, or a missed change of the ring. The other
+ * worker takes blocks into free memory only and evicts nothing for them. A worker compares while it has a place on the ring, so not while it drains.
  */
 export class AntiEntropy {
   private timer: Timer | null = null;

@@ -134,7 +134,7 @@ export class Replicator {
     this.idleCondition.notify();
   }
 
-  /** Whether this worker is to copy the block to that one, so that nobody else has to see to it. */
+  /** Whether this worker owes the block to that one, so that no other worker needs to copy it. */
   owes(key: BlockKey, to: string): boolean {
     return this.debts.owes(key, to);
   }
@@ -210,7 +210,7 @@ export class Replicator {
     for (const push of pushesOf(fresh, self, (segment) => this.homes(segment))) this.owe(push, 'new', null);
   }
 
-  /** Begins all pushes that are due, and sets the timer for those that are not. */
+  /** Begins all pushes that are due, and sets the timer for the others. */
   private wake(): void {
     const { clock, share } = this.options;
     if (this.ended) return;
@@ -225,7 +225,7 @@ export class Replicator {
     this.wakeAt(nextMs);
   }
 
-  /** Debts to this home were dropped: offers it all blocks of which it is a home, a portion at a time. */
+  /** Debts to this home were dropped: offers it all blocks that it is a home of, a portion at a time. */
   private recover(to: string): void {
     const most = Math.ceil(this.debts.bound / 4);
     while (this.debts.recoverable.includes(to)) {
@@ -310,7 +310,7 @@ export class Replicator {
     this.hadNoRoom(refused.filter(isSpare));
   }
 
-  /** Copies that have no room, for which nothing is to be evicted, are not debts. They are offered a few times, in case the memory was only in use. */
+  /** Copies without room, for which nothing may be evicted, are not debts. They are offered a few times, in case memory gets free. */
   private hadNoRoom(debts: readonly Debt[]): void {
     const { clock, random } = this.options;
     for (const [refusals, equal] of this.debts.refuse(debts)) {

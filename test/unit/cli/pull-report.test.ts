@@ -29,7 +29,7 @@ describe('the report of a download', () => {
     report.onEvent(part(40 * MiB));
     report.onEvent(part(50 * MiB));
     expect(lines).toEqual([
-      'downloading a.onnx, 100 MiB, of which 20 MiB are here',
+      'downloading a.onnx, 100 MiB, 20 MiB already here',
       'downloading a.onnx: 40 MiB of 100 MiB',
     ]);
   });
