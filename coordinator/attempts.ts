@@ -85,11 +85,11 @@ export interface Placed {
 export interface Failures {
   /** Instances of workers that failed or refused the request. */
   readonly tried: ReadonlySet<string>;
-  /** Those of `tried` whose direct connection broke. One that is connected again lives, and may be tried again. */
+  /** The workers of `tried` whose direct connection broke. A worker that is connected again is alive, and may be tried again. */
   readonly cutOff: ReadonlySet<string>;
-  /** Those of `tried` that were lost without an answer, with the time. The others live, or lived when they refused the request. */
+  /** The workers of `tried` that were lost without an answer, with the time. The others are alive, or were when they refused the request. */
   readonly unheard: ReadonlyMap<string, number>;
-  /** Workers that were lost, so far as is known not because of NATS. */
+  /** Workers that were lost, apparently not because of NATS. */
   readonly lost: readonly LostWorker[];
 }
 
@@ -211,9 +211,9 @@ class FailedAttempts implements Failures {
   readonly unheard = new Map<string, number>();
   readonly lost: LostWorker[] = [];
   private last: ShoalError | null = null;
-  /** Those of `lost` whose attempt brought the answer forward before its connection broke. */
+  /** The workers of `lost` whose attempt advanced the answer before the connection broke. */
   private readonly advanced = new Set<LostWorker>();
-  /** Those of `lost` that had begun to compute the request. */
+  /** The workers of `lost` that had begun to compute the request. */
   private readonly begun = new Set<LostWorker>();
   private readonly outages: OutagesInARow;
   private failedRuns = 0;
@@ -264,7 +264,7 @@ class FailedAttempts implements Failures {
   }
 
   /**
-   * Losses that count as attempts. A death is not the fault of most requests that witness it; `poison` finds the one whose fault it is. Nor does a
+   * Losses that count as attempts. Most requests that witness a death did not cause it; `poison` finds the one that did. Nor does a
    * broken connection count if the answer advanced before it broke.
    */
   private get charged(): number {

@@ -308,7 +308,7 @@ function peerOptions({ config, incarnation, fingerprint, clock, surroundings }: 
   };
 }
 
-/** Takes a direct announcement. Another worker's word counts only for a process that is not known yet: what it heard may be out of date. */
+/** Takes a direct announcement. A report by another worker counts only for a process that is not known yet, because it may be out of date. */
 function hearOf(roster: Roster, announcement: Announcement, from: string): void {
   const { id, incarnation } = announcement;
   if (from === id || !roster.knows(id, incarnation)) roster.hear(announcement);
@@ -320,7 +320,9 @@ function follow(effect: MembershipEffect, { actors, links, greetings }: Coordina
   if (effect.type === 'hearing')
     log.warn(
       {},
-      effect.hears ? 'this coordinator hears the fleet again' : 'this coordinator hears nobody, and judges nobody',
+      effect.hears
+        ? 'this coordinator hears the fleet again'
+        : 'this coordinator hears nobody, and declares no worker dead',
     );
   if (effect.type === 'joined') {
     actors.nodeBack(effect.id, effect.incarnation);

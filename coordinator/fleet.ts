@@ -39,7 +39,7 @@ export interface FleetRequest {
   readonly tokens: Uint32Array;
   /** Separates tenants: equal prefixes under different salts share no blocks. */
   readonly salt: Salt | null;
-  /** What the model runs with. Default: nothing. */
+  /** The adapter with which the model runs. Default: none. */
   readonly adapter?: AdapterRef | null;
   /** Shares the workers fairly with other tenants; null without a key. */
   readonly tenant?: GenerateRequest['tenant'] | null;

@@ -1,6 +1,6 @@
 import { type Load, loadOfOthers, NO_LOAD, sumOf } from '../src/core/load.js';
 
-/** The load of each worker: what this coordinator placed there, and what others did. */
+/** The load of each worker: the requests that this coordinator placed there, and the others'. */
 export class InFlight {
   /** Placed by this coordinator and not ended, by worker. */
   private readonly own = new Map<string, { requests: number; computeTokens: number }>();

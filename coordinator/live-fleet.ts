@@ -221,7 +221,7 @@ interface NatsState {
   readonly linked: number;
 }
 
-/** What people learn of the connection to NATS. */
+/** The state of the connection to NATS, in words. */
 function natsDetail({ connected, answers, shortcoming, linked }: NatsState): string {
   if (!connected)
     return `not connected; ${linked > 0 ? 'requests go to workers over direct connections' : 'new requests wait'}`;

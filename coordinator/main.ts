@@ -91,7 +91,7 @@ export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal):
 }
 
 interface RunningCoordinator extends RunningRole {
-  /** To be called by a supervisor that knows that somebody killed the process of a worker: no prompt is to blame for its death. */
+  /** For a supervisor that knows that a worker's process was killed deliberately, so that its death is not attributed to a prompt. */
   workerKilled(worker: string, incarnation: string): void;
 }
 
@@ -103,7 +103,7 @@ export interface CoordinatorWorld {
   readonly reloads: Reloads;
   /** Called once, when the model is known. The coordinator closes the transport's bus. `onRefused`: the bus does not allow what it needs. */
   readonly connect: (onRefused: (why: Error) => void) => Promise<Transport>;
-  /** Called once, with the model. Whatever needs an end is handed to `life`. */
+  /** Called once, with the model. Parts that must be ended are handed to `life`. */
   readonly openText: (life: Lifecycle, source: TextSource) => Promise<TextWork>;
 }
 
@@ -179,7 +179,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
   });
 }
 
-/** How a coordinator seals what it says over NATS. */
+/** The way a coordinator seals its messages over NATS. */
 function sealing(
   { id, secret, namespace }: CoordinatorConfig,
   incarnation: string,
@@ -198,7 +198,7 @@ async function watchPeerTls(
   if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, wallMs, log));
 }
 
-/** Counts what the parts report. */
+/** Counts the reports of the parts. */
 function countedIn(metrics: CoordinatorMetrics) {
   return {
     onResumed: () => metrics.requests.resumed.add(1),
@@ -217,7 +217,7 @@ interface Serving {
   readonly surroundings: Surroundings;
 }
 
-/** Opens the audit log, if there is to be one. `life` ends it. @throws Unavailable if it cannot be opened */
+/** Opens the audit log, if the configuration names one. `life` ends it. @throws Unavailable if it cannot be opened */
 async function openTrail(
   life: Lifecycle,
   { id, auditLog }: CoordinatorConfig,
@@ -256,7 +256,7 @@ async function serveHttp(
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting, chaos };
   const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls, socketPath };
-  // Of the model itself, then of each adapter: who drops a prompt means all of them.
+  // Of the model itself, then of each adapter: dropping a prompt drops all of them.
   const keysOf = (tokens: Uint32Array, salt: Salt | null) =>
     [null, ...adapters.list().map(({ ref }) => ref)].flatMap((adapter) =>
       router.blocksOf(tokens, salt, adapter).map(({ key }) => key),
@@ -314,7 +314,7 @@ function kvDeps(
   return { objects, objectBytes: largest, staging: new ValueStaging(STAGED_VALUES * largest), clock, wallMs };
 }
 
-/** Serves clients of the Redis protocol, and tells workers who theirs are. Gives the address; null if nobody can connect. `life` stops it. */
+/** Serves clients of the Redis protocol, and answers workers about theirs. Returns the address; null if it is not served. `life` stops it. */
 async function serveRedis(
   life: Lifecycle,
   { id, objectBytes, redis }: CoordinatorConfig,

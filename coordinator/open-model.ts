@@ -15,7 +15,7 @@ import { messageFormatOf } from './openai/message/message-format.js';
 import { NO_ADAPTERS, type ServedAdapters, type ServedModel } from './openai/served-model.js';
 import type { Router } from './router.js';
 
-/** Opens the model that a coordinator serves: what it needs to read and write texts. */
+/** Opens the model that a coordinator serves, to read and write texts. */
 
 interface OpenModel {
   readonly served: ServedModel;

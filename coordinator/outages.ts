@@ -4,7 +4,7 @@ import type { Bus } from '../src/bus/bus.js';
 import type { Clock } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
 
-/** Outages of NATS: lets requests wait for a route to a worker, and counts outages so that no worker is blamed for them. */
+/** Outages of NATS: lets requests wait for a route to a worker, and counts outages so that they are not attributed to workers. */
 
 /** How long a request waits for a route to any worker before it fails. */
 export const BUS_WAIT_MS = 15_000;

@@ -45,7 +45,7 @@ export class QuarantinedWorkers {
     return this.tribunal.accused();
   }
 
-  /** Tells all members that a worker's latest process is to be trusted again. False if it is not quarantined. @throws Unavailable without NATS */
+  /** Pardons a worker's latest process, for all members. False if it is not quarantined. @throws Unavailable without NATS */
   pardon(id: string): boolean {
     const found = this.accused.findLast(({ maker }) => maker.id === id);
     if (!found) return false;

@@ -7,19 +7,19 @@ import { BLOCK_TOKENS } from '../src/limits.js';
 import type { AdapterRef } from '../src/protocol/adapter.js';
 import type { Ring } from '../src/ring/ring.js';
 
-/** Ranks the workers for a prompt by what a coordinator knows: the pure part of routing. */
+/** Ranks the workers for a prompt by a coordinator's knowledge: the pure part of routing. */
 
 /** How many workers, clockwise on the ring, placement gets in order. */
 const RING_WORKERS = 64;
 
-/** A prompt that is to be placed. */
+/** A prompt to be placed. */
 export interface RankedPrompt {
   readonly promptTokens: number;
   /** Its full blocks. */
   readonly blocks: readonly BlockMeta[];
   /** Tokens of prompt and answer together. */
   readonly contextTokens: number;
-  /** What the model runs with. Default: nothing. */
+  /** The adapter with which the model runs. Default: none. */
   readonly adapter?: AdapterRef | null;
 }
 

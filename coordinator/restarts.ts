@@ -16,7 +16,7 @@ export const RESTART_WAIT_MS = 15_000;
 export const RESTART_EXPECTED_MS = 60_000;
 /** Limit on the requests that wait: as many as one worker queues by default, so that it can take all. @internal exported for tests. */
 export const WAITING_REQUESTS = 512;
-/** An announcement may have been on its way when its worker died. One that comes later than this after the loss of a worker shows that it lives. */
+/** An announcement may have been in transit when its worker died. One that arrives later than this after the loss shows that the worker is alive. */
 const ANNOUNCED_BEFORE_MS = ANNOUNCE_INTERVAL_MS;
 /** Interval at which a waiting request looks again, even if membership did not change. */
 const POLL_MS = 500;
@@ -72,7 +72,7 @@ export class Restarts {
   }
 
   /**
-   * To be called before a request waits that no worker has begun. Those that have begun all wait: the coordinator's limit on requests bounds them.
+   * Call it before a request that no worker has begun waits. Requests that have begun all wait: the coordinator's limit on requests bounds them.
    * @throws Unavailable if too many requests wait
    */
   admit(): void {

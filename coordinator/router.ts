@@ -105,7 +105,7 @@ export class Router {
       attempted,
       (tokens, resumed, failures, aborted) => {
         const blocks = this.blocksOf(tokens, request.salt, adapter);
-        // What is generated already has to fit, with one token more.
+        // The tokens generated so far must fit, and one more.
         const leastContextTokens = Math.min(contextTokens, Math.max(least, tokens.length + 1));
         const lengths = { contextTokens, leastContextTokens };
         const own = { requestId: request.requestId, name, tokens, resumed, blocks, failures, adapter };
@@ -156,7 +156,7 @@ export class Router {
     return this.rank({ ...attempt, contextTokens: attempt.leastContextTokens }, tried, draw);
   }
 
-  /** The workers that may take the request now, and the ids of those that have failed it. */
+  /** The workers that may take the request now, and the ids of the ones that have failed it. */
   private untried(
     attempt: Attempt,
     draw: number,

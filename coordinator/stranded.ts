@@ -37,7 +37,7 @@ export class Stranded {
 
   /**
    * Follows the call that `call` makes with its signal, which also aborts with `signal`.
-   * @throws Unavailable if the call stood still, and another worker can go on; else what the call throws
+   * @throws Unavailable if the call stood still, and another worker can go on; else the errors of the call
    */
   async *follow<T>(
     { reachable, elsewhere }: Pick<Run, 'reachable' | 'elsewhere'>,

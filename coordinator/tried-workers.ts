@@ -10,8 +10,8 @@ import type { Restarts } from './restarts.js';
 export type RouteAgain = 'direct' | 'any';
 
 /**
- * The ids of the members whose present incarnation has failed or refused the request. A worker that was taken for dead and is back has not: it was
- * paused. Nor has one whose connection broke, once it is connected again; over NATS, once it has been heard again.
+ * The ids of the members whose present incarnation has failed or refused the request. A worker that was declared dead and is back does not count: it
+ * was paused. Nor does one whose connection broke, once it is connected again; over NATS, once it has been heard again.
  */
 export function triedWorkers(
   { tried, cutOff, unheard }: Failures,

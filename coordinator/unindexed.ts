@@ -4,7 +4,7 @@ import type { Holdings } from '../src/core/holdings.js';
 
 /** The placements whose prefill has ended but whose blocks the index may not know yet. */
 
-/** How long promised blocks still count after their prefill while the index has not heard of them: the worker may not have kept them. */
+/** How long promised blocks still count after their prefill before the index lists them: the worker may not have kept them. */
 const PROMISE_GRACE_MS = 200;
 
 export class Unindexed {

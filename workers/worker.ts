@@ -195,7 +195,10 @@ export class Worker {
     const log = this.paced;
     if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
     if (effect.type === 'hearing')
-      log.warn({}, effect.hears ? 'this worker hears the fleet again' : 'this worker hears nobody, and judges nobody');
+      log.warn(
+        {},
+        effect.hears ? 'this worker hears the fleet again' : 'this worker hears nobody, and declares no worker dead',
+      );
     if (effect.type === 'raised') {
       const { generation, refutation } = effect;
       log.warn({ generation, refutation }, 'members took this worker for gone, which it refutes');

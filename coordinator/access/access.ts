@@ -20,7 +20,7 @@ export interface AccessSources {
   readonly tokens: TokenVerifier | null;
 }
 
-/** Decides who may call which route. */
+/** Decides which callers may use a route. */
 export class Access {
   /** @param sources null for an API that is open to everyone */
   constructor(private readonly sources: AccessSources | null) {}
@@ -33,7 +33,7 @@ export class Access {
   /**
    * Finds the principal of a request by its `authorization` header, unless the route or the whole API needs no key. Throws a 401 for a missing or
    * unknown key, and a 403 for a known one whose role may not use the route.
-   * @param known hears who it is, also if it is refused
+   * @param known called with the principal, even if it is refused
    */
   async admit(access: RouteAccess, authorization: string | null, known: (principal: Principal) => void): Promise<void> {
     const { sources } = this;
@@ -51,7 +51,7 @@ async function find({ rings, tokens }: AccessSources, bearer: string): Promise<P
   throw unauthorized('has an unknown API key');
 }
 
-/** Three parts in base64url, of which the first is a JSON object. */
+/** Three parts in base64url; the first is a JSON object. */
 const JWT_FORM = /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/;
 
 function bearerOf(authorization: string | null): string {

@@ -76,6 +76,6 @@ function faultOf(error: unknown): VerifiedToken {
   if (error instanceof joseErrors.JWSSignatureVerificationFailed) {
     return { kind: 'invalid', reason: 'its signature is wrong' };
   }
-  // What else a token can provoke is its own fault: malformed parts, unsupported headers, keys that do not fit the algorithm.
+  // All other errors are faults of the token: malformed parts, unsupported headers, keys that do not fit the algorithm.
   return { kind: 'invalid', reason: 'it is malformed' };
 }

@@ -4,7 +4,7 @@ import { adapterNamed, type ServedModel } from '../openai/served-model.js';
 import type { Principal } from './principal.js';
 
 /**
- * The adapter that a name stands for; null for the model itself. No name means the fleet's model.
+ * The adapter of a name; null for the model itself. No name means the fleet's model.
  * @throws ApiError 404 for an unknown model, 403 for one that the caller may not use
  */
 export function checkModel(

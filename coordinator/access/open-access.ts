@@ -34,7 +34,7 @@ export function openAccess(config: AccessConfig, world: AccessWorld): OpenedAcce
   if (apiKeys.length === 0 && keysFile === null && jwt === null)
     return { access: new Access(null), parts: [], reload: async () => {} };
   const file = keysFile === null ? null : new KeysFileSource(keysFile, world);
-  // A single key has nobody to be protected from.
+  // The holder of the only key needs no protection from others.
   const role = apiKeys.length === 1 && file === null && jwt === null ? 'operator' : 'user';
   const fixed = [
     KeyRing.ofSecrets(apiKeys, role),

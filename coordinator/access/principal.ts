@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type Grants, NO_LIMITS, type UseLimits } from '../../src/config/grants.js';
 import type { Tenant } from '../../src/core/fair-shares.js';
 
-/** The holder of a key or a token: who it is, and what it may do. */
+/** The holder of a key or a token: its identity and its rights. */
 export interface Principal {
   /** Names the key, or the subject of a token, within its tenant. Safe to log. */
   readonly id: string;
@@ -19,7 +19,7 @@ export interface Principal {
   readonly saltPrefix: string;
   /** Layers whose published prefixes its prompts share. */
   readonly shares: readonly string[];
-  /** Layers into which it may publish, beside those of its role. */
+  /** Layers into which it may publish, in addition to its role's. */
   readonly publishes: readonly string[];
 }
 
@@ -78,7 +78,7 @@ function digest(text: string): string {
 
 /**
  * The salt of a prompt's block keys; null for none. A cache hit shows in the time to first token, so callers that share a salt can probe for each
- * other's prefixes. Where keys are in use, the salt therefore always begins with the caller's scope, whatever `cache_salt` a request sends.
+ * other's prefixes. Where keys are in use, the salt therefore always begins with the caller's scope, with any `cache_salt`.
  */
 export function saltOf(principal: Principal | null, cacheSalt: string | undefined): string | null {
   if (principal === null) return cacheSalt ?? null;

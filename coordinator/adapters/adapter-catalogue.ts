@@ -111,7 +111,7 @@ export class AdapterCatalogue implements ServedAdapters {
 
   private async lookNow(): Promise<void> {
     const { folder, overlay, log } = this.options;
-    // Without NATS, what was known holds.
+    // Without NATS, the last known state holds.
     this.overlay = await overlay.read().catch(() => this.overlay);
     const files = await folder.list();
     const unloaded = new Set(this.overlay.unloaded);
@@ -131,7 +131,7 @@ export class AdapterCatalogue implements ServedAdapters {
     this.served = served;
   }
 
-  /** What was found in a file, which is read again only after a change. */
+  /** The result of examining a file, which is read again only after a change. */
   private async examineOnce(entry: AdapterEntry): Promise<Examined['adapter']> {
     const known = this.examined.get(entry.file);
     if (known?.mark === entry.mark) return known.adapter;

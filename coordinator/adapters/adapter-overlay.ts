@@ -5,7 +5,7 @@ import { ADAPTER_NAME_CHARS } from '../../src/protocol/adapter.js';
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
 
-/** What operators changed about the adapters of a fleet while it runs: one value in the fleet's bucket, which all coordinators read. */
+/** The operators' changes to a fleet's adapters at run time: one value in the fleet's bucket, which all coordinators read. */
 
 /** Adapters that operators may have loaded, and unloaded, at a time. */
 const CHANGED_ADAPTERS = 1_024;
@@ -15,7 +15,7 @@ const KEY = 'adapters';
 
 const Name = z.string().min(1).max(ADAPTER_NAME_CHARS);
 const Overlay = z.strictObject({
-  /** Names with the files they stand for. */
+  /** Names with their files. */
   loaded: z.array(z.strictObject({ name: Name, file: z.string().min(1).max(256) })).max(CHANGED_ADAPTERS),
   /** Names of files that are not served. */
   unloaded: z.array(Name).max(CHANGED_ADAPTERS),
@@ -34,7 +34,7 @@ export class AdapterOverlay {
   }
 
   /**
-   * Makes a name stand for a file, or, with null, for none.
+   * Assigns a file to a name, or, with null, none.
    * @throws Overloaded if there are too many, or others change them too often
    */
   async change(name: string, file: string | null): Promise<Overlay> {

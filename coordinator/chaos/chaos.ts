@@ -6,7 +6,7 @@ import { type ProcessFaults, SignalFaults } from './process-faults.js';
 
 /** Faults of processes of this machine, so that people can watch the fleet heal. */
 
-/** What may be done to a worker for a time. */
+/** Temporary faults of a worker. */
 export type PassingFault = 'pause' | 'slow';
 
 export interface ChaosOptions {
@@ -25,7 +25,7 @@ export class Chaos {
     return new Chaos({ ...options, faults: new SignalFaults() });
   }
 
-  /** Kills a worker with SIGKILL. The prompts that ran there are not to blame for its death. */
+  /** Kills a worker with SIGKILL. Its death is not attributed to the prompts that ran there. */
   kill({ id, incarnation, host, pid }: Member): void {
     this.checkProcess(id, host, pid);
     this.options.faults.kill(pid);
@@ -34,7 +34,7 @@ export class Chaos {
 
   /**
    * Stops a worker, or makes it slow, for some seconds.
-   * If it is silent for too long, the others take it for dead. The prompts that ran there are not to blame for that either.
+   * If it is silent for too long, the others declare it dead. That is not attributed to the prompts that ran there either.
    */
   disturb(fault: PassingFault, { id, incarnation, host, pid }: Member, seconds: number): void {
     this.checkProcess(id, host, pid);
@@ -42,7 +42,7 @@ export class Chaos {
     this.options.poison.killed(id, incarnation);
   }
 
-  /** Stops the nats-server for some seconds. Its connections stay open, and nobody answers on them. */
+  /** Stops the nats-server for some seconds. Its connections stay open without answers. */
   async stopNats(seconds: number): Promise<void> {
     const pid = await this.options.natsPid();
     if (pid === null) throw new Refused('cannot stop NATS: no process of this user on this machine is its server');

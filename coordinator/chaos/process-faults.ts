@@ -43,7 +43,7 @@ export class SignalFaults implements ProcessFaults {
     this.stopFor(pid, SLOW_STOPPED_S, SLOW_RUNNING_S, Math.round(seconds / (SLOW_STOPPED_S + SLOW_RUNNING_S)));
   }
 
-  /** By a process of its own, so that nothing stays stopped if this one ends. */
+  /** Done by a separate process, so that nothing stays stopped if this one ends. */
   private stopFor(pid: number, stoppedS: number, runningS: number, times: number): void {
     // Whether it is there, and may get signals.
     send(pid, 0);

@@ -12,7 +12,7 @@ import type { SlowRequests } from './slow-requests.js';
 import { TenantCounts } from './tenant-counts.js';
 import { watchedFleet } from './watched-fleet.js';
 
-/** Makes and connects what the console needs of a coordinator. */
+/** Makes and connects the parts of a coordinator that the console needs. */
 
 export interface ConsoleOptions extends ConsoleSources, Pick<FleetFeedOptions, 'about'> {
   readonly fleet: Fleet;

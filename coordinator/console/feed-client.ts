@@ -2,7 +2,7 @@ import type { FeedMessage } from '../../src/console/feed-messages.js';
 
 /** The messages that wait for one page of the console. */
 
-/** Messages that wait for a page. One that falls further behind is disconnected, and begins anew. @internal exported for tests. */
+/** Limit on the messages that wait for a page. A page that falls further behind is disconnected, and starts over. @internal exported for tests. */
 export const FEED_BACKLOG = 256;
 
 /** A bounded queue with one reader. */

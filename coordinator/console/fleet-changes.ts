@@ -8,7 +8,7 @@ import type {
 import type { Member } from '../../src/core/member.js';
 import type { FleetView } from '../fleet.js';
 
-/** Compares two views of the fleet: what changed, and what a person would say has happened. Pure. */
+/** Compares two views of the fleet: the changed rows, and the events in a person's terms. Pure. */
 
 /** The fleet at one moment. */
 export interface FleetMoment {
@@ -33,7 +33,7 @@ export function wholeFleet({ view, copies }: FleetMoment, at: number): FleetMess
   };
 }
 
-/** What changed from one moment to a later one; null for nothing. */
+/** The changes from one moment to a later one; null for none. */
 export function fleetDelta(before: FleetMoment, after: FleetMoment, at: number): FleetMessage | null {
   const old = wholeFleet(before, at);
   const now = wholeFleet(after, at);
@@ -50,7 +50,7 @@ export function fleetDelta(before: FleetMoment, after: FleetMoment, at: number):
   return same && workers.length === 0 && gone.length === 0 ? null : { ...now, whole: false, workers, gone };
 }
 
-/** What has happened between two moments, in order of workers. */
+/** The events between two moments, in order of workers. */
 export function happenings(before: FleetMoment, after: FleetMoment, at: number): Happening[] {
   const old = new Map(before.view.workers.map((worker) => [worker.id, worker]));
   const now = new Map(after.view.workers.map((worker) => [worker.id, worker]));

@@ -18,7 +18,7 @@ export const FEED_TENANT_CLIENTS = 8;
 /** How often the feed looks at the fleet, and sends what has gathered. */
 const FEED_INTERVAL_MS = 100;
 const BEAT_INTERVAL_MS = 1_000;
-/** What has happened lately, for pages that come later. */
+/** Limit on the recent events, which are kept for pages that open later. */
 const HAPPENINGS = 256;
 
 export interface FleetFeedOptions {
@@ -31,7 +31,7 @@ export interface FleetFeedOptions {
   readonly about: Pick<HelloMessage, 'version' | 'routing' | 'chaos'> & { readonly model: string };
 }
 
-/** Whose page it is: a tenant's, or an operator's (null), who sees the requests of all. */
+/** The owner of the page: a tenant, or an operator (null), who sees all requests. */
 export interface FeedReader {
   readonly role: HelloMessage['role'];
   readonly tenant: string | null;
@@ -66,7 +66,7 @@ export class FleetFeed {
     for (const client of this.clients) client.end();
   }
 
-  /** What has happened lately, oldest first. */
+  /** Recent events, oldest first. */
   get happened(): readonly Happening[] {
     return this.recent;
   }

@@ -6,7 +6,7 @@ import type { HistorySeries } from '../../src/console/feed-messages.js';
 export const HISTORY_STEP_MS = 2_000;
 /** Values of a series: one hour. @internal exported for tests. */
 export const HISTORY_STEPS = 1_800;
-/** Latencies of one step of which percentiles are taken. Of more requests, the latest count. */
+/** Limit on the latencies of one step from which percentiles are taken. The latest ones count. */
 const LATENCIES = 512;
 
 const SERIES: readonly HistorySeries[] = [
@@ -17,7 +17,7 @@ const SERIES: readonly HistorySeries[] = [
 
 /** The fleet at the end of a step. */
 export type HistoryLevels = Readonly<Record<'running' | 'waiting' | 'serving' | 'blocks' | 'below' | 'bytes', number>>;
-/** What is counted during a step. */
+/** The counts of a step. */
 type Counts = Record<'requests' | 'failed' | 'local' | 'remote' | 'computed' | 'generated', number>;
 
 export class History {

@@ -4,9 +4,9 @@ import type { Candidate } from '../../src/core/placement.js';
 import type { StartEvent } from '../attempts.js';
 import type { SlowRequests } from './slow-requests.js';
 
-/** Follows requests through the coordinator, tells the steps of a bounded number of them to those who watch, and keeps those of the slowest. */
+/** Follows requests through the coordinator, reports the steps of a bounded number of them to watchers, and keeps the steps of the slowest. */
 
-/** Requests a second of which steps are told, and as many at once. @internal exported for tests. */
+/** Requests a second whose steps are reported, and as many at once. @internal exported for tests. */
 export const WATCHED_PER_SECOND = 250;
 /** Candidates in one step. */
 const CANDIDATES = 6;
@@ -29,7 +29,7 @@ export interface FollowedRequest {
   ended(tokens: number, outcome: 'done' | 'cancelled' | 'failed'): void;
 }
 
-/** What the router decided for a request. */
+/** The router's decision for a request. */
 export interface PlacementNews {
   readonly requestId: string;
   readonly worker: string;
@@ -40,7 +40,7 @@ export interface PlacementNews {
 interface Followed {
   readonly id: number;
   readonly tenant: string | null;
-  /** To whom its steps are told; null for nobody. */
+  /** The receiver of its steps; null for none. */
   readonly listener: JournalListener | null;
   readonly steps: RequestStep[];
 }
@@ -65,7 +65,7 @@ export class RequestJournal {
     this.listener = listener;
   }
 
-  /** Follows a request. Nobody is told of it if nobody watches, or if there are too many. */
+  /** Follows a request. It is not reported if no page watches, or if there are too many. */
   arrived(requestId: string, tenant: string | null, promptTokens: number): FollowedRequest {
     const id = ++this.requests;
     const told = this.listener !== null && this.takeRoom();
@@ -110,7 +110,7 @@ export class RequestJournal {
     const known = this.followed.get(requestId);
     if (known === undefined || known.id !== step.id) return;
     known.steps.push(step);
-    // Those who watch now may be others than those who were told of its beginning.
+    // The current watchers may differ from the ones that received its beginning.
     if (known.listener !== null && known.listener === this.listener)
       known.listener.step({ tenant: known.tenant, step });
   }

@@ -4,11 +4,11 @@ import type { NodeView } from '../../src/runtime/core/node-view.js';
 import type { InstanceEntry, TaskEntry } from '../../src/runtime/messages.js';
 import type { RuntimeView } from '../runtime/runtime-view.js';
 
-/** What runs on the nodes of the runtime, for the console. */
+/** The actors and tasks on the nodes of the runtime, for the console. */
 
 /** Actors, and tasks, of one answer. */
 const LISTED = 4_096;
-/** An answer is given to all who ask within this time. */
+/** All requests within this time share one answer. */
 const AGE_MS = 1_000;
 /** Names of classes and functions of one node. */
 const NAMES = 32;

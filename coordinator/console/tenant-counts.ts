@@ -1,9 +1,9 @@
 import type { TokensBySource } from '../../src/console/feed-messages.js';
 import type { TenantRow, TenantsAnswer } from '../../src/console/table-answers.js';
 
-/** What this coordinator has done for each tenant since it started. */
+/** This coordinator's counts for each tenant since it started. */
 
-/** Tenants that are remembered; of more, those that asked nothing for the longest time are forgotten. @internal exported for tests. */
+/** Limit on the tenants; the tenant without requests for the longest time is dropped. @internal exported for tests. */
 export const COUNTED_TENANTS = 1_024;
 
 interface Counts {

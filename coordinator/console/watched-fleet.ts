@@ -5,7 +5,7 @@ import type { History } from './history.js';
 import type { RequestJournal } from './request-journal.js';
 import type { TenantCounts } from './tenant-counts.js';
 
-/** A fleet whose requests the console sees: passes everything on, and reports each request to those who keep count. */
+/** A fleet whose requests the console sees: passes everything through, and reports each request to the counters. */
 export function watchedFleet(fleet: Fleet, watching: Watching): Fleet {
   return {
     generate: (request, signal) => follow(fleet.generate(request, signal), request, watching),

@@ -25,7 +25,7 @@ export class AnswerMemory<T> {
   private readonly remembered = new Map<string, Remembered<T>>();
   private bytes = 0;
 
-  /** `onForgotten` is called for each answer that is forgotten, for whatever reason. */
+  /** `onForgotten` is called for each answer that is dropped, for any reason. */
   constructor(
     private readonly limits: AnswerMemoryLimits,
     private readonly onForgotten: (answer: T) => void,

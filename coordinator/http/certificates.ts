@@ -32,7 +32,7 @@ export async function readCertificates(files: TlsFiles): Promise<TlsContext> {
   return tls;
 }
 
-/** What a server uses, with the files that it comes from. */
+/** The certificates that a server uses, with their files. */
 function pemsOf(files: TlsFiles, { key, cert, clientCa }: TlsContext): TlsPems {
   return {
     key: { option: KEY, path: files.key, pem: key },
@@ -47,7 +47,7 @@ export class CertificateKeeper {
   private looking = false;
   private complaint = '';
 
-  /** @param current what the server uses now */
+  /** @param current the certificates that the server uses now */
   constructor(
     private readonly files: TlsFiles,
     private current: TlsContext,
@@ -56,7 +56,7 @@ export class CertificateKeeper {
     private readonly log: Log,
   ) {}
 
-  /** What the server uses now. */
+  /** The certificates that the server uses now. */
   get pems(): TlsPems {
     return pemsOf(this.files, this.current);
   }

@@ -63,7 +63,7 @@ export interface HttpOptions extends HttpListenOptions {
   readonly version: string;
   /** Whether a client may choose the worker. */
   readonly allowRouting: boolean;
-  /** Disturbs processes of this machine; null if nobody may. */
+  /** Disturbs processes of this machine; null if that is not allowed. */
   readonly chaos?: Chaos | null;
   /** Age up to which the text of `/metrics` is given to others, too. */
   readonly metricsAgeMs?: number;
@@ -92,7 +92,7 @@ export interface HttpDeps {
   readonly clock: Clock;
   /** Null: nothing is recorded. */
   readonly tracer?: Tracer | null;
-  /** What the console shows beside the requests and the workers. */
+  /** The console's data besides the requests and the workers. */
   readonly console: ConsoleSources;
   /** Objects over HTTP; null if the fleet has none. */
   readonly kv?: KvDeps | null;

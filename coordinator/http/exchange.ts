@@ -4,7 +4,7 @@ import type { Principal } from '../access/principal.js';
 import type { RequestAccount } from './request-end.js';
 import type { Exchange, Upload } from './route.js';
 
-/** Makes what a route sees of a request. */
+/** Makes the exchange, a route's view of a request. */
 
 /** The parts of the framework's request that it needs. */
 interface ServedRequest {
@@ -27,7 +27,7 @@ interface ServedReply {
   headers(headers: Readonly<Record<string, string>>): unknown;
 }
 
-/** The exchange of a request, whose body was read. */
+/** The exchange of a request after its body was read. */
 export function exchangeOf(
   request: ServedRequest,
   reply: ServedReply,

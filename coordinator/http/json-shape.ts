@@ -1,6 +1,6 @@
 import { ApiError } from '../openai/api-error.js';
 
-/** The limits of JSON whose cost is out of proportion to its length: `[[[[` or `{},{},` cost a hundred times what a text of the same length does. */
+/** The limits on JSON that costs more than its length suggests: `[[[[` or `{},{},` cost a hundred times as much as text of the same length. */
 
 /** More than the token ids of five of the longest prompts. */
 const SCALARS = 2 ** 20;

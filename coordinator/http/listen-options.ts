@@ -2,17 +2,17 @@ import { hostname } from 'node:os';
 import { Border } from './border/border.js';
 import type { TlsContext } from './listener.js';
 
-/** How the HTTP server listens, and for whom. */
+/** The addresses on which the HTTP server listens, and the accepted names and origins. */
 export interface HttpListenOptions {
   readonly host: string;
   /** 0 for any free port. */
   readonly port: number;
-  /** A Unix socket beside the port. Default: none. */
+  /** A Unix socket in addition to the port. Default: none. */
   readonly socketPath?: string | null;
   readonly bodyLimitBytes?: number;
   readonly bodyBudgetBytes?: number;
   readonly maxConnections?: number;
-  /** Host names under which clients may call the API, beside loopback names and `host`. See `Hosts`. */
+  /** Host names under which clients may call the API, besides loopback names and `host`. See `Hosts`. */
   readonly allowedHosts?: readonly string[];
   /** Origins of pages that may call the API. See `Origins`. */
   readonly allowedOrigins?: readonly string[];

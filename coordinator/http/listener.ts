@@ -65,12 +65,12 @@ export class Listener {
     return this.newServer(handle, this.options.tls);
   }
 
-  /** Handles the requests of a Unix socket as those of the servers made so far, without TLS; null for none. @throws Unavailable if it cannot listen */
+  /** Handles the requests of a Unix socket like the other servers' requests, without TLS; null for none. @throws Unavailable if it cannot listen */
   async listenOnSocket(path: string | null): Promise<void> {
     if (path !== null) this.closeSocket = await listenOnUnixSocket(this.newServer(this.handle, null), path);
   }
 
-  /** Accepts no more connections on the Unix socket. Resolves when those that are open have ended. */
+  /** Accepts no more connections on the Unix socket. Resolves when the open ones have ended. */
   closeSocket = async (): Promise<void> => {};
 
   private newServer(handle: RequestListener, tls: TlsContext | null): Server {

@@ -1,12 +1,12 @@
 import type { Clock } from '../../src/clock.js';
 
-/** Runs long jobs one after another, each in a turn of its own, so that all of them together take at most half of the event loop. */
+/** Runs long jobs one after another, each in a separate turn, so that all of them together take at most half of the event loop. */
 export class LongJobs {
   private last: Promise<void> = Promise.resolve();
 
   constructor(private readonly clock: Clock) {}
 
-  /** Runs a job when its turn comes. Rejects with what it throws. */
+  /** Runs a job when its turn comes. Rejects with the job's errors. */
   async run<T>(job: () => T): Promise<T> {
     const before = this.last;
     let next = () => {};

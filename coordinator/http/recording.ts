@@ -1,6 +1,6 @@
 import { orAbort } from '../../src/async/abort.js';
 
-/** What a recording reports to its owner. */
+/** The callbacks from a recording to its owner. */
 export interface RecordingOwner {
   /** An event of this many bytes was added. */
   grew(bytes: number): void;

@@ -28,7 +28,7 @@ export class Repeats {
   private readonly answers: AnswerMemory<SharedAnswer>;
   private readonly sweeping: Timer;
   private readonly running = new Set<SharedAnswer>();
-  /** Keys of requests by their bodies, each of which belongs to one request: a large body takes time to hash. */
+  /** Keys of requests by their bodies, one body per request: a large body takes time to hash. */
   private readonly keys = new WeakMap<object, string>();
 
   constructor(
@@ -51,7 +51,7 @@ export class Repeats {
     };
   }
 
-  /** Forgets all answers, and ends those that no client waits for any more. */
+  /** Drops all answers, and ends the ones that no client waits for any more. */
   close(): void {
     this.sweeping.cancel();
     this.answers.clear();

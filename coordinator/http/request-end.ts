@@ -7,9 +7,9 @@ import type { Trail } from '../trail/trail.js';
 import { requestEntry, type TokenCounts } from './request-entry.js';
 import type { HttpRoute } from './route.js';
 
-/** What the log, the trace, the metrics and the audit log get when a request has ended. */
+/** The records of a request's end in the log, the trace, the metrics and the audit log. */
 
-/** What a request used, and, where tokens were generated, how. */
+/** The tokens of a request, and, where tokens were generated, their account. */
 export interface RequestAccount {
   readonly tokens: TokenCounts;
   readonly answer: AnswerAccount | null;

@@ -3,7 +3,7 @@ import type { Principal } from '../access/principal.js';
 import type { ApiError } from '../openai/api-error.js';
 import type { HttpRoute } from './route.js';
 
-/** What the audit log says of a request. */
+/** The entry of a request in the audit log. */
 
 /** Tokens of a request's prompts and answers. */
 export type TokenCounts = NonNullable<RequestEntry['tokens']>;
@@ -46,7 +46,7 @@ export function requestEntry(request: EndedRequest): RequestEntry | null {
   };
 }
 
-/** Statuses with which a caller is turned away for what it is, or for what it has used. */
+/** Statuses with which a caller is refused for its rights or its use. */
 const REFUSALS = [401, 403, 429];
 
 /** The name in the path, if it is one: a client may write any text there. */

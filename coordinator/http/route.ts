@@ -13,11 +13,11 @@ export interface HttpRoute {
   readonly path: string;
   /** Its entry in the OpenAPI document. */
   readonly about?: RouteAbout;
-  /** Who may use it, if keys are configured. */
+  /** The callers that may use it, if keys are configured. */
   readonly access: RouteAccess;
   /**
-   * The pages that may call it from a browser: `allowed`, those of `--allowed-origins`; `any`, all pages, and under any IP address; `linked`, those of the
-   * coordinator, and links to it on any page; by default only pages of the coordinator itself.
+   * The pages that may call it from a browser: `allowed`, the pages of `--allowed-origins`; `any`, all pages, and under any IP address; `linked`,
+   * pages of the coordinator, and links to it on any page; by default only pages of the coordinator itself.
    */
   readonly pages?: 'allowed' | 'any' | 'linked';
   /** The body is not JSON, and the route reads it: `Exchange.upload`. It has at most this many bytes. */
@@ -30,7 +30,7 @@ export interface HttpRoute {
   handle(exchange: Exchange): RouteAnswer | Promise<RouteAnswer>;
 }
 
-/** What readers of the API learn about a route. */
+/** The documentation of a route. */
 interface RouteAbout {
   /** One sentence. */
   readonly summary: string;
@@ -49,7 +49,7 @@ export interface Exchange {
   readonly method: string;
   /** The body of a route with `uploadBytes`; null for other routes. */
   readonly upload: Upload | null;
-  /** Who asks; null if no key is needed. */
+  /** The caller; null if no key is needed. */
   readonly principal: Principal | null;
   /** On the server's clock. */
   readonly arrivedMs: number;
@@ -59,7 +59,7 @@ export interface Exchange {
   onClose(listener: () => void): void;
   /** Its use of the limits of its key; null if there are none. */
   readonly use: QuotaUse | null;
-  /** Says how log and audit log learn what the request used when it ends. */
+  /** Sets the account that log and audit log read when the request ends. */
   account(account: () => RequestAccount): void;
   /** Its part of a trace, which the server ends. */
   readonly span: Span;

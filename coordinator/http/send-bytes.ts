@@ -42,7 +42,7 @@ export async function sendBytes(
   }
 }
 
-/** Resolves when the client has taken what was written, or is gone. Leaves no listeners behind: a large value needs many turns. */
+/** Resolves when the client has taken the written bytes, or is gone. Leaves no listeners behind: a large value needs many turns. */
 async function drained(response: ServerResponse): Promise<void> {
   const over = new AbortController();
   const { signal } = over;

@@ -66,7 +66,7 @@ declare module 'fastify' {
   }
 }
 
-/** What the server needs beside the routes. */
+/** The dependencies of the server besides the routes. */
 export interface HttpServerDeps extends RequestEndPorts {
   readonly access: Access;
   readonly clock: Clock;

@@ -4,7 +4,7 @@ import { Cancelled, type ShoalError } from '../../src/errors.js';
 import { Recording } from './recording.js';
 import type { Exchange, RouteAnswer } from './route.js';
 
-/** What a shared answer reports to its owner. */
+/** The callbacks from a shared answer to its owner. */
 interface SharedAnswerOwner {
   /** Limit on the bytes of the answer that are kept. */
   grew(bytes: number): void;
@@ -32,10 +32,10 @@ export class SharedAnswer {
   private grace: Timer | null = null;
   /** Ends the computation's use of limits, which the connection of the first client does not. */
   private readonly releaseUse: (() => void) | null;
-  /** What the route asked to be told when its answer is delivered. */
+  /** The route's callbacks for the delivery of its answer. */
   private closing: (() => void)[] = [];
 
-  /** Begins to compute. `exchange` is that of the first client, which must `join` too. */
+  /** Begins to compute. `exchange` belongs to the first client, which must `join` too. */
   constructor(
     exchange: Exchange,
     compute: (exchange: Exchange) => RouteAnswer | Promise<RouteAnswer>,
@@ -57,7 +57,7 @@ export class SharedAnswer {
     return kept.kind === 'recorded' ? { kind: 'events', events: kept.recording.read(exchange.signal) } : kept;
   }
 
-  /** Nobody joins any more: the start of a stream need not be kept. */
+  /** No client joins any more: the start of a stream need not be kept. */
   forget(): void {
     this.forgotten = true;
     this.recording?.forgetStart();

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 
-/** A text that is expensive to make: it is made at most once in `ageMs`, for all who ask for it meanwhile. */
+/** A text that is expensive to make: it is made at most once in `ageMs`, and shared by all requests in that time. */
 export class SharedText {
   private made: { readonly atMs: number; readonly text: Promise<string> } | null = null;
 

@@ -9,7 +9,7 @@ import type { StoredPrompt } from '../retention/retention-store.js';
 import { layerSalt, PUBLIC_LAYER, type PublishedPrefix, PublishedPrefixes } from './published-prefixes.js';
 
 /**
- * The layers of published prefixes. Only operators, and whom they appointed, publish into a layer, and a prefix is in use only once the fleet has
+ * The layers of published prefixes. Only operators and keys that they appointed publish into a layer, and a prefix is in use only once the fleet has
  * computed it. So a caller that finds a block of a layer learns that the prefix was published, and nothing of other callers' prompts.
  */
 export class Layers {
@@ -31,14 +31,14 @@ export class Layers {
     this.published = new PublishedPrefixes(known);
   }
 
-  /** The salt of a caller's prompt: those of the layers that it shares, then its own. Null for none. */
+  /** The salt of a caller's prompt: the salts of the layers that it shares, then its own. Null for none. */
   saltFor(tokens: Uint32Array, principal: Principal | null, cacheSalt: string | undefined): Salt | null {
     const own = saltOf(principal, cacheSalt);
     const layers = this.shareable(tokens) ? this.published.layersFor(tokens, sharesOf(principal)) : [];
     return layers.length === 0 ? own : withLayers(own ?? '', layers);
   }
 
-  /** All salts under which a caller's prompt may have blocks of its own: it may have come before what is published now. */
+  /** All salts under which a caller's prompt may have its own blocks: it may be older than the current layers. */
   saltsFor(tokens: Uint32Array, principal: Principal | null, cacheSalt: string | undefined): Salt[] {
     const own = saltOf(principal, cacheSalt) ?? '';
     const variants = this.published.variantsFor(tokens, sharesOf(principal));
@@ -47,7 +47,7 @@ export class Layers {
   }
 
   /**
-   * The salt of a prefix that is to be published.
+   * The salt of a prefix to publish.
    * @throws InvalidRequest if prompts that begin with it would share nothing
    */
   saltOfPublished(tokens: Uint32Array, layer: string, param: string): Salt {
@@ -67,13 +67,13 @@ export class Layers {
     throw new ApiError(403, message, { param: 'share', code: 'share_not_allowed' });
   }
 
-  /** Blocks of long sequences have other K/V where the model changes with the length, and nobody has published it. */
+  /** Where the model changes with the length, blocks of long sequences have other K/V, which is not published. */
   private shareable(tokens: Uint32Array): boolean {
     return regimeOf(this.dependence, tokens.length) === 'short';
   }
 }
 
-/** Where no key is needed, there is nobody to protect. */
+/** Where no key is needed, there are no tenants to protect from each other. */
 function sharesOf(principal: Principal | null): readonly string[] {
   return principal === null ? [PUBLIC_LAYER] : principal.shares;
 }

@@ -23,7 +23,7 @@ export function layerSalt(layer: string): string {
 /** Names blocks by their tokens alone. These keys stay in this process. */
 const CONTENT = rootSeed({ fingerprint: '', adapter: '', salt: '' });
 
-/** The published prefixes of a fleet, by their blocks: finds what a prompt shares with them. */
+/** The published prefixes of a fleet, by their blocks: finds the beginning that a prompt shares with them. */
 export class PublishedPrefixes {
   /** By the content of a beginning: the prefixes that have it, the preferred one first. */
   private readonly byBeginning = new Map<string, PublishedPrefix[]>();
@@ -43,7 +43,7 @@ export class PublishedPrefixes {
 
   /**
    * The salts of the blocks that a prompt has in common with the prefixes of these layers; none if there are no such blocks. The longest common
-   * beginning counts; of several, that of the public layer, then that of the first name.
+   * beginning counts; of several, the public layer's, then the one whose layer comes first by name.
    */
   layersFor(tokens: Uint32Array, layers: readonly string[]): readonly SaltLayer[] {
     if (this.byBeginning.size === 0 || layers.length === 0) return [];
@@ -61,7 +61,7 @@ export class PublishedPrefixes {
   }
 
   /**
-   * What `layersFor` may have found for this prompt at other times, when others of these prefixes were published: for each prefix, the salts of the
+   * The results that `layersFor` may have had for this prompt earlier, with other sets of these prefixes: for each prefix, the salts of the
    * blocks that the prompt has in common with it.
    */
   variantsFor(tokens: Uint32Array, layers: readonly string[]): readonly (readonly SaltLayer[])[] {
@@ -76,7 +76,7 @@ export class PublishedPrefixes {
     return [...common].map(([prefix, blocks]) => upTo(prefix.layers, blocks));
   }
 
-  /** The salts of the blocks of a prefix that is to be published: it continues a public prefix, if it begins with one. */
+  /** The salts of the blocks of a prefix to publish: it continues a public prefix, if it begins with one. */
   chainFor(tokens: Uint32Array, layer: string): readonly SaltLayer[] {
     const base = layer === PUBLIC_LAYER ? [] : this.layersFor(tokens, [PUBLIC_LAYER]);
     return upTo([...base, { salt: layerSalt(layer), blocks: Math.floor(tokens.length / BLOCK_TOKENS) }]);

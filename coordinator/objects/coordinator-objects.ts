@@ -4,7 +4,7 @@ import { RosterRing } from '../../src/objects/object-ring.js';
 import type { Objects } from '../../src/objects/objects.js';
 import { ObjectLinks, type ObjectLinksOptions } from '../../src/peer/objects/object-links.js';
 
-/** The objects of the fleet, as a coordinator reaches them: it has none of its own. */
+/** The objects of the fleet, as seen by a coordinator, which stores none itself. */
 export class CoordinatorObjects {
   readonly objects: Objects;
   private readonly links: ObjectLinks;

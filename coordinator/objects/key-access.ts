@@ -16,7 +16,7 @@ import type { Trail } from '../trail/trail.js';
 
 /** Keys and tokens of the HTTP API, for clients that send them as the password of the Redis protocol, to this process or to a worker. */
 
-/** The space of a principal's objects: that of the salts of its prompts, so that a key's scope holds for both. */
+/** The space of a principal's objects: it follows the salts of its prompts, so that a key's scope applies to both. */
 export function spaceOf(principal: Principal | null): string {
   return principal === null ? OPEN_SPACE : `key/${principal.saltPrefix}`;
 }

@@ -16,13 +16,13 @@ export interface WholeChoice {
   readonly ids: readonly number[];
 }
 
-/** What the request asked an answer to have. */
+/** The optional parts of an answer that the request asked for. */
 export interface AnswerParts {
   readonly logprobs: boolean;
   readonly tokenIds: boolean;
   /** Whether log-probabilities name tokens by their ids. */
   readonly tokensAsIds: boolean;
-  /** Whether the prompt has log-probabilities beside the answer's. */
+  /** Whether the prompt has log-probabilities too. */
   readonly promptLogprobs: boolean;
 }
 

@@ -106,13 +106,13 @@ function endOf(fields: object): string {
   return text === '{}' ? ']}' : `],${text.slice(1)}`;
 }
 
-/** Shoal's own usage appears both in `usage` and beside it: some gateways forward only `usage`. */
+/** Shoal's own usage appears both in `usage` and next to it: some gateways forward only `usage`. */
 function usageOf(tally: Tally): object {
   const { usage } = tally;
   return { usage, shoal: usage.shoal };
 }
 
-/** As in vLLM: for each token, the log-probabilities by token id, its own and those of the alternatives; null for the first. */
+/** As in vLLM: for each token, the log-probabilities by token id, of the token and of its alternatives; null for the first. */
 function promptLogprobsOf(reports: TokenReports | null): readonly object[] {
   return (
     reports?.mapLazily(({ id, text, logprob, rank, top }) => {

@@ -22,7 +22,7 @@ export interface Delta {
   readonly text: string;
   /** The next text of the model's reasoning, if the answer is read as a message. */
   readonly reasoning: string;
-  /** The next pieces of calls of tools, likewise. */
+  /** The next pieces of tool calls. */
   readonly calls: readonly CallPiece[];
   /** Reports of all tokens since the last delta, including tokens without visible text. Empty unless requested. */
   readonly reports: TokenReports;

@@ -74,8 +74,8 @@ export interface NamedConstraint {
 }
 
 /**
- * What the answer of a request must be; null if it may be any text.
- * @param further what is demanded beside these fields
+ * The constraint on a request's answer; null if it may be any text.
+ * @param further constraints in addition to these fields
  * @throws InvalidRequest that names the wrong field
  */
 export function constraintIn(fields: ConstraintFields, further: readonly NamedConstraint[]): NamedConstraint | null {
@@ -116,7 +116,7 @@ function outputsOf(outputs: z.infer<typeof StructuredOutputs>): NamedConstraint[
   return found;
 }
 
-/** What a format demands; null for text. @param param the field that it came from */
+/** The constraint of a format; null for text. @param param the field that it came from */
 export function formatConstraint(format: ConstraintFields['response_format'], param: string): NamedConstraint | null {
   if (format === undefined || format.type === 'text') return null;
   if (format.type === 'json_object') return anyObject(param);
@@ -132,7 +132,7 @@ function anyObject(param: string): NamedConstraint {
   return json({ type: 'object' }, false, param);
 }
 
-/** As in vLLM, an object has no properties beside those that its schema lists, unless the schema says otherwise. */
+/** As in vLLM, an object has only the properties that its schema lists, unless the schema says otherwise. */
 function schemaOf(schema: z.infer<typeof SchemaOrText> | null | undefined, param: string): NamedConstraint[] {
   if (schema === undefined || schema === null) return [];
   return [json(typeof schema === 'string' ? parsed(schema, param) : schema, true, param)];

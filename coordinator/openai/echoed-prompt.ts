@@ -8,7 +8,7 @@ const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 interface EchoedToken {
   /** Code points of the text before the token. */
   readonly offset: number;
-  /** The token as the text shows it, if that is not what the token adds to a text; else null. */
+  /** The token as the text shows it, if that differs from the text that the token adds; else null. */
   readonly shown: string | null;
 }
 
@@ -42,7 +42,7 @@ export class EchoedPrompt {
     return { offset, shown: own === ` ${inText}` && inText !== '' ? inText : null };
   }
 
-  /** The part of the text that a piece of the decoded prompt stands for. */
+  /** The part of the text that corresponds to a piece of the decoded prompt. */
   private inText(id: number, piece: string): string {
     if (this.text.startsWith(piece, this.at)) return piece;
     if (this.tokenizer.specialIds.has(id)) return '';

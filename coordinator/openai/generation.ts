@@ -99,7 +99,7 @@ async function* runChoice(
   }
 }
 
-/** Events of more tokens take milliseconds. They come in a row for a prompt whose log-probabilities are asked for. */
+/** Events of more tokens take milliseconds. They come in a row for a prompt with requested log-probabilities. */
 const LONG_EVENT_TOKENS = 64;
 
 function isLong(event: FleetEvent): boolean {

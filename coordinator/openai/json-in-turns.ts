@@ -51,7 +51,7 @@ async function writeList(list: readonly unknown[], parts: string[], signal: Abor
   parts.push(']');
 }
 
-/** In a list, JSON has null for what it cannot represent. */
+/** In a list, JSON has null for a value that it cannot represent. */
 function textOf(value: unknown): string {
   return JSON.stringify(value) ?? 'null';
 }

@@ -3,7 +3,7 @@ import type { FleetRequest } from '../fleet.js';
 
 /** Counts the log-probabilities of an answer and checks them against the limit. */
 
-/** Log-probabilities in one answer: of all choices, a token's own and its alternatives', those of its prompt among them. */
+/** Limit on the log-probabilities in one answer: over all choices, of each token and its alternatives, prompts included. */
 export const ANSWER_LOGPROBS = 512 * 1024;
 
 /** Log-probabilities of a prompt: one for each token and for each of its alternatives. 0 if not requested. */

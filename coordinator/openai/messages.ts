@@ -16,7 +16,7 @@ function textOf(part: z.infer<typeof TextPart> | z.infer<typeof RefusalPart>): s
   return part.type === 'text' ? part.text : part.refusal;
 }
 
-/** A string or an array of text parts, as one string, in which each part has a line of its own; or null. */
+/** A string or an array of text parts, as one string with the parts joined by newlines; or null. */
 const Content = z
   .union([z.string(), listOf(z.discriminatedUnion('type', [TextPart, RefusalPart]), CHAT_MESSAGES), z.null()], {
     error: 'must be a string or an array of parts {"type":"text","text":…}; the model supports text only',

@@ -27,7 +27,7 @@ export interface ChoicePlan {
   readonly message: MessagePlan | null;
 }
 
-/** What of a choice's tokens its text and its reports show. */
+/** The tokens of a choice that its text and its reports show. */
 interface TextShow {
   readonly specialTokens: boolean;
   /** The stop string or stop token at which the text ends. */
@@ -63,7 +63,7 @@ export interface Caller {
   /** The salt of a prompt. */
   readonly saltFor: (tokens: Uint32Array) => Salt | null;
   readonly tenant: FleetRequest['tenant'];
-  /** What the model runs with. Default: nothing. */
+  /** The adapter with which the model runs. Default: none. */
   readonly adapter?: FleetRequest['adapter'];
   readonly worker: string | null;
   /** Its part of a trace. Default: nothing is recorded. */
@@ -139,7 +139,7 @@ function showOf(fields: CommonRequest): TextShow {
   };
 }
 
-/** The alternatives of each token: as many as asked for, or those that are named. */
+/** The alternatives of each token: the requested number, or the named ones. */
 function alternativesOf({ logprob_token_ids: ids = [] }: CommonRequest, { logprobs }: Demand): Demand['logprobs'] {
   if (ids.length === 0) return logprobs;
   if (logprobs === null)

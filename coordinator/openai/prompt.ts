@@ -26,7 +26,7 @@ export interface Prompt {
 export interface ReadingOptions extends TemplateFields {
   readonly add_special_tokens?: boolean | undefined;
   readonly parse_special?: boolean | undefined;
-  /** What the model may call, in a chat. Default: nothing. */
+  /** The tools that the model may call, in a chat. Default: none. */
   readonly tools?: ToolFields['tools'];
   readonly tool_choice?: ToolFields['tool_choice'];
   /** Whether prompts of token ids are to have their text too. Default: false. */

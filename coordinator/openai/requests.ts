@@ -32,7 +32,7 @@ const toolFields = {
   tool_choice: TOOL_PARAMETERS.tool_choice.values,
 };
 
-/** What the template of a chat sees. */
+/** The fields that the template of a chat sees. */
 const templateFields = {
   chat_template_kwargs: CHAT_PARAMETERS.chat_template_kwargs.values,
   documents: CHAT_PARAMETERS.documents.values,
@@ -71,7 +71,7 @@ export const PinRequest = ExplainRequest.extend({
   ttl_seconds: z.int().min(1).max(RETENTION_TTL_MAX_S).optional(),
 });
 
-/** What a purge drops: a tenant's blocks, those of a salt, those that were published into a layer, or those of a prompt. */
+/** The selection of a purge: the blocks of a tenant, of a salt, of a layer, or of a prompt. */
 export const PurgeRequest = ExplainRequest.extend({
   tenant: Name.optional(),
   share: LayerName.optional(),

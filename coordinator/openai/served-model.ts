@@ -14,7 +14,7 @@ export interface TextTokenizer extends TokenDecoder {
   tokenBytes(id: number): Uint8Array;
 }
 
-/** A change of the model that clients may ask for by a name of its own. */
+/** An adapter of the model that clients request by its own name. */
 export interface ServedAdapter {
   readonly ref: AdapterRef;
   /** Unix time in seconds. */
@@ -36,7 +36,7 @@ export interface ServedModel {
   readonly aliases: readonly string[];
   readonly adapters: ServedAdapters;
   readonly tokenizer: TextTokenizer;
-  /** What clients learn of the tokenizer. */
+  /** The tokenizer's description for clients. */
   readonly tokenizerInfo: Readonly<Record<string, unknown>>;
   /** How its answers are read as messages. */
   readonly message: MessageFormat;
@@ -51,7 +51,7 @@ export interface ServedModel {
 }
 
 /**
- * The adapter that a name stands for; null for the model's own names. No name means the model.
+ * The adapter of a name; null for the model's own names. No name means the model.
  * @throws ApiError 404 for an unknown name
  */
 export function adapterNamed(model: ServedModel, name: string | undefined): AdapterRef | null {

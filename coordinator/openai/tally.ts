@@ -25,7 +25,7 @@ interface ShoalUsage {
   readonly ttft_ms: number;
   /** Longest wait of a choice in its worker's queue. */
   readonly queue_ms: number;
-  /** Fields of the request that nobody knows; absent if there are none. */
+  /** Unknown fields of the request; absent if there are none. */
   readonly ignored?: readonly string[];
 }
 
@@ -36,7 +36,7 @@ export class Tally {
   private completionTokens = 0;
   private firstTokenMs: number | null = null;
 
-  /** @param ignored fields of the request that nobody knows */
+  /** @param ignored unknown fields of the request */
   constructor(
     choices: readonly ChoicePlan[],
     private readonly ignored: readonly string[] = [],

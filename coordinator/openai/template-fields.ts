@@ -3,7 +3,7 @@ import { InvalidRequest } from '../../src/errors.js';
 import type { TemplateVariable } from '../../src/model/chat-template.js';
 import { listOf } from './fields.js';
 
-/** The fields of a chat that its template sees beside messages and tools. */
+/** The fields of a chat that its template sees besides messages and tools. */
 
 /** Documents, and variables of the template, in one request. */
 const DOCUMENTS = 1_024;
@@ -28,7 +28,7 @@ export interface TemplateFields {
   readonly continue_final_message?: boolean | undefined;
 }
 
-/** The template's variables, by name. @throws InvalidRequest for one that has a field of its own */
+/** The template's variables, by name. @throws InvalidRequest for one that is also a field of the request */
 export function templateVariables(fields: TemplateFields): Record<string, TemplateVariable> {
   const variables: Record<string, TemplateVariable> = {};
   for (const [name, value] of Object.entries(fields.chat_template_kwargs ?? {})) {

@@ -11,7 +11,7 @@ export class TokenReports {
   private readonly tokenizer: TextTokenizer;
   private readonly ids: number[] = [];
   private readonly offsets: number[] = [];
-  /** Those that were asked for; NaN for none. */
+  /** The requested ranks; NaN for none. */
   private readonly ranks: number[] = [];
   /** NaN for none: an array of numbers alone takes half the memory of a mixed array. */
   private readonly _logprobs: number[] = [];
@@ -19,7 +19,7 @@ export class TokenReports {
   private readonly topEnds: number[] = [];
   private readonly topIds: number[] = [];
   private readonly topLogprobs: number[] = [];
-  /** By index: tokens that are not shown as what they add to a text. */
+  /** By index: tokens that are shown differently from the text that they add. */
   private readonly shownAs = new Map<number, ShownToken>();
   /** Cache by id: the same tokens recur as alternatives. */
   private readonly shownTokens = new Map<number, ShownToken>();

@@ -7,7 +7,7 @@ import type { CallReaderOptions } from './message/call-reader.js';
 import type { MessageFormat } from './message/message-format.js';
 import type { ToolChoice, Tools } from './messages.js';
 
-/** What a chat says about tools. */
+/** The fields of a chat about tools. */
 export interface ToolFields {
   readonly tools?: z.infer<typeof Tools> | undefined;
   readonly tool_choice?: z.infer<typeof ToolChoice> | undefined;
@@ -19,7 +19,7 @@ interface OfferedTool extends CallableTool {
   readonly strict: boolean;
 }
 
-/** What the model may do with the tools of a request, or must. */
+/** Whether the model may or must call the tools of a request. */
 export interface ToolUse {
   readonly type: 'none' | 'auto' | 'enforced';
   readonly tools: readonly OfferedTool[];
@@ -51,7 +51,7 @@ export function toolUseOf({ tools = [], tool_choice: choice, parallel_tool_calls
 
 const NO_PARAMETERS = { type: 'object', properties: {} };
 
-/** What an answer with tools must be; null if it may be any text. Models whose calls have no known form write them as Llama's. */
+/** The constraint on an answer that must call tools; null if it may be any text. Models without a known form of calls write them as Llama does. */
 export function toolConstraint(
   { type, tools, most }: ToolUse,
   { tools: format }: MessageFormat,
@@ -63,8 +63,8 @@ export function toolConstraint(
 }
 
 /**
- * What the calls of an answer must be, if the model calls: those of strict tools satisfy their schemas. Null if the answer may be any text, also
- * where a call begins with a special token, which no text under a constraint has, or with nothing that tells it from text.
+ * The constraint on the calls of an answer that may call tools: calls of strict tools satisfy their schemas. Null if the answer may be any text, also
+ * where a call begins with a special token, which constrained text cannot contain, or with no mark that distinguishes it from text.
  */
 export function strictCalls({ type, tools, most }: ToolUse, format: MessageFormat): NamedConstraint | null {
   if (type !== 'auto' || format.tools === null || !tools.some(({ strict }) => strict)) return null;

@@ -10,7 +10,7 @@ import type { SuspicionMessage } from '../../src/protocol/suspicion.js';
 const ECHO_WAIT_MS = 50;
 /** Pause of a request that has lost to another coordinator's claim, before it tries again. */
 const LOST_PAUSE_MS = 5;
-/** How long another coordinator's claim is believed. */
+/** How long another coordinator's claim is valid. */
 const CLAIM_TTL_MS = 60_000;
 /** Age of a reservation from which on a coordinator has heard it before it chooses a worker, and need not look again when it claims one. */
 const CLAIM_RACE_MS = 3_000;
@@ -34,7 +34,7 @@ export interface ClaimsOptions {
   readonly self: string;
   /** Whether the fleet has no other coordinator. */
   readonly alone: () => boolean;
-  /** Returns false if nobody can hear the message. */
+  /** Returns false if the message cannot reach any coordinator. */
   readonly tell: (message: ClaimMessage) => boolean;
   /** Another coordinator has released a worker. */
   readonly onReleased: () => void;
@@ -75,7 +75,7 @@ export class Claims {
     return [...new Set(before.map(({ prompt }) => prompt))];
   }
 
-  /** Ends the others' claims of a worker that has died. Returns their prompts: those that their coordinators have not reported themselves. */
+  /** Ends the others' claims of a worker that has died. Returns their prompts, except the ones that their coordinators have reported themselves. */
   bury(worker: string, diedMs: number): string[] {
     const prompts = this.promptsOn(worker, diedMs);
     for (const { prompt, key, sinceMs } of this.claimsOn(worker)) {
@@ -150,7 +150,7 @@ export class Claims {
     for (const [key, claim] of claims ?? []) claims!.set(key, { ...claim, suspect: false });
   }
 
-  /** A prompt is convicted: nobody runs it any more. */
+  /** A prompt is convicted: no coordinator runs it any more. */
   forget(prompt: string): void {
     this.others.delete(prompt);
   }
@@ -164,7 +164,7 @@ export class Claims {
 
   /**
    * Whether another coordinator's claim yields to one of this coordinator. Claims that NATS brings back are in the same order everywhere. Of two
-   * that only workers passed on, each of which was made before the other was heard, the one of the lower coordinator is first.
+   * that only workers forwarded, each made before the other was heard, the claim of the lower coordinator id is first.
    */
   private isLater({ from, sinceMs }: OthersClaim, race: Race): boolean {
     return race !== 'ordered' && sinceMs >= race.madeMs && from > this.options.self;

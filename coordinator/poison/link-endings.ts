@@ -2,8 +2,8 @@ import { type ShoalError, Unheard } from '../../src/errors.js';
 import { instanceOf } from './trial.js';
 
 /**
- * How the direct connections to workers ended. A process that ends closes its connections, whatever it died of; one that is cut off from the
- * network falls silent on them, and lives on.
+ * How the direct connections to workers ended. A process that ends closes its connections, whatever the cause; a process that is cut off from the
+ * network falls silent on them, and stays alive.
  */
 
 /** Limit on the incarnations that are remembered; exceeds the members of a fleet. */

@@ -10,7 +10,7 @@ const EXCUSED_REQUESTS = 1_024;
 export interface Witness {
   /** The request that ran there; null if several with this prompt did. */
   readonly request: string | null;
-  /** Tokens of the answer, those of earlier attempts included. */
+  /** Tokens of the answer, including earlier attempts. */
   readonly tokens: number;
   /** Tokens that the lost worker had generated. */
   readonly fresh: number;
@@ -38,7 +38,7 @@ export class Loss implements LostWorker {
     readonly atMs: number,
     /** The number of the last trial that was placed before. */
     readonly after: number,
-    /** The prompt that was next in line there, and may have begun: what a worker sends as it crashes can be lost. */
+    /** The prompt that was next in line there, and may have begun: a crashing worker's last messages can be lost. */
     readonly next: string | null,
   ) {}
 
@@ -57,8 +57,8 @@ export class Loss implements LostWorker {
 }
 
 /**
- * What two requests with one prompt have witnessed: only a run that gets past the further one is evidence for the prompt. Beside a request that has run
- * well before, the other one is the suspect.
+ * The combined witness of two requests with one prompt: only a run that gets past the further point is evidence for the prompt. If one request has run
+ * well before, the other is the suspect.
  */
 export function furthest(a: Witness, b: Witness, isProven: (request: string) => boolean): Witness {
   return {

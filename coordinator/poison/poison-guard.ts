@@ -27,11 +27,11 @@ import type { WorkerRelay } from './worker-relay.js';
 const REPEAT_MS = 5_000;
 /** Attempts to write the quarantine to the bucket, which several coordinators may change at once. */
 const SAVE_ATTEMPTS = 8;
-/** Interval at which a coordinator says over workers that it lives, while NATS does not carry all messages. */
+/** Interval at which a coordinator announces itself over workers while NATS does not carry all messages. */
 const HERE_MS = 1_000;
-/** Time after the start of a coordinator in which prompts wait until each new worker has said what it remembers. */
+/** Time after the start of a coordinator in which prompts wait until each new worker has reported its record. */
 const LEARNING_MS = 3_000;
-/** Pause after a worker has joined, before the workers are told what is known: many may join at once. */
+/** Pause after a worker has joined, before the evidence is sent to the workers: many may join at once. */
 const RETELL_AFTER_MS = 100;
 const KEY = 'quarantine';
 
@@ -48,7 +48,7 @@ export interface PoisonGuardOptions {
   readonly self: string;
   /** The cluster secret, with which prompts are hashed. */
   readonly secret: string;
-  /** Opens the fleet's bucket, which remembers the quarantine while no coordinator lives. */
+  /** Opens the fleet's bucket, which keeps the quarantine while no coordinator is alive. */
   readonly openBucket: () => Promise<KeyValue>;
   /** Whether the fleet has no other coordinator. */
   readonly alone: () => boolean;
@@ -70,7 +70,7 @@ export class PoisonGuard {
   private retelling: Timer | null = null;
   private readonly presence: Presence;
   private startedMs = Number.NEGATIVE_INFINITY;
-  /** Workers that have not said yet what they remember. */
+  /** Workers that have not reported their record yet. */
   private asked = 0;
 
   constructor(private readonly options: PoisonGuardOptions) {
@@ -113,7 +113,7 @@ export class PoisonGuard {
     );
     this.listening = [
       bus.subscribe(subjects.suspicion, ({ payload }) => this.hear(readMessage(SuspicionMessage, payload))),
-      // A new process asks who is there.
+      // A new process asks for the members.
       bus.subscribe(subjects.hello, () => {
         this.retell();
       }),
@@ -142,7 +142,7 @@ export class PoisonGuard {
     return this.asked > 0 && this.options.clock.now() < this.startedMs + LEARNING_MS;
   }
 
-  /** Takes what a worker passes on from another coordinator. */
+  /** Takes another coordinator's message that a worker forwarded. */
   hearByWorker(message: SuspicionMessage): void {
     if (message.from === this.options.self) return;
     this.presence.hear(message);
@@ -184,7 +184,7 @@ export class PoisonGuard {
     if (effect.type === 'cleared' || effect.type === 'joined') this.suspects.lives(effect.id, effect.incarnation);
   }
 
-  /** Asks a worker that joined what it remembers, and tells it what is known here: its memory may be new. */
+  /** Asks a worker that joined for its record, and sends it the evidence known here: the worker may be new. */
   private async learn(worker: string, incarnation: string): Promise<void> {
     this.asked++;
     try {

@@ -12,7 +12,7 @@ import type { Trials } from './trials.js';
 
 /** How long after a placement a worker announces the request at the latest. Requests of other coordinators are known from announcements only. */
 const UNANNOUNCED_MS = 100;
-/** Age of a claim from which on the worker's announcements are believed instead. */
+/** Age of a claim from which on the worker's announcements count instead. */
 const CLAIM_ANNOUNCED_MS = 3_000;
 
 export interface ProbationOptions {
@@ -48,7 +48,7 @@ export class Probation {
     private readonly options: ProbationOptions,
   ) {}
 
-  /** Records what a worker announces. */
+  /** Records a worker's announcement. */
   hear(worker: string, incarnation: string, requests: number): void {
     const instance = instanceOf(worker, incarnation);
     this.announced.set(worker, { instance, busy: requests > 0, atMs: this.options.clock.now() });
@@ -72,14 +72,14 @@ export class Probation {
     return taken;
   }
 
-  /** The attempts of a prompt whose requests are suspects. */
+  /** The attempts of a prompt that belong to suspect requests. */
   suspectTrials(prompt: string): Trial[] {
     return [...this.trials.of(prompt)].filter(({ request }) => this.suspicions.isSuspect(prompt, request));
   }
 
   /**
-   * Whether the suspect may reserve one more worker: at most half of the workers are on probation at a time, so that others go on. Those that died
-   * with fewer tokens go first, because most crashes happen in the prefill, and a conviction frees all that ran beside.
+   * Whether the suspect may reserve one more worker: at most half of the workers are on probation at a time, so that others continue. Suspects that died
+   * with fewer tokens go first, because most crashes happen in the prefill, and a conviction frees all that ran with them.
    */
   mayReserve(name: RequestName): boolean {
     const { prompt } = name;
@@ -125,7 +125,7 @@ export class Probation {
     return alone() || this.isIdleSince(worker, sinceMs + UNANNOUNCED_MS);
   }
 
-  /** Whether a worker runs nothing, as far as is known. */
+  /** Whether a worker appears to run nothing. */
   isIdle(worker: string, incarnation: string): boolean {
     const instance = instanceOf(worker, incarnation);
     if (this.trials.on(instance).size > 0) return false;

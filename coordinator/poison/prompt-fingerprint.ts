@@ -9,7 +9,7 @@ import type { RequestName } from './request-name.js';
 export interface RequestFields {
   readonly sampling: Sampling;
   readonly stopping: Stopping;
-  /** What the model runs with. Absent or null for nothing. */
+  /** The adapter with which the model runs. Absent or null for none. */
   readonly adapter?: AdapterRef | null;
 }
 

@@ -1,6 +1,6 @@
 import type { RequestName } from './request-name.js';
 
-/** The requests that have run well, and the prompts of which any request has. */
+/** The requests that have run well, and the prompts with any such request. */
 
 const KEPT = 16_384;
 
@@ -12,7 +12,7 @@ export class Proven {
     return this.names.has(name);
   }
 
-  /** What counts as copies of a request: all requests with its prompt until one of them has run well, so that variants count, too. */
+  /** The unit that groups copies of a request: its prompt until any request with it has run well, so that variants count too; then the request. */
   unitOf({ prompt, request }: RequestName): string {
     return this.names.has(prompt) ? request : prompt;
   }

@@ -3,7 +3,7 @@ import type { Claims } from './claims.js';
 import type { Loss, Witness } from './loss.js';
 import type { Convicted, RequestName } from './request-name.js';
 
-/** The surroundings of `Suspects`: what it asks the fleet, and what it tells. */
+/** The surroundings of `Suspects`: its questions to the fleet, and its reports. */
 export interface SuspectsOptions {
   readonly clock: Clock;
   /** Whether membership trusts this incarnation. */
@@ -14,7 +14,7 @@ export interface SuspectsOptions {
   readonly isConvicted: (prompt: string) => boolean;
   /** Whether all requests with the prompt are. */
   readonly isRefused: (prompt: string) => boolean;
-  /** Whether what other coordinators publish has been heard for a while, as far as this one knows. */
+  /** Whether this coordinator appears to have heard the others' messages for a while. */
   readonly hearsOthers: () => boolean;
   readonly onWitnessed: (loss: Loss, witnesses: ReadonlyMap<string, Witness>) => void;
   readonly claims: Claims;

@@ -133,7 +133,7 @@ export class Suspects implements TrialOwner {
     this.changed.notifyAll();
   }
 
-  /** Whether an incarnation of a worker is lost, as far as is known. */
+  /** Whether an incarnation of a worker is known to be lost. */
   isLost(worker: string, incarnation: string): boolean {
     const instance = instanceOf(worker, incarnation);
     return this.unlinked.has(instance) || this.losses.has(instance);
@@ -272,7 +272,7 @@ export class Suspects implements TrialOwner {
     this.changed.notifyAll();
   }
 
-  /** While the other coordinators may not be heard, their witnesses are missing, and they miss those of this one: they are published again. */
+  /** While coordinators may not hear each other, each lacks the others' witnesses: this one's are published again. */
   private judgeLater(loss: Loss, untilMs: number): void {
     loss.timer = this.timers.after(JUDGE_AFTER_MS, () => {
       loss.timer = null;

@@ -54,7 +54,7 @@ export class Suspicions {
     for (const loss of losses) removeFrom(this.losses, prompt, loss);
   }
 
-  /** A request got past the points of some losses. Those that another request with its prompt witnessed still speak against that one. */
+  /** A request got past the points of some losses. A loss that another request with its prompt witnessed still counts against that request. */
   clear({ prompt, request }: RequestName, losses: readonly Loss[]): void {
     for (const loss of losses) {
       if (loss.witnesses.get(prompt)?.request === request) this.drop(prompt, [loss]);

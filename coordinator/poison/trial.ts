@@ -2,7 +2,7 @@ import type { RequestName } from './request-name.js';
 
 /** One attempt of a request on a worker, as evidence for or against the prompt. */
 
-/** The fate of a lost worker: `spared` means that it lives on, or ended in good order. */
+/** The fate of a lost worker: `spared` means that it is still alive, or ended in good order. */
 export type Fate = 'unknown' | 'dead' | 'spared';
 
 /** A worker that a request lost. */
@@ -69,7 +69,7 @@ export class Trial {
     return instanceOf(this.worker, this.incarnation);
   }
 
-  /** Tokens of the answer, those of earlier attempts included. */
+  /** Tokens of the answer, including earlier attempts. */
   get tokens(): number {
     return this.resumedTokens + this.fresh;
   }

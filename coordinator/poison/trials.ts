@@ -21,7 +21,7 @@ export class Trials {
     removeFrom(this.byInstance, trial.instance, trial);
   }
 
-  /** Those that a worker runs, or may still die of. */
+  /** The attempts that a worker runs, or may still die of. */
   on(instance: string): ReadonlySet<Trial> {
     return this.byInstance.get(instance) ?? NONE;
   }

@@ -22,7 +22,7 @@ const COPY_WAIT_MS = 1_000;
 const SECOND_COPY_WAIT_MS = 10_000;
 /** Limit on the workers that run copies of a prompt without that proof. */
 const COPY_WORKERS = 2;
-/** How long a suspect waits for a worker of its own, before it shares one; others wait as long for one that is not reserved. */
+/** How long a suspect waits for an exclusive worker before it shares one; others wait as long for a worker that is not reserved. */
 const PROBATION_WAIT_MS = 60_000;
 /** Interval at which a waiting attempt looks again, even if nothing was reported. */
 const POLL_MS = 500;
@@ -35,9 +35,9 @@ export interface Attempt {
   /** Number of the tokens that earlier attempts generated. */
   readonly resumed: number;
   readonly blocks: readonly BlockMeta[];
-  /** What the model runs with; null for nothing. */
+  /** The adapter with which the model runs; null for none. */
   readonly adapter: AdapterRef | null;
-  /** Tokens of prompt and whole answer together, whatever part of the answer is generated. */
+  /** Tokens of prompt and whole answer together, including tokens generated so far. */
   readonly contextTokens: number;
   /** As many tokens as a worker must have room for: fewer than `contextTokens` if the answer may be shorter. */
   readonly leastContextTokens: number;
@@ -46,7 +46,7 @@ export interface Attempt {
   readonly failures: Failures;
 }
 
-/** What of an attempt the rank of workers depends on. Without an adapter, the model runs by itself. */
+/** The fields of an attempt that the rank of workers depends on. Without an adapter, the model runs by itself. */
 export type RankedAttempt = Pick<Attempt, 'tokens' | 'blocks' | 'contextTokens'> & Partial<Pick<Attempt, 'adapter'>>;
 
 /** The workers on which a prompt may run now. */
@@ -137,7 +137,7 @@ export class Turn {
     this.reserved = null;
   }
 
-  /** The wait is over, whatever its result. */
+  /** The wait is over, with any result. */
   end(): void {
     this.release();
     if (this.queued) this.options.poison.suspects.probation.dequeue(this.attempt.name.prompt);
@@ -149,7 +149,7 @@ export class Turn {
     this.reserved = null;
   }
 
-  /** Those that can go to one worker only do not hold up others. */
+  /** Attempts that can go to one worker only do not hold up others. */
   private queue({ kind }: Gate): void {
     if (kind !== 'probation' && this.reserved && !this.options.poison.suspects.isSuspect(this.attempt.name))
       this.release();

@@ -4,10 +4,10 @@ import type { Convicted } from './request-name.js';
 /**
  * Decides after a death whether it convicts a prompt. Pure.
  *
- * Only a death that a prompt witnessed alone convicts, and only together with an earlier one: company may be poisonous too, however many deaths
- * a prompt has witnessed. Deaths that somebody else causes are independent of prompts, and hit a suspect only within its short probation. While
+ * Only a death that a prompt witnessed alone convicts, and only together with an earlier one: other prompts there may be the cause, however many deaths a
+ * prompt has witnessed. Deaths with an outside cause are independent of prompts, and hit a suspect only within its short probation. While
  * other deaths are unexplained, only a death at the point of an earlier one convicts, or one before the first new token. A killing shows by its
- * witnesses, all of which prove harmless later; after several killings a conviction needs three deaths.
+ * witnesses, which all prove harmless later; after several killings a conviction needs three deaths.
  */
 
 /** Tokens beyond the point of a death that clear a suspect. Exceeds the tokens that a dying worker may have generated unseen. */
@@ -60,7 +60,7 @@ function isConvincing(prompt: string, deaths: readonly Loss[], last: Loss, evide
   return killings < KILLINGS || deaths.length > CONVICTING_DEATHS;
 }
 
-/** Whether a worker died lately, and nobody knows of what. */
+/** Whether a worker died lately of an unknown cause. */
 function isUnexplained(loss: Loss, { nowMs }: Evidence): boolean {
   return loss.fate === 'dead' && !loss.explained && loss.atMs > nowMs - KILLING_WINDOW_MS;
 }

@@ -5,15 +5,15 @@ import { WorkerProtocol } from '../../src/protocol/worker.js';
 
 /** Carries evidence against prompts over workers, which have direct connections to all coordinators and remember it. */
 
-/** How long a worker may take to say what it remembers. */
+/** How long a worker may take to report its record. */
 const LEARN_TIMEOUT_MS = 1_000;
-/** Workers that pass on what is soon out of date. */
+/** Number of workers that forward short-lived messages. */
 const MESSENGERS = 3;
 
 export interface WorkerRelay {
   /** Tells the workers that are connected directly. Returns false if none is. */
   tell(message: SuspicionMessage): boolean;
-  /** What a worker remembers; nothing if it does not answer. */
+  /** A worker's record; empty if it does not answer. */
   learn(worker: string, incarnation: string): Promise<readonly SuspicionMessage[]>;
 }
 

@@ -7,7 +7,7 @@ import { saltOwner } from '../access/principal.js';
 import type { Retention } from '../retention/retention.js';
 import type { RetentionStore, StoredPrompt } from '../retention/retention-store.js';
 
-/** The pins that a purge ends: those of a purged tenant, and those of which it drops a block, for their keeper would compute that block again. */
+/** The pins that a purge ends: a purged tenant's pins, and pins that lose a block, because their keeper would recompute that block. */
 
 export type BlocksOf = (tokens: Uint32Array, salt: Salt | null) => readonly BlockMeta[];
 
@@ -25,7 +25,7 @@ export async function endedPins(
   return ended;
 }
 
-/** Its prompt is the tenant's too, even if all its blocks are those of a layer. What it published is its readers'. */
+/** The pin's prompt is the tenant's data too, even if all its blocks belong to a layer. A prefix that it published belongs to the layer's readers. */
 function isOfPurgedTenant({ owner, layer }: Retention, { labels }: PurgeSelector): boolean {
   return owner !== null && layer === null && labels.includes(ownerLabel(saltOwner(owner)));
 }

@@ -29,7 +29,7 @@ export class PurgeStore {
     return found && readMessage(Purge, found.value);
   }
 
-  /** @throws Overloaded if too many purges are incomplete, those of its tenant or all together */
+  /** @throws Overloaded if too many purges are incomplete, of its tenant or in total */
   async add(purge: Purge): Promise<void> {
     await this.kv.create(keyOf(purge.id), encode(purge));
     const { id, owner, createdMs } = purge;
@@ -82,8 +82,8 @@ export class PurgeStore {
 }
 
 /**
- * The purges that stay when one more of this owner comes. If there are too many, the oldest complete one of the owner with most purges is forgotten, so that
- * nobody can make a fleet forget the purges of others.
+ * The purges that stay when one more of this owner comes. If there are too many, the oldest complete one of the owner with most purges is dropped, so that
+ * no tenant can displace the purges of others.
  */
 function withPlaceFor(owner: string | null, purges: readonly Listed[]): readonly Listed[] {
   const incomplete = purges.filter((each) => each.owner === owner && !each.complete).length;

@@ -15,7 +15,7 @@ export const INCOMPLETE_PURGES_PER_OWNER = PURGES / 4;
 const PURGE_WORKERS = 1_024;
 /** Limit on the keys of a purge beyond which no further ones are remembered, for workers that come back. */
 const REMEMBERED_KEYS = 4_096;
-/** A purge is remembered for this time: workers that come back within it do what they missed. */
+/** A purge is kept for this time: workers that come back within it carry it out then. */
 export const PURGE_KEPT_MS = 30 * 24 * 3_600_000;
 
 const Name = z.string().min(1).max(128);
@@ -75,7 +75,7 @@ export function concerns(purge: Pick<Purge, 'rows'>, worker: string, incarnation
   return row.incarnation !== incarnation && !isComplete(purge);
 }
 
-/** The rows with what a worker answered; null if it did not. Counts of earlier answers are added. */
+/** The rows with a worker's answer; null for no answer. Counts of earlier answers are added. */
 export function withAnswer(
   rows: readonly PurgeRow[],
   { worker, incarnation }: Pick<PurgeRow, 'worker' | 'incarnation'>,
@@ -89,7 +89,7 @@ export function withAnswer(
   return rest.length >= PURGE_WORKERS ? [...rows] : [...rest, row];
 }
 
-/** The keys that a purge remembers, with those of blocks that stand on what it asked for. */
+/** The keys of a purge, with the keys of descendants that workers reported. */
 export function withKeys(keys: Uint8Array, beyond: ReadonlySet<BlockKey>): Uint8Array {
   const known = unpackKeys(keys);
   if (beyond.size === 0 || known.length >= REMEMBERED_KEYS) return keys;

@@ -67,7 +67,7 @@ export class LivePurges implements Purges {
   private timer: Timer | null = null;
   private round: Promise<void> | null = null;
   private stopped = false;
-  /** By purge: the processes that have nothing more to do for it, as far as this coordinator knows. */
+  /** By purge: the processes known to have completed it. */
   private readonly settled = new Map<string, Set<string>>();
 
   constructor(private readonly options: LivePurgesOptions) {}
@@ -140,8 +140,8 @@ export class LivePurges implements Purges {
   }
 
   /**
-   * Asks all workers that are alive, and again for the blocks that stand on what another one has dropped: a worker cannot tell of a late part of a prompt
-   * what it stands on, if others have the part before.
+   * Asks all live workers, and again for descendants of blocks that another worker has dropped: a worker cannot tell which blocks a late part of a prompt
+   * descends from, if others have the part before.
    */
   private async everywhere(id: string, selector: PurgeSelector): Promise<void> {
     const asked = new Set(selector.keys);
@@ -154,7 +154,7 @@ export class LivePurges implements Purges {
     }
   }
 
-  /** Asks workers, and notes what they answered. Returns how many blocks they dropped, and those that stand on what they were asked for. */
+  /** Asks workers, and records their answers. Returns the number of blocks that they dropped, and the descendants of the requested blocks. */
   private async ask(
     id: string,
     selector: PurgeSelector,
@@ -222,7 +222,7 @@ function countsOf(answer: PurgeAnswer | null): PurgeCounts | null {
   return counts;
 }
 
-/** What all workers together have dropped. */
+/** The dropped copies and blocks of all workers together. */
 export function totalOf({ rows }: Pick<Purge, 'rows'>): PurgeCounts {
   return rows.reduce((total, { counts }) => sum(total, counts), NOTHING_DROPPED);
 }

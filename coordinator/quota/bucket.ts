@@ -1,9 +1,9 @@
 /**
- * A token bucket: it fills at a constant rate up to its capacity. What is taken from it may exceed what is in it; the debt is then paid before anything
- * more is given. So what is taken in the long run keeps to the rate, even if some of it becomes known late.
+ * A token bucket: it fills at a constant rate up to its capacity. More may be taken than it contains; the debt is then paid before anything
+ * more is given. So long-run use keeps to the rate, even if some of it becomes known late.
  */
 export class Bucket {
-  /** What has been taken and not been replaced yet. */
+  /** The amount taken and not yet replaced. */
   private taken = 0;
   private atMs: number;
   private most: number;

@@ -19,7 +19,7 @@ export class Buckets {
     this.own.resize(capacity, perMs, nowMs);
   }
 
-  /** The bucket to judge by; null if there is no limit now. */
+  /** The bucket that applies; null if there is no limit now. */
   get all(): Bucket | null {
     return this.limited ? this.whole : null;
   }

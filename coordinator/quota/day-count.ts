@@ -1,12 +1,12 @@
 const DAY_MS = 86_400_000;
 
-/** What a coordinator reports of one day. */
+/** A coordinator's report of one day. */
 export interface DayReport {
   /** Days since 1970. */
   readonly day: number;
   /** Tokens that it counted itself. */
   readonly own: number;
-  /** Tokens over all coordinators, as far as it knows. */
+  /** Tokens over all coordinators known to it. */
   readonly total: number;
 }
 
@@ -34,7 +34,7 @@ export class DayCount {
   hear(from: string, { day, own, total }: DayReport, wallMs: number): void {
     this.turn(wallMs);
     if (day !== this.day) return;
-    // What was new in this report may have been in another one's total before.
+    // The increase in this report may have been in another coordinator's total before.
     this.unattributed = Math.max(0, this.unattributed - Math.max(0, own - (this.others.get(from) ?? 0)));
     this.others.set(from, own);
     this.unattributed = Math.max(this.unattributed, total - this.attributed);
@@ -45,7 +45,7 @@ export class DayCount {
     return DAY_MS - (wallMs % DAY_MS);
   }
 
-  /** No longer keeps the use of a coordinator apart from that of others that are gone. */
+  /** Merges a coordinator's use with the use of others that are gone. */
   forget(from: string): void {
     this.unattributed += this.others.get(from) ?? 0;
     this.others.delete(from);

@@ -17,7 +17,7 @@ interface Credential {
 
 /** The use of a quota by one request. */
 export class QuotaUse {
-  /** Those for whom the request is still running. */
+  /** The holders for which the request is still running. */
   private readonly holders = new Set<object>();
 
   constructor(
@@ -74,7 +74,7 @@ export class QuotaUse {
     this.world.onChange();
   }
 
-  /** Another credential of the same subject may have been judged by its own limits meanwhile. */
+  /** Another credential of the same subject may have been checked against its own limits meanwhile. */
   private judge(): Moment {
     const at = this.world.at();
     this.quota.limit(this.credential.limits, at);

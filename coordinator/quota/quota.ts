@@ -23,7 +23,7 @@ export interface Moment {
   readonly wallMs: number;
 }
 
-/** What the headers of an answer say about one kind of limit. */
+/** The state of one kind of limit, for the headers of an answer. */
 export interface Allowance {
   readonly limit: number;
   readonly remaining: number;
@@ -39,10 +39,10 @@ interface Other {
 }
 
 /**
- * The use of one key or subject against its limits, as one coordinator knows it. Its own use counts at once, that of the other coordinators when it
- * hears of it. Buckets may go into debt, so what several coordinators allowed at the same moment is taken off afterwards.
+ * The use of one key or subject against its limits, as one coordinator knows it. Its own use counts at once, other coordinators' use when it
+ * is reported. Buckets may go into debt, so that use allowed by several coordinators at the same moment is deducted afterwards.
  *
- * A subject may have several credentials with different limits. They share one count: other limits change what is allowed, never what was used.
+ * A subject may have several credentials with different limits. They share one count: limits change the allowance, never the use.
  */
 export class Quota {
   private readonly requests = new Buckets();
@@ -89,7 +89,7 @@ export class Quota {
     return null;
   }
 
-  /** Counts tokens, of which those beyond the limits become a debt. */
+  /** Counts tokens. Tokens beyond the limits become a debt. */
   spend(tokens: number, { nowMs, wallMs }: Moment): void {
     this.tokens.use(tokens, nowMs);
     this.day.add(tokens, wallMs);
@@ -177,7 +177,7 @@ function allowanceOf(bucket: Bucket, limit: number, nowMs: number): Allowance {
   return { limit, remaining, resetMs: bucket.waitMs(bucket.capacity, nowMs) };
 }
 
-/** The growth of a count that begins anew where its owner has forgotten it. */
+/** The growth of a count, which restarts at 0 when its owner has dropped it. */
 function since(before: number, now: number): number {
   return now >= before ? now - before : now;
 }

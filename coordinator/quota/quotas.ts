@@ -16,7 +16,7 @@ export const ANNOUNCE_PAUSE_MS = 25;
 const REPEAT_INTERVAL_MS = 2_000;
 /** Keys and subjects with limits that are remembered. */
 const QUOTAS = 16_384;
-/** Coordinators whose use is counted; one that restarts counts as another. */
+/** Limit on the coordinators whose use is counted; a restarted one counts as another. */
 const ORIGINS = 1_024;
 
 export interface QuotasOptions {

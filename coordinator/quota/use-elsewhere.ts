@@ -1,7 +1,7 @@
 import type { SubjectUsage } from '../../src/protocol/usage.js';
 import type { Moment } from './quota.js';
 
-/** Subjects of which reports are kept; those reported longest ago go first. */
+/** Limit on the subjects with kept reports; the least recently reported go first. */
 const SUBJECTS = 16_384;
 
 interface Report {

@@ -1,7 +1,7 @@
 import type { BlockKey, BlockMeta } from '../../src/core/block.js';
 import type { HomesOf } from '../../src/core/replication.js';
 
-/** Decides which worker retains which blocks, and what is still missing for the retentions of a fleet. */
+/** Assigns the blocks of a fleet's retentions to workers, and finds the missing ones. */
 
 /** A retention with the blocks of its prompt. */
 export interface RetainedBlocks {
@@ -58,13 +58,13 @@ export class Assignment {
     }
   }
 
-  /** Records that a worker has these blocks, of those that it was told to retain. */
+  /** Records which of its assigned blocks a worker has. */
   has(worker: string, keys: ReadonlySet<BlockKey>): void {
     this.found.set(worker, keys);
   }
 
   /**
-   * The blocks that a worker has to retain: those of its duty, and every block that is not yet at all of its homes, since this worker may have the
+   * The blocks that a worker must retain: its duty, and every block that is not yet at all of its homes, since this worker may have the
    * only copy. `settled` are the blocks that were found at all of their homes on this ring.
    */
   keysFor(worker: string, settled: ReadonlySet<BlockKey>): Set<BlockKey> {

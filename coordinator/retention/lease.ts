@@ -4,7 +4,7 @@ import type { Clock } from '../../src/clock.js';
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
 
-/** A lease: only one of several processes at a time may do a task. Each holder has a fencing number, higher than those of all before it. */
+/** A lease: only one of several processes at a time may do a task. Each holder has a fencing number, higher than any before it. */
 
 /** Time without a renewal after which another process may take the lease. @internal exported for tests. */
 export const LEASE_MS = 5_000;
@@ -27,7 +27,7 @@ export interface LeaseOptions {
 
 /**
  * One process's side of a lease in a key-value bucket. The clocks of the processes need not agree: a process takes the lease over after it has seen
- * no renewal for `LEASE_MS` on its own clock. A holder that was paused for longer may still believe that it has the lease; a process that obeys it
+ * no renewal for `LEASE_MS` on its own clock. A holder that was paused for longer may still act as if it had the lease; a process that obeys it
  * must therefore check the fencing number. See Kleppmann, "How to do distributed locking".
  */
 export class Lease {

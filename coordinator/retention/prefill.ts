@@ -6,7 +6,7 @@ import type { StoredPrompt } from './retention-store.js';
 export const PREFILL_ANSWER_TOKENS = 1;
 
 /**
- * Computes a prompt on a worker, for the sake of its blocks, in the share of the tenant that pinned it. The worker fetches from its peers what they have, and computes the rest. Rejects as
+ * Computes a prompt on a worker, for the sake of its blocks, in the share of the tenant that pinned it. The worker fetches blocks from peers, and computes the rest. Rejects as
  * `Fleet.generate` does.
  */
 export async function prefill(
@@ -19,6 +19,6 @@ export async function prefill(
   const stopping = { maxTokens: PREFILL_ANSWER_TOKENS, minTokens: 0, tokenIds: [], ignoreEos: true };
   const events = fleet.generate({ requestId: id, tokens, salt, tenant, sampling: GREEDY, stopping, worker }, signal);
   for await (const _ of events) {
-    // Nobody reads the answer.
+    // The answer is not used.
   }
 }

@@ -17,7 +17,7 @@ const RECOMPUTE_PAUSE_MAX_MS = 60_000;
 /** Pause after the prompt was found in quarantine, where it may be by an error of judgement. It doubles each time: the prompt may crash workers again. */
 const QUARANTINE_PAUSE_MAX_MS = 24 * 3_600_000;
 
-/** Computes a prompt on a worker, which then has its blocks as far as it has memory. Resolves when it is computed. */
+/** Computes a prompt on a worker, which then has the blocks that fit in its memory. Resolves when it is computed. */
 export type Recompute = (id: string, worker: string, prompt: StoredPrompt, signal: AbortSignal) => Promise<void>;
 
 export interface RecomputationsOptions {

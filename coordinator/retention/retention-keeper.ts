@@ -20,11 +20,11 @@ import type { StoreTime } from './store-time.js';
 
 /** Makes the fleet fulfil its retentions. Only the coordinator that has the lease does this. */
 
-/** Interval of its rounds, in each of which it renews the lease. */
+/** Interval of its rounds. Each renews the lease. */
 export const RETENTION_ROUND_MS = 1_000;
-/** Interval at which a worker that has all its blocks is told again what to retain. */
+/** Interval at which a worker with all its blocks gets its assignment again. */
 const RETENTION_REPEAT_MS = 5_000;
-/** Time for a worker to answer what it lacks. Shorter than the lease. */
+/** Time for a worker to report its missing blocks. Shorter than the lease. */
 const RETAIN_TIMEOUT_MS = 2_000;
 /** Pause after the bucket could not be reached. */
 const RETENTION_BUCKET_PAUSE_MS = 5_000;
@@ -53,7 +53,7 @@ interface Retained extends RetainedBlocks {
 
 const NOTHING_SETTLED = { members: '', keys: new Set<BlockKey>() } as const;
 
-/** What a worker was last told, and what it had of it. */
+/** A worker's last assignment, and the blocks of it that the worker had. */
 interface Told {
   readonly instance: string;
   readonly fence: number;
@@ -168,7 +168,7 @@ export class RetentionKeeper {
     return JSON.stringify([roster.epoch, alive.map(({ id, incarnation }) => [id, incarnation])]);
   }
 
-  /** The retentions that are to be fulfilled, with their blocks. Removes those that have expired or have no prompt. */
+  /** The active retentions, with their blocks. Removes retentions that have expired or have no prompt. */
   private async retained(listed: readonly Retention[]): Promise<Retained[]> {
     const { store, time, log } = this.options;
     const present = new Set(presentAt(time.latestMs, listed));
@@ -215,7 +215,7 @@ export class RetentionKeeper {
     return new Assignment(retained, { homesOf, mostBlocks });
   }
 
-  /** Tells each worker what to retain, and learns what it has. */
+  /** Sends each worker its assignment, and records the blocks that it has. */
   private async order(assignment: Assignment, fence: number, members: string): Promise<void> {
     const { roster } = this.options;
     const reachable = roster.members().filter(({ state }) => state === 'serving' || state === 'draining');

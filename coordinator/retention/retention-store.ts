@@ -34,7 +34,7 @@ const ERASED = new Uint8Array(0);
 export interface StoredPrompt {
   readonly tokens: Uint32Array;
   readonly salt: Salt | null;
-  /** In whose share of the workers' time it is computed; null for none. */
+  /** The tenant whose share of the workers' time it uses; null for none. */
   readonly tenant: Tenant | null;
 }
 
@@ -81,7 +81,7 @@ export class RetentionStore {
 
   /**
    * Changes the list. `edit` may be called several times; it returns the new list, or null to leave it. Resolves with the list as it then is.
-   * @throws Overloaded if others change it too often, and whatever `edit` throws
+   * @throws Overloaded if others change it too often; the errors of `edit`
    */
   async change(edit: (present: readonly Retention[]) => readonly Retention[] | null): Promise<readonly Retention[]> {
     for (let attempt = 0; attempt < CHANGE_ATTEMPTS; attempt++) {
@@ -119,7 +119,7 @@ export class RetentionStore {
     return this.prompts.get(id) ?? null;
   }
 
-  /** Removes retentions with their prompts. Those that are gone already are ignored. */
+  /** Removes retentions with their prompts. Missing ones are ignored. */
   async remove(retentions: readonly Retention[]): Promise<void> {
     if (retentions.length === 0) return;
     for (const retention of retentions) await this.erasePrompt(retention);
@@ -138,7 +138,7 @@ export class RetentionStore {
   }
 
   /**
-   * Reads the list. If NATS lost the list that this process knew, first puts it back: alone, or beside what others have pinned since without
+   * Reads the list. If NATS lost the list that this process knew, first restores it: alone, or together with pins that others have made since without
    * knowing of it.
    */
   private async load(): Promise<StoredList> {
@@ -205,7 +205,7 @@ function contended(): Overloaded {
   return new Overloaded('cannot change the pins: too many clients change them at once; retry later');
 }
 
-/** The lost retentions that are not present, as far as there is room for them beside those, each in a slot that is free. */
+/** The lost retentions that are not present and for which there is room, each in a free slot. */
 function restoredBeside(present: readonly Retention[], lost: readonly Retention[]): Retention[] {
   const restored: Retention[] = [];
   let tokens = present.reduce((sum, each) => sum + each.tokens, 0);

@@ -72,7 +72,7 @@ export const RetainedPrompt = z.strictObject({
   id: z.string().min(1).max(64),
   tokens: packed(4, RETAINED_TOKENS),
   salt: SaltField.nullable(),
-  /** In whose share of the workers' time it is computed; null if no API key was required. */
+  /** The tenant whose share of the workers' time it uses; null if no API key was required. */
   tenant: TenantField.nullable().default(null),
 });
 export type RetainedPrompt = z.infer<typeof RetainedPrompt>;

@@ -15,15 +15,15 @@ import type { StoreTime } from './store-time.js';
 
 /** The port between the HTTP layer and the retentions of a fleet. */
 
-/** A prompt that is to be retained. */
+/** A prompt to retain. */
 export interface RetentionOrder {
   readonly tokens: Uint32Array;
   readonly salt: Salt | null;
   /** The tenant; null if no API key is required. */
   readonly owner: string | null;
-  /** In whose share of the workers' time it is computed; null for none. */
+  /** The tenant whose share of the workers' time it uses; null for none. */
   readonly tenant: Tenant | null;
-  /** The layer into which its blocks are published; null for none. The salt is then that of the layer. */
+  /** The layer into which its blocks are published; null for none. The salt is then the layer's. */
   readonly layer: string | null;
   readonly ttlMs: number;
 }
@@ -45,7 +45,7 @@ export interface Retentions {
   add(order: RetentionOrder): Promise<RetentionView | Exclude<Admitted, { type: 'admitted' }>>;
   /**
    * Ends a retention. False if this owner has none with this id.
-   * @param check throws if the caller may not end what it publishes into a layer
+   * @param check throws if the caller may not end its publication into a layer
    */
   remove(id: string, owner: string | null, check: (layer: string) => void): Promise<boolean>;
   /** The retentions of an owner, oldest first. */

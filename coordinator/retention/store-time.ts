@@ -9,7 +9,7 @@ import { Unavailable } from '../../src/errors.js';
  * never off by much more. Between two readings this process's monotonic clock goes on.
  */
 
-/** Longest time between two readings of a key of which the second one tells the time. */
+/** Longest time between two readings of a key for the second to tell the time. */
 const READINGS_MS = 2_500;
 /** Limit on the keys whose readings are remembered. */
 const KEYS_KEPT = 1_024;
@@ -31,7 +31,7 @@ export class StoreTime implements KeyValue {
     private readonly clock: Pick<Clock, 'now'>,
   ) {}
 
-  /** Milliseconds since 1970, as far as this process knows it yet; else null. */
+  /** Milliseconds since 1970; null if this process does not know it yet. */
   get latestMs(): number | null {
     return this.aheadMs === null ? null : this.clock.now() + this.aheadMs;
   }

@@ -8,7 +8,7 @@ import type { NodeView } from '../../src/runtime/core/node-view.js';
 import { NodeDirectory } from '../../src/runtime/member/node-directory.js';
 import type { BundleEntry, InstanceEntry, ObjectsEntry, TaskEntry } from '../../src/runtime/messages.js';
 
-/** What runs of users' code in the fleet, as HTTP shows it. */
+/** The users' code that runs in the fleet, as HTTP shows it. */
 export interface RuntimeView {
   /** Nodes and drivers. */
   nodes(): readonly NodeView[];

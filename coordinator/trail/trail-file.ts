@@ -68,7 +68,7 @@ export class TrailFile {
     await handle?.close().catch(() => {});
   }
 
-  /** Whether the path still leads to the open file: somebody may have moved or removed it, and what is written to it would vanish. */
+  /** Whether the path still leads to the open file: if that was moved or removed, new lines would be lost. */
   private async isInPlace(handle: FileHandle): Promise<boolean> {
     const [open, named] = await Promise.all([handle.stat(), lstat(this.options.path).catch(() => null)]);
     return named !== null && named.dev === open.dev && named.ino === open.ino;

@@ -4,7 +4,7 @@ import type { Log } from '../../src/log.js';
 import type { RequestEntry, TrailEvent } from '../../src/trail/entry.js';
 import { Bucket } from '../quota/bucket.js';
 
-/** Writes who did what, beside the answers: no request waits for it. */
+/** Writes the audit log in the background: no request waits for it. */
 
 /** Limit on the entries that await their writing. */
 const WAITING_ENTRIES = 16_384;
@@ -14,7 +14,7 @@ const BATCH_ENTRIES = 1_024;
 export const TRAIL_PAUSE_MS = 5_000;
 /** Refusals of one key, and of all callers without a known key together, that get an entry of their own: at once, and in the long run. */
 const FLOOD = { burst: 200, perSecond: 20 };
-/** Limit on the keys whose refusals are counted; those that come when there are as many share one count. */
+/** Limit on the keys whose refusals are counted separately; further keys share one count. */
 const FLOODING_KEYS = 1_024;
 /** Interval in which others are counted, and lost entries are. */
 const COUNT_INTERVAL_MS = 1_000;
@@ -48,8 +48,8 @@ interface Flood {
 }
 
 /**
- * A trail in a file. Entries wait in memory while the disk is slow. Those that find no room there, or that the disk refuses, are lost: they are
- * counted in the metric, and in an entry of their own as soon as the disk takes one.
+ * A trail in a file. Entries wait in memory while the disk is slow. Entries that find no room there, or that the disk refuses, are lost: they are
+ * counted in the metric, and in a separate entry as soon as the disk takes one.
  */
 export class FileTrail implements Trail {
   private readonly waiting: string[] = [];
@@ -84,7 +84,7 @@ export class FileTrail implements Trail {
     if (ended) await within(clock, CLOSE_MS, file.close());
   }
 
-  /** Whoever floods the API with requests that are refused must not push the other entries out of the files. */
+  /** A flood of refused requests must not push other entries out of the files. */
   private admits({ tenant, key }: Pick<RequestEntry, 'tenant' | 'key'>): boolean {
     const nowMs = this.options.clock.now();
     const named = key === null ? '' : `${tenant}/${key}`;

@@ -8,7 +8,7 @@ import { securityHeaders } from '../security-headers.js';
 import { type HostOptions, Hosts } from './hosts.js';
 import { Origins, type PageHeaders } from './origins.js';
 
-/** What the head of a request alone decides, before its body is read: who may send it, under which name, from which page. */
+/** The checks on the head of a request, before its body is read: its caller, its host name, its page. */
 
 export interface BorderOptions extends HostOptions {
   /** Origins of pages that may call the API. */
@@ -31,7 +31,7 @@ export class Border {
     this.common = securityHeaders(options.tls);
   }
 
-  /** Headers of every answer to a request, whatever comes of it. */
+  /** Headers of every answer to a request, including errors. */
   answerHeaders({ headers }: IncomingMessage): Readonly<Record<string, string>> {
     return { ...this.common, ...this.origins.headers(headers.origin ?? null) };
   }

@@ -123,7 +123,7 @@ export class Connections {
   }
 }
 
-/** What the server's parser calls for each request. Node does not document it, so all code here also works without it. */
+/** The callback of the server's parser for each request. Node does not document it, so all code here also works without it. */
 interface WithParser {
   readonly parser?: { onIncoming: unknown } | null;
 }

@@ -4,7 +4,7 @@ import { ApiError } from '../../openai/api-error.js';
 
 /** The host names under which clients may reach the API, so that no name of a stranger leads a browser to it (DNS rebinding). */
 
-/** Addresses that stand for all addresses of a machine. */
+/** Addresses that mean all addresses of a machine. */
 const UNSPECIFIED = ['0.0.0.0', '::'];
 
 export interface HostOptions {

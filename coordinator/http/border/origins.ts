@@ -1,8 +1,8 @@
 import { ApiError } from '../../openai/api-error.js';
 
-/** The pages that may call the API from a browser: those of the coordinator itself, and those of allowed origins (CORS). */
+/** The pages that may call the API from a browser: the coordinator's own, and pages of allowed origins (CORS). */
 
-/** The headers by which a browser says which page sends a request. Other clients send none of them. */
+/** The headers in which a browser names the page that sends a request. Other clients send no such header. */
 export interface PageHeaders {
   readonly origin: string | null;
   /** `sec-fetch-site`. */
@@ -54,7 +54,7 @@ export class Origins {
     };
   }
 
-  /** The further headers of the answer to a preflight. @param methods those of the route */
+  /** The further headers of the answer to a preflight. @param methods the route's methods */
   preflightHeaders(methods: readonly string[], requested: string | null): Readonly<Record<string, string>> {
     const known = requested !== null && requested.length <= 1024 && HEADER_NAMES.test(requested);
     return {
@@ -66,7 +66,7 @@ export class Origins {
   }
 }
 
-/** Whether no browser sent the request, or a page of the coordinator itself, or a person who typed its address. */
+/** Whether the request comes from no browser, from a page of the coordinator itself, or from a typed address. */
 function isOwn({ origin, site, host }: PageHeaders): boolean {
   if (origin !== null) return authorityOf(origin) === host?.toLowerCase();
   return site === null || site === 'same-origin' || site === 'none';

@@ -8,11 +8,11 @@ import type { HttpRoute, RouteAnswer } from '../route.js';
 
 /** `POST /v1/load_lora_adapter` and `/v1/unload_lora_adapter`, as vLLM has them. */
 
-/** What operators may do to the adapters of a fleet. */
+/** The operators' commands for the adapters of a fleet. */
 export interface AdapterCommands {
   /** Rejects with `InvalidRequest`. */
   load(name: string, path: string): Promise<AdapterRef>;
-  /** False if there is none of this name. */
+  /** False if no adapter has this name. */
   unload(name: string): Promise<boolean>;
 }
 
@@ -22,7 +22,7 @@ const LoadRequest = z.object({
   lora_path: z.string().min(1).max(4_096),
   /** Whether an adapter of this name may be replaced. */
   load_inplace: z.boolean().optional(),
-  /** Of vLLM, which says in answers what the adapter was made from. */
+  /** A field of vLLM, whose answers name the adapter's base model. */
   base_model_name: z.string().max(CLIENT_NAME_CHARS).optional(),
 });
 

@@ -8,7 +8,7 @@ import { type HttpRoute, json } from '../route.js';
 
 /** Faults for people who want to see the fleet heal, where `--allow-chaos` allows them. */
 
-/** Limit on the time that something stays disturbed. */
+/** Limit on the duration of a fault. */
 const LONGEST_S = 60;
 
 const PassingFaultRequest = z.object({ seconds: z.int().min(1).max(LONGEST_S) });

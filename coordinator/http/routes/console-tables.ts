@@ -2,7 +2,7 @@ import type { ActorsAnswer, SlowAnswer, TenantsAnswer } from '../../../src/conso
 import { mayOperate } from '../../access/roles.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** What the console's tables show: `GET /v1/fleet/slow`, `/tenants` and `/actors`. */
+/** The data of the console's tables: `GET /v1/fleet/slow`, `/tenants` and `/actors`. */
 
 export interface TableDeps {
   /** The slowest requests of the tenants that the caller may read. */

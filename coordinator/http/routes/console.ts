@@ -7,7 +7,7 @@ import { HISTORY_STEP_MS } from '../../console/history.js';
 import { ApiError } from '../../openai/api-error.js';
 import { type Exchange, type HttpRoute, json, type RouteAnswer } from '../route.js';
 
-/** `GET /` and `/assets/{name}`: the console; `GET /v1/fleet/events`: what it shows, live; `GET /v1/fleet/history`: what it plots. */
+/** `GET /` and `/assets/{name}`: the console; `GET /v1/fleet/events`: its live data; `GET /v1/fleet/history`: its plots. */
 
 export interface ConsoleDeps {
   readonly files: ConsoleFiles;

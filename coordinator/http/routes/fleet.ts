@@ -118,7 +118,7 @@ function cheapestToLose(fleet: Fleet): string | null {
   return first?.id ?? null;
 }
 
-/** Null for a worker whose blocks nobody complains of. */
+/** Null for a worker that no member accuses. */
 function quarantineOf({ id, incarnation }: Member, quarantined: readonly Accused[]) {
   const found = quarantined.find(({ maker }) => maker.id === id && maker.incarnation === incarnation);
   return found ? { by: found.voters } : null;

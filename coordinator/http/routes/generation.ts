@@ -33,7 +33,7 @@ import { textCallerOf } from '../text-caller.js';
 
 /** The common path of completions and chats, from the body to the answer. */
 
-/** What the two routes need. */
+/** The dependencies of the two routes. */
 export interface GenerationDeps {
   readonly fleet: Fleet;
   readonly layers: Layers;
@@ -66,9 +66,9 @@ interface TranslatedShape<R> {
 }
 
 export interface MessageReading {
-  /** What the answer must be beside the fields of the request; at most one. */
+  /** The constraint on the answer in addition to the request's fields; at most one. */
   readonly constraints: readonly NamedConstraint[];
-  /** What it must be if nothing else says so, and which leaves it the parts of a message; at most one. */
+  /** The constraint if there is no other; it leaves the parts of a message intact. At most one. */
   readonly ifFree: readonly NamedConstraint[];
   /** @param enforced whether the answer has a given form */
   planOf(prompt: Prompt, enforced: boolean): MessagePlan | null;
@@ -166,7 +166,7 @@ function countPrompts({ prompts }: Demand, { use, answerHeaders }: Exchange): vo
 }
 
 /**
- * The answer's share of the room for log-probabilities, released when the answer has been sent. It starts with the log-probabilities of echoed
+ * The answer's share of the room for log-probabilities, released when the answer has been sent. It covers the log-probabilities of echoed
  * prompts; `wholeAnswer` adds those of generated tokens, which a stream never accumulates.
  */
 function logprobShareFor(

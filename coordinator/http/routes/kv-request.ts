@@ -3,7 +3,7 @@ import { type ObjectName, objectName } from '../../../src/objects/object-name.js
 import { ApiError } from '../../openai/api-error.js';
 import type { Exchange } from '../route.js';
 
-/** What the path, the query and the headers of a request say about an object. */
+/** The object named by the path, the query and the headers of a request. */
 
 const PREFIX = '/v1/kv/';
 const META_HEADER = 'x-shoal-meta-';
@@ -61,7 +61,7 @@ export function fieldsOf(headers: Readonly<Record<string, unknown>>): Record<str
   return fields;
 }
 
-/** What `If-Match` and `If-None-Match` demand of an object that is changed: a condition, or one of several ETags. */
+/** The demand of `If-Match` and `If-None-Match` on an object before its change: a condition, or one of several ETags. */
 export type WriteDemand = WriteCondition | { readonly kind: 'digests'; readonly digests: readonly string[] };
 
 export function demandOf(exchange: Exchange): WriteDemand {

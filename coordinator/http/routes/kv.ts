@@ -100,7 +100,7 @@ async function get(exchange: Exchange, { objects, clock, wallMs }: KvDeps): Prom
     const read = await objects.get(name, { from: asked.from, end: asked.end, floors }, signal);
     if (read.type === 'absent') throw notFound();
     const { info } = read;
-    // It may have been replaced meanwhile: what was read is an answer if the request asks the same of the new value.
+    // It may have been replaced meanwhile: the read serves as an answer if the request means the same range of the new value.
     const plan = planOf(exchange, info, wallMs());
     const same = plan.type === 'read' && plan.from === asked.from && plan.end === asked.end;
     const body = read.type === 'here' ? partOf(read.value, asked.from, asked.end ?? info.bytes) : read.body;
@@ -111,7 +111,7 @@ async function get(exchange: Exchange, { objects, clock, wallMs }: KvDeps): Prom
   throw new ApiError(503, 'other clients write this key all the time; retry', { retryAfterS: 1 });
 }
 
-/** What a read needs of an object in this state: an answer without bytes, or its bytes from `from` to before `end`; null for all of them. */
+/** The plan for a read of an object in this state: an answer without bytes, or its bytes from `from` to before `end`; null for all of them. */
 type ReadPlan =
   | { readonly type: 'answer'; readonly answer: BytesAnswer }
   | { readonly type: 'read'; readonly status: 200; readonly from: 0; readonly end: null }

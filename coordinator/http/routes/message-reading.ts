@@ -5,7 +5,7 @@ import type { GenerationDeps, MessageReading } from './generation.js';
 
 /**
  * How the answers to a conversation are read: reasoning, calls of its tools, and text.
- * @param format what the answer must be beside that; null for nothing
+ * @param format a further constraint on the answer; null for none
  */
 export function messageReading(
   fields: ToolFields,

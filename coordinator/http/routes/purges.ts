@@ -84,7 +84,7 @@ async function chosen(
   return { what, selector: { labels, keys: new Set() } };
 }
 
-/** The caller's own blocks of a prompt. Those of a layer belong to who published them. */
+/** The caller's own blocks of a prompt. Blocks of a layer belong to its publisher. */
 async function ofPrompt(
   tokens: Uint32Array,
   salts: readonly Salt[],

@@ -15,7 +15,7 @@ export interface Block {
 export interface BlockEvent {
   readonly type: 'open' | 'piece' | 'close';
   readonly block: Block;
-  /** What a piece adds. */
+  /** The text that a piece adds. */
   readonly piece: string;
 }
 

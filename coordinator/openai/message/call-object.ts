@@ -21,7 +21,7 @@ export class CallObject {
   private json: string | null = null;
   private given = 0;
 
-  /** A call whose name is already known, and of which only the arguments follow. */
+  /** A call with a known name; only its arguments follow. */
   static named(name: string): CallObject {
     const call = new CallObject();
     call.name = name;

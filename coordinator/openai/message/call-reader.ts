@@ -31,7 +31,7 @@ export class CallReader {
   private mode: 'text' | 'gap' | 'call' | 'rest';
   /** Text that is not yet known to be text, or to stand before a call. */
   private buffer = '';
-  /** What was passed over since the last text or call. */
+  /** The characters skipped since the last text or call. */
   private passed = '';
   private call = new CallObject();
   private calls = 0;
@@ -64,7 +64,7 @@ export class CallReader {
     return mode === 'gap' && this.found ? '' : passed + buffer;
   }
 
-  /** Goes on as far as one mode allows. Returns whether there may be more to do. */
+  /** Continues as far as one mode allows. Returns whether there may be more to do. */
   private advance(found: Found): boolean {
     switch (this.mode) {
       case 'text':
@@ -148,7 +148,7 @@ export class CallReader {
     return true;
   }
 
-  /** Any object may stand at the beginning of an answer; where there is a mark, the client judges the name. */
+  /** Any object may stand at the beginning of an answer; after a mark, the client checks the name. */
   private isKnown(name: string): boolean {
     const { format, names } = this.options;
     return !format.bare || names.has(name);

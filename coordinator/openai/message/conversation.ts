@@ -11,7 +11,7 @@ export class Conversation {
     else this.messages.push({ role, name: undefined, content: text });
   }
 
-  /** What the assistant thought before what it says or calls next. */
+  /** The assistant's reasoning before its next text or call. */
   addReasoning(reasoning: string): void {
     if (reasoning !== '') this.messages.push({ role: 'assistant', name: undefined, content: null, reasoning });
   }

@@ -10,7 +10,7 @@ export interface CallPiece {
   readonly arguments: string;
 }
 
-/** The next pieces of a message, by what they are. */
+/** The next pieces of a message, by kind. */
 export interface MessagePieces {
   readonly text: string;
   readonly reasoning: string;

@@ -37,7 +37,7 @@ export class MessageReader {
     return { reasoning: split.reasoning, ...this.calls.push(split.text) };
   }
 
-  /** What was held back when the answer has ended. */
+  /** The text held back when the answer has ended. */
   flush(): MessagePieces {
     const split = this.reasoning?.flush() ?? { reasoning: '', text: '' };
     if (this.calls === null) return { ...split, calls: [] };

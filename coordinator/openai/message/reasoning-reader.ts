@@ -27,7 +27,7 @@ export class ReasoningReader {
     return split;
   }
 
-  /** What was held back when the answer has ended. */
+  /** The text held back when the answer has ended. */
   flush(): Split {
     const { buffer, mode } = this;
     this.buffer = '';

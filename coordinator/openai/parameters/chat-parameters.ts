@@ -7,7 +7,7 @@ import { COMMON_PARAMETERS } from './common-parameters.js';
 import { honoured, inert, type ParameterTable, refused } from './parameter.js';
 import { REFUSED_PARAMETERS } from './refused-parameters.js';
 
-/** What a chat may call. */
+/** The parameters for the tools of a chat. */
 export const TOOL_PARAMETERS = {
   tools: honoured(Tools.optional(), 'What the model may call. See [tools](#tools).'),
   tool_choice: honoured(

@@ -4,7 +4,7 @@ import { COMMON_PARAMETERS } from './common-parameters.js';
 import { honoured, type ParameterTable, refused } from './parameter.js';
 import { REFUSED_PARAMETERS } from './refused-parameters.js';
 
-/** What a client may send as a prompt. `PromptReader.readPrompts` checks it: zod is too slow for arrays of millions of ids. */
+/** The schema of a client's prompt. `PromptReader.readPrompts` checks it: zod is too slow for arrays of millions of ids. */
 const Prompt = z.unknown().meta({
   override: {
     anyOf: [

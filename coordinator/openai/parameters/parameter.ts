@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 
-/** A parameter of a request body: what the fleet does with it, and which values it takes. @internal exported for tests. */
+/** A parameter of a request body: its use by the fleet, and its values. @internal exported for tests. */
 export type Parameter<T extends z.ZodType = z.ZodType> = HonouredParameter<T> | InertParameter | RefusedParameter;
 
 /** The answer depends on it. */
@@ -24,7 +24,7 @@ export interface RefusedParameter {
   readonly use: 'refused';
   readonly values: z.ZodType;
   readonly neutral: readonly unknown[];
-  /** What the client can do. */
+  /** The client's alternative. */
   readonly instead: string;
 }
 
@@ -57,7 +57,7 @@ type HonouredShape<T extends ParameterTable> = {
     : never;
 };
 
-/** What a reader of the API learns of a parameter. */
+/** The documentation of a parameter. */
 function textOf(parameter: Parameter): string {
   switch (parameter.use) {
     case 'honoured':
@@ -69,7 +69,7 @@ function textOf(parameter: Parameter): string {
   }
 }
 
-/** The checker of a body with these parameters. Its type has those that are honoured. */
+/** The checker of a body with these parameters. Its type has the honoured ones. */
 export function objectOf<T extends ParameterTable>(table: T): z.ZodObject<HonouredShape<T>> {
   const shape = Object.fromEntries(
     Object.entries(table).map(([name, parameter]) => [name, parameter.values.describe(textOf(parameter))]),

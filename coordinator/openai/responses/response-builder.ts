@@ -4,7 +4,7 @@ import type { Tally } from '../tally.js';
 import type { AnswerBuilder, NamedEvent } from '../translated-answer.js';
 
 export interface ResponseHead {
-  /** `resp_` and what the ids of its items end with. */
+  /** `resp_` and the common ending of its items' ids. */
   readonly id: string;
   /** Unix time in seconds. */
   readonly created: number;

@@ -3,7 +3,7 @@ import { listOf, Name } from '../fields.js';
 import { Conversation } from '../message/conversation.js';
 import type { RequestMessage } from '../messages.js';
 
-/** What a request of the Responses API gives the model. */
+/** The input of the model in a request of the Responses API. */
 
 /** Items in one request, and parts of one. */
 const ITEMS = 4_096;
