@@ -43,7 +43,7 @@ RUN test -z "$PACKAGES" || { apt-get update && apt-get install -y --no-install-r
 WORKDIR /opt/shoal
 # A volume takes the owner of its mount point at its first mount. These folders therefore belong to the user of the image.
 RUN install -d -o node -g node -m 0750 /run/shoal /var/lib/nats \
-    /run/fleet/kept /run/fleet/nats /run/fleet/coordinator /run/fleet/worker /run/fleet/grafana
+    /run/fleet/kept /run/fleet/nats /run/fleet/coordinator /run/fleet/worker /run/fleet/prometheus /run/fleet/grafana
 COPY --from=production /opt/shoal/node_modules node_modules
 COPY --from=build /opt/shoal/LICENSE /opt/shoal/package.json ./
 COPY --from=build /opt/shoal/models models

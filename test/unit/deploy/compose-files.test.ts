@@ -85,6 +85,9 @@ describe('the Compose files', () => {
     const mounted = (name: string) => [...service(compose, name).matchAll(/- ([a-z-]*secrets):/g)].map((m) => m[1]);
     for (const name of ['nats', 'coordinator', 'worker', 'prometheus', 'grafana'])
       expect(mounted(name)).toEqual([`${name}-secrets`]);
+    const folders = [...service(compose, 'secrets').matchAll(/:(\/run\/fleet\/\w+)$/gm)].map((match) => match[1]!);
+    expect(folders).toHaveLength(6);
+    for (const folder of folders) expect(read('Dockerfile')).toContain(folder);
     const keyFile = '/run/shoal/metrics-key';
     expect(service(compose, 'coordinator')).toContain(`SHOAL_METRICS_KEY_FILE: ${keyFile}`);
     expect(read('deploy/prometheus/prometheus.yml')).toContain(`credentials_file: ${keyFile}`);
