@@ -151,7 +151,7 @@ describe('the configuration of a worker', () => {
     ['half of a second authority', { ca: FLEET_TLS.ca + OTHER_TLS.ca.slice(0, 200) }, /PEER_TLS_CA.*is cut off/],
     ['an empty authority', { ca: '' }, /PEER_TLS_CA.*must not be empty/],
     ['a key that is none', { key: 'not a key' }, /PEER_TLS_KEY.*must have a private key in PEM/],
-    ['the certificate of another key', { cert: OTHER_TLS.cert }, /PEER_TLS_CERT.*not that of the key/],
+    ['the certificate of another key', { cert: OTHER_TLS.cert }, /PEER_TLS_CERT.*does not belong to the key/],
   ])('refuses %s for TLS between peers, by name', (_name, changed, message) => {
     const files = peerTlsFiles({ ...FLEET_TLS, ...changed });
     for (const read of [worker, coordinator]) {
