@@ -4,7 +4,7 @@ import type { AskedPrompt, PromptForm } from '../explain/use-explanation.js';
 
 /** Names a prompt, a salt or a tenant, to be pinned or purged. */
 
-/** What a purge drops, and how it is called in a question. */
+/** The selection of a purge, and its name in a question. */
 export interface PurgeChoice {
   readonly what: string;
   readonly body: Readonly<Record<string, unknown>>;

@@ -11,7 +11,7 @@ import { PinTable, pinText } from './pin-table.js';
 import { PurgeReceipt } from './purge-receipt.js';
 import { usePins } from './use-pins.js';
 
-/** The fleet's memory: what is in it, what is pinned, and orders to keep or to drop blocks. */
+/** The fleet's memory: its contents, its pins, and commands to keep or drop blocks. */
 
 export function CachePage({ api, feed }: { readonly api: Api; readonly feed: FeedConnection }) {
   const { hello } = useStore(feed.model, 1_000);
@@ -83,7 +83,7 @@ function bodyOf(asked: AskedPrompt): Record<string, unknown> {
   return { ...promptBody(asked), ...(asked.salt === '' ? {} : { cache_salt: asked.salt }) };
 }
 
-/** @param onReset null for those who may not */
+/** @param onReset null for a reader without the right */
 function MemorySummary({ feed, onReset }: { readonly feed: FeedConnection; readonly onReset: (() => void) | null }) {
   const { workers, copies, replicas } = useStore(feed.model, 1_000);
   const alive = [...workers.values()].filter(({ state }) => state !== 'dead');

@@ -46,7 +46,7 @@ export function PinTable({ pins, onRelease, onAsk }: PinTableProps) {
       rows={pins}
       columns={COLUMNS}
       rowKey={({ id }) => id}
-      empty="Nothing is pinned. A pin keeps the blocks of a prompt in the fleet, whatever else is asked; put the prompt above to pin it."
+      empty="Nothing is pinned. A pin keeps the blocks of a prompt in the fleet, regardless of other requests; put the prompt above to pin it."
       actions={(pin) => (
         <button type="button" class="small" aria-label={`Unpin ${pin.id}`} onClick={() => onAsk(onRelease(pin))}>
           Unpin
@@ -56,7 +56,7 @@ export function PinTable({ pins, onRelease, onAsk }: PinTableProps) {
   );
 }
 
-/** What the pin is, for a question. Pure. */
+/** The pin's description, for a question. Pure. */
 export function pinText({ tokens, blocks }: CachePin): string {
   return `the pin of ${counted(tokens, 'token')} in ${counted(blocks, 'block')}`;
 }

@@ -4,7 +4,7 @@ import { type Column, DataTable } from '../parts/data-table.js';
 import type { Api } from '../session/api.js';
 import { receiptSentence } from './receipt-words.js';
 
-/** The receipt of a purge: what was dropped where, and which worker has not answered yet. */
+/** The receipt of a purge: the dropped blocks by worker, and the workers that have not answered yet. */
 
 const REFRESH_MS = 2_000;
 

@@ -3,7 +3,7 @@ import { counted } from '../parts/words.js';
 
 /** The sentence of a purge's receipt. */
 
-/** What a purge has done so far. Pure. */
+/** The progress of a purge, in words. Pure. */
 export function receiptSentence({ state, dropped, pins, workers }: CachePurge): string {
   const done = workers.filter((row) => row.state === 'done').length;
   const ended = pins === 0 ? '' : ` It ended ${counted(pins, 'pin')}.`;

@@ -3,7 +3,7 @@ import { streamAnswer } from '../chat/stream-answer.js';
 import type { Api } from '../session/api.js';
 import { AnswerCheck, type AnswerCounts, NO_ANSWERS } from './answer-check.js';
 
-/** Asks the fleet without a pause, and checks the answers, until it is told to stop or its page is left. */
+/** Sends requests without a pause, and checks the answers, until stopped or until the page is left. */
 
 /** Requests at a time. */
 const ASKERS = 4;

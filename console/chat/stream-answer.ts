@@ -10,7 +10,7 @@ export interface ChatQuestion {
   readonly worker: string | null;
 }
 
-/** What an answer cost. */
+/** The cost of an answer. */
 export interface AnswerCost {
   readonly worker: string;
   readonly cached: TokensBySource;

@@ -21,7 +21,7 @@ export interface ChatAnswer {
   readonly prompt: readonly ColouredText[] | null;
 }
 
-/** How long an answer may get, and whether it goes on to there whatever the model says. */
+/** The limit on an answer's length, and whether it continues up to there even if the model ends it. */
 interface AnswerLength {
   readonly tokens: number;
   readonly whole: boolean;

@@ -3,7 +3,7 @@ import { type Column, DataTable } from '../parts/data-table.js';
 import { holdersText, sourceOfBlock } from './block-words.js';
 import type { ExplainedPrompt } from './use-explanation.js';
 
-/** The blocks of a prompt: what stands in them, who has them, and why one is missing. */
+/** The blocks of a prompt: their text, their holders, and the reason for a missing one. */
 
 const SOURCE_NAMES = { local: 'own memory', remote: 'another worker', computed: 'computed' } as const;
 

@@ -3,7 +3,7 @@ import type { TokensBySource } from '../../src/console/feed-messages.js';
 import { counted } from '../parts/words.js';
 import { BLOCK_TOKENS } from './parting.js';
 
-/** What an explanation says about a prompt, in words. Pure. */
+/** The explanation of a prompt, in words. Pure. */
 
 /** Where a block would come from on the worker that would get the prompt. */
 export function sourceOfBlock({ state, holders }: ExplainedBlock, worker: string | null): keyof TokensBySource {
@@ -19,7 +19,7 @@ export function expectedSources({ tokens, blocks, would_run_on: worker }: CacheE
   return { local, remote, computed: tokens - local - remote };
 }
 
-/** What would happen to the prompt now. */
+/** The effect of sending the prompt now. */
 export function explanationSentence(explained: CacheExplanation): string {
   const { tokens, blocks, would_run_on: worker } = explained;
   if (worker === null) return 'No worker could take this prompt now.';
@@ -45,7 +45,7 @@ export function tailSentence({ tokens, blocks }: CacheExplanation): string | nul
   return `The last ${counted(rest, 'token')} fill no block: they are always computed.`;
 }
 
-/** Who holds the block, each with its tier. */
+/** The holders of the block, each with its tier. */
 export function holdersText({ holders, tiers }: ExplainedBlock): string {
   return holders.map((id) => (tiers[id] === undefined ? id : `${id} (${tiers[id]})`)).join(', ');
 }

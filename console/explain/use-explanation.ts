@@ -24,7 +24,7 @@ export interface ExplainedPrompt {
   readonly tail: string;
 }
 
-/** Blocks of which the text is shown. */
+/** Limit on the blocks whose text is shown. */
 const SHOWN_TEXTS = 64;
 
 /** Asks for the tokens of the prompt, and for where its blocks are. @throws ApiFailure */

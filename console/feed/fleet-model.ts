@@ -8,13 +8,13 @@ import type {
 } from '../../src/console/feed-messages.js';
 import { type RequestTrace, withStep } from './request-trace.js';
 
-/** What the page knows of the fleet. A pure reducer makes the next state of the last one and a message. */
+/** The page's model of the fleet. A pure reducer makes the next state from the last state and a message. */
 
 /** Requests that the page remembers. @internal exported for tests. */
 export const TRACES = 4_000;
 /** How far back the page can replay. */
 export const REPLAY_MS = 60_000;
-/** What has happened, as far as the page remembers. */
+/** Limit on the events that the page keeps. */
 const HAPPENINGS = 256;
 /** States of workers that the page remembers for its replay. */
 const SNAPSHOTS = 600;
@@ -61,7 +61,7 @@ export const EMPTY_MODEL: FleetModel = {
 export function reduce(model: FleetModel, message: FeedMessage): FleetModel {
   switch (message.type) {
     case 'hello':
-      // A new connection, perhaps to another coordinator: the numbers of its requests begin anew.
+      // A new connection, perhaps to another coordinator: its request numbers start over.
       return { ...EMPTY_MODEL, hello: message, at: message.at, happened: message.happened.toReversed() };
     case 'fleet':
       return withFleet(model, message);

@@ -7,7 +7,7 @@ import { type Api, ApiFailure } from '../session/api.js';
 import { Plot, type PlotProps, type PlotSeries } from './plot.js';
 import { hitShares, joined, type SeriesValues, stacked } from './series.js';
 
-/** The last hour of the fleet in plots, with what happened beside them. */
+/** The last hour of the fleet in plots, with the events next to them. */
 
 /** Values of an hour. */
 const VALUES = 1_800;
@@ -131,7 +131,7 @@ function requestPlots(series: HistoryAnswer['series']): PlotContent[] {
     },
     {
       title: 'Requests',
-      help: 'Answered a second, and those that run or wait on the workers.',
+      help: 'Answered per second, and running or waiting on the workers.',
       format: compact,
       series: [
         line('answered/s', '--ink', series.requests),
@@ -153,7 +153,7 @@ function memoryPlots(series: HistoryAnswer['series']): PlotContent[] {
     },
     {
       title: 'Blocks',
-      help: 'Distinct blocks in the fleet, and those that lack a copy.',
+      help: 'Distinct blocks in the fleet, and blocks that lack a copy.',
       format: compact,
       series: [line('blocks', '--ink', series.blocks), line('lack a copy', '--bad', series.below)],
     },
@@ -165,7 +165,7 @@ function memoryPlots(series: HistoryAnswer['series']): PlotContent[] {
     },
     {
       title: 'Workers',
-      help: 'Those that serve.',
+      help: 'Workers that serve.',
       format: compact,
       series: [line('serving', '--local', series.serving)],
     },

@@ -7,7 +7,7 @@ export type SeriesValues = readonly (number | null)[];
 /** An answer, and a later one that has what came since. Keeps as many values as an hour has. */
 export function joined(before: HistoryAnswer | null, later: HistoryAnswer, limit: number): HistoryAnswer {
   const last = before?.at.at(-1);
-  // A coordinator that was started again has a history of its own.
+  // A restarted coordinator has a new history.
   if (before === null || last === undefined || (later.at[0] !== undefined && later.at[0] <= last)) return later;
   const series = Object.fromEntries(
     Object.entries(later.series).map(([name, values]) => [

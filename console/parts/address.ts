@@ -1,4 +1,4 @@
-/** What the page's address names after `#`: a page and what it shows, such as `#requests?worker=worker-1`. */
+/** The part of the page's address after `#`: a page and its filter, such as `#requests?worker=worker-1`. */
 
 export interface PageAddress {
   readonly page: string;

@@ -5,7 +5,7 @@ import { ApiFailure } from '../session/api.js';
 
 export interface Deed {
   readonly label: string;
-  /** What the reader is asked: the deed and its consequences. */
+  /** The question to the reader: the action and its consequences. */
   readonly question: string;
   /** @throws ApiFailure */
   readonly act: () => Promise<void>;

@@ -11,7 +11,7 @@ export interface Column<Row> {
   readonly numeric?: boolean;
   /** By which the table sorts and filters. */
   readonly value: (row: Row) => CellValue;
-  /** What the reader sees; by default the value. */
+  /** The displayed content; by default the value. */
   readonly cell?: (row: Row) => ComponentChildren;
 }
 
@@ -26,11 +26,11 @@ export interface DataTableProps<Row> {
   readonly filter?: string;
   /** Stands in the place of the rows if there are none. */
   readonly empty: ComponentChildren;
-  /** A last cell without a heading of its own to sort by. */
+  /** A last cell, without a heading to sort by. */
   readonly actions?: (row: Row) => ComponentChildren;
 }
 
-/** Rows that are shown; of more, the reader is told to filter. */
+/** Limit on the rows shown; beyond it, the reader is asked to filter. */
 const SHOWN_ROWS = 500;
 
 export function DataTable<Row>(props: DataTableProps<Row>) {

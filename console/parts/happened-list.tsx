@@ -1,7 +1,7 @@
 import type { Happening } from '../../src/console/feed-messages.js';
 import { happeningText, isTrouble } from './words.js';
 
-/** What has happened, with the time of each. */
+/** Events with their times. */
 export function HappenedList({
   happened,
   timeOf,

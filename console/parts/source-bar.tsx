@@ -32,7 +32,7 @@ export function SourceBar({ cached, small = false }: { readonly cached: TokensBy
   );
 }
 
-/** What the colours mean. */
+/** The meaning of the colours. */
 export function SourceLegend() {
   return (
     <ul class="legend" aria-label="Where the K/V of a prompt token came from">

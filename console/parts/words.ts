@@ -39,7 +39,7 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** What has happened, as a sentence without a full stop. */
+/** The event, as a sentence without a full stop. */
 export function happeningText({ kind, worker }: Happening): string {
   switch (kind) {
     case 'joined':
@@ -92,7 +92,7 @@ export function sourceOf({ placements, started }: RequestTrace): string | null {
   return placements.at(-1)?.sources.find((id) => id !== started?.worker) ?? null;
 }
 
-/** What a request is doing, in one word. */
+/** The stage of a request, in one word. */
 export function stageOf({ ended, firstAt, started, placements }: RequestTrace): string {
   if (ended !== null) return ended.outcome;
   if (firstAt !== null) return 'streaming';

@@ -105,7 +105,7 @@ function slowTraces(answer: SlowAnswer | null): RequestTrace[] {
   });
 }
 
-/** What the colours of phases mean. The prompt's computation has the colour of computed tokens. */
+/** The meaning of the phases' colours. The prompt's computation has the colour of computed tokens. */
 function PhaseLegend() {
   return (
     <ul class="legend" aria-label="Phases of a request">
@@ -119,7 +119,7 @@ function PhaseLegend() {
   );
 }
 
-/** What the columns are; each cell says it too, for those who do not see them together. */
+/** The headings of the columns; each cell repeats its heading for screen readers. */
 function Head({ scaleMs }: { readonly scaleMs: number }) {
   return (
     <div class="row" aria-hidden="true">

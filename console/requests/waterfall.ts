@@ -11,7 +11,7 @@ export interface Phase {
   readonly to: number;
 }
 
-/** What each phase is, in words. */
+/** The name of each phase. */
 export const PHASE_NAMES: Readonly<Record<PhaseKind, string>> = {
   waited: 'waited to be placed',
   fetched: 'queued on the worker, found and fetched blocks',
@@ -19,7 +19,7 @@ export const PHASE_NAMES: Readonly<Record<PhaseKind, string>> = {
   streamed: 'streamed the answer',
 };
 
-/** The phases so far; those that go on last until `now`. Empty if the page did not see the arrival. */
+/** The phases so far; an open phase lasts until `now`. Empty if the page did not see the arrival. */
 export function phasesOf(trace: RequestTrace, now: number): Phase[] {
   const { arrivedAt, placements, started, firstAt, ended } = trace;
   if (arrivedAt === null) return [];
@@ -45,7 +45,7 @@ export function durationMs({ arrivedAt, ended }: RequestTrace, now: number): num
 
 export type RequestOrder = 'newest' | 'slowest' | 'first-token';
 
-/** The requests to show, best first. Of the slow ones, those that did not end count as they are now. */
+/** The requests to show, best first. Among the slow ones, an unfinished request counts with its time so far. */
 export function shownRequests(
   traces: Iterable<RequestTrace>,
   { order, worker, limit, now }: { order: RequestOrder; worker: string | null; limit: number; now: number },

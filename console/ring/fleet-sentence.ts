@@ -1,7 +1,7 @@
 import type { FleetModel } from '../feed/fleet-model.js';
 import { counted } from '../parts/words.js';
 
-/** The state of the fleet in a sentence or two, for whoever opens the page. Pure. */
+/** The state of the fleet in a sentence or two, for a reader who opens the page. Pure. */
 
 export interface FleetSentence {
   readonly tone: 'calm' | 'busy' | 'trouble';
@@ -26,7 +26,7 @@ export function fleetSentence({ workers, copies, replicas, nats, snapshots }: Fl
   const share = `${counted(serving, 'worker')} ${serving === 1 ? 'serves' : 'share one memory'}.`;
   const blocks =
     copies.blocks === 0
-      ? 'It is empty: nobody has asked anything yet.'
+      ? 'It is empty: there has been no request yet.'
       : copies.below === 0
         ? `${counted(copies.blocks, 'block')} of 64 tokens, each on ${counted(kept, 'worker')} or more.`
         : `${counted(copies.blocks, 'block')} of 64 tokens; ${copies.below.toLocaleString('en')} ${copies.below === 1 ? 'has' : 'have'} fewer than ${counted(kept, 'copy').replace('copys', 'copies')}, and ${copies.below === 1 ? 'is' : 'are'} being copied while there is room.`;

@@ -1,10 +1,10 @@
 import type { AnswerCost } from '../chat/stream-answer.js';
 import { counted, timeText } from '../parts/words.js';
 
-/** What the answers to the sample prompt teach: what a hit in the own memory is, what a remote hit is, and why there was none. Pure. */
+/** The lesson from the answers to the sample prompt: explains a local hit, a remote hit, or the reason for a miss. Pure. */
 
 /**
- * What just happened, for somebody who knows nothing of it yet.
+ * Explains the last answer to a newcomer.
  * @param earlier the answers to the same prompt before, oldest first
  */
 export function lessonOf(cost: AnswerCost, earlier: readonly AnswerCost[]): string {

@@ -16,7 +16,7 @@ const FLIGHT_MS = 420;
 /** Parts of a chord that is drawn. */
 const CHORD = Array.from({ length: 17 }, (_, i) => i / 16);
 
-/** Colours by what they mean; read from the style of the page. */
+/** Colours by meaning, read from the style of the page. */
 export type Palette = Readonly<Record<'ink' | 'local' | 'remote' | 'computed' | 'bad' | 'faint', string>>;
 
 export interface Scene {
@@ -111,7 +111,7 @@ function drawLeg(
   }
 }
 
-/** Requests of one worker stand beside each other, in the middle part of its arc. */
+/** Requests of one worker stand next to each other, in the middle part of its arc. */
 function spread(arc: WorkerArc, request: number): number {
   const place = ((request * 7) % 13) / 13 - 0.5;
   return middleOf(arc) + place * 0.7 * Math.min(arc.to - arc.from, 0.9);

@@ -50,7 +50,7 @@ export function pointAt(angle: number, radius: number): Point {
   return { x: radius * Math.sin(angle), y: -radius * Math.cos(angle) };
 }
 
-/** How far from the centre the curve between two points stays, so that it does not cross what is written there. */
+/** The least distance of a curve between two points from the centre, so that it does not cross the text there. */
 const CLEAR_RADIUS = 74;
 
 /** A point of the curve from one point to another that bends towards the centre, but round it: chords of neighbours stay apart from the arcs. */

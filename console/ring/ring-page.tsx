@@ -13,7 +13,7 @@ import { RingFigure } from './ring-figure.js';
 import { SampleStrip } from './sample-strip.js';
 import { WorkerTable } from './worker-table.js';
 
-/** The fleet at a glance: the ring, what it holds, and what has happened. */
+/** The fleet at a glance: the ring, its contents, and recent events. */
 
 const REFRESH_MS = 250;
 const SHOWN_HAPPENINGS = 12;
@@ -64,7 +64,7 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   );
 }
 
-/** What the ring does not show. */
+/** The things that the ring does not show. */
 function Limits({ model: { skipped, coordinators } }: { readonly model: FleetModel }) {
   return (
     <>

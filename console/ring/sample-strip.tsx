@@ -7,7 +7,7 @@ import type { Api } from '../session/api.js';
 import { lessonOf } from './lesson.js';
 import { SAMPLE_PROMPT, SAMPLE_QUESTION } from './sample-prompt.js';
 
-/** Shows in three clicks what the fleet does: compute a prompt, find it again, and fetch it from another worker. */
+/** Demonstrates the fleet in three clicks: compute a prompt, find it again, and fetch it from another worker. */
 
 interface Try {
   readonly kind: TryKind;
@@ -44,7 +44,7 @@ export function SampleStrip({ api, model }: { readonly api: Api; readonly model:
             <span class="swatch computed" aria-hidden="true" />
             computed
           </dt>
-          <dd>nobody had it: the worker computes it, which takes longest</dd>
+          <dd>no worker had it: the worker computes it, which takes longest</dd>
         </div>
         <div>
           <dt>
@@ -98,7 +98,7 @@ function useTries(api: Api, model: () => FleetModel) {
     return kind === 'again' && model().hello?.routing === true ? (known[0] ?? null) : null;
   };
   const ask = async (kind: TryKind) => {
-    // A salt of its own: the first answer is computed, whatever the fleet has seen.
+    // A fresh salt, so that the first answer is computed even if the fleet has seen the prompt.
     if (kind === 'new') salt.current = `console-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`;
     const before = kind === 'new' ? [] : tries;
     let current: Try = { kind, text: '', cost: null, error: null, running: true };

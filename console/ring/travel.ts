@@ -25,7 +25,7 @@ export interface Leg {
   readonly end: number;
 }
 
-/** What happens within milliseconds is drawn for at least as long as an eye needs, one leg after another. @internal exported for tests. */
+/** The least time for which each leg is drawn, so that events within milliseconds are visible, one after another. @internal exported for tests. */
 export const LEAST_MS: Readonly<Record<LegKind, number>> = {
   placed: 380,
   waiting: 0,

@@ -6,7 +6,7 @@ import { usePolled } from '../parts/use-polled.js';
 import { agoText, percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 
-/** What each tenant has asked of this coordinator, and how much of it was found. */
+/** Each tenant's requests to this coordinator, and the cached share of their tokens. */
 
 const REFRESH_MS = 2_000;
 
@@ -85,7 +85,7 @@ export function TenantsPage({ api }: { readonly api: Api }) {
   );
 }
 
-/** A key without an id is a tenant of its own, named by its digest. */
+/** A key without an id forms its own tenant, named by its digest. */
 function shortName(tenant: string): string {
   return /^[0-9a-f]{64}$/.test(tenant) ? `key ${tenant.slice(0, 12)}` : tenant;
 }

@@ -2,17 +2,17 @@ import type { FeedWorker } from '../../src/console/feed-messages.js';
 import type { Deed } from '../parts/confirmation.js';
 import type { Api } from '../session/api.js';
 
-/** What an operator may do to a worker. */
+/** The operator's actions on a worker. */
 
 export type WorkerAction = 'drain' | 'undrain' | 'kill';
 
 interface ActionSpec {
   readonly label: string;
-  /** What the operator is asked. */
+  /** The question to the operator. */
   readonly question: (id: string) => string;
 }
 
-/** What an operator is asked before a worker is killed. */
+/** The question to an operator before a worker is killed. */
 export function killQuestion(id: string): string {
   return `Kill ${id} (SIGKILL)? Its requests continue on other workers, and its blocks are copied again.`;
 }

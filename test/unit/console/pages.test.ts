@@ -89,7 +89,7 @@ describe('the sentence about the fleet', () => {
   it('says what is well', () => {
     expect(fleetSentence(model({ workers: workers('serving', 'serving') }))).toEqual({
       tone: 'calm',
-      text: '2 workers share one memory. It is empty: nobody has asked anything yet.',
+      text: '2 workers share one memory. It is empty: there has been no request yet.',
     });
     expect(fleetSentence(model({ workers: workers('serving', 'serving'), copies: { blocks: 9, below: 0 } })).text).toBe(
       '2 workers share one memory. 9 blocks of 64 tokens, each on 2 workers or more.',
