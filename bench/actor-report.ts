@@ -3,7 +3,7 @@ import { machineLine, type Report, reportRatio, reportRow } from './report.js';
 
 /** The report of benchmark `actor`, from what its rounds measured. */
 
-/** What one round measured on one route. */
+/** The measurements of one round on one route. */
 export interface RouteRound {
   /** Median round trip of an ask, and of a bare echo. */
   readonly askMicros: number;
@@ -21,7 +21,7 @@ interface Quantiles {
 }
 
 export type Round = Readonly<Record<BenchRoute, RouteRound>> & {
-  /** Asks over the direct Unix socket, alone and beside transfers of blocks. */
+  /** Asks over the direct Unix socket, alone and during transfers of blocks. */
   readonly idle: Quantiles;
   readonly busy: Quantiles;
 };

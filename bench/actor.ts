@@ -18,7 +18,7 @@ import { quantile } from './streams.js';
 import { callsPerSecond, itemsPerSecond, roundTrips } from './timing.js';
 
 /**
- * Calls between the actors of two processes: over a direct Unix socket, direct TCP and NATS, each beside a bare echo of the same bytes. All take
+ * Calls between the actors of two processes: over a direct Unix socket, direct TCP and NATS, each compared with a bare echo of the same bytes. All take
  * turns in each round, and the ratios are medians over the rounds.
  */
 
@@ -27,14 +27,14 @@ const ROUNDS = 15;
 const WARM_UP_ROUNDS = 3;
 /** How long a round measures each round trip and each rate. */
 const SLICE_MS = 200;
-/** How long a round measures calls beside transfers of blocks, and without them. */
+/** How long a round measures calls during transfers of blocks, and without them. */
 const BLOCKS_SLICE_MS = 400;
 const IN_FLIGHT = 64;
 const STREAM_ITEMS = 4_000;
 
 const now = () => performance.now();
 
-/** The calls over one route, and the bare echo beside them. */
+/** The calls over one route, and the bare echo for comparison. */
 interface Lane {
   readonly route: BenchRoute;
   readonly caller: ActorCaller;

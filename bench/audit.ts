@@ -9,7 +9,7 @@ import { type BenchOptions, machineLine, quotients, type Report, reportRatio, re
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const ROUNDS = 3;
-/** Prefixes of one round, each of which is computed by one worker and then used once by the other. */
+/** Prefixes of one round. Each is computed by one worker and then used once by the other. */
 const PREFIXES = 48;
 const NOTES = 24;
 /** The share that is measured: so large that its cost stands out from the noise. Audits are drawn one by one, so that the cost is proportional. */

@@ -9,7 +9,7 @@ interface Compared {
   readonly unit: string;
   readonly before: number;
   readonly after: number;
-  /** Median of `after` over that of `before`, with its interval of 95 % confidence; null where the reports lack samples. */
+  /** Median of `after` over the median of `before`, with its interval of 95 % confidence; null where the reports lack samples. */
   readonly interval: readonly [number, number] | null;
   readonly verdict: Verdict;
 }
@@ -19,7 +19,7 @@ type Verdict = 'better' | 'worse' | 'the same' | 'unclear';
 
 export interface Comparison {
   readonly compared: readonly Compared[];
-  /** What only one of the reports has. */
+  /** The rows that only one of the reports has. */
   readonly unmatched: readonly string[];
 }
 

@@ -22,7 +22,7 @@ const ROUNDS = 7;
 
 const CONTENDERS = ['fleet', 'engine', 'bare', 'bareQuiet', 'genai', 'longFleet', 'longBare', 'plain'] as const;
 type Contender = (typeof CONTENDERS)[number];
-/** Tokens per second. Those of onnxruntime-genai are missing where it is not installed. */
+/** Tokens per second. `genai` is missing where onnxruntime-genai is not installed. */
 type Rates = Record<Exclude<Contender, 'genai'>, number> & { readonly genai?: number };
 type DecodeSamples = Record<Contender, number[]>;
 

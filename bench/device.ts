@@ -16,7 +16,7 @@ import { benchModel, benchThreads, randomTokens } from './bench-model.js';
 import { recallPrompt, recallSheet } from './fleet/recall-sheet.js';
 import { type BenchOptions, machineLine, quotients, type Report, reportRatio, reportRow } from './report.js';
 
-/** Benchmark `device`: one device in this process, without a fleet: its numbers beside the CPU's, its speed, and what a hit copies. */
+/** Benchmark `device`: one device in this process, without a fleet: its numbers compared with the CPU's, its speed, and the bytes that a hit copies. */
 
 const RECALL = fileURLToPath(new URL('../../models/recall', import.meta.url));
 const SHARED_TOKENS = 1_024;

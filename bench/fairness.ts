@@ -9,7 +9,7 @@ import { streamed } from './first-token.js';
 import { type BenchOptions, machineLine, type Report, reportRatio, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 
-/** Benchmark `fairness`: the time to one tenant's first token beside the queue of another tenant. */
+/** Benchmark `fairness`: the time to one tenant's first token next to another tenant's queue. */
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const GREEDY_TOKENS = 2_000;

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** onnxruntime-genai beside shoal: the same model in a process of its own, of which `bench/genai.py` is the program. */
+/** onnxruntime-genai for comparison with shoal: the same model in a separate process that runs `bench/genai.py`. */
 
 const PROGRAM = fileURLToPath(new URL('../../bench/genai.py', import.meta.url));
 
-/** What takes part in a benchmark: the process, or why there is none. */
+/** The contender in a benchmark: the process, or the reason why there is none. */
 export type GenaiOrWhyNot = Genai | string;
 
 /** A process of onnxruntime-genai with the model loaded, on the CPU. It answers one question at a time. */
@@ -38,7 +38,7 @@ export class Genai {
     return this.ask('decode', [promptTokens, steps, rows]);
   }
 
-  /** Milliseconds to the first token of a prompt of which nothing is known. */
+  /** Milliseconds to the first token of an uncached prompt. */
   cold(tokens: number): Promise<number> {
     return this.ask('cold', [tokens]);
   }

@@ -14,9 +14,9 @@ import {
 } from './report.js';
 
 /**
- * Benchmark `kv`: objects through the Redis protocol, in a fleet of one worker, beside the redis-server of this machine. The same client talks to both:
- * one that only counts the bytes of replies, and, where they are there, the program redis-benchmark and the package ioredis. The servers take turns
- * in each round. What is missing is left out, and named.
+ * Benchmark `kv`: objects through the Redis protocol, in a fleet of one worker, compared with this machine's redis-server. The same client talks to
+ * both: one that only counts the bytes of replies, and, where they are there, the program redis-benchmark and the package ioredis. The servers take
+ * turns in each round. Missing programs are left out, and named.
  */
 
 const ROUNDS = 5;
@@ -31,7 +31,7 @@ const MIN = { get: 1, set: 0.8 } as const;
 interface Side {
   readonly server: KvServer;
   readonly lanes: Readonly<Record<Measurement['transport'], Lanes>>;
-  /** Commands per second of each round, by what was measured. */
+  /** Commands per second of each round, by measurement. */
   readonly samples: Map<Measurement, number[]>;
 }
 

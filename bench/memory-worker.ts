@@ -18,7 +18,7 @@ export interface MemoryWorkerOptions {
 
 /** The answer of the process when the model is loaded and has run. */
 export interface MemoryWorkerReady {
-  /** The token after the prompt, and those that the steps chose. */
+  /** The token after the prompt, and the tokens that the steps chose. */
   readonly tokens: readonly number[];
   readonly stepMs: readonly number[];
 }

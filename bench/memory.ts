@@ -13,7 +13,7 @@ import type { MemoryWorkerOptions, MemoryWorkerReady } from './memory-worker.js'
 import { PlainLoop } from './plain-loop.js';
 import { type BenchOptions, machineLine, median, quotients, type Report, reportRatio, reportRow } from './report.js';
 
-/** Benchmark `memory`: what a model takes in one worker and in several of one host, beside onnxruntime-node. Linux only. */
+/** Benchmark `memory`: the memory of a model in one worker and in several of one host, compared with onnxruntime-node; Linux only. */
 
 const WORKERS = 3;
 const STEPS = 16;
@@ -34,7 +34,7 @@ interface ProcessMemory {
 interface Group {
   /** The first one, while it is alone. */
   readonly first: ProcessMemory;
-  /** The last one, beside the others. */
+  /** The last one, with the others running. */
   readonly last: ProcessMemory;
   /** The proportional memory of all. */
   readonly sum: number;

@@ -12,12 +12,12 @@ export type Way = (typeof WAYS)[number];
 export type Verdict =
   /** All tokens are the most likely ones, but for `nearTies` between which rounding decides. */
   | { readonly kind: 'equal'; readonly tokens: number; readonly nearTies: number }
-  /** The worker computed what it was to fetch. */
+  /** The worker computed blocks that it should have fetched. */
   | { readonly kind: 'unfetched' }
   /** The first token that differs. */
   | { readonly kind: 'apart'; readonly at: number; readonly expected: number; readonly got: number };
 
-/** What a model's graph was loaded as, or why it was not. */
+/** The way in which a model's graph was loaded, or the reason why it was not. */
 type Loading =
   | { readonly kind: 'loaded'; readonly appends: 'in place' | 'by handing on'; readonly kv: string }
   | { readonly kind: 'refused'; readonly reason: string; readonly expected: boolean };

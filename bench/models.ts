@@ -113,7 +113,7 @@ function kvOf({ layout: { kvHeads, headDim, elementType, uneven, states = [] } }
 }
 
 async function answersOf(twin: Twin, dir: string, compare: Compare): Promise<Record<Way, Verdict>> {
-  // One copy of each block, so that one worker has none of them; and it fetches them, however fast it computes so small a graph.
+  // One copy of each block, so that one worker has none of them; and it fetches them, even though it computes so small a graph quickly.
   const options = ['--workers', '2', '--replicas', '1', '--fetch', 'always', '--model', dir];
   const fleet = await RunningFleet.up(CLI, options);
   try {

@@ -9,7 +9,7 @@ import { type BenchOptions, machineLine, type Report, type ReportRatio, reportRo
 import { type Probe, type RocArea, rocArea } from './roc.js';
 import { RunningFleet } from './running-fleet.js';
 
-/** Benchmark `oracle`: what the time to the first token tells a caller of the prompts that others have asked. */
+/** Benchmark `oracle`: how much the time to the first token reveals to a caller about other callers' prompts. */
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const PROMPT_TOKENS = 256;
@@ -42,8 +42,8 @@ const ENTRIES = [
 ];
 
 /**
- * One worker serves all callers. In each trial a victim asks a new prompt, and an attacker then asks the same one and one that nobody has asked, in random
- * order. The pairings take turns, so that whatever else the machine does falls on all of them.
+ * One worker serves all callers. In each trial a victim sends a new prompt, and an attacker then sends the same one and a prompt never sent before,
+ * in random order. The pairings take turns, so that the machine's other work affects all of them.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
@@ -85,7 +85,7 @@ async function measured(
   return all;
 }
 
-/** The attacker's times to the first token, for the victim's prompt and for one that nobody has asked. */
+/** The attacker's times to the first token, for the victim's prompt and for a new one. */
 async function attack(fleet: RunningFleet, victim: string, attacker: string): Promise<Probe> {
   const worker = fleet.ready.workers[0]!.id;
   const [asked, unasked] = [randomTokens(PROMPT_TOKENS), randomTokens(PROMPT_TOKENS)];
@@ -114,7 +114,7 @@ function reportOf(all: Measured): Report {
         trials.map(({ less }) => less),
       ),
       reportRow(
-        `${name}: first token of one that nobody asked`,
+        `${name}: first token of a new prompt`,
         'ms',
         trials.map(({ more }) => more),
       ),

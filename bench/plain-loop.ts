@@ -25,7 +25,7 @@ export interface PlainSteps {
   readonly tokens: readonly number[];
 }
 
-/** A handle of the child process, which has a copy of ONNX Runtime's library of its own. K/V outputs of a run are inputs of the next. */
+/** A handle of the child process, which has its own copy of ONNX Runtime's library. K/V outputs of a run are inputs of the next. */
 export class PlainLoop {
   private constructor(private readonly child: ChildProcess) {}
 

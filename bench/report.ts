@@ -45,7 +45,7 @@ export interface Report {
   readonly ratios: readonly ReportRatio[];
   /** The machine that it ran on. */
   readonly machine: string;
-  /** For example what was skipped, and why. */
+  /** For example skipped parts, and the reasons. */
   readonly notes?: readonly string[];
 }
 
@@ -60,7 +60,7 @@ export interface BenchOptions {
 /** A benchmark: `bench/<name>.ts` exports one as `run`. */
 export type Benchmark = (options: BenchOptions) => Promise<Report>;
 
-/** Summarises the samples of one quantity, of which there must be at least one. */
+/** Summarizes the samples of one quantity, at least one. */
 export function reportRow(name: string, unit: string, samples: readonly number[]): ReportRow {
   return {
     name,
@@ -84,7 +84,7 @@ export function median(samples: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Summarizes a comparison by its values in the rounds, of which there must be at least one. The median is held to the bound. */
+/** Summarizes a comparison by its values in the rounds, at least one. The bound applies to the median. */
 export function reportRatio(
   name: string,
   samples: readonly number[],

@@ -27,7 +27,7 @@ const BLOCKS = 1_024;
 const TOKEN = 97;
 const NAMESPACE = 'shoal';
 
-/** What the parent process tells. */
+/** The start message of the parent process. */
 export interface StandInStart {
   readonly nats: BenchNats;
   readonly secret: string;

@@ -17,8 +17,8 @@ import type { StandInStart } from './request-worker.js';
 import { callsPerSecond, roundTrips } from './timing.js';
 
 /**
- * Benchmark `request`: what a coordinator costs per request. A real coordinator, and a worker that answers at once, beside an HTTP server that
- * makes one request over NATS and nothing else. Both take turns in each round.
+ * Benchmark `request`: the cost of a coordinator per request. A real coordinator, with a worker that answers at once, is compared with an HTTP server
+ * that makes one request over NATS and nothing else. Both take turns in each round.
  */
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
@@ -33,7 +33,7 @@ const LONG_TOKENS = 32;
 
 const now = () => performance.now();
 
-/** What is asked: answers of one token, of many in one piece, of many as a stream; or the bare server. */
+/** The kinds of requests: answers of one token, of many in one piece, of many as a stream; or the bare server. */
 const KINDS = ['bare', 'one', 'long', 'stream'] as const;
 type Kind = (typeof KINDS)[number];
 const LABELS: Record<Kind, string> = {
@@ -137,7 +137,7 @@ class RequestBench {
   }
 }
 
-/** Starts a part of the benchmark in a process of its own. It ends when it is disconnected. Gives the part's first message. */
+/** Starts a part of the benchmark in a separate process, which ends when it is disconnected. Returns the part's first message. */
 export function forkPart(name: string, start: object): [ChildProcess, Promise<unknown>] {
   const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   const child = fork(file, [`shoal-bench-${name}`], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });

@@ -19,7 +19,7 @@ const RESAMPLES = 1_000;
 const OUTSIDE = 0.025;
 
 /**
- * The area, and its interval by the percentile bootstrap (Efron, 1979) over the trials, of which there must be at least one.
+ * The area, and its interval by the percentile bootstrap (Efron, 1979) over the trials, at least one.
  * @param below a random whole number below its argument
  */
 export function rocArea(trials: readonly Probe[], below: (limit: number) => number): RocArea {

@@ -15,7 +15,7 @@ import { type BenchOptions, machineLine, quotients, type Report, reportRatio, re
 const ROUNDS = 7;
 const FLEETS = [8, 64, 512];
 const INDEX_BLOCKS = [10_000, 100_000, 1_000_000];
-/** Blocks of a prompt, of which half are in the index. */
+/** Blocks of a prompt. Half of them are in the index. */
 const PROMPT_BLOCKS = 32;
 const DECISIONS = 50;
 const CHANGE_KEYS = 512;
@@ -67,7 +67,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   };
 }
 
-/** Decisions a second for prompts of which a worker has half. */
+/** Decisions a second for prompts that a worker has half of. */
 function decisions(workers: number): () => number {
   const members = ids(workers).map((id) => replayedMember(id, ASSUMED_COSTS));
   const ring = ringOf(ids(workers));
@@ -145,7 +145,7 @@ function bytesOf(make: () => object): number {
   const made = make();
   collectGarbage();
   const bytes = process.memoryUsage().heapUsed - before;
-  // Keeps what was made alive until here.
+  // Keeps the created objects alive until here.
   return Object.keys(made).length >= 0 ? bytes / MEASURED_BLOCKS : 0;
 }
 

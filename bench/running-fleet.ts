@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { callHttp } from '../cli/call-http.js';
 import { Unavailable } from '../src/errors.js';
 
-/** A fleet in processes of its own, started by `shoal up --json`. */
+/** A fleet in separate processes, started by `shoal up --json`. */
 
 export interface UpReady {
   readonly ready: true;

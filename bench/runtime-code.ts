@@ -27,7 +27,7 @@ export class Echo {
   }
 }
 
-/** An actor without a state of its own. */
+/** An actor without state. */
 export class Idle {
   call(): number {
     return 1;

@@ -16,7 +16,7 @@ import { Echo, same } from './runtime-code.js';
 import { runtimeFleet } from './runtime-fleet.js';
 import { callsPerSecond, itemsPerSecond, roundTrips } from './timing.js';
 
-/** The runtime for users' code, between a driver and a node on this machine: calls, tasks, objects, streams, creation; beside it Ray, if it is installed. */
+/** The runtime for users' code, between a driver and a node on this machine: calls, tasks, objects, streams, creation; compared with Ray, if it is installed. */
 
 const ROUNDS = 5;
 const SLICE_MS = 300;
@@ -34,7 +34,7 @@ const MAP = 'memory map of 100 MiB';
 
 const now = () => performance.now();
 
-/** What one round measured, by name and unit. */
+/** The measurements of one round, by name and unit. */
 type Round = Map<string, { readonly unit: string; readonly value: number }>;
 
 export const run: Benchmark = async (options: BenchOptions): Promise<Report> => {

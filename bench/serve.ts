@@ -31,10 +31,10 @@ export interface ServeOptions {
   readonly objective: Objective;
   readonly seed: number;
   readonly rounds: number;
-  /** A running server; null for fleets of its own. */
+  /** A running server; null for fleets that the benchmark starts. */
   readonly url: URL | null;
   readonly key: string | null;
-  /** Workers of each fleet of its own. */
+  /** Workers of each fleet that the benchmark starts. */
   readonly workers: number;
   /** File for the last load of placement by cost, in the form of vLLM's benchmark; null for none. */
   readonly result: string | null;

@@ -5,7 +5,7 @@ import { type BenchOptions, machineLine, quotients, type Report, reportRatio, re
 import { RunningFleet } from './running-fleet.js';
 import { decodeRate } from './streams.js';
 
-/** Benchmark `structured`: what it costs that an answer must have a form. */
+/** Benchmark `structured`: the cost of constrained answers. */
 
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const STREAMS = 8;
@@ -15,7 +15,7 @@ const ROUNDS = 7;
 /** Part of the free streams' tokens per second that streams under a constraint have at least. */
 const LEAST_PART = 0.95;
 
-/** Whoever has to write so many of them has not finished after `NEW_TOKENS`. */
+/** An answer with so many of them is not finished after `NEW_TOKENS`. */
 const MANY = 200;
 const PERSON = {
   type: 'object',
@@ -29,7 +29,7 @@ const PERSON = {
   required: ['name', 'age', 'role', 'active', 'notes'],
 };
 
-/** Fields of requests, by the name of their streams. Free answers go on after the token that ends a text, as those of a constraint do. */
+/** Fields of requests, by the name of their streams. Free answers continue after the token that ends a text, as constrained answers do. */
 const KINDS = {
   free: { ignore_eos: true },
   schema: { ignore_eos: false, structured_outputs: { json: { type: 'array', minItems: MANY, items: PERSON } } },

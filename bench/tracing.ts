@@ -116,7 +116,7 @@ class TracingBench {
     this.collector?.close();
   }
 
-  /** Starts a collector that throws away what it gets. */
+  /** Starts a collector that discards its input. */
   private async collect(): Promise<string> {
     const server = createServer((request, response) => {
       this.collected++;

@@ -110,7 +110,7 @@ async function measure(
   if (!fetcher) throw new Error('cannot measure a remote hit: every worker has the prefix');
   // Back to back and by turns, with the floor before and after, because a machine is slower after an idle moment.
   const floorBeforeMs = await floor.measure();
-  // What comes first pays for waking the processes.
+  // The first request pays for waking the processes.
   const localFirst = round % 2 === 0;
   const one = await ask(localFirst ? cold.worker : fetcher);
   const other = await ask(localFirst ? fetcher : cold.worker);

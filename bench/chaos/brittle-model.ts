@@ -34,7 +34,7 @@ function withCrash(model: Uint8Array, crashToken: number): Uint8Array {
     { op: 'Equal', inputs: ['input_ids', 'brittle.token'], outputs: ['brittle.is'] },
     { op: 'Where', inputs: ['brittle.is', 'brittle.minus', 'brittle.one'], outputs: ['brittle.divisor'] },
     { op: 'Div', inputs: ['brittle.least', 'brittle.divisor'], outputs: ['brittle.quotient'] },
-    // An optimizer keeps only what the outputs depend on.
+    // An optimizer keeps only nodes that the outputs depend on.
     { op: 'Mul', inputs: ['brittle.quotient', 'brittle.zero'], outputs: ['brittle.nothing'] },
     { op: 'Add', inputs: ['input_ids', 'brittle.nothing'], outputs: ['brittle.ids'] },
   ];

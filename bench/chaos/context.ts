@@ -12,7 +12,7 @@ const NOTES = 3;
 /** Longer than `shoal up` takes to kill a worker that hangs when it should stop. */
 const STOP_MS = 30_000;
 
-/** What a row needs from its runner. */
+/** The parts of the runner that a row needs. */
 export interface ChaosContextOptions {
   /** Ends everything that the row starts. */
   readonly life: Lifecycle;
@@ -67,7 +67,7 @@ export class ChaosContext {
     return fleet;
   }
 
-  /** A fleet of single processes: whatever ends stays down until the row starts it again. */
+  /** A fleet of single processes: a process that ends stays down until the row starts it again. */
   async members(options: MemberFleetOptions = {}): Promise<MemberFleet> {
     this.progress('starting a fleet of single processes');
     const { cli, natsServer, folder } = this;

@@ -2,11 +2,11 @@ import type { Bound } from '../report.js';
 import type { ChaosContext } from './context.js';
 import type { Need } from './needs.js';
 
-/** A fault that a fleet must survive: what is done, and the bounds of what is measured meanwhile. */
+/** A fault that a fleet must survive: the action, and the bounds on the figures measured meanwhile. */
 export interface Fault {
   /** In kebab case, as on the command line. */
   readonly name: string;
-  /** What is done, in one line. */
+  /** The action, in one line. */
   readonly row: string;
   /** When the row passes, in one line for people; `bounds` decides. */
   readonly passesWhen: string;
@@ -15,11 +15,11 @@ export interface Fault {
   readonly needs: readonly Need[];
   /** How long the row takes on an idle machine of 2 cores, in seconds. */
   readonly expectedS: number;
-  /** Injects the fault into fleets of its own, all of which the context ends, and measures. An error fails the row. */
+  /** Injects the fault into fleets that it starts and the context ends, and measures. An error fails the row. */
   run(context: ChaosContext): Promise<Figures>;
 }
 
-/** What was measured, by name. The name ends with the unit; a figure without a unit is a count or a ratio. */
+/** The measured figures, by name. The name ends with the unit; a figure without a unit is a count or a ratio. */
 export type Figures = Readonly<Record<string, number>>;
 
 export function atMost(value: number): Bound {

@@ -3,7 +3,7 @@ import type { WireCondition } from './wires.js';
 
 /** Bytes that may wait in a proxy for one direction of a connection before it reads no more. */
 const WAITING_BYTES = 256 * 1024;
-/** A slow flow writes what is due at this pace. */
+/** Interval at which a slow flow writes its due bytes. */
 const SLICE_MS = 10;
 
 interface Piece {

@@ -5,8 +5,8 @@ import { BlockStore } from '../../workers/cache/block-store.js';
 
 /**
  * Preloaded into the processes of a fleet (`node --import`): the worker with the id in CHAOS_LIAR keeps other K/V than it computes, under the right
- * keys and with digests that match, and gives it to its peers. The bytes are those of its prompt in another order, so that each number is
- * a likely one.
+ * keys and with digests that match, and gives it to its peers. The bytes are its prompt's in another order, so that each number is
+ * plausible.
  */
 const { reserve } = BlockStore.prototype;
 

@@ -44,7 +44,7 @@ export interface MemberStart {
 const FIRST_PROXY = 2;
 const WORKER = ['--threads', '1', '--sequences', '4', '--cache-bytes', '64MiB'];
 
-/** A fleet of single processes with a NATS server of its own: what ends stays down until it is started again. */
+/** A fleet of single processes with its own NATS server: a process that ends stays down until it is started again. */
 export class MemberFleet {
   readonly wires = new Wires();
   readonly apis: FleetApi[] = [];

@@ -14,7 +14,7 @@ export interface MemoryTrend {
   readonly noiseMib: number;
 }
 
-/** Share of a period's samples below the one that stands for it: garbage that waits for its collection is not memory that is needed. */
+/** The quantile of a period's samples that represents it: uncollected garbage is not needed memory. */
 const LOW = 0.1;
 /** Standard deviations on either side of the middle that hold 95 % of a normal distribution. */
 const SIGMAS = 1.96;

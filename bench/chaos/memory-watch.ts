@@ -1,13 +1,13 @@
 import { type MemorySample, type MemoryTrend, memoryTrend } from './memory-trend.js';
 import { type NamedProcess, residentMib } from './resident.js';
 
-/** The memory of processes during a long run, each by itself: of the sum, a process that was restarted would hide what the others do. */
+/** The memory of processes during a long run, each by itself: in a sum, a restarted process would hide the growth of the others. */
 
-/** Share of the run before memory is judged: caches fill, code is compiled, and heaps find their size. */
+/** Share of the run before memory is evaluated: caches fill, code is compiled, and heaps find their size. */
 const WARM_UP = 0.5;
-/** Periods of the judged part of the run. */
+/** Periods of the evaluated part of the run. */
 const PERIODS = 15;
-/** Growth that counts as none beside the noise, as a share of the memory: what is left of the warm-up. */
+/** Growth that counts as none in addition to the noise, as a share of the memory: the rest of the warm-up. */
 const TOLERANCE = 0.03;
 
 /** How the memory of one process went. */
@@ -38,7 +38,7 @@ export class MemoryWatch {
     }
   }
 
-  /** The processes that lived through the judged part of the run, the one that grew most against its noise first. */
+  /** The processes that ran during the whole evaluated part, the one that grew most against its noise first. */
   judge(): JudgedProcess[] {
     const periodMs = ((1 - WARM_UP) * this.runMs) / PERIODS;
     return [...this.series]

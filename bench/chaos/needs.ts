@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SplitNetwork } from '../fleet/split-network.js';
 
-/** What a machine must allow before a fault can be injected on it. */
+/** The requirements of a fault on the machine. */
 
 /**
  * `addresses`: all of 127.0.0.0/8 is this machine; `mounts`: small file systems; `namespaces`: network namespaces; `pids`: PID

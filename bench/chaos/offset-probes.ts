@@ -11,7 +11,7 @@ const MOST_BYTES = 4_096;
 export interface ProbedOffsets {
   /** Exchanges with a flipped bit, or cut off, at one offset each. */
   readonly offsets_probed: number;
-  /** Those that came to an answer all the same. */
+  /** Spoilt probes that were answered nevertheless. */
   readonly spoilt_but_answered: number;
 }
 

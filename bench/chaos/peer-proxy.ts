@@ -13,8 +13,8 @@ const HEADER_BYTES_AT = 12;
 const Greeting = z.looseObject({ id: z.string() });
 
 /**
- * Stands before a worker's peer port. It has the worker's port on another loopback address, which the worker advertises, so that whoever dials
- * the worker dials the proxy. The greeting of a connection names the member that dials; the wires say what happens to its bytes.
+ * A proxy in front of a worker's peer port. It has the worker's port on another loopback address, which the worker advertises, so that a member that
+ * dials the worker dials the proxy. The greeting of a connection names the member that dials; the wires decide the fate of its bytes.
  */
 export class PeerProxy {
   private readonly sockets = new Set<Socket>();
@@ -64,14 +64,14 @@ export class PeerProxy {
 
   private keep(socket: Socket): Socket {
     this.sockets.add(socket);
-    // Whatever a socket's error was, both ends close.
+    // After any error of a socket, both ends close.
     socket.on('error', () => undefined);
     socket.once('close', () => this.sockets.delete(socket));
     return socket;
   }
 }
 
-/** Reads the first frame of a connection: who dials, and the bytes so far. Null if it is not a greeting; then it is not from a member. */
+/** Reads the first frame of a connection: the member that dials, and the bytes so far. Null if it is not a greeting; then it is not from a member. */
 async function greetingOf(client: Socket): Promise<{ from: string; bytes: Buffer } | null> {
   let bytes = Buffer.alloc(0);
   for (;;) {

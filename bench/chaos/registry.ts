@@ -76,7 +76,7 @@ export const FAULTS: readonly Fault[] = [
   soak,
 ];
 
-/** The rows of the short form: those that no test covers, without the long ones. */
+/** The rows of the short form: the rows that no test covers, without the long ones. */
 export const SHORT: readonly string[] = [
   'kill-coordinator',
   'partition',

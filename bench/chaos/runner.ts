@@ -10,7 +10,7 @@ import type { Fault, Figures } from './fault.js';
 import { unmet } from './needs.js';
 import { type ChaosRow, missed, outcomeOf } from './verdict.js';
 
-/** Runs faults one after another, each against fresh fleets in a folder of its own. */
+/** Runs faults one after another, each against fresh fleets in a separate folder. */
 
 /** A row fails once it has taken this many times as long as expected, and two minutes more. */
 const PATIENCE = 4;

@@ -1,6 +1,6 @@
 /**
- * Preloaded into a process of a fleet (`node --import`): its wall clock is `CHAOS_CLOCK_OFFSET_MS` off. The monotonic clock and timers go on as
- * they are, as on a machine whose clock is wrong.
+ * Preloaded into a process of a fleet (`node --import`): its wall clock is `CHAOS_CLOCK_OFFSET_MS` off. The monotonic clock and timers are unchanged,
+ * as on a machine whose clock is wrong.
  */
 const offsetMs = Number(process.env.CHAOS_CLOCK_OFFSET_MS ?? 0);
 const SystemDate = Date;

@@ -2,7 +2,7 @@ import { chunksOf } from '../fleet/chunks.js';
 import type { FleetApi } from '../fleet/fleet-api.js';
 import { promptsOf } from './prefixes.js';
 
-/** Long sampled streams, whose text is the same however often and wherever they are computed. */
+/** Long sampled streams with the same text each time, on any worker. */
 
 /** The body of a long request; the same for the same seed. */
 export function longRequest(seed: number, maxTokens: number): Record<string, unknown> {

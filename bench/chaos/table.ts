@@ -21,7 +21,7 @@ export function formatChaos(report: ChaosReport): string {
   ].join('\n\n');
 }
 
-/** The faults with what is done, when they pass, and how long they take. */
+/** The faults with their actions, pass conditions and durations. */
 export function formatFaults(faults: readonly Fault[]): string {
   return table(
     ['fault', 'takes', 'what is done', 'passes when'],

@@ -5,11 +5,11 @@ import type { Figures } from './fault.js';
 
 export interface ChaosRow {
   readonly fault: string;
-  /** What was done. */
+  /** The action. */
   readonly row: string;
   readonly passes_when: string;
   readonly pass: boolean;
-  /** What this machine lacks, if the row was not run, which does not count as passed. */
+  /** The requirement that this machine lacks, if the row was not run, which does not count as passed. */
   readonly skipped?: string;
   readonly figures: Figures;
   readonly seconds: number;

@@ -2,7 +2,7 @@ import type { FleetApi, WorkerRow } from '../fleet/fleet-api.js';
 
 const POLL_MS = 50;
 
-/** Watches what a coordinator says of the workers, and counts how often each of them leaves `serving` or is replaced by another process. */
+/** Watches a coordinator's view of the workers, and counts how often each leaves `serving` or is replaced by another process. */
 export class Views {
   private readonly changes = new Map<string, number>();
   private readonly before = new Map<string, WorkerRow>();
@@ -36,7 +36,7 @@ function isChange(last: WorkerRow, now: WorkerRow): boolean {
   return last.state === 'serving' && now.state !== 'serving';
 }
 
-/** Of these workers, those that serve. */
+/** The workers that serve. */
 export function serving(workers: readonly WorkerRow[]): WorkerRow[] {
   return workers.filter(({ state }) => state === 'serving');
 }

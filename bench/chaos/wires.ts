@@ -2,7 +2,7 @@ import type { Random } from '../../src/random.js';
 
 /** The conditions of the connections between members that go through proxies. */
 
-/** What happens to the bytes that one member sends to another. */
+/** The fate of the bytes that one member sends to another. */
 export type WireCondition =
   | { readonly kind: 'open' }
   /** Bytes wait, as while packets are dropped; they go on afterwards. */

@@ -5,7 +5,7 @@ import { cpus } from 'node:os';
 const TICKS_PER_SECOND = 100;
 
 /**
- * Seconds of CPU time that the machine has had so far for these processes and this one: the seconds that they used, and those that were idle.
+ * Seconds of CPU time that the machine has had so far for these processes and this one: the seconds that they used, and the idle ones.
  * Rates over this time do not depend on the other work of the machine. Without `/proc`, all time of all cores.
  */
 export function cpuSecondsFor(pids: readonly number[]): number {

@@ -6,7 +6,7 @@ export interface WorkerRow {
   readonly pid: number;
   readonly host: string;
   readonly state: string;
-  /** Who holds it for a maker of wrong blocks. */
+  /** The members that consider it a maker of wrong blocks. */
   readonly quarantined: { readonly by: readonly string[] } | null;
   readonly address: string;
   readonly blocks: number;

@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type PlainNats, plainNats } from './plain-nats.js';
 
-/** A cluster of nats-servers with JetStream, each of which can be killed and started again. */
+/** A cluster of nats-servers with JetStream. Each can be killed and started again. */
 export class NatsCluster {
   private readonly servers: PlainNats[] = [];
 

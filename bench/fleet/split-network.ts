@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 let networks = 0;
 
 /**
- * Network namespaces on a bridge, each with a link that can be taken down. The bridge has a namespace of its own, whose firewall is empty: the
- * machine's may drop what namespaces send to each other, as Docker's does.
+ * Network namespaces on a bridge, each with a link that can be taken down. The bridge has a separate namespace with an empty firewall: the
+ * machine's firewall may drop traffic between namespaces, as Docker's does.
  */
 export class SplitNetwork {
   /** The address of this process on the bridge. */

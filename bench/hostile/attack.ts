@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 
 /** Attacks on a fleet by a client that costs little itself: its bytes are made before it begins. */
 
-/** What is attacked. */
+/** The target of an attack. */
 export interface Target {
   readonly httpHost: string;
   readonly httpPort: number;
@@ -15,7 +15,7 @@ export interface Target {
 
 export interface Attack {
   readonly name: string;
-  /** Makes the bytes. The result begins the attack, which goes on until the process ends. */
+  /** Makes the bytes. The result begins the attack, which continues until the process ends. */
   prepare(target: Target): () => void;
 }
 
@@ -162,7 +162,7 @@ function textAttack(name: string, bodies: (target: Target) => readonly object[])
   };
 }
 
-/** Posts each body again and again on connections of its own. */
+/** Posts each body repeatedly, on separate connections. */
 function postAll(target: Target, path: string, bodies: readonly object[]): void {
   for (const value of bodies) {
     const body = Buffer.from(JSON.stringify(value));

@@ -1,7 +1,7 @@
 import { setPriority } from 'node:os';
 import { ATTACKS, type Target } from './attack.js';
 
-/** One attack, as a process of its own that yields to the attacked: `attacker.js NAME TARGET`, begun by a line on stdin. */
+/** One attack, in a separate process that yields to its target: `attacker.js NAME TARGET`, begun by a line on stdin. */
 
 const [, , name, target] = process.argv;
 const attack = ATTACKS.find((candidate) => candidate.name === name);

@@ -1,6 +1,6 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 
-/** What another client notices of an attack: how fast health checks are answered, and gaps in a stream that runs. */
+/** The effect of an attack on another client: the latency of health checks, and gaps in a running stream. */
 
 /** Pause between two health checks. */
 const PROBE_PAUSE_MS = 10;
@@ -32,14 +32,14 @@ export class Bystander {
     await Promise.race([ready, ...this.loops]);
   }
 
-  /** Forgets what was measured. */
+  /** Drops the measurements. */
   reset(): void {
     this.healthMs = [];
     this.longestGapMs = 0;
     this.lastChunkMs = performance.now();
   }
 
-  /** What was measured since `reset`, and what is outstanding. */
+  /** The measurements since `reset`, including the gap that is still open. */
   get figures(): { readonly healthMs: readonly number[]; readonly gapMs: number } {
     return { healthMs: this.healthMs, gapMs: Math.max(this.longestGapMs, performance.now() - this.lastChunkMs) };
   }

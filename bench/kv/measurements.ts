@@ -1,7 +1,7 @@
 import type { KvServer } from './contenders.js';
 import { RespLane, type RespTarget } from './resp-lane.js';
 
-/** What is measured: one command on values of one size, over some connections of one transport. */
+/** One measurement: a command on values of one size, over some connections of one transport. */
 export interface Measurement {
   readonly command: 'get' | 'set';
   readonly bytes: number;
@@ -32,7 +32,7 @@ export function labelOf({ command, bytes, connections, transport }: Measurement)
 
 const now = () => performance.now();
 
-/** The connections to one server over one transport, one of which may be used by each caller at a time. */
+/** The connections to one server over one transport. Each caller uses one at a time. */
 export class Lanes {
   private constructor(private readonly lanes: readonly RespLane[]) {}
 

@@ -1,7 +1,7 @@
 import { ASSUMED_RATES } from '../../src/core/rates.js';
 import { TRACE_BLOCK_TOKENS } from './trace.js';
 
-/** What the steps of a request cost in a replay. */
+/** The costs of a request's steps in a replay. */
 export interface CostModel {
   readonly computeMsPerToken: number;
   readonly decodeMsPerStep: number;

@@ -35,7 +35,7 @@ export class EventQueue implements Clock {
     throw new InternalError('virtual time has no intervals: it would never end');
   }
 
-  /** Handles all events, and those that they set, until none is left. */
+  /** Handles all events, and the events that they add, until none is left. */
   async run(): Promise<void> {
     for (let event = this.events.first(); event !== undefined; event = this.events.first()) {
       this.events.remove(event);

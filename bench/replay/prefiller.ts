@@ -5,7 +5,7 @@ import type { EventQueue } from './event-queue.js';
 import type { ReplayedWorker } from './replayed-worker.js';
 import { TRACE_BLOCK_TOKENS } from './trace.js';
 
-/** The engine of a replayed worker, as far as its time goes: one prefill at a time, and a limited number of answers beside it. */
+/** The timing of a replayed worker's engine: one prefill at a time, and a limited number of concurrent answers. */
 
 /** The outcome of a prefill. */
 export interface Prefilled {

@@ -1,7 +1,7 @@
 import { Heap } from '../../src/core/heap.js';
 import type { TracedRequest } from './trace.js';
 
-/** The hit rates of other ways to cache the prompts of a trace, by which a replay is judged. Requests come one after another. */
+/** The hit rates of other ways to cache the prompts of a trace, for comparison with a replay. Requests come one after another. */
 
 interface Cached {
   readonly id: number;
@@ -11,7 +11,7 @@ interface Cached {
   heapIndex: number;
 }
 
-/** A cache of one memory over trees of prefixes: evicts leaves only, those of the least value first. */
+/** A cache of one memory over trees of prefixes: evicts leaves only, the least valuable first. */
 class TreeCache {
   private readonly cached = new Map<number, Cached>();
   private readonly children = new Map<number, number>();
@@ -70,7 +70,7 @@ class TreeCache {
   }
 }
 
-/** The share of blocks that some cache has, where `cacheOf` chooses the cache of a request, and `worthOf` what a use of a block makes it worth. */
+/** The share of blocks that some cache has, where `cacheOf` chooses the cache of a request, and `worthOf` the worth of a block after a use. */
 function hitRate(
   trace: readonly TracedRequest[],
   cacheOf: (request: TracedRequest, at: number) => TreeCache,
@@ -116,7 +116,7 @@ function spread(id: number): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** Blocks by whose hash a request is sent to a worker. */
+/** Number of leading blocks whose hash selects a request's worker. */
 const HASHED_BLOCKS = 2;
 
 /** An LRU in each worker, which get the requests by a hash of the first 1,024 tokens. */
@@ -127,7 +127,7 @@ export function prefixHash(trace: readonly TracedRequest[], workers: number, per
 }
 
 /**
- * One memory that knows the future: keeps what is used soonest, and nothing that is never used again (L. Belady, 1966; over trees of prefixes, where
+ * One memory that knows the future: keeps the blocks used soonest, and none that are never used again (L. Belady, 1966; over trees of prefixes, where
  * only leaves may go, it is not a proven optimum, but close to one).
  */
 export function offlineOptimum(trace: readonly TracedRequest[], capacity: number): number {

@@ -254,7 +254,7 @@ export class ReplayedFleet {
     this.members = this.members.map((member) => (member.id === id ? { ...member, state } : member));
   }
 
-  /** Each id of a trace is one block, and a segment of its own: 512 tokens are one segment of the production. */
+  /** Each id of a trace is one block and one segment: 512 tokens are one segment in production. */
   private blocksOf({ ids }: TracedRequest): BlockMeta[] {
     return ids.map((id, index) => {
       const known = this.metas.get(id);

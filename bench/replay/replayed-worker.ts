@@ -16,7 +16,7 @@ import type { EventQueue } from './event-queue.js';
 import { TRACE_BLOCK_TOKENS } from './trace.js';
 import { WeightlessDevice } from './weightless-device.js';
 
-/** One worker of a replay: the production's cache over blocks without bytes, and a prefix loader whose transfers take virtual time. */
+/** One worker of a replay: the production cache over blocks without bytes, and a prefix loader whose transfers take virtual time. */
 
 const LAYOUT: KvLayout = { layers: 1, kvHeads: 1, headDim: 1, blockTokens: TRACE_BLOCK_TOKENS, elementType: 'float16' };
 const NO_PROMOTER = { worth: () => false, promote: async () => {} };

@@ -5,7 +5,7 @@ import { SeededRandom } from '../../src/random.js';
 
 /** Traces of requests: read from a file, or drawn from a seed. */
 
-/** Tokens that one id of a trace stands for. */
+/** Tokens per id of a trace. */
 export const TRACE_BLOCK_TOKENS = 512;
 /** Limit on the requests of a trace. */
 const TRACE_REQUESTS = 1_000_000;

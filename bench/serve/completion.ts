@@ -45,7 +45,7 @@ interface Piece {
 
 const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 
-/** Rejects with what the server says, or with the connection's error. */
+/** Rejects with the server's error, or with the connection's. */
 export async function complete(
   target: CompletionTarget,
   { prompt, maxTokens, worker }: CompletionAsked,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Random } from '../../src/random.js';
 
-/** Ways to choose a worker that know nothing of its cache, to compare the coordinator's choice with. */
+/** Ways to choose a worker without knowledge of its cache, for comparison with the coordinator's choice. */
 
 export const PLACEMENTS = ['cost', 'round-robin', 'random', 'prefix-hash'] as const;
 export type Placement = (typeof PLACEMENTS)[number];

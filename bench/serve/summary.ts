@@ -4,7 +4,7 @@ import type { Served } from './load.js';
 
 /** The figures of one load. */
 
-/** What a client is content with. */
+/** The latency objective of a client. */
 export interface Objective {
   readonly ttftMs: number;
   /** Mean time between tokens after the first. */
@@ -19,7 +19,7 @@ export interface LoadFigures {
   readonly tokensPerSecond: number;
   /** Requests per second that met the objective. */
   readonly goodput: number;
-  /** Share of the prompts' tokens from a cache, and of those that came from another worker; 0 to 1. */
+  /** Share of the prompts' tokens from a cache, and from another worker's cache; 0 to 1. */
   readonly cachedShare: number;
   readonly remoteShare: number;
   readonly ttftMs: Percentiles;

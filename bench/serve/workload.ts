@@ -11,7 +11,7 @@ export interface WorkloadRequest {
   readonly session: number | null;
 }
 
-/** Tokens that all models have, also those with few: the ids between those of single bytes and 956. */
+/** Tokens that even small vocabularies have: the ids after the single bytes, below 956. */
 const FIRST_TOKEN = 256;
 const TOKENS = 700;
 
@@ -22,14 +22,14 @@ const MAKERS = {
   /** Groups that share a long system prompt, 16 requests each. */
   'shared-groups': (draw) =>
     repeated(draw, Math.min(64, Math.ceil(draw.requests / 16)), { prefix: 2_048, own: 128, answer: 256 }),
-  /** Long documents, about each of which five questions are asked. */
+  /** Long documents, with five questions about each. */
   documents: (draw) => repeated(draw, Math.ceil(draw.requests / 5), { prefix: 1_536, own: 32, answer: 32 }),
   /** Nothing is shared. */
   'zero-hit': (draw) => repeated(draw, 1, { prefix: 0, own: 512, answer: 64 }),
   /** Conversations of five rounds, with one system prompt. */
   'multi-round': (draw) =>
     conversations(draw, Math.ceil(draw.requests / 5), { common: 512, first: 0, question: 128, answer: 64 }),
-  /** Ten agents with the same tools, each of which takes step after step. */
+  /** Ten agents with the same tools. Each takes step after step. */
   agents: (draw) => conversations(draw, 10, { common: 1_024, first: 128, question: 64, answer: 32 }),
 } as const satisfies Record<string, (draw: Draw) => WorkloadRequest[]>;
 

@@ -14,7 +14,7 @@ import type { Network, Weight } from './network.js';
 
 /** Writes a network as an ONNX file, in pieces. */
 
-/** Weights of up to this size are stored in the ONNX file itself; larger ones are stored in a file beside it. */
+/** Weights of up to this size are stored in the ONNX file itself; larger ones are stored in a separate file. */
 const SYNTH_INLINE_BYTES = 1024 * 2 ** 20;
 
 const IR_VERSION = 8;

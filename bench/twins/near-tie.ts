@@ -12,7 +12,7 @@ const ROUNDED_STEPS = 2;
 /** Rounding of float32 within the layers, which is more than a step of a logit. */
 const LAYERS_ROUNDING = 1e-5;
 
-/** How far apart two logits may be, the greatest of which is `logit`, for rounding to decide which one is greater. @internal exported for tests. */
+/** The greatest difference between two logits, the greater being `logit`, at which rounding may decide their order. @internal exported for tests. */
 export function nearTie(type: FloatType, logit: number): number {
   return Math.max(LAYERS_ROUNDING, 2 * ROUNDED_STEPS * STEPS[type] * Math.abs(logit));
 }

@@ -7,7 +7,7 @@ import type { Session } from '../../src/ort/session.js';
 import { Value } from '../../src/ort/value.js';
 import { choiceOf, type TokenChoice } from './near-tie.js';
 
-/** A token of an answer beside the one that ONNX Runtime takes for the most likely. */
+/** A token of an answer compared with the one that ONNX Runtime finds most likely. */
 export interface Compared {
   readonly best: number;
   readonly got: number;

@@ -1,6 +1,6 @@
 import type { TwinNetwork } from './twin-network.js';
 
-/** Layers that keep a state of constant size instead of K/V, as hybrid models have them beside attention. */
+/** Layers that keep a state of constant size instead of K/V, as hybrid models have in addition to attention. */
 
 /** The columns of a convolution's state, and of its kernel. */
 const KERNEL = 3;

@@ -3,7 +3,7 @@ import { Network, OPSET, RMS_NORM_EPSILON } from '../synth/network.js';
 import { constant, EVEN_DEVIATION, evenBytes, normal } from '../synth/weights.js';
 import type { Twin } from './twin.js';
 
-/** The parts of which the graphs of all families consist. */
+/** The parts shared by the graphs of all families. */
 
 const NBITS_BLOCK = 32;
 /** Zero points of unsigned weights. */

@@ -1,6 +1,6 @@
 import type { SynthSpec } from '../synth/spec.js';
 
-/** What distinguishes the graphs of the families of decoders, as exporters write them. */
+/** The differences between the decoder families' graphs, as exporters write them. */
 
 /**
  * A small graph with random weights and the structure of a family. `attention` is `concat` in optimum's style: standard operators, with

@@ -78,8 +78,8 @@ export class Probation {
   }
 
   /**
-   * Whether the suspect may reserve one more worker: at most half of the workers are on probation at a time, so that others continue. Suspects that died
-   * with fewer tokens go first, because most crashes happen in the prefill, and a conviction frees all that ran with them.
+   * Whether the suspect may reserve one more worker: at most half of the workers are on probation at a time, so that others continue. Suspects that
+   * died with fewer tokens go first, because most crashes happen in the prefill, and a conviction frees all that ran with them.
    */
   mayReserve(name: RequestName): boolean {
     const { prompt } = name;

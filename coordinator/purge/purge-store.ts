@@ -82,8 +82,8 @@ export class PurgeStore {
 }
 
 /**
- * The purges that stay when one more of this owner comes. If there are too many, the oldest complete one of the owner with most purges is dropped, so that
- * no tenant can displace the purges of others.
+ * The purges that stay when one more of this owner comes. If there are too many, the oldest complete one of the owner with most purges is dropped, so
+ * that no tenant can displace the purges of others.
  */
 function withPlaceFor(owner: string | null, purges: readonly Listed[]): readonly Listed[] {
   const incomplete = purges.filter((each) => each.owner === owner && !each.complete).length;

@@ -140,8 +140,8 @@ export class LivePurges implements Purges {
   }
 
   /**
-   * Asks all live workers, and again for descendants of blocks that another worker has dropped: a worker cannot tell which blocks a late part of a prompt
-   * descends from, if others have the part before.
+   * Asks all live workers, and again for descendants of blocks that another worker has dropped: a worker cannot tell which blocks a late part of a
+   * prompt descends from, if others have the part before.
    */
   private async everywhere(id: string, selector: PurgeSelector): Promise<void> {
     const asked = new Set(selector.keys);

@@ -9,7 +9,7 @@ import { Prefixes } from '../prefixes.js';
 export const diskFull: Fault = {
   name: 'disk-full',
   row: 'disk full: the disk tier is on a tmpfs of 64 KiB',
-  passesWhen: 'goes on in memory, says so; failed requests 0',
+  passesWhen: 'continues in memory, and says so; failed requests 0',
   bounds: { ...NO_HARM, cached_share: atLeast(0.5), said_so: atLeast(1) },
   needs: ['mounts'],
   expectedS: 15,

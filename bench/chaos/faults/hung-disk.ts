@@ -45,7 +45,7 @@ export const hungDisk: Fault = {
       const asked = fleet.complete({ prompt }).catch((error: unknown) => void context.note(String(error)));
       const said = await context.orLate(GIVEN_UP_MS, asked);
       slowest_ms = Math.max(slowest_ms, performance.now() - startMs);
-      // Those that follow would wait as long.
+      // Later requests would wait as long.
       if (said === 'late') break;
       if (!said) failed_requests++;
       else if (textOf(said) !== answer) wrong_answers++;

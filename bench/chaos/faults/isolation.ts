@@ -14,7 +14,7 @@ const ONE_VIEW_MS = 10_000;
 
 const HALVES_CUTS_MS = [2_000, 10_000];
 
-/** The members that are cut off, each in a network namespace of its own. Halves lose contact among themselves, too. */
+/** The members that are cut off, each in a separate network namespace. Members of a half lose contact with each other too. */
 const CUT_OFF = {
   'a worker': ['worker-3'],
   'a coordinator': ['coordinator-3'],
@@ -24,7 +24,7 @@ const CUT_OFF = {
 } as const;
 type Who = keyof typeof CUT_OFF;
 
-/** What is cut off in one case, and for how long; a flapping link is cut and healed again and again. */
+/** The isolated members of one case, and the duration; a flapping link is cut and healed repeatedly. */
 interface Case {
   readonly who: Who;
   readonly ms: number | 'flapping';

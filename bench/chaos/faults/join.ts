@@ -13,8 +13,7 @@ const QUIET_MS = 8_000;
 export const join: Fault = {
   name: 'join',
   row: 'a worker joins under load',
-  passesWhen:
-    'failed requests 0; moved blocks at most 1.2 times the ideal share: the blocks of which it becomes a home',
+  passesWhen: 'failed requests 0; moved blocks at most 1.2 times the ideal share: the blocks that it becomes a home of',
   bounds: { ...NO_HARM, moved_over_ideal: atMost(1.2), received_share: atLeast(0.9) },
   needs: [],
   expectedS: 40,
@@ -44,7 +43,7 @@ export const join: Fault = {
   },
 };
 
-/** The blocks of which the newcomer is a home, and those of them that it does not have. */
+/** The number of blocks that the newcomer is a home of, and of the ones that it lacks. */
 async function owed(api: FleetApi, prompts: readonly string[]): Promise<{ due: number; missing: number }> {
   const places = await Promise.all(prompts.map((prompt) => api.blocks(prompt)));
   const due = places.flat().filter(({ homes }) => homes.includes(NEWCOMER));

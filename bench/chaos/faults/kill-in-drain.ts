@@ -5,7 +5,7 @@ import { hasComeBack, rowOf } from '../views.js';
 const WORKERS = 3;
 const BACK_MS = 60_000;
 
-/** Workers die while they hand over what they have. */
+/** Workers die while they hand over their blocks. */
 export const killInDrain: Fault = {
   name: 'kill-in-drain',
   row: 'kill -9 each worker in the middle of its drain, one after another, under load',

@@ -9,7 +9,7 @@ const TOKENS = 400;
 export const killMidStream: Fault = {
   name: 'kill-mid-stream',
   row: 'kill -9 a worker in mid-stream',
-  passesWhen: 'the stream goes on elsewhere; its text equals the undisturbed one',
+  passesWhen: 'the stream continues elsewhere; its text equals the undisturbed one',
   bounds: { failed_requests: atMost(0), differing_streams: atMost(0), resumed_streams: atLeast(1) },
   needs: [],
   expectedS: 15,

@@ -20,7 +20,7 @@ export const noFiles: Fault = {
   name: 'no-files',
   row: 'no file descriptor is left in a worker while another one is killed, then none in the coordinator',
   passesWhen:
-    'failed requests 0 but those that the coordinator could not accept; both processes say why, and serve again',
+    'failed requests 0, except connections that the coordinator could not accept; both processes say why, and serve again',
   bounds: {
     ...NO_HARM,
     said_so: atLeast(2),

@@ -39,7 +39,7 @@ export const poisonousPrompt: Fault = {
   },
 };
 
-/** The same beside requests of other clients. */
+/** The same during requests of other clients. */
 export const poison12: Fault = {
   name: 'poison-12',
   row: 'a prompt that crashes workers, sent 12 times beside 500 innocent ones, with 6 workers',

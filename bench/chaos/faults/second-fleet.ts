@@ -37,7 +37,7 @@ export const secondFleet: Fault = {
   },
 };
 
-/** `shoal up` in a PID namespace of its own: all of it ends with the namespace's first process. */
+/** `shoal up` in a separate PID namespace: all of it ends with the namespace's first process. */
 async function upElsewhere(context: ChaosContext): Promise<{ api: FleetApi; stop: () => Promise<void> }> {
   const up = [process.execPath, context.cli, 'up', '--json', '--port', '0', '--workers', '2'];
   const args = ['--pid', '--fork', '--mount-proc', '--kill-child=SIGTERM', ...up];

@@ -19,7 +19,7 @@ const SHORTEST_PAUSE_MS = 10_000;
 const SAMPLE_MS = 1_000;
 const SERVE_AGAIN_MS = 60_000;
 const LAST_SHEETS = 8;
-/** This worker lives through the run, so that a leak in workers shows. */
+/** This worker is never killed, so that a leak in workers shows. */
 const SPARED = 'worker-1';
 
 /** One worker after another is killed but the first, for a long time. */
@@ -63,11 +63,11 @@ async function capacityPerS(context: ChaosContext, fleet: UpFleet): Promise<numb
   return requests / (CAPACITY_MS / 1000);
 }
 
-/** Lets callers go on at this rate in all, however long what they do takes. */
+/** Paces callers at this total rate, regardless of how long their work takes. */
 function paced(perS: number): () => Promise<void> {
   let nextMs = performance.now();
   return async () => {
-    // What the fleet falls behind by is not made up for.
+    // The fleet does not have to catch up with a backlog.
     nextMs = Math.max(nextMs + 1000 / perS, performance.now() - 1000 / perS);
     await sleep(Math.max(0, nextMs - performance.now()));
   };

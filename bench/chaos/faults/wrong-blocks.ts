@@ -47,7 +47,7 @@ export const wrongBlocks: Fault = {
   },
 };
 
-/** Asks the honest workers for what the liar has computed. Resolves when the fleet knows, or after `HITS` hits. */
+/** Sends the liar's prompts to the honest workers. Resolves once the liar is quarantined, or after `HITS` hits. */
 async function askUntilQuarantined(context: ChaosContext, fleet: UpFleet, prefixes: Prefixes, liar: string) {
   const honest = WORKERS.filter((id) => id !== liar);
   let failed_requests = 0;
@@ -66,7 +66,7 @@ async function askUntilQuarantined(context: ChaosContext, fleet: UpFleet, prefix
   return { failed_requests, hits_until_quarantine: hits, quarantine_ms };
 }
 
-/** Whether a line of the log says who is quarantined. */
+/** Whether a line of the log names the quarantined worker. */
 function isNamed(log: string, liar: string): boolean {
   const lines = log.split('\n').filter((line) => line.includes('makes wrong blocks is quarantined'));
   return lines.some((line) => line.includes(liar));

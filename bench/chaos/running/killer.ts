@@ -14,7 +14,7 @@ export interface Killer {
   find(name: string, workers: readonly WorkerRow[]): Promise<WorkerRow | null>;
   /** Whether a worker is the one that was found at first, perhaps in a later process. */
   isSame(found: WorkerRow, worker: WorkerRow): boolean;
-  /** Kills the worker at once. Whoever runs the fleet starts it again. @throws Refused if this machine cannot kill it */
+  /** Kills the worker at once. The fleet's supervisor starts it again. @throws Refused if this machine cannot kill it */
   kill(worker: Victim): Promise<void>;
 }
 
@@ -23,7 +23,7 @@ export type Execute = (program: string, args: readonly string[]) => Promise<stri
 
 const execute: Execute = async (program, args) => (await promisify(execFile)(program, [...args])).stdout;
 
-/** Kills processes of this machine, each only if it is the worker with that id: a container may have the host's name, and process ids of its own. */
+/** Kills processes of this machine, each only if it is the worker with that id: a container may have the host's name, but its own process ids. */
 export class ProcessKiller implements Killer {
   constructor(
     private readonly read: (pid: number) => Promise<LocalProcess | null> = readProcess,

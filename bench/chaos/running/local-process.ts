@@ -4,13 +4,13 @@ import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { Refused } from '../../../src/errors.js';
 
-/** What this machine says of one of its processes. */
+/** The data of this machine about one of its processes. */
 export interface LocalProcess {
   /** Program and arguments. */
   readonly command: readonly string[];
   /** The variables it was started with, as `NAME=value`. */
   readonly environment: readonly string[];
-  /** Whether its process ids are those of this process, not of a container. */
+  /** Whether it shares this process's PID namespace, unlike a container's process. */
   readonly sameNamespace: boolean;
 }
 

@@ -27,7 +27,7 @@ export interface RunningChaos {
   readonly killer: Killer;
   readonly random: Random;
   readonly progress: (line: string) => void;
-  /** Ends the run early; the report has what was measured until then. */
+  /** Ends the run early; the report has the measurements until then. */
   readonly signal: AbortSignal;
 }
 
@@ -40,7 +40,7 @@ const BOUNDS = {
 } as const;
 
 /**
- * Kills workers of a running fleet under load, one after another. Answers are compared with those that the fleet gave before the first kill.
+ * Kills workers of a running fleet under load, one after another. Answers are compared with the fleet's answers before the first kill.
  * @throws WrongUsage if the worker is unknown, Refused if it cannot be killed from here
  */
 export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
@@ -84,7 +84,7 @@ export async function runningChaos(options: RunningChaos): Promise<ChaosRow> {
   };
 }
 
-/** The worker that is to be killed again and again; null for any. @throws WrongUsage if there is none */
+/** The worker to kill repeatedly; null for any. @throws WrongUsage if there is none */
 async function namedVictim({ kill, killer }: RunningChaos, workers: readonly WorkerRow[]): Promise<WorkerRow | null> {
   const found = kill === 'any' ? workers[0] : await killer.find(kill, workers);
   if (found) return kill === 'any' ? null : found;
