@@ -87,7 +87,7 @@ export interface WorkerOptions {
   readonly log: Log;
   /** Null: nothing is recorded. */
   readonly tracer?: Tracer | null;
-  /** Called once, with the reason, when this worker cannot go on: a later process took over its ID, or it failed. The process has to exit. */
+  /** Called once, with the reason, when this worker cannot continue: a later process took over its ID, or it failed. The process has to exit. */
   readonly onOver: (why: string) => void;
 }
 

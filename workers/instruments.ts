@@ -14,7 +14,7 @@ import type { BlockStore } from './cache/block-store.js';
 
 const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
 
-/** Receives the events that have to be logged. */
+/** Receives the events to log. */
 export interface InstrumentsOwner {
   /** The cache did not accept a computed block. */
   blockNotKept(error: unknown, requestId: string): void;
@@ -67,7 +67,7 @@ export class Instruments {
     private readonly ofProcess = true,
   ) {}
 
-  /** For the metrics of parts that have some of their own. */
+  /** For parts with their own metrics. */
   get registry(): MetricsRegistry {
     return this.metrics.registry;
   }

@@ -58,7 +58,7 @@ interface RunningWorker extends RunningRole {
   readonly registry: MetricsRegistry;
 }
 
-/** Time limit for the folder of the disk cache to be closed. */
+/** Time limit for closing the folder of the disk cache. */
 const FILES_CLOSE_MS = 1_000;
 
 /**
@@ -170,7 +170,7 @@ async function buildWorker(
   };
 }
 
-/** The end of a worker by itself. */
+/** The end of a worker that was not asked to stop. */
 class OwnEnd {
   private reason: string | null = null;
 
@@ -184,7 +184,7 @@ class OwnEnd {
     process.kill(process.pid, 'SIGTERM');
   }
 
-  /** @throws Unavailable if it ended by itself: the exit code is then not zero, so that its supervisor restarts the worker */
+  /** @throws Unavailable if it ended without being asked to: the exit code is then not zero, so that its supervisor restarts the worker */
   check(id: string): void {
     if (this.reason !== null) throw new Unavailable(`worker ${id} exited by itself: ${this.reason}`);
   }

@@ -7,7 +7,7 @@ import type { BlockStore } from './cache/block-store.js';
 
 /** Drops the blocks of a purge from all tiers of this worker. */
 
-/** Rounds in which blocks that were on their way are looked for. */
+/** Rounds that look for blocks that were incoming. */
 const ROUNDS = 8;
 
 export interface PurgeOptions {
@@ -17,7 +17,7 @@ export interface PurgeOptions {
 }
 
 /**
- * Drops the blocks that a selector chooses, and all that stand on them. A block that is on its way to a tier is dropped when it has arrived. Resolves
+ * Drops the blocks that a selector chooses, and all their descendants. A block in transit to a tier is dropped on arrival. Resolves
  * when the files are gone from the disk. Not complete while files of
  * dropped blocks are on a disk that does not answer, or does not let go of them.
  */

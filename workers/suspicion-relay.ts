@@ -19,7 +19,7 @@ export class SuspicionRelay {
     this.ledger = new SuspicionLedger(clock, self);
   }
 
-  /** Takes a message of a coordinator. Only news goes on to the others. */
+  /** Takes a message of a coordinator. Only news is forwarded to the others. */
   hear(message: SuspicionMessage, coordinator: string): void {
     const isMomentary = message.type === 'claim' || message.type === 'here';
     if (!isMomentary && !this.ledger.take(message)) return;

@@ -28,7 +28,7 @@ const FLUSH_TIMEOUT_MS = 3_000;
 /** One worker, which is `starting`, then `serving`, and `draining` while an operator wants it to be and before it stops. `compose.ts` makes its parts. */
 export class Worker {
   private state: Announcement['state'] = 'starting';
-  /** Whether the worker cannot go on, because a later process took over its ID or it failed. No process waits for its remaining work. */
+  /** Whether the worker cannot continue, because a later process took over its ID or it failed. No process waits for its remaining work. */
   private over = false;
   private stopping = false;
   private address: PeerAddress;
@@ -101,7 +101,7 @@ export class Worker {
   private async startAnswering(): Promise<void> {
     const { actors, engine, store, holdings, linked, replicator, auditor, suspicions, quarantine, roster } = this.parts;
     this.life.use(actors, () => actors.stop());
-    // Stops run in reverse order: the announcer leaves when the engine has closed, while the actors can still tell coordinators directly.
+    // Stops run in reverse order: the announcer leaves when the engine has closed, while the actors can still inform coordinators directly.
     this.life.use(this.announcer, async (announcer) => {
       announcer.leave();
       // Links write at the end of this turn of the event loop, and are closed soon.

@@ -9,7 +9,7 @@ export class KeyedMutex<K> {
 
   async run<T>(key: K, work: () => Promise<T>): Promise<T> {
     const before = this.last.get(key);
-    // A failure is reported to its own caller; the next waiter runs all the same.
+    // A failure is reported to its own caller; the next waiter runs anyway.
     const turn = before === undefined ? work() : before.then(work, work);
     this.last.set(key, turn);
     try {

@@ -19,7 +19,7 @@ export class Mutex implements Lock {
       this.pending -= 1;
       for (const postponed of this.postponed.splice(0)) postponed();
     });
-    // A failure is reported to its own caller; the next waiter runs all the same.
+    // A failure is reported to its own caller; the next waiter runs anyway.
     this.last = turn.catch(() => {});
     return turn;
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Unavailable } from '../errors.js';
 import type { EnvironmentVariables } from './read-options.js';
 
-/** The folder in which shoal keeps what it can fetch or make again: programs and models of benchmarks. */
+/** The folder for data that shoal can fetch or make again: programs and models of benchmarks. */
 
 /** The folder, which may be missing; null for a user without a home folder. */
 export function cacheFolder(environment: EnvironmentVariables): string | null {

@@ -22,7 +22,7 @@ import { WORKER_OPTIONS } from './worker-options.js';
 const LOCAL_WORKERS = 64;
 const LOCAL_COORDINATORS = 16;
 const REPLICAS = 16;
-/** Limit on the NATS servers that are named; a cluster tells its clients of others. */
+/** Limit on the named NATS servers; a cluster announces others to its clients. */
 const NATS_SERVERS = 16;
 
 const ROLES = ['up', 'coordinator', 'worker'] as const satisfies readonly Command[];

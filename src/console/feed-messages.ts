@@ -35,7 +35,7 @@ export interface FleetMessage {
 /** Distinct blocks by their number of copies, in the memory of workers that live. */
 export interface CopyCounts {
   readonly blocks: number;
-  /** Of these, those with fewer copies than the fleet keeps while it has room. */
+  /** The blocks among them with fewer copies than the fleet keeps while it has room. */
   readonly below: number;
 }
 

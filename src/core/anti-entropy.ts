@@ -76,7 +76,7 @@ export interface RoundOffers<B> {
 }
 
 /**
- * The blocks to offer in one round, at most `most`: those of the differing buckets, clockwise from where the last round ended, each segment in order.
+ * The blocks to offer in one round, at most `most`: from the differing buckets, clockwise from where the last round ended, each segment in order.
  * @param cursor a position in `[0, SUMMARY_BUCKETS)`
  */
 export function offersOf<B extends BlockMeta>(

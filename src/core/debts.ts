@@ -50,7 +50,7 @@ export class Debts {
     return this.waitingCopies;
   }
 
-  /** Blocks that lack a copy, those with refused and dropped debts included. */
+  /** Blocks that lack a copy, including blocks with refused and dropped debts. */
   get lacking(): number {
     let dropped = 0;
     for (const count of this.droppedTo.values()) dropped += count;

@@ -95,7 +95,7 @@ export class FairLine<T extends LineItem> {
     return all;
   }
 
-  /** The items that give way to a new one, the last of each tenant first; null if that makes no place. */
+  /** The items to drop for a new one, the last of each tenant first; null if that makes no room. */
   private victimsFor(item: T): readonly T[] | null {
     const left = { ...this.used };
     const rest = new Map([...this.queues].map(([name, { items, size }]) => [name, { items: items.length, size }]));

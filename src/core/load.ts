@@ -3,7 +3,7 @@
 export interface Load {
   /** Requests that have not ended. */
   readonly requests: number;
-  /** Prompt tokens of those requests that are still to be computed. */
+  /** Prompt tokens of those requests that are not computed yet. */
   readonly computeTokens: number;
 }
 
@@ -11,7 +11,7 @@ export const NO_LOAD: Load = { requests: 0, computeTokens: 0 };
 
 /**
  * The part of an announced load that other coordinators placed: the announced load without `own`, this coordinator's load on the worker when it
- * heard the announcement. Requests that are on their way to the worker at that moment make the result too small, never negative.
+ * heard the announcement. Requests in transit to the worker at that moment make the result too small, never negative.
  */
 export function loadOfOthers(announced: Load, own: Load): Load {
   return {

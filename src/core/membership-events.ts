@@ -37,7 +37,7 @@ export type MembershipEffect =
   /** A suspect is no longer suspect: it was heard, it answered a probe, or its silence is explained by the loss of the bus. */
   | { readonly type: 'cleared'; readonly id: string; readonly incarnation: string }
   /**
-   * An incarnation is taken for dead. `fenced`: a later process of the same ID replaced it; a worker that sees its own incarnation fenced must
+   * An incarnation is declared dead. `fenced`: a later process of the same ID replaced it; a worker that sees its own incarnation fenced must
    * exit. After any other cause the same incarnation joins again if it refutes its death.
    */
   | {
@@ -72,7 +72,7 @@ export type Refusal = 'fingerprint' | 'stale' | 'full' | 'quarantined';
 export interface MembershipView {
   /** Hash of `ring`: changes exactly when `ring` does. */
   readonly epoch: string;
-  /** The workers with a place on the ring: those that announced `serving`, including suspects. */
+  /** The workers with a place on the ring: the ones that announced `serving`, including suspects. */
   readonly ring: readonly RingMember[];
   /** All members in order of ID, including the dead until they are forgotten. */
   readonly members: readonly Member[];

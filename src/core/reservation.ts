@@ -18,7 +18,7 @@ export interface Reservation<Memory = Uint8Array, Result = void, Args extends re
   abort(): void;
 }
 
-/** Why no memory is reserved: the block is present or on its way here, or no memory is free and nothing may be evicted. */
+/** Why no memory is reserved: the block is present or incoming, or no memory is free and nothing may be evicted. */
 export type NoReservation = 'present' | 'full';
 
 /** The owner's callbacks at the end of a reservation. */

@@ -5,7 +5,7 @@ import { hash } from 'node:crypto';
 /** A beginning of a prompt that an operator has published. Requests with access to the layer share its blocks. */
 export interface SaltLayer {
   readonly salt: string;
-  /** Blocks of the prompt up to the end of the layer, more than those of the layer before. */
+  /** Blocks of the prompt up to the end of the layer, more than up to the end of the layer before. */
   readonly blocks: number;
 }
 

@@ -15,7 +15,7 @@ export type MakerStanding = 'trusted' | 'distrusted' | 'quarantined';
 interface Case {
   readonly maker: Maker;
   readonly voters: Set<string>;
-  /** This process has evidence of its own. */
+  /** Whether this process has its own evidence. */
   own: boolean;
   /** Pardons so far: votes from before the last one do not count. */
   pardons: number;

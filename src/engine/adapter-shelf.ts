@@ -71,7 +71,7 @@ export class AdapterShelf implements Adapters {
     for (const fingerprint of [...this.entries.keys()]) this.evict(fingerprint);
   }
 
-  /** Takes a lease of an adapter that is there, or on its way; null if it is not. */
+  /** Takes a lease of an adapter that is loaded or being loaded; null for any other. */
   private take({ fingerprint }: AdapterRef): Entry | null {
     const entry = this.entries.get(fingerprint);
     if (entry === undefined) return null;

@@ -27,7 +27,7 @@ interface RowSlot extends SequenceSlot {
  * are released meanwhile, the prefilling slot stays where it is, and moves to row n when it starts decoding. When a decoding slot is
  * released, the last one of each kind after it moves, so that the rows of a kind stay adjacent.
  *
- * Where a graph takes adapters, one row is never acquired. It makes room for a new row beside those of its kind.
+ * Where a graph takes adapters, one row is never acquired. It makes room for a new row next to the rows of its kind.
  *
  * A row's contents stay there until they are overwritten. A prompt whose first blocks rest in a free row is prefilled in that row.
  */

@@ -12,7 +12,7 @@ import { apart, idsOf, ROUNDING, trialRun, WAYS } from './trial-run.js';
 
 /** How far two ways to compute the same numbers are apart. */
 export interface WayCheck {
-  /** The two ways, for people. */
+  /** The description of the two ways. */
   readonly way: string;
   /** The greatest difference of log-probabilities of likely tokens; null if the device or the graph cannot do the second way. */
   readonly difference: number | null;

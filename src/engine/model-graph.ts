@@ -74,7 +74,7 @@ export interface GraphOptions extends Spinning {
   readonly provider?: Provider;
   /** The number of threads of one run; 0 lets ONNX Runtime choose. */
   readonly threads: number;
-  /** Where weights are kept to be shared between processes, on the CPU. Default: nowhere. */
+  /** The folder of weights shared between processes, on the CPU. Default: none. */
   readonly weightCache?: WeightCache | null;
 }
 
@@ -140,7 +140,7 @@ export async function loadModelGraph(
   };
 }
 
-/** Opens the model from shared weights if there is a cache of them, or with weights of its own. */
+/** Opens the model from shared weights if there is a cache of them, or with its own weights. */
 async function openSession(
   runtime: OrtRuntime,
   folder: ModelFolder,

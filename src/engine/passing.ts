@@ -7,7 +7,7 @@ const PAUSES = 8;
 
 /**
  * Whether a prefill stops between two chunks to let another tenant's sequence pass: less was computed for that tenant, and the sequence has less left to
- * compute. What the paused sequence has computed must be in the cache, from which it goes on later.
+ * compute. The paused sequence's blocks must be in the cache, from which it continues later.
  */
 export function letsPass(
   { sequence, slot, kept }: { readonly sequence: Sequence; readonly slot: SequenceSlot; readonly kept: boolean },

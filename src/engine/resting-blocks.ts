@@ -5,7 +5,7 @@ import type { DeviceBlock } from '../device/device.js';
 /**
  * Remembers of each row the blocks whose bytes are its first tokens, also after its sequence has ended: a sequence that begins with the same
  * blocks continues from there, and they need not be copied again. A block is identified by its id, which the device never reuses. So whether a
- * block may be used at all remains the cache's decision, and a row adds nothing to what is cached.
+ * block may be used at all remains the cache's decision, and a row adds nothing to the cache.
  */
 export class RestingBlocks {
   /** For each row, the ids of the blocks from token 0 on. */

@@ -193,7 +193,7 @@ export class Sequence {
     return this._startedOver;
   }
 
-  /** Starts over under other keys: nothing of its K/V remains valid. What was sent to its reader remains so. */
+  /** Starts over under other keys: its K/V becomes invalid. Events sent to its reader stay valid. */
   startOver({ regime, seed, blocks }: KeyedTokens): void {
     this._regime = regime;
     this.seed = seed;

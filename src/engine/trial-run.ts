@@ -74,7 +74,7 @@ function isApart(difference: number | null, most: number): boolean {
   return difference !== null && !(difference <= most);
 }
 
-/** Names the ways that differ by more than rounding explains, for people; null if none do. */
+/** A message that names the ways that differ by more than rounding explains; null if none do. */
 export function trialNotice(trial: GraphTrial, { elementType }: Pick<KvLayout, 'elementType'>): string | null {
   const most = ROUNDING[elementType];
   const apart = (Object.keys(WAYS) as Way[])

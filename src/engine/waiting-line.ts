@@ -40,7 +40,7 @@ export class WaitingLine {
    * @param options.adapters null if no sequence has one
    * @param options.maxLength the maximum length of the line
    * @param options.prepareCount the number of sequences, from the head, whose prefixes are loaded
-   * @param options.shares gets the sequences that wait and those that start
+   * @param options.shares gets the sequences that wait and the ones that start
    * @param options.slots the sequences that can run at a time
    * @param options.onReady called when `dequeue` may return a sequence
    * @param options.onFailed called when a prefix cannot be prepared; must `remove` the sequence
@@ -147,7 +147,7 @@ export class WaitingLine {
     return null;
   }
 
-  /** Before its prefix is loaded, all of a prompt counts as to be computed. */
+  /** Before its prefix is loaded, a prompt counts as wholly uncached. */
   private inOrder(): Generator<Sequence> {
     return this.shares.inOrder(this.line, ({ length }) => promptCost(0, length));
   }

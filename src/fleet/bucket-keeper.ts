@@ -33,7 +33,7 @@ export class BucketKeeper {
     this.unlisten = bus.onStatus((status) => {
       if (status === 'found') void this.check();
     });
-    // A new process may be about to found a charter because it has found none, or a member has put back what was lost.
+    // A new process may be about to found a charter because it has found none, or a member has restored lost values.
     this.hello = bus.subscribe(subjects.hello, () => {
       const pauseMs = Math.max(this.checkedMs + HELLO_INTERVAL_MS - clock.now(), 0);
       this.due ??= clock.after(pauseMs, () => void this.check());

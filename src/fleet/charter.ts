@@ -38,7 +38,7 @@ const Generation = z.looseObject({ generation: z.int().min(1) });
 /** The senders heard on the bus: members of this fleet, only processes without its cluster secret, or none; unknown if the bus was lost. */
 export type Alive = 'members' | 'strangers' | 'nobody' | 'unknown';
 
-/** How long members that are connected may take to put back a charter that NATS lost. */
+/** How long connected members may take to restore a charter that NATS lost. */
 const RESTORE_MS = 6_000;
 /** How often a process that waits for another charter looks. */
 const LOOK_INTERVAL_MS = 200;
@@ -83,7 +83,7 @@ export async function joinCharter(kv: KeyValue, mine: Charter, { anybodyAlive, c
     before ??= found?.revision ?? 0;
     if (found === null) {
       const alive = mayWait ? await anybodyAlive(ANSWER_MS) : 'nobody';
-      // Members put back the charter that NATS has lost, or this process has missed the founding of a new fleet.
+      // Members restore the charter that NATS has lost, or this process has missed the founding of a new fleet.
       if (alive === 'members' || alive === 'unknown') await look();
       else if (await kv.create(KEY, pack(first))) return { how: 'founded', charter: first };
       continue;

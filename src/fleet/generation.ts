@@ -49,7 +49,7 @@ export async function nextGeneration(kv: KeyValue, key: string): Promise<number>
   }
 }
 
-/** Makes the check that puts back the counter of a worker's ID, in case NATS loses it. `own`: the generation of the worker at the moment. */
+/** Makes the check that restores the counter of a worker's ID, in case NATS loses it. `own`: the worker's current generation. */
 export function generationCheck(
   { transport, config }: Omit<GenerationOptions, 'log'>,
   own: () => number,

@@ -7,7 +7,7 @@ import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../protocol/coordinator.
 
 /**
  * Sends a worker's announcements and holdings to coordinators over direct links: to all of them while this worker does not hear the bus, and
- * to those that ask for it because they do not hear the bus themselves. To the latter it also forwards other workers' announcements.
+ * to coordinators that ask for it because they do not hear the bus themselves. To the latter it also forwards other workers' announcements.
  */
 export class LinkedCoordinators {
   /** Ids of the coordinators that asked, with the time until which they are served. */
@@ -22,7 +22,7 @@ export class LinkedCoordinators {
     private readonly hears: () => boolean,
   ) {}
 
-  /** Tells a coordinator everything for a while. Returns whether it was not told before. */
+  /** Sends everything to a coordinator for a while. Returns whether it is a new follower. */
   follow(coordinator: string, forMs: number): boolean {
     const nowMs = this.clock.now();
     for (const [id, untilMs] of this.followers) {
@@ -35,14 +35,14 @@ export class LinkedCoordinators {
     return isNew;
   }
 
-  /** Whether a follower has another view than this worker, `own`, which it was not told yet. It counts as told from now on. */
+  /** Whether a follower lacks this worker's view, `own`, and was not sent it yet. It counts as sent from now on. */
   differs(coordinator: string, its: string, own: string): boolean {
     if (its === own || !this.followers.has(coordinator) || this.relayed.get(coordinator) === own) return false;
     this.relayed.set(coordinator, own);
     return true;
   }
 
-  /** Passes on what another worker announced. */
+  /** Forwards another worker's announcement. */
   relay(coordinator: string, announcement: Announcement): void {
     for (const node of this.actors.linkedNodes()) {
       if (node.node !== coordinator) continue;

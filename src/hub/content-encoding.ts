@@ -3,7 +3,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import { Refused, ShoalError } from '../errors.js';
 import { HubUnavailable } from './retry.js';
 
-/** Requests ask for bytes as they are. Some mirrors and proxies compress answers all the same. */
+/** Requests ask for bytes as they are. Some mirrors and proxies compress answers anyway. */
 
 const DECODERS: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,

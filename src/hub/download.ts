@@ -116,7 +116,7 @@ class Transfer {
     return true;
   }
 
-  /** Feeds the digest with what an earlier attempt left, and resolves with its length. */
+  /** Feeds the digest with the bytes of an earlier attempt, and resolves with their number. */
   private async readUnfinished(digest: BlobDigest): Promise<number> {
     const size = (await stat(this.unfinished).catch(() => null))?.size ?? 0;
     if (size > this.file.byteLength) await rm(this.unfinished);

@@ -12,7 +12,7 @@ export interface CircuitBreakerLimits {
 type State =
   | { readonly type: 'closed'; readonly failures: number }
   | { readonly type: 'open'; readonly untilMs: number }
-  /** One call is on its way; the others fail at once. */
+  /** One call is in progress; the others fail at once. */
   | { readonly type: 'trying' };
 
 export class CircuitBreaker {

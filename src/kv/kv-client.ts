@@ -22,7 +22,7 @@ const PIN_CHECK_MS = 10_000;
 const POLL_MS = 25;
 const POLL_CEILING_MS = 400;
 
-/** Layers of one call on their way at a time. */
+/** Limit on the layers of one call in transit. */
 const AT_ONCE = 4;
 /** Keys in one question which of them exist. */
 const ASKED_KEYS = 1_000;
@@ -190,7 +190,7 @@ export class KVClient {
 
   /**
    * A layer from the fleet, or from `compute`, which one client at a time runs for it, over the whole fleet. If the fleet cannot be reached, the
-   * layer is computed all the same. Rejects as `compute` does.
+   * layer is computed anyway. Rejects as `compute` does.
    */
   getOrCompute(prefix: KVPrefix, layer: number, compute: () => Promise<KVLayer>): Promise<KVLayer> {
     const key = this.keyOf(prefix, layer);
@@ -234,7 +234,7 @@ export class KVClient {
     return Existing.parse(await answer.json()).data.map(({ exists }) => exists);
   }
 
-  /** Stores pinned layers again that the fleet has lost. What fails now is tried at the next look. */
+  /** Stores pinned layers that the fleet has lost again. Failures are retried at the next look. */
   private async keepPinned(): Promise<void> {
     const pinned = this.local.pinned();
     for (let start = 0; start < pinned.length; start += ASKED_KEYS) {

@@ -49,7 +49,7 @@ export function watchRecommendation(registry: MetricsRegistry, wanted: () => num
 
 /** Registers the gauge of the workers that make wrong blocks. Each scrape calls `accused`. */
 export function watchQuarantine(registry: MetricsRegistry, accused: () => readonly Accused[]): void {
-  /** A series that was once there goes on at 0. */
+  /** An existing series continues at 0. */
   const seen = new Set<string>();
   registry.gauge(
     {

@@ -9,7 +9,7 @@ const OTHER = 'other';
 
 export class IntegrityFailures {
   private readonly counter: Counter<'stage' | 'peer'>;
-  /** IDs that have a label of their own. */
+  /** IDs with their own label. */
   private readonly peers = new Set<string>();
 
   constructor(registry: MetricsRegistry) {
@@ -23,7 +23,7 @@ export class IntegrityFailures {
     this.counter.add(0, { stage: 'disk', peer: '' });
   }
 
-  /** Gives a member a label of its own, while there are fewer than `FLEET_WORKERS`. */
+  /** Gives a member its own label, while there are fewer than `FLEET_WORKERS`. */
   joined(peer: string): void {
     if (this.peers.has(peer) || this.peers.size >= FLEET_WORKERS) return;
     this.peers.add(peer);

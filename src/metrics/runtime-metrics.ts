@@ -4,7 +4,7 @@ import type { Counter, Histogram, MetricsRegistry } from './registry.js';
 
 /** The metrics of a node: users' actors by class and method, and tasks by function. */
 
-/** Limit on the pairs of class and method that have series of their own; the others share one of each class. */
+/** Limit on the pairs of class and method with their own series; the others share one per class. */
 const METHOD_SERIES = 512;
 const OTHER_METHODS = 'other';
 /** Stands for all methods that a class does not have, so that a caller cannot make series. */

@@ -85,7 +85,7 @@ export class ChatTemplate {
     ]);
   }
 
-  /** Whether the template tells the model about tools. */
+  /** Whether the template describes tools to the model. */
   get takesTools(): boolean {
     return this.template.names.has('tools');
   }
@@ -122,7 +122,7 @@ export class ChatTemplate {
     }
   }
 
-  /** @param absent what the template sees as the content of messages without one */
+  /** @param absent the content that the template sees for messages without one */
   private fill(
     messages: readonly ChatMessage[],
     absent: typeof NO_CONTENT | '',

@@ -108,7 +108,7 @@ function requireRank({ name, dims }: GraphValue): void {
   throw refused(`${shown}, not [batch, tokens]; export it again`);
 }
 
-/** The K/V inputs in the order of their layers. Layers without K/V of their own, as in Gemma 3n, are left out. */
+/** The K/V inputs in the order of their layers. Layers without their own K/V, as in Gemma 3n, are left out. */
 function layerNames(graph: Graph): string[] {
   const given = graph.inputs.map(({ name }) => PAST.exec(name)).filter((match) => match !== null);
   if (given.length === 0 && graph.inputs.some(({ name }) => STATE.test(name)))

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ChatTemplate } from './chat-template.js';
 import type { ModelFolder } from './folder.js';
 
-/** Describes a model for people, from the files of its folder. */
+/** Describes a model in words, from the files of its folder. */
 
 export interface ModelFacts {
   readonly name: string;

@@ -85,7 +85,7 @@ interface Anchored {
 
 /**
  * The anchor of a special token: its first character that is neither blank, which templates trim, nor a letter with case, which they change;
- * else its first character that is not blank. Null for a token of blanks alone, which cannot be told from text.
+ * else its first character that is not blank. Null for a token of blanks alone, which cannot be distinguished from text.
  */
 function anchorOf(special: string): Anchored | null {
   const chars = [...special.matchAll(/\S/gu)];

@@ -44,7 +44,7 @@ const UNSUPPORTED: readonly Unsupported[] = [
   },
 ];
 
-/** Why a graph with this input cannot be run; null if the name tells nothing. */
+/** Why a graph with this input cannot be run; null if the name does not show why. */
 export function whyUnsupported(input: string): string | null {
   return UNSUPPORTED.find((kind) => kind.input.test(input))?.reason ?? null;
 }

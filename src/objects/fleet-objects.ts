@@ -260,7 +260,7 @@ export class FleetObjects implements Objects {
     return [...live, ...homes.filter((home) => ring.standing(home) === 'suspect')];
   }
 
-  /** @throws Unavailable if the worker has left: not to be called from a timer or the handler of a promise */
+  /** Do not call it from a timer or a promise's handler. @throws Unavailable if the worker has left */
   private node(worker: string): ObjectNode {
     const { own, nodeOf } = this.options;
     if (own?.id === worker) return own.objects;

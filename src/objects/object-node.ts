@@ -53,7 +53,7 @@ export type WriteOutcome =
   | { readonly type: 'written'; readonly info: ObjectInfo; readonly created: boolean }
   | { readonly type: 'unmet'; readonly info: ObjectInfo | null };
 
-/** A deletion, and a change of the metadata of a version. Both have a version of their own. */
+/** A deletion, and a change of the metadata of a version. Both have their own version. */
 export interface RemoveOptions {
   readonly condition: WriteCondition;
 }

@@ -1,7 +1,7 @@
 import { fromWire, toWire } from '../errors.js';
 import type { ObjectBody, Piece } from './object-node.js';
 
-/** Attempts to go on after a break. */
+/** Attempts to continue after a break. */
 const REOPENINGS = 3;
 
 /** The bytes of an object from one home, and from the next one if that home is lost in the middle. */

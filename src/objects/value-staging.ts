@@ -2,7 +2,7 @@ import { Overloaded } from '../errors.js';
 import { ValueWriter } from './object-value.js';
 
 /**
- * The memory of values on their way from clients into the fleet, bounded over all clients of a process. It is taken as the bytes come. Where there are
+ * The memory of values in transit from clients into the fleet, bounded over all clients of a process. It is taken as the bytes come. Where there are
  * tenants, each may have as much as is free (dynamic thresholds, A. Choudhury and E. Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet
  * Switches", 1998): one alone gets half, two a third each, and another one always finds room.
  */

@@ -12,7 +12,7 @@ import type { RespHost } from './resp-session.js';
 
 /** The port for the Redis protocol of a member of the fleet. */
 
-/** Values on their way in, of all clients together, have this many times the memory of the largest one. */
+/** Incoming values of all clients together have this many times the memory of the largest value. */
 const STAGED_VALUES = 2;
 const LEAST_STAGING_BYTES = 64 * 2 ** 20;
 

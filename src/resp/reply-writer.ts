@@ -144,7 +144,7 @@ export class ReplyWriter {
 
 const EMPTY = Buffer.alloc(0);
 
-/** A client's bytes in an error: short, and without what could be taken for another line. */
+/** A client's bytes in an error: short, and without line breaks that could fake another line. */
 export function printableText(bytes: Buffer, mostChars = 128): string {
   return bytes
     .subarray(0, mostChars)

@@ -17,7 +17,7 @@ import { type RespHost, RespSession, wordOf } from './resp-session.js';
 
 /** Bytes of replies that wait for the client to take them; beyond that its next command waits. */
 const UNSENT_BYTES = 2 ** 20;
-/** A client that is in the middle of a command, or of taking a reply, and does not go on for this long is disconnected. */
+/** A client that stalls for this long in the middle of a command, or of taking a reply, is disconnected. */
 const STALLED_MS = 30_000;
 /** A client that has to prove itself has so much time. */
 const PROOF_MS = 10_000;
@@ -141,7 +141,7 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
       });
   }
 
-  /** Runs a command. Gives a promise if it goes on. */
+  /** Runs a command. Returns a promise if it is asynchronous. */
   private begin(args: readonly RespArg[], fault: ShoalError | null): Promise<void> | undefined {
     try {
       if (this.session.stale) return this.session.check().then(() => this.run(args, fault));

@@ -10,7 +10,7 @@ const STRANGERS: StrangerLimits = { connections: 512, perAddress: 256, perSecond
 export interface PlacedClient {
   /** Null where all clients are one tenant. */
   readonly tenant: string | null;
-  /** Whether no command is at work or on its way in. */
+  /** Whether no command is running or arriving. */
   readonly idle: boolean;
   /** When its last command ended. */
   readonly activeMs: number;

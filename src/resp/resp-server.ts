@@ -39,7 +39,7 @@ interface RespListenOptions {
 export interface RespServerOptions {
   readonly listen: RespListenOptions;
   readonly host: Omit<RespHost, 'port' | 'clients' | 'swaps'>;
-  /** Limit on the memory of values on their way in, over all clients. */
+  /** Limit on the memory of incoming values, over all clients. */
   readonly stagingBytes: number;
   /** Limit on the memory of all other arguments of commands that come in or are at work, over all clients. */
   readonly commandBytes?: number;
@@ -78,7 +78,7 @@ export class RespServer {
     return this.connections.size;
   }
 
-  /** Memory of values on their way in. */
+  /** Memory of incoming values. */
   get stagedBytes(): number {
     return this.staging.usedBytes;
   }

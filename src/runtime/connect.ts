@@ -16,7 +16,7 @@ import type { RuntimeMember } from './member/member.js';
 /** Connects a program to a fleet. */
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** How long a program waits for the first node to announce itself; it goes on without one. */
+/** How long a program waits for the first node to announce itself; it continues without one. */
 const FIRST_NODE_MS = 500;
 
 export interface ConnectOptions {

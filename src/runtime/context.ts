@@ -12,7 +12,7 @@ export interface CurrentCall {
   readonly fleet: FleetClient;
   /** A handle of the actor itself; null in a task. */
   readonly self: ActorHandle<object> | null;
-  /** The same for all attempts of a call: an actor can tell by it that it has seen the call before. */
+  /** The same for all attempts of a call: an actor can recognize a repeated call by it. */
   readonly callId: string;
   /** 0 for the first attempt. */
   readonly attempt: number;
@@ -22,11 +22,11 @@ export interface CurrentCall {
   readonly deadlineMs: number | null;
   /** Ids of the GPUs that this actor or task was given. */
   readonly gpuIds: readonly string[];
-  /** The header `traceparent` with which a request goes on with the trace of this call; null without one. */
+  /** The header `traceparent` with which a request continues the trace of this call; null without a trace. */
   readonly traceparent: string | null;
 }
 
-/** Keeps what an actor writes to the console. */
+/** Keeps an actor's console output. */
 export interface Printer {
   print(level: LogLine['level'], text: string): void;
 }

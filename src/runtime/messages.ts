@@ -93,7 +93,7 @@ export function instanceActor(lane: string): string {
   return `instance-${lane}`;
 }
 
-/** Methods with a limit of their own; see `ActorOptions.concurrencyGroups`. */
+/** Methods with their own limit; see `ActorOptions.concurrencyGroups`. */
 export const ConcurrencyGroups = z
   .array(
     z.strictObject({
@@ -256,7 +256,7 @@ export const HostProtocol = defineProtocol('shoal-host', {
 
 export const OWNER_ACTOR = 'shoal-owner';
 
-/** Where an actor lives now; `dead` for good. */
+/** The current location of an actor; `dead` is final. */
 export const Whereabouts = z.union([
   z.strictObject({ type: z.literal('at'), node: NodeAddress, epoch: Count }),
   z.strictObject({ type: z.literal('dead'), why: z.string().max(1024) }),

@@ -25,7 +25,7 @@ export interface ThreadEvents {
 
 export type StartThread = (events: ThreadEvents, priority: ThreadPriority) => TextThread;
 
-/** A task that somebody waits for. */
+/** A task with a waiting caller. */
 export interface TextJob {
   readonly task: TextTask;
   readonly tenant: Tenant;
@@ -49,7 +49,7 @@ export interface LaneThreadOptions {
   readonly onReady: (hasTemplate: boolean) => void;
   /** The thread did not start. It is tried again after a pause. */
   readonly onNotStarted: (error: ShoalError) => void;
-  /** The thread was ended, or ended by itself, and another one takes its place. */
+  /** The thread was ended, or ended itself, and another one takes its place. */
   readonly onReplaced: (reason: string) => void;
 }
 

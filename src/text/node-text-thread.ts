@@ -7,7 +7,7 @@ import type { FromThread, ThreadStart } from './thread-messages.js';
 
 /**
  * Limit on the heap of a thread. V8 ends a thread in good order only if its last allocations before the limit were small, and the whole process
- * otherwise. What a thread does is therefore bounded below this limit: the length of a text, and the budget of a template (`src/model/jinja`).
+ * otherwise. The work of a thread is therefore bounded below this limit: the length of a text, and the budget of a template (`src/model/jinja`).
  */
 const THREAD_HEAP_MIB = 4_096;
 

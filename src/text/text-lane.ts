@@ -85,7 +85,7 @@ export class TextLane {
       onReady: (hasTemplate) => this.firstStart.resolve({ hasTemplate }),
       onNotStarted: (error) => {
         this.firstStart.reject(error);
-        // The others go on without it; alone, its successor may not start either.
+        // The others continue without it; if it was the only one, its successor may not start either.
         if (this.threads.length === 1) this.refuse(new Unavailable('no thread for texts can be started; retry later'));
         onReplaced(error.message);
       },

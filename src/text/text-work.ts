@@ -16,7 +16,7 @@ export interface TextWork {
   encode(text: string, options: TextOptions, caller: TextCaller): Promise<EncodedText>;
   /** Renders a conversation by the model's template and converts it to tokens. Throws as `encode`, and for messages that the template rejects. */
   encodeChat(messages: readonly ChatMessage[], options: ChatTextOptions, caller: TextCaller): Promise<EncodedText>;
-  /** Compiles what an answer must be, for `Sampling.constraint`. Throws as `encode`, and for what cannot be honoured. */
+  /** Compiles a constraint, for `Sampling.constraint`. Throws as `encode`, and for a constraint that cannot be honoured. */
   constrain(constraint: Constraint, options: Pick<TextOptions, 'param'>, caller: TextCaller): Promise<Uint8Array>;
   /** Converts tokens of the model to text, special tokens included. Throws as `encode`. */
   decode(tokens: Uint32Array, options: Pick<TextOptions, 'param'>, caller: TextCaller): Promise<string>;

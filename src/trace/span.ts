@@ -13,7 +13,7 @@ export type SpanKind = 'internal' | 'server' | 'client';
 
 /** A part of the work for one request. Its methods return quickly and never throw. */
 export interface Span {
-  /** With it another process goes on with the trace; null without one. */
+  /** The header with which another process continues the trace; null without one. */
   readonly traceparent: string | null;
   /** For logs; null without a trace. */
   readonly traceId: string | null;

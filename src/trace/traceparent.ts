@@ -1,6 +1,6 @@
 /** The header `traceparent` of W3C Trace Context (https://www.w3.org/TR/trace-context/), level 1, version 00. */
 
-/** The place in a trace from which another process goes on. */
+/** The place in a trace from which another process continues. */
 export interface TraceContext {
   /** 32 lower-case hexadecimal digits, not all 0. */
   readonly traceId: string;

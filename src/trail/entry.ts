@@ -29,7 +29,7 @@ const RequestEntry = z.object({
   duration_ms: z.number(),
 });
 
-/** Requests of a key, or without a known one, were refused so fast that they have no entries of their own. */
+/** Requests of a key, or without a known one, were refused so fast that they have no separate entries. */
 const FloodEntry = z.object({
   event: z.literal('refused_without_entry'),
   tenant: Id.nullable().default(null),

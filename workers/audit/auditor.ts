@@ -12,7 +12,7 @@ import { AuditedBlocks } from './audited-blocks.js';
 import { IdleRuns } from './idle-runs.js';
 import { type Exhibits, type Judgement, Recomputation } from './recomputation.js';
 
-/** Computes a share of the hits again, and confirms what others found. */
+/** Recomputes a share of the hits, and confirms others' findings. */
 
 /** Audits that wait. More are not begun. @internal exported for tests. */
 export const AUDITS_WAITING = 16;

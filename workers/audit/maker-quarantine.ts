@@ -135,7 +135,7 @@ export class MakerQuarantine implements Trust {
     const accusation = { maker, key, tokens: unpackTokens(found.tokens), salt, adapter };
     const confirms = this.isConfirmer(found);
     const held = confirms ? await this.handedCopy(key, digest) : null;
-    // Another copy under this key may be the right one. What stands on the key is dropped all the same: it may stand on either.
+    // Another copy under this key may be right. Descendants of the key are dropped anyway: they may descend from either copy.
     const spared = store.sealed(key)?.digest === digest ? new Set<BlockKey>() : new Set([key]);
     const drop = () => this.dropAll(new Set([key]), new Set(), spared);
     if (sameMaker(maker, self)) this.later(drop);
@@ -187,7 +187,7 @@ export class MakerQuarantine implements Trust {
     return copy;
   }
 
-  /** Drops blocks and all that stand on them, and tells the others what these were, if they do not know. */
+  /** Drops blocks and all their descendants, and reports these to the others, unless they know. */
   private dropAll(
     roots: ReadonlySet<BlockKey>,
     known: ReadonlySet<BlockKey>,

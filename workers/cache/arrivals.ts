@@ -6,7 +6,7 @@ import type { DeviceTier } from './device-tier.js';
 
 /** Blocks that have memory on the device and no bytes yet: one reservation at a time of each key. */
 export class Arrivals {
-  /** Set when the block is not on its way any more. */
+  /** Set when the block is no longer incoming. */
   private readonly events = new Map<BlockKey, OneTimeEvent>();
   /** Counts resets: a block reserved before one is not kept after it. */
   private resets = 0;
@@ -25,12 +25,12 @@ export class Arrivals {
     return this.events.has(key);
   }
 
-  /** Resolves when the block is not on its way any more, whether or not it is here then. Rejects with `Cancelled` if the signal comes first. */
+  /** Resolves when the block is no longer incoming, whether or not it arrived. Rejects with `Cancelled` if the signal comes first. */
   async settled(key: BlockKey, signal: AbortSignal): Promise<void> {
     await this.events.get(key)?.wait(signal);
   }
 
-  /** Blocks that are on their way now are not wanted any more. */
+  /** Incoming blocks are no longer wanted. */
   reset(): void {
     this.resets++;
   }

@@ -80,7 +80,7 @@ export class BlockFolder implements BlockFiles {
     return found.sort((a, b) => a.writtenAtMs - b.writtenAtMs).map(({ key, byteLength }) => ({ key, byteLength }));
   }
 
-  /** Makes the folder again if somebody has removed it. */
+  /** Makes the folder again if it was removed. */
   async write(key: BlockKey, parts: readonly Uint8Array[]): Promise<void> {
     try {
       await this.writeFile(key, parts);

@@ -109,12 +109,12 @@ export class BlockStore implements BlockHost {
     return this.upper.has(key);
   }
 
-  /** Whether the block is on its way to the device: computed, fetched, pushed or brought up at this moment. */
+  /** Whether the block is in transit to the device: computed, fetched, pushed or promoted at this moment. */
   comes(key: BlockKey): boolean {
     return this.arrivals.has(key);
   }
 
-  /** Resolves when the block is not on its way any more, whether or not it is here then. Rejects with `Cancelled` if the signal comes first. */
+  /** Resolves when the block is no longer incoming, whether or not it arrived. Rejects with `Cancelled` if the signal comes first. */
   async settled(key: BlockKey, signal: AbortSignal): Promise<void> {
     await this.arrivals.settled(key, signal);
   }
@@ -269,7 +269,7 @@ export class BlockStore implements BlockHost {
     return this.upper.allocate(null, true);
   }
 
-  /** Drops all blocks of all tiers and those on their way here; pinned memory is freed at the last unpin. Returns how many were dropped. */
+  /** Drops all blocks of all tiers and all incoming ones; pinned memory is freed at the last unpin. Returns the number of dropped blocks. */
   reset(): number {
     this.arrivals.reset();
     const dropped = this.upper.reset();
@@ -308,7 +308,7 @@ export class BlockStore implements BlockHost {
     await this.lower.close();
   }
 
-  /** Blocks that may be on their way here at a time. */
+  /** Limit on the incoming blocks. */
   get takesAtOnce(): number {
     return this.device.kind === 'cpu' ? Number.POSITIVE_INFINITY : this.lower.takesAtOnce;
   }

@@ -153,7 +153,7 @@ export class HostTier implements Tier {
 
   async idle(): Promise<void> {}
 
-  /** No block may be on its way in. */
+  /** No block may be incoming. */
   async close(): Promise<void> {
     this.residency.clear();
     this.options.pool.close();

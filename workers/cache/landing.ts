@@ -9,7 +9,7 @@ import type { HostReservation } from './tier.js';
 
 /** The last step of a block's move to the device: it becomes usable, and is announced. */
 
-/** Device memory for a block on its way there. */
+/** Device memory for an incoming block. */
 type Arriving = Reservation<DeviceBlock, boolean>;
 
 /** Puts blocks that have arrived into the device's tier. */

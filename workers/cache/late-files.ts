@@ -5,7 +5,7 @@ import type { BlockFiles } from './block-folder.js';
 
 /** The files of a folder that is still being opened, because its disk does not answer, or that its disk does not let be opened now. */
 
-/** Time for a folder to be opened, after which the worker starts without it. @internal exported for tests. */
+/** Time limit for opening a folder, after which the worker starts without it. @internal exported for tests. */
 export const FOLDER_OPEN_MS = 5_000;
 
 /** Each operation waits until the folder is open, and rejects if it cannot be opened. After `Unavailable` the next operation opens it again. */

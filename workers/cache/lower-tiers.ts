@@ -15,7 +15,7 @@ import type { DropReason, HostReservation, RoleOf, Tier, TierListener } from './
 
 /** The tiers below the device, and the host memory through which blocks pass. */
 
-/** Limit on the staging buffers for blocks on their way to the device. */
+/** Limit on the staging buffers for blocks in transit to the device. */
 const STAGING_IN_BLOCKS = 4 * PEER_BLOCKS_PINNED;
 /** Limit on the staging buffers for blocks that come from the device or from a disk. @internal exported for tests. */
 export const STAGING_BLOCKS = 16;
@@ -25,7 +25,7 @@ const STAGING_FLOOR_BLOCKS = 2;
 export interface LowerTiersOptions {
   readonly runtime: OrtRuntime;
   readonly blockBytes: number;
-  /** Host memory for blocks on their way in, and as much again for those on their way out. */
+  /** Host memory for incoming blocks, and as much again for outgoing ones. */
   readonly stagingBytes: number;
   /** 0 for no host tier. */
   readonly hostBudgetBytes: number;
@@ -86,7 +86,7 @@ export class LowerTiers {
     return this.tiers.some(({ hasRoom }) => hasRoom);
   }
 
-  /** Blocks that may be on their way to the device at a time, if all of them belong to one caller. */
+  /** Limit on the blocks in transit to the device, if all of them belong to one caller. */
   get takesAtOnce(): number {
     const { blocks, quickBlocks } = this.inbound;
     return Math.max(1, this.diskTier ? quickBlocks : blocks);
@@ -170,7 +170,7 @@ export class LowerTiers {
     this.demoter?.wake();
   }
 
-  /** Resolves when no block is on its way to a lower tier. */
+  /** Resolves when no block is in transit to a lower tier. */
   async idle(): Promise<void> {
     this.demoter?.wake();
     await this.demoter?.idle();

@@ -9,7 +9,7 @@ import { inMemory } from './tier.js';
 /** Pins the bytes of blocks in host memory: in place, or as a copy. */
 
 export interface PinnedBytesOwner {
-  /** A block is unpinned. `down`: the pin was no use of the block, which was to be demoted or could not be had. */
+  /** A block is unpinned. `down`: the pin does not count as a use, because the block was being demoted or could not be read. */
   unpinned(how: 'used' | 'down'): void;
   /** The bytes of a block could not be copied. */
   failed(error: unknown): void;
@@ -43,7 +43,7 @@ export class PinnedBytes {
     return this.counted('used', async () => (await this.fromDevice(key)) ?? (await this.fromLower(key)));
   }
 
-  /** From the device alone, to be copied to a lower tier. Counts as no use of the block. */
+  /** From the device alone, to be copied to a lower tier. Does not count as a use of the block. */
   pinToDemote(key: BlockKey): Promise<PinnedBlock | null> {
     return this.counted('down', () => this.fromDevice(key));
   }

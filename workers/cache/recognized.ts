@@ -8,7 +8,7 @@ import type { WatchedFiles } from './watched-files.js';
 /** Recognizes the files that an earlier process has left. */
 
 /**
- * The header of a file; null if the file is incomplete, has another fingerprint, or was written by somebody without the key. `outdated`: an earlier
+ * The header of a file; null if the file is incomplete, has another fingerprint, or was written without the key. `outdated`: an earlier
  * version of shoal has written it. The seal of the bytes is checked when they are read. Rejects with `Unavailable` if the disk does not answer.
  */
 export async function recognized(

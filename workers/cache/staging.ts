@@ -3,12 +3,12 @@ import { BlockPool } from '../../src/device/block-pool.js';
 import { Unavailable } from '../../src/errors.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
 
-/** A few blocks of host memory for blocks on their way between device, disk and peers. */
+/** A few blocks of host memory for blocks in transit between device, disk and peers. */
 
 /** Limit on the share of the staging buffers of either direction that wait for a disk write, however slow the disk is. @internal exported for tests. */
 export const STAGING_DISK_SHARE = 1 / 2;
 
-/** Host memory for one block on its way, until `release`. */
+/** Host memory for one block in transit, until `release`. */
 export interface StagingBuffer {
   readonly bytes: Uint8Array;
   /** Asks for leave to keep the buffer until a disk has written it, however long that takes. False where enough others linger. */

@@ -76,7 +76,7 @@ export interface Tier {
   drop(key: BlockKey, reason: DropReason): void;
   /** Drops all blocks; pinned memory is freed at the last unpin. Returns how many were dropped. */
   reset(): number;
-  /** Resolves when no block is on its way in or out. */
+  /** Resolves when no block is in transit to or from the tier. */
   idle(): Promise<void>;
   /** Ends the tier; files stay. No block may be pinned. */
   close(): Promise<void>;

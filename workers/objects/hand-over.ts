@@ -14,7 +14,7 @@ import type { ObjectStore } from './object-store.js';
 
 /** Objects in one offer to a home. */
 const OFFER_OBJECTS = 256;
-/** Copies on their way to one home at a time. */
+/** Limit on the copies in transit to one home. */
 const COPIES_AT_ONCE = 4;
 /** Objects looked at in one turn of the event loop after a change of the ring. */
 const SCAN_TURN = 1_000;

@@ -46,7 +46,7 @@ export interface PeerFetcherOptions {
 /** Fetches blocks from the peers that deliver them sooner than this worker computes them. */
 export class PeerFetcher implements PrefixFetcher {
   readonly rates: FetchRates;
-  /** Limits how many requests ask for blocks at a time, and for how many each, where memory for blocks on their way is scarce. */
+  /** Limits how many requests ask for blocks at a time, and for how many each, where memory for incoming blocks is scarce. */
   private readonly turns: Semaphore;
   private readonly turnBlocks: number;
 

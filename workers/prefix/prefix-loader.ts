@@ -9,7 +9,7 @@ import type { BlockStore } from '../cache/block-store.js';
 import type { PinnedDeviceBlock } from '../cache/pinned-device-block.js';
 import type { TracedBlocks } from '../replication/traced-blocks.js';
 
-/** Looks up a prefix: on the device, on its way there, in lower tiers, at peers. */
+/** Looks up a prefix: on the device, in transit to it, in lower tiers, at peers. */
 
 /** How many blocks a worker remembers that no prompt asks for before they are computed. */
 const CONTENDED_KEYS = 4_096;

@@ -69,7 +69,7 @@ export class Promoter implements PrefixPromoter {
     }
   }
 
-  /** False if the block is not on the device afterwards, and is not on its way there either. */
+  /** False if the block is neither on the device afterwards nor in transit to it. */
   private async bring(key: BlockKey, tier: Tier): Promise<boolean> {
     const { store, onFailed } = this.options;
     const pin = tier.pin(key);

@@ -27,7 +27,7 @@ import { Transfers } from './transfers.js';
 const REPLICATION_DEBTS = 65_536;
 /** Fresh blocks that are sorted by home at a time. */
 const REPLICATION_BATCH_BLOCKS = 64;
-/** Limit on the fresh blocks that wait to be sorted. */
+/** Limit on the fresh blocks that wait for sorting. */
 const REPLICATION_FRESH_BLOCKS = 8192;
 /** Times that a home may have no memory for a block before this worker offers it no more. @internal exported for tests. */
 export const REPLICATION_REFUSALS = 4;
@@ -107,7 +107,7 @@ export class Replicator {
     return this.fresh.length + this.debts.waiting;
   }
 
-  /** Raised when the blocks that are being transferred are not to be transferred any more: at a reset, and at the end. */
+  /** Raised when running transfers must stop: at a reset, and at the end. */
   get signal(): AbortSignal {
     return this.transfers.signal;
   }

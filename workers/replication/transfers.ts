@@ -5,7 +5,7 @@ import { FLEET_WORKERS } from '../../src/limits.js';
 export class Transfers {
   private controller = abortable();
 
-  /** Raised when the blocks that are being transferred are not to be transferred any more. Later transfers have another signal. */
+  /** Raised when running transfers must stop. Later transfers have another signal. */
   get signal(): AbortSignal {
     return this.controller.signal;
   }

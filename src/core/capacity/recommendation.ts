@@ -4,7 +4,7 @@
 export interface MeanLoad {
   /** Requests that run or wait. */
   readonly requests: number;
-  /** Time in which one worker would compute the prompts that wait to be computed. */
+  /** Time in which one worker would compute the waiting prompts. */
   readonly backlogMs: number;
 }
 

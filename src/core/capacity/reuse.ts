@@ -47,7 +47,7 @@ export class ReuseDistances {
     this.stack = new LastReferences(most);
   }
 
-  /** A reference to a block. The blocks of one prompt are to be added from the last to the first: an LRU cache then never keeps one without those before it. */
+  /** A reference to a block. Add the blocks of one prompt from the last to the first: an LRU cache then never keeps one without its predecessors. */
   add(id: number): void {
     this.references++;
     if (hashOf(id) >= this.threshold) return;

@@ -17,7 +17,7 @@ export function checkAmbiguity(program: Program): void {
   try {
     machine.within(PROBE_WORK, () => follow(machine));
   } catch (error) {
-    // Other limits, such as that of levels, do not concern texts that are shorter.
+    // Other limits, such as the one on levels, do not affect shorter texts.
     if (error instanceof TooAmbiguous) throw error;
   }
 }

@@ -1,6 +1,6 @@
 import type { StateEdges } from './program.js';
 
-/** By byte: the number of its class, from 0. No edge tells bytes of one class apart. */
+/** By byte: the number of its class, from 0. No edge distinguishes bytes of one class. */
 export function byteClasses(states: readonly StateEdges[]): Uint8Array {
   const begins = new Uint8Array(257);
   for (const { bytes } of states) {

@@ -22,7 +22,7 @@ export class ConstraintCursor {
     for (let i = 0; i < generated.length; i++) this.advance(generated[i]!);
   }
 
-  /** Whether the answer is complete and cannot go on: of a model without end tokens it ends here. */
+  /** Whether the answer is complete and cannot continue: a model without end tokens ends it here. */
   get exhausted(): boolean {
     return this.position.complete && this.position.configs.length === 0;
   }
@@ -45,7 +45,7 @@ export class ConstraintCursor {
       }
     }
     for (const id of this.endIds) {
-      // The answer would end with it, rather than go on.
+      // The answer would end with it, rather than continue.
       if ((mask[id >>> 5]! >>> (id & 31)) & 1) left--;
       logits[id] = Number.NEGATIVE_INFINITY;
     }

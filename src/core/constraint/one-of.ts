@@ -24,7 +24,7 @@ export function checkDisjoint(options: readonly JsonSchema[], rest: readonly Jso
   }
 }
 
-/** Whether lists of values, or of a property that all must have, tell all of these apart: what most schemas do, and quickly found. */
+/** Whether these are all distinguished by lists of values, of their own or of a required property: true for most schemas, and quickly checked. */
 function apart(options: readonly (readonly JsonSchema[])[], depth: number, deref: Deref): boolean {
   const facts = options.map((schemas) => factsOf(schemas, deref)).filter((one) => one !== null);
   if (facts.every(({ values }) => values !== null)) {

@@ -3,7 +3,7 @@ import type { Facts } from './schema-facts.js';
 
 /**
  * Whether a value of `enum` or `const` satisfies what else is demanded of it.
- * @throws InvalidRequest where that cannot be told
+ * @throws InvalidRequest where that cannot be decided
  */
 export function accepts(facts: Facts, value: unknown): boolean {
   if (value === null) return facts.types.has('null');

@@ -69,7 +69,7 @@ export class Sampler {
     return { token, logprobs: logprobs === null ? null : logprobsOf(logits, token, logprobTokens ?? logprobs) };
   }
 
-  /** Notes that the token of the last `next` belongs to the answer. Returns whether the answer can go on. */
+  /** Notes that the token of the last `next` belongs to the answer. Returns whether the answer can continue. */
   keep(token: number): boolean {
     this.constraint?.advance(token);
     return !this.constraint?.exhausted;

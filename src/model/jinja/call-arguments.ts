@@ -13,7 +13,7 @@ export interface Evaluator {
   evaluate(node: JinjaNode, scope: Scope): JinjaValue;
 }
 
-/** Evaluates arguments: those by position first, as Python does. */
+/** Evaluates arguments, positional ones first, as Python does. */
 export function evaluatedArguments(evaluator: Evaluator, nodes: readonly JinjaNode[], scope: Scope): Arguments {
   const args: JinjaValue[] = [];
   const named = new Map<string, JinjaValue>();

@@ -24,7 +24,7 @@ export interface FlatGraph {
 const MAX_DEPTH = 32;
 const NONE: ReadonlyMap<string, readonly number[]> = new Map();
 
-/** Puts all nodes of a graph into one list. Tensors within functions and inner graphs have names of their own there. */
+/** Puts all nodes of a graph into one list. Tensors within functions and inner graphs get unique names there. */
 export function flatGraph(graph: Graph): FlatGraph {
   const flattening = new Flattening(graph.functions);
   flattening.add({ ...graph, inputs: [], outputs: [] }, new Scope('', null), 0);

@@ -32,7 +32,7 @@ const COMPARISONS = new Set('Greater GreaterOrEqual Less LessOrEqual'.split(' ')
 const CONDITIONS = new Set('Cast Identity Not And Or Xor Unsqueeze Squeeze Reshape Expand'.split(' '));
 /** Operators that a number of tokens passes on its way into a rotary frequency. */
 const ARITHMETIC = new Set('Cast Mul Div Add Sub Where Max Min Unsqueeze Squeeze Reshape Identity'.split(' '));
-/** Operators of a rotary frequency. Positions, which are computed from lengths too, pass none of them. */
+/** Operators of a rotary frequency. Positions, which are computed from lengths too, do not pass through these. */
 const POWERS = new Set('Pow Exp Log'.split(' '));
 
 /** Finds all choices by length. */

@@ -73,7 +73,7 @@ export class TensorLengths {
     return CARRIERS.has(node.opType) && depth < MAX_CHAIN && this.isModelInput(node.inputs[0] ?? '', depth + 1);
   }
 
-  /** The number of tokens that a tensor is; null if it cannot be told. */
+  /** The number of tokens that a tensor holds; null if unknown. */
   count(name: string, depth = 0): TokenCount | null {
     const constant = this.constant(name);
     if (constant !== null) return constant.scalar === null ? null : { news: 0, pasts: 0, plus: constant.scalar };

@@ -109,7 +109,7 @@ export class ActorCalls implements HandleCalls {
     const { wire, hasRefs, release } = this.values.packArguments(args);
     const trace = { id: this.newId(), attempt: 0, chain: [] };
     const request: MethodCall = { method, args: wire, trace };
-    // Only the end of a call tells when it needs its references no longer.
+    // A call needs its references until its end.
     if (hasRefs) {
       this.sendKept(to, request, release);
       return;

@@ -99,7 +99,7 @@ class Gathering {
         await this.room.wait(signal);
       }
     } catch (error) {
-      // A node that is gone has no more lines; the actor goes on elsewhere.
+      // A node that is gone has no more lines; the actor continues elsewhere.
       if (!(error instanceof ShoalError)) throw error;
     }
   }

@@ -163,7 +163,7 @@ export class FleetClient {
   }
 
   /**
-   * Waits until `count` of the promises are settled, by default one, or the time is over, and tells which are. Rejects never because one of
+   * Waits until `count` of the promises are settled, by default one, or the time is over, and returns which are. Never rejects because one of
    * the promises does.
    */
   async wait<T>(promises: readonly Promise<T>[], options: WaitOptions = {}): Promise<Waited<T>> {

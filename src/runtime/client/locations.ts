@@ -33,7 +33,7 @@ export class Locations {
     private readonly takeovers: Takeovers,
   ) {}
 
-  /** Where the actor was last found, if its node is still a member; null if that has to be asked. */
+  /** Where the actor was last found, if its node is still a member; null if its owner must be asked. */
   last(id: string): Location | null {
     const location = this.known.get(id);
     return location && this.member.directory.get(location.node.incarnation) ? location : null;

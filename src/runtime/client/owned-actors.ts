@@ -152,7 +152,7 @@ export class OwnedActors {
     const isCurrent = () => this.owned.get(id)?.epoch === epoch;
     if (!isCurrent()) return false;
     // The node that has the bytes of a large state may be gone when they are needed.
-    // Nor does it keep for long what the state refers to.
+    // Nor does it keep the objects that the state refers to for long.
     const isPlain = !('object' in state) && !state.tagged;
     const own = isPlain ? null : this.values.packArguments(await this.values.unpackList(state));
     const kept: Kept = { epoch, sequence, wire: own?.wire ?? state, release: () => own?.release() };
@@ -208,7 +208,7 @@ export class OwnedActors {
       for (const oldest of [...this.strays.keys()].slice(0, 1)) this.strays.delete(oldest);
   }
 
-  /** A node that was taken for gone is back, with actors that have been restarted elsewhere. */
+  /** A node that was considered gone is back, with actors that have been restarted elsewhere. */
   private killStrays(node: NodeView): void {
     const strays = this.strays.get(node.incarnation) ?? [];
     this.strays.delete(node.incarnation);

@@ -8,7 +8,7 @@ import type { RuntimeMember } from '../member/member.js';
 
 /** How long a demand that no known node can meet waits for one: a process that has just started may not have heard of all. */
 const PATIENCE_MS = 3_000;
-/** Pause after all nodes refused although they had announced room: the next announcement may tell more. */
+/** Pause after all nodes refused although they had announced room: the next announcement may bring news. */
 const REFUSED_PAUSE_MS = 20;
 
 interface Placed<T> {

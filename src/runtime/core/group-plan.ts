@@ -113,7 +113,7 @@ function usedBy({ node, free }: Place): number {
   return usedShare(node.total, free);
 }
 
-/** The largest bundle first, each on the node that `order` prefers of those with room. May find no assignment where there is one. */
+/** The largest bundle first, each on the node with room that `order` prefers. May miss an existing assignment. */
 function inOrder(
   nodes: readonly NodeView[],
   bundles: readonly Resources[],

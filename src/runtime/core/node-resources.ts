@@ -92,7 +92,7 @@ export class NodeResources {
     return true;
   }
 
-  /** Ends a reservation. What still runs in it keeps its resources until it gives them back. */
+  /** Ends a reservation. Code that still runs in it keeps its resources until it releases them. */
   unreserve(id: string): void {
     const reserved = this.bundles.get(id);
     if (!reserved) return;

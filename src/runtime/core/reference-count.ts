@@ -48,7 +48,7 @@ export class ReferenceCount {
     if (entry) entry.keepUntilMs = Math.max(entry.keepUntilMs, untilMs);
   }
 
-  /** The one receiver of a reference that was sent has a reference of its own, or needs none. */
+  /** The only receiver of a sent reference has taken its own, or needs none. */
   received(id: string, nowMs: number): string[] {
     const entry = this.entries.get(id);
     if (!entry) return [];

@@ -42,7 +42,7 @@ export class BoundedQueue<T> {
     return this.items.length;
   }
 
-  /** Moves items as long as there is room for one, or somebody waits for one. */
+  /** Moves items while there is room for one, or a waiter for one. */
   private settle(): void {
     for (;;) {
       const [put] = this.puts;

@@ -2,7 +2,7 @@ import { Mutex } from '../../async/mutex.js';
 import { InvalidRequest, Unavailable } from '../../errors.js';
 import type { WireValue } from '../messages.js';
 
-/** Saves what an actor's `save()` returns, where its next life finds it: with its owner, or in its record. */
+/** Saves the result of an actor's `save()` for the actor's next incarnation: with its owner, or in its record. */
 
 export interface CheckpointsOptions {
   /** Calls between two checkpoints. */
@@ -21,7 +21,7 @@ export class Checkpoints {
   constructor(private readonly options: CheckpointsOptions) {}
 
   /**
-   * To be called after each call, before it is answered: what an answered call did is then in a checkpoint, if `every` is 1.
+   * Call it after each call, before that is answered: with `every` at 1, a checkpoint then covers every answered call.
    * @throws what `save()` throws; Unavailable if the state cannot be kept
    */
   async afterCall(): Promise<void> {

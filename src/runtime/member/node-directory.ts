@@ -177,7 +177,7 @@ export class NodeDirectory {
   private tick(): void {
     const { bus, clock } = this.options;
     const nowMs = clock.now();
-    // A tick that is late says that this process stood still: it has not read yet what others announced meanwhile.
+    // A late tick means that this process stood still, and has not read the others' announcements yet.
     if (nowMs - this.tickedMs >= 2 * TICK_MS) this.list.deafUntil(nowMs);
     this.tickedMs = nowMs;
     if (!bus.connected) this.list.deafUntil(nowMs + BUS_GRACE_MS);

@@ -19,7 +19,7 @@ export interface ObjectAccess {
   /** The bytes of an object, for the caller to keep. @throws ObjectLost, Corrupt, Overloaded */
   copyOf(address: ObjectAddress): Promise<Uint8Array>;
   release(address: ObjectAddress): void;
-  /** The reference is not to be released as garbage any more. */
+  /** Stops the release of the reference as garbage. */
   forgetGarbage(ref: object): void;
 }
 

@@ -23,7 +23,7 @@ export interface ValueHooks {
 
 export const NO_HOOKS: ValueHooks = { pack: () => null, unpack: () => undefined };
 
-/** Limit on the nesting of a value. Messages around it have a few levels of their own. */
+/** Limit on the nesting of a value. Messages add a few levels around it. */
 const DEPTH = 20;
 const TAG = '$';
 /** Half of a surrogate pair has no form in UTF-8. */
