@@ -100,7 +100,7 @@ async function besideMs(
   return times;
 }
 
-/** Requests that run, and those on their way. */
+/** Requests that run, and the ones in transit. */
 const QUEUE_SLACK = 32;
 
 async function waiting(fleet: RunningFleet, key: string): Promise<number> {

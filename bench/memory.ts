@@ -44,7 +44,7 @@ interface Group {
 
 interface Round {
   readonly plain: ProcessMemory;
-  /** Workers with weights of their own. */
+  /** Workers with separate weights. */
   readonly own: Group;
   /** Workers that share weights. The first packs and saves them. */
   readonly shared: Group;
@@ -52,7 +52,7 @@ interface Round {
 
 /**
  * Measures in child processes that load the benchmark model, prefill a prompt and decode: onnxruntime-node that opens the graph by its path, and
- * workers' models, with weights of their own and with shared ones. All of them choose the same tokens, or the benchmark fails.
+ * workers' models, with separate weights and with shared ones. All of them choose the same tokens, or the benchmark fails.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   if (process.platform !== 'linux') throw new Error('the benchmark memory reads /proc, which only Linux has');

@@ -29,7 +29,7 @@ export interface ModelRow {
   readonly loading: Loading;
   /** Null for a graph that was refused. */
   readonly answers: Readonly<Record<Way, Verdict>> | null;
-  /** Whether all answers are equal, or the graph was to be refused. */
+  /** Whether all answers are equal, or the graph was refused as expected. */
   readonly holds: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** How well a measurement tells two kinds of things apart: the area under the ROC curve, and how sure it is. */
+/** How well a measurement distinguishes two kinds of things: the area under the ROC curve, and its confidence interval. */
 
 /** A measurement of each kind, taken together. Both are resampled together. */
 export interface Probe {
@@ -8,7 +8,7 @@ export interface Probe {
 }
 
 export interface RocArea {
-  /** How often one of the first kind measures less than one of the second: 1 if always, 0.5 if neither tells anything. Ties count half. */
+  /** How often one of the first kind measures less than one of the second: 1 if always, 0.5 if the measurement shows nothing. Ties count half. */
   readonly area: number;
   /** Ends of the interval in which the area of 95 % of the resamples lies. */
   readonly low: number;

@@ -11,7 +11,7 @@ import type { Lifecycle } from '../src/lifecycle.js';
 import type { FleetClient } from '../src/runtime/client/fleet-client.js';
 import { connect } from '../src/runtime/connect.js';
 
-/** A NATS server and one node in processes of their own, and this process as their driver. `life` stops them. */
+/** A NATS server and one node in separate processes, and this process as their driver. `life` stops them. */
 export async function runtimeFleet(life: Lifecycle, progress: (line: string) => void): Promise<FleetClient> {
   progress('starting nats-server and a node');
   const dir = life.use(await mkdtemp(join(tmpdir(), 'shoal-bench-')), (path) =>

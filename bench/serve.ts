@@ -44,7 +44,7 @@ export interface ServeOptions {
 const WARM_UP_REQUESTS = 16;
 const CLI = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
-/** One way of serving, to be compared with others. */
+/** One way of serving, for comparison with others. */
 interface Contender {
   readonly name: string;
   readonly target: CompletionTarget;

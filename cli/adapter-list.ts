@@ -28,7 +28,7 @@ export async function adapterList(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** `shoal adapter rm`: removes an adapter. Workers that have loaded it go on. */
+/** `shoal adapter rm`: removes an adapter. Workers that have loaded it continue. */
 export async function adapterRemove(context: CommandContext): Promise<number> {
   const { folder } = folderOf('adapter rm', context);
   const [name] = context.args;

@@ -11,7 +11,7 @@ export async function explain(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** The blocks of a prompt as a table for people. */
+/** The blocks of a prompt as a table. */
 export function describeBlocks(blocks: ExplainAnswer['blocks']): string {
   if (blocks.length === 0) return 'the prompt has no full block: it is shorter than one block';
   const firstMiss = blocks.findIndex((block) => block.state === 'miss');

@@ -5,7 +5,7 @@ import type { CommandContext } from './context.js';
 import { Interrupts } from './interrupts.js';
 import { withFleet } from './with-fleet.js';
 
-/** `shoal logs`: shows what an actor wrote to the console of its nodes. */
+/** `shoal logs`: shows an actor's console output on its nodes. */
 export async function logs(context: CommandContext): Promise<number> {
   const [actor = ''] = context.args;
   const { follow, json } = readValues('logs', context);

@@ -1,6 +1,6 @@
 import type { Io } from './context.js';
 
-/** Progress lines, one per step: on stdout for people, on stderr if stdout is for a program. */
+/** Progress lines, one per step: on stdout for a person, on stderr if stdout is for a program. */
 export class Progress {
   constructor(
     private readonly io: Io,

@@ -53,7 +53,7 @@ export class BarReport {
   }
 }
 
-/** The report for people: a bar if stderr is a terminal, else steps. */
+/** The progress report: a bar if stderr is a terminal, else steps. */
 export function pullReport(io: Io, progress: Progress, clock: Clock): { onEvent: (event: PullEvent) => void } {
   const report = process.stderr.isTTY
     ? new BarReport((text) => io.err(text), clock)
@@ -70,7 +70,7 @@ export function barText(path: string, doneBytes: number, totalBytes: number, byt
   return `  [${bar}] ${Math.floor(share * 100)} %  ${shown(path)}  ${formatByteSize(doneBytes)} of ${formatByteSize(totalBytes)}${rate}`;
 }
 
-/** One line for an event, for people and for logs. */
+/** One line for an event, for terminals and logs. */
 export function eventText(event: PullEvent): string {
   if (event.type === 'from-cache') return `taking the model from the cache: ${event.why}`;
   if (event.type === 'from-fleet') return `taking the model from members of the fleet: ${shown(event.from)}`;

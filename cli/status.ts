@@ -12,7 +12,7 @@ export async function status(context: CommandContext): Promise<number> {
   return 0;
 }
 
-/** The fleet as a table for people. */
+/** The fleet as a table. */
 export function describeFleet(fleet: FleetAnswer): string {
   const headings = ['worker', 'state', 'device', 'pid', 'host', 'running', 'waiting', 'blocks', 'memory', 'hit rate'];
   const rows = fleet.workers.map((worker) => {

@@ -31,7 +31,7 @@ export const REQUEST_ATTEMPTS = 4;
 export const REQUEST_OUTAGES_MS = 60_000;
 /** The client gets an error after this many losses of any kind: more, because most are not its request's fault. @internal exported for tests. */
 export const REQUEST_LOSSES = 16;
-/** Crashes of workers that ran the request, and nothing but deaths, after which the client is told not to retry. */
+/** Crashes of workers that ran the request, all of them deaths, after which the error asks the client not to retry. */
 const CRASHES = 2;
 /** Workers that must fail to run a request before the client gets an error: one may have a broken device. */
 const FAILED_RUNS = 2;

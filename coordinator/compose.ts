@@ -97,7 +97,7 @@ export interface CoordinatorParts {
   readonly actors: ActorSystem;
   readonly links: PeerCallLinks;
   readonly peers: PeerClient;
-  /** Ids of workers that have joined, to which links are to be opened. */
+  /** Ids of workers that have joined and still need links. */
   readonly greetings: Pacing<string>;
   readonly roster: Roster;
   readonly keeper: IndexKeeper;

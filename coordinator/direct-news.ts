@@ -9,7 +9,7 @@ import { WorkerProtocol } from '../src/protocol/worker.js';
  * on the announcements of workers that it has no connection to yet.
  */
 
-/** How long a worker goes on after the last request: three intervals, so that two requests in a row may be lost. */
+/** How long a worker continues after the last request: three intervals, so that two requests in a row may be lost. */
 const FOLLOW_MS = 3 * ANNOUNCE_INTERVAL_MS;
 
 export class DirectNews {

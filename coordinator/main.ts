@@ -101,7 +101,7 @@ export interface CoordinatorWorld {
   readonly log: Log;
   /** The parts that take options again add themselves. */
   readonly reloads: Reloads;
-  /** Called once, when the model is known. The coordinator closes the transport's bus. `onRefused`: the bus does not allow what it needs. */
+  /** Called once, when the model is known. The coordinator closes the transport's bus. `onRefused`: the bus denies a right that it needs. */
   readonly connect: (onRefused: (why: Error) => void) => Promise<Transport>;
   /** Called once, with the model. Parts that must be ended are handed to `life`. */
   readonly openText: (life: Lifecycle, source: TextSource) => Promise<TextWork>;

@@ -24,7 +24,7 @@ interface OpenModel {
   readonly dependence: KvDependence;
   /** The inputs of the graph that take adapters. */
   readonly loraInputs: readonly LoraInput[];
-  /** Name of the model's folder, for people. */
+  /** Name of the model's folder, for messages. */
   readonly name: string;
 }
 

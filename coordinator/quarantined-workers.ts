@@ -8,7 +8,7 @@ import { AuditMessage } from '../src/protocol/audit.js';
 import { encode } from '../src/wire/msgpack.js';
 import { readMessage } from '../src/wire/read-message.js';
 
-/** The workers that others take for the makers of wrong blocks, as a coordinator hears it. */
+/** The workers that members accuse of making wrong blocks, as a coordinator hears it. */
 
 export interface QuarantinedWorkersOptions {
   readonly self: Maker;

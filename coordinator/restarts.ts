@@ -27,7 +27,7 @@ export class Restarts {
   private readonly deaths = new Map<string, number>();
   /** The time of the last announcement of each living incarnation. */
   private readonly heardMs = new Map<string, number>();
-  /** The time at which each living incarnation came back that was taken for dead. */
+  /** The time of return of each live incarnation that was declared dead. */
   private readonly backMs = new Map<string, number>();
   private readonly startedMs: number;
 
@@ -65,7 +65,7 @@ export class Restarts {
     return (this.heardMs.get(instance) ?? Number.NEGATIVE_INFINITY) > lostMs + ANNOUNCED_BEFORE_MS;
   }
 
-  /** Whether an incarnation that was lost at `lostMs`, because it was taken for dead, has come back: it was paused, or cut off. */
+  /** Whether an incarnation that was lost at `lostMs`, because it was declared dead, has come back: it was paused, or cut off. */
   isBack(instance: string, lostMs: number): boolean {
     const backMs = this.backMs.get(instance);
     return backMs !== undefined && backMs >= lostMs;

@@ -149,7 +149,7 @@ export class Router {
     return rankWorkers({ promptTokens: tokens.length, blocks, contextTokens, adapter }, known, excluded, draw);
   }
 
-  /** The workers with room for the whole answer; if there are none, those with room for as much of it as it must have. */
+  /** The workers with room for the whole answer; if there are none, the workers with room for its least length. */
   private candidates(attempt: Attempt, tried: ReadonlySet<string>, draw: number): Candidate[] {
     const whole = this.rank(attempt, tried, draw);
     if (whole.length > 0) return whole;

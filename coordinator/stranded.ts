@@ -4,7 +4,7 @@ import { Unavailable } from '../src/errors.js';
 
 /** Requests that run on workers which only NATS leads to, while NATS is lost. */
 
-/** How long such a request waits for NATS before another worker goes on with it: shorter outages cost less than that. */
+/** How long such a request waits for NATS before another worker continues it: shorter outages cost less than that. */
 const STRANDED_MS = 3_000;
 const LOOK_INTERVAL_MS = 1_000;
 
@@ -18,7 +18,7 @@ interface Run {
   readonly leave: () => void;
 }
 
-/** Ends calls that stand still because NATS is lost, if another worker can go on. */
+/** Ends calls that stall because NATS is lost, if another worker can continue. */
 export class Stranded {
   private readonly runs = new Set<Run>();
   private looking: Timer | null = null;
@@ -37,7 +37,7 @@ export class Stranded {
 
   /**
    * Follows the call that `call` makes with its signal, which also aborts with `signal`.
-   * @throws Unavailable if the call stood still, and another worker can go on; else the errors of the call
+   * @throws Unavailable if the call stalled, and another worker can continue; else the errors of the call
    */
   async *follow<T>(
     { reachable, elsewhere }: Pick<Run, 'reachable' | 'elsewhere'>,

@@ -8,7 +8,7 @@ export interface Fault {
   readonly name: string;
   /** The action, in one line. */
   readonly row: string;
-  /** When the row passes, in one line for people; `bounds` decides. */
+  /** The pass condition, in one line of text; `bounds` decides. */
   readonly passesWhen: string;
   /** One bound for each figure that decides. A figure that was not measured misses its bound. */
   readonly bounds: Readonly<Record<string, Bound>>;

@@ -11,7 +11,7 @@ interface Piece {
   readonly dueMs: number;
 }
 
-/** One direction of a proxied connection: bytes go on as the condition of the moment allows. */
+/** One direction of a proxied connection: bytes are forwarded as the current condition allows. */
 export class Flow {
   private readonly waiting: Piece[] = [];
   private waitingBytes = 0;

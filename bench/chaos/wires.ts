@@ -5,7 +5,7 @@ import type { Random } from '../../src/random.js';
 /** The fate of the bytes that one member sends to another. */
 export type WireCondition =
   | { readonly kind: 'open' }
-  /** Bytes wait, as while packets are dropped; they go on afterwards. */
+  /** Bytes wait, as while packets are dropped; they are forwarded afterwards. */
   | { readonly kind: 'silent' }
   /** Connections are reset, and new ones too. */
   | { readonly kind: 'reset' }

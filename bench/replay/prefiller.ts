@@ -44,7 +44,7 @@ export class Prefiller<T> {
     this.next();
   }
 
-  /** The worker has died. Gives the requests that had no first token yet; the others are taken for answered. */
+  /** The worker has died. Returns the requests without a first token; the others count as answered. */
   end(): T[] {
     this.ended = true;
     const lost = [...[...this.running].map(([job, of]) => ({ of, job })), ...this.line.splice(0)];

@@ -49,7 +49,7 @@ export interface Answered {
   readonly firstTokenMs: number;
 }
 
-/** A request on its way. */
+/** A request in progress. */
 interface Asked {
   readonly request: TracedRequest;
   readonly blocks: readonly BlockMeta[];

@@ -68,7 +68,7 @@ const DRAWN = {
       return isFlood ? fresh(14) : [...heads[skewed(60)]!, ...fresh(4)];
     };
   },
-  /** Conversations that go on for up to 12 rounds, 150 at a time. */
+  /** Conversations of up to 12 rounds, 150 at a time. */
   rounds: ({ fresh, random }) => {
     const open: { prompt: number[]; left: number }[] = [];
     return () => {

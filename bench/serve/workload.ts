@@ -83,7 +83,7 @@ function repeated(
 }
 
 /**
- * Conversations that begin alike and take turns, round by round. What a server answers is not known beforehand, so drawn tokens stand in for it in
+ * Conversations that begin alike and take turns, round by round. A server's answers are not known beforehand, so drawn tokens replace them in
  * the next prompt.
  */
 function conversations(

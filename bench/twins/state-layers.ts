@@ -19,7 +19,7 @@ export function sharedByStateLayers(net: TwinNetwork): void {
 /**
  * A gated short convolution over tokens, as in LFM2 (https://arxiv.org/abs/2511.23404). Its state `[batch, hidden, 3]` is the last three columns
  * of its input. Returns `[batch, tokens, hidden]`.
- * @param from what the new tokens are appended to, from the state
+ * @param from gives the tensor to which the new tokens are appended, from the state
  */
 export function convolved(net: TwinNetwork, layer: number, input: string, from: (past: string) => string): string {
   const { hidden, dtype } = net.spec;

@@ -39,7 +39,7 @@ const GEMMA_CONFIG = {
   text_config: { ...LLAMA.config, model_type: 'gemma3_text', sliding_window: 48 },
 } as const;
 
-/** Graphs that are to be served. */
+/** Graphs that must be served. */
 export const TWINS: readonly Twin[] = [
   LLAMA,
   OPTIMUM,
@@ -132,7 +132,7 @@ export const TWINS: readonly Twin[] = [
   },
 ];
 
-/** Graphs that are to be refused, with the words that the refusal must have. */
+/** Graphs that must be refused, with the words that the refusal must have. */
 export const REFUSED_TWINS: readonly { readonly twin: Twin; readonly words: RegExp }[] = [
   {
     twin: { ...OPTIMUM, architecture: 'Mamba (states alone)', mixers: ['convolution', 'convolution'] },

@@ -19,7 +19,7 @@ interface Begun {
 }
 
 /**
- * Writes a file of objects under the name `FILE.part`, which it gets rid of when the file is complete. A later writer goes on where an earlier one was
+ * Writes a file of objects under the name `FILE.part`, and renames it when it is complete. A later writer continues where an earlier one was
  * cut off: behind the last record that is whole.
  */
 export class ArchiveWriter {
@@ -52,7 +52,7 @@ export class ArchiveWriter {
     private readonly done: Begun,
   ) {}
 
-  /** The place in the list from which to go on; null for its beginning. */
+  /** The place in the list from which to continue; null for its beginning. */
   get after(): string | null {
     return this.done.after;
   }

@@ -8,7 +8,7 @@ import { ArchiveWriter } from './archive-writer.js';
 import { KvHttp } from './kv-http.js';
 import { retried } from './retried.js';
 
-/** `shoal kv export FILE`: writes the objects of a fleet into a file. Cut off, it goes on where it was when it is run again. */
+/** `shoal kv export FILE`: writes the objects of a fleet into a file. Run again after an interruption, it continues where it stopped. */
 export async function kvExport(context: CommandContext): Promise<number> {
   const { url, apiKey, prefix, json } = readValues('kv export', context);
   const path = context.args[0] ?? '';

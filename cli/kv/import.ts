@@ -9,7 +9,7 @@ import { ArchiveReader, type ArchiveRecord } from './archive-reader.js';
 import { KvHttp } from './kv-http.js';
 import { retried } from './retried.js';
 
-/** Objects on their way at a time. */
+/** Limit on the objects in transit. */
 const AT_ONCE = 4;
 /** Attempts to replace an object that others write. */
 const WRITE_TRIES = 8;

@@ -18,7 +18,7 @@ const NO_TYPE = 'application/octet-stream';
 export interface KeyPage {
   /** In base64url. */
   readonly keys: readonly string[];
-  /** The place from which the list goes on; null at its end. */
+  /** The place from which the list continues; null at its end. */
   readonly next: string | null;
 }
 

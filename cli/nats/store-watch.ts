@@ -12,7 +12,7 @@ export interface StoreWatchOptions {
   /** Why the store does not work; null if it does, or if the server cannot be reached at all. `doubtful`: reads prove little. */
   readonly fault: (doubtful: boolean) => Promise<string | null>;
   readonly room: () => Promise<StoreRoom>;
-  /** The server's folder, for people. */
+  /** The server's folder, for messages. */
   readonly dir: string;
   readonly restart: () => void;
   /** Called with one line when the watch finds something that people should know. */

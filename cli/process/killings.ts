@@ -14,7 +14,7 @@ export class Killings {
     this.seen = oomKills();
   }
 
-  /** Whether somebody killed the process; false if that is not certain. To be called at the end of each process. */
+  /** Whether the process was killed deliberately; false if that is not certain. Call it at the end of each process. */
   isKilling({ signal }: Pick<ChildExit, 'signal'>): boolean {
     const before = this.seen;
     this.seen = this.oomKills();

@@ -11,7 +11,7 @@ export interface ParentMessage {
 export type ChildMessage =
   /** The child serves from now on. The parent checks `info`. */
   | { readonly type: 'ready'; readonly info: unknown }
-  /** The child cannot start, and ends after this message. `reason` is for people. */
+  /** The child cannot start, and ends after this message. `reason` is a message. */
   | { readonly type: 'failed'; readonly reason: string };
 
 /** Checks a value from the channel; null if it is not one of these messages. */

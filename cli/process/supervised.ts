@@ -7,12 +7,12 @@ import type { Child, ChildExit } from './child.js';
 /** Time after which a stop no longer waits for the process to end. The process was killed long before. */
 const STUCK_AFTER_MS = limits.PROCESS_STOP_MS + 5_000;
 
-/** A process that is restarted when it ends by itself, as its supervisor sees it. */
+/** A process that is restarted when it ends unasked, as its supervisor sees it. */
 export type SupervisedProcess = Pick<Child, 'pid' | 'ready' | 'exited' | 'stop' | 'kill'>;
 
 export type SupervisedEvent =
   | { readonly type: 'ready'; readonly pid: number; readonly info: unknown }
-  /** The process ended by itself, and will be restarted. */
+  /** The process ended unasked, and will be restarted. */
   | { readonly type: 'restarting'; readonly exit: ChildExit; readonly inMs: number }
   /** The process ended too often, and will not be restarted. */
   | { readonly type: 'given-up'; readonly exit: ChildExit };
@@ -33,7 +33,7 @@ type State =
   | { readonly kind: 'waiting'; readonly timer: Timer };
 
 /**
- * Restarts a process that ends by itself, with back-off and a limit. One that a signal ended is restarted however often that happens, because it may be
+ * Restarts a process that ends unasked, with back-off and a limit. One that a signal ended is restarted however often that happens, because it may be
  * innocent of its death.
  */
 export class Supervised {
@@ -83,7 +83,7 @@ export class Supervised {
     this.leave()?.kill();
   }
 
-  /** Disables restarts. Returns the process that still has to be ended. */
+  /** Disables restarts. Returns the process that must still be ended. */
   private leave(): SupervisedProcess | null {
     if (this.state.kind === 'waiting') this.state.timer.cancel();
     const child = 'child' in this.state ? this.state.child : null;

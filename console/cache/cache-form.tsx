@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { PromptFormChoice } from '../explain/prompt-form-choice.js';
 import type { AskedPrompt, PromptForm } from '../explain/use-explanation.js';
 
-/** Names a prompt, a salt or a tenant, to be pinned or purged. */
+/** The form that names a prompt, a salt or a tenant to pin or purge. */
 
 /** The selection of a purge, and its name in a question. */
 export interface PurgeChoice {

@@ -11,7 +11,7 @@ export function sourceOfBlock({ state, holders }: ExplainedBlock, worker: string
   return worker !== null && holders.includes(worker) ? 'local' : 'remote';
 }
 
-/** Tokens by where they could come from. What is worth fetching is decided when the prompt runs. */
+/** Tokens by possible source. The decision to fetch is made when the prompt runs. */
 export function expectedSources({ tokens, blocks, would_run_on: worker }: CacheExplanation): TokensBySource {
   const of = (source: keyof TokensBySource) =>
     BLOCK_TOKENS * blocks.filter((block) => sourceOfBlock(block, worker) === source).length;

@@ -3,7 +3,7 @@ import type { Api } from '../session/api.js';
 import { partingSentence, sharedTokens } from './parting.js';
 import { type ExplainedPrompt, tokenText } from './use-explanation.js';
 
-/** Where two prompts part: the words before, and how each of them goes on. */
+/** Where two prompts part: the words before, and the continuation of each. */
 
 /** Tokens that are shown on either side. */
 const AROUND = 16;

@@ -1,4 +1,4 @@
-/** The part of d3-shape that the console uses; the package has no types of its own. */
+/** The part of d3-shape that the console uses; the package has no types. */
 declare module 'd3-shape' {
   interface ArcShape {
     readonly innerRadius: number;

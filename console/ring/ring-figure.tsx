@@ -7,7 +7,7 @@ import { arcPath } from './arc-path.js';
 import { drawScene, HALF, HUB_RADIUS, INNER_RADIUS, OUTER_RADIUS } from './ring-canvas.js';
 import { middleOf, pointAt, ringLayout, type WorkerArc } from './ring-layout.js';
 
-/** The ring: an arc for each worker, and over it the requests on their way. */
+/** The ring: an arc for each worker, and over it the requests in progress. */
 
 /** Up to this many workers, an arc has a label with its numbers; up to as many again and a half, its name. */
 const LABELLED = 12;

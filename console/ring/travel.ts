@@ -9,10 +9,10 @@ type LegKind =
   | 'waiting'
   /** Blocks of the worker's own memory. */
   | 'local'
-  /** Blocks on their way from another worker. */
+  /** Blocks in transit from another worker. */
   | 'remote'
   | 'computed'
-  /** Tokens of the answer on their way back. */
+  /** Tokens of the answer in transit to the client. */
   | 'streamed'
   | 'failed';
 

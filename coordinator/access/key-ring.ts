@@ -22,7 +22,7 @@ export class KeyRing {
     return new KeyRing(known);
   }
 
-  /** Keys without id and tenant, all of one role. Each is a tenant of its own. */
+  /** Keys without id and tenant, all of one role. Each forms its own tenant. */
   static ofSecrets(secrets: readonly string[], role: Principal['role']): KeyRing {
     const known = secrets.map((secret) => ({
       digest: digestOf(secret),

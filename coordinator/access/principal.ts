@@ -36,7 +36,7 @@ export function subjectPrincipal(subject: string, grants: Grants): Principal {
 }
 
 /**
- * The principal of a key that has no id and no tenant: it is a tenant of its own, named by the key's digest.
+ * The principal of a key that has no id and no tenant: it forms its own tenant, named by the key's digest.
  * @param digestHex a digest of the key
  */
 export function anonymousPrincipal(digestHex: string, role: Grants['role']): Principal {

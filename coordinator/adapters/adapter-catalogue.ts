@@ -91,7 +91,7 @@ export class AdapterCatalogue implements ServedAdapters {
     return { name, file, fingerprint, bytes };
   }
 
-  /** Serves an adapter no longer. Requests that run with it go on. False if there is none of this name. */
+  /** Stops serving an adapter. Running requests continue. False if no adapter has this name. */
   async unload(name: string): Promise<boolean> {
     if (this.find(name) === null) return false;
     this.overlay = await this.options.overlay.change(name, null);

@@ -12,7 +12,7 @@ export interface ProcessFaults {
   slow(pid: number, seconds: number): void;
 }
 
-/** Stops a process and lets it go on, `$4` times. A process that is gone ends it. However the script ends, the process goes on. */
+/** Stops and resumes a process, `$4` times, until the process is gone. At any end of the script, the process is resumed. */
 const SCRIPT = `
 trap 'kill -CONT $1 2>/dev/null' EXIT
 trap 'exit' INT TERM HUP

@@ -24,7 +24,7 @@ const HAPPENINGS = 256;
 export interface FleetFeedOptions {
   readonly clock: Clock;
   readonly view: () => FleetView;
-  /** Blocks with a holder, and those with fewer than so many. */
+  /** The number of blocks with a holder, and of blocks with fewer holders than wanted. */
   readonly countBlocks: (holders: number) => { readonly blocks: number; readonly below: number };
   readonly journal: RequestJournal;
   readonly history: History;

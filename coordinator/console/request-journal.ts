@@ -19,7 +19,7 @@ export interface TenantStep {
 
 export interface JournalListener {
   step(step: TenantStep): void;
-  /** A request of this tenant is not told. */
+  /** A request of this tenant is not reported. */
   skipped(tenant: string | null): void;
 }
 
@@ -49,7 +49,7 @@ export class RequestJournal {
   private readonly followed = new Map<string, Followed>();
   private listener: JournalListener | null = null;
   private requests = 0;
-  /** Requests that may still be told: a token bucket. */
+  /** Requests that may still be reported: a token bucket. */
   private room = WATCHED_PER_SECOND;
   private refilledMs: number;
 
@@ -60,7 +60,7 @@ export class RequestJournal {
     this.refilledMs = clock.now();
   }
 
-  /** Begins to tell the steps of new requests to `listener`, or stops with null. */
+  /** Begins to report the steps of new requests to `listener`, or stops with null. */
   watch(listener: JournalListener | null): void {
     this.listener = listener;
   }

@@ -1,6 +1,6 @@
 import type { RequestStep } from '../../src/console/feed-messages.js';
 
-/** The slowest requests of the last hour with their steps, whether or not somebody watched. */
+/** The slowest requests of the last hour with their steps, whether or not a page watched. */
 
 /** Requests that are kept. @internal exported for tests. */
 export const SLOW_REQUESTS = 64;

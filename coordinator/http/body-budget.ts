@@ -6,7 +6,7 @@ import { ApiError } from '../openai/api-error.js';
 export const SMALL_BODY_BYTES = 64 * 2 ** 10;
 /** The part of the budget that larger bodies may take together, so that they never shut out small ones. */
 const LARGE_SHARE = 0.75;
-/** An upload from which nothing has come for this long gives way to others when the budget is used up. */
+/** An upload that has been silent for this long is ended in favour of others when the budget is used up. */
 const STALLED_MS = 2_000;
 
 interface Upload {

@@ -56,7 +56,7 @@ export function readBody(request: IncomingMessage, limitBytes: number, budget: B
 
 /**
  * Discards the rest of the body of a request that is being refused. Keeps the connection open meanwhile: a client that is still sending when its
- * connection closes never sees the answer. Disconnects a client that goes on for too long.
+ * connection closes never sees the answer. Disconnects a client that continues for too long.
  */
 export function discardBody(request: IncomingMessage, response: ServerResponse): void {
   if (request.complete || request.destroyed) return;

@@ -8,7 +8,7 @@ import { StallGuard } from './stall-guard.js';
 
 /**
  * Sends an answer of bytes, in the memory in which they are, as fast as the client takes them. If the bytes break off, so does the connection, as
- * nothing else can tell the client. Gives what went wrong; null for nothing.
+ * nothing else can inform the client. Returns the failure; null for none.
  */
 export async function sendBytes(
   { status, headers, body }: BytesAnswer,

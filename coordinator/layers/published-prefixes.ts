@@ -83,7 +83,7 @@ export class PublishedPrefixes {
   }
 }
 
-/** The layers of the first blocks: the last layer ends with them, and layers without a block of their own are left out. */
+/** The layers of the first blocks: the last layer ends with them, and layers that add no block are left out. */
 function upTo(layers: readonly SaltLayer[], blocks = Number.POSITIVE_INFINITY): SaltLayer[] {
   const kept: SaltLayer[] = [];
   for (const layer of layers) {

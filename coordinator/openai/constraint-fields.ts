@@ -4,7 +4,7 @@ import type { JsonSchema } from '../../src/core/constraint/schema-facts.js';
 import { InvalidRequest } from '../../src/errors.js';
 import { listOf, Name } from './fields.js';
 
-/** The fields that say what an answer must be: OpenAI's `response_format`, and vLLM's `structured_outputs` and `guided_…`. */
+/** The fields that constrain an answer: OpenAI's `response_format`, and vLLM's `structured_outputs` and `guided_…`. */
 
 /** Length of a schema as JSON. */
 export const SCHEMA_CHARS = 256 * 1024;

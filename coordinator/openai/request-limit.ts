@@ -16,7 +16,7 @@ export class RequestLimit {
   }
 
   /**
-   * Admits `count` sequences of a tenant; null for a caller without a key. Returns the function that releases them, to be called once. Throws
+   * Admits `count` sequences of a tenant; null for a caller without a key. Returns the function that releases them; call it once. Throws
    * `Overloaded` over the limit.
    */
   admit(count: number, tenant: string | null = null): () => void {

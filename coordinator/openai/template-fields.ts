@@ -15,7 +15,7 @@ export const TemplateVariables = z
   .refine((value) => Object.keys(value).length <= VARIABLES, `must have at most ${VARIABLES} variables`);
 export const ReasoningEffort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh']);
 
-/** Variables that have a field of their own. */
+/** Variables that are also fields of the request. */
 const OWN_FIELDS = new Set(['messages', 'tools', 'documents', 'add_generation_prompt', 'continue_final_message']);
 
 export interface TemplateFields {

@@ -88,7 +88,7 @@ function checkSize(tools: readonly OfferedTool[]): void {
   );
 }
 
-/** How the calls of an answer are read; null if it has none that can be told from text. */
+/** How the calls of an answer are read; null if calls cannot be distinguished from text. */
 export function callReading(
   { type, tools, most }: ToolUse,
   { tools: format }: MessageFormat,

@@ -45,7 +45,7 @@ export class Claims {
   private readonly own = new Map<string, Map<string, number>>();
   /** By prompt, the others' claims by coordinator and worker. */
   private readonly others = new Map<string, Map<string, OthersClaim>>();
-  /** Claims that are on their way back. */
+  /** Claims that NATS has not delivered back yet. */
   private readonly echoes = new Map<string, Set<() => void>>();
   /** Numbers of the last messages heard, by coordinator, prompt and worker. */
   private readonly heard = new Map<string, number>();

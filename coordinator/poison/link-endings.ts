@@ -22,7 +22,7 @@ export class LinkEndings {
     this.set(instanceOf(worker, incarnation), !(reason instanceof Unheard));
   }
 
-  /** Whether an incarnation has a connection that it never closed. If it is taken for dead, it fell silent. */
+  /** Whether an incarnation has a connection that it never closed. If it was declared dead, it fell silent. */
   isUnclosed(instance: string): boolean {
     return this.closed.get(instance) === false;
   }

@@ -17,7 +17,7 @@ export interface Witness {
   readonly placedMs: number;
 }
 
-/** A loss, as coordinators tell each other of it. */
+/** A loss, as coordinators report it to each other. */
 export type LossName = Pick<Loss, 'worker' | 'incarnation' | 'atMs'>;
 
 /** The loss of one incarnation of a worker, with the prompts that witnessed it. */

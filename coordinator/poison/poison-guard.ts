@@ -131,7 +131,7 @@ export class PoisonGuard {
     this.suspects.stop();
   }
 
-  /** A supervisor knows that somebody killed this incarnation of a worker. */
+  /** A supervisor knows that this incarnation of a worker was killed deliberately. */
   killed(worker: string, incarnation: string): void {
     this.suspects.killed(worker, incarnation);
     this.tell({ type: 'killed', from: this.options.self, worker, incarnation });

@@ -7,7 +7,7 @@ import type { Convicted, RequestName } from './request-name.js';
 
 /** How long a request is refused after its verdict. */
 export const QUARANTINE_MS = EVIDENCE_MS;
-/** Limit on the prompts with quarantined requests; the oldest verdict gives way. */
+/** Limit on the prompts with quarantined requests; the oldest verdict is dropped. */
 const QUARANTINED_PROMPTS = PROMPTS_PER_SUSPICION;
 
 interface Sentence {

@@ -8,7 +8,7 @@ export interface SuspectsOptions {
   readonly clock: Clock;
   /** Whether membership trusts this incarnation. */
   readonly trusts: (worker: string, incarnation: string) => boolean;
-  /** Whether an incarnation of a worker that is taken for dead fell silent on a connection that it did not close. */
+  /** Whether an incarnation of a worker that was declared dead fell silent on a connection that it did not close. */
   readonly fellSilent: (instance: string) => boolean;
   /** Whether any request with the prompt is convicted. */
   readonly isConvicted: (prompt: string) => boolean;

@@ -34,7 +34,7 @@ const CANCELLED_FOR_MS = 3_000;
 const LOSSES_KEPT = 256;
 
 export class Suspects implements TrialOwner {
-  /** Notified when a prompt that waits may be able to go on. */
+  /** Notified when a waiting prompt may be able to continue. */
   readonly changed: Condition;
   readonly probation: Probation;
   private readonly trials = new Trials();
@@ -197,7 +197,7 @@ export class Suspects implements TrialOwner {
     this.changed.notifyAll();
   }
 
-  /** A request or a prompt is convicted. What it witnessed in company may be another's fault. Returns the workers that may have died of it. */
+  /** A request or a prompt is convicted. Deaths that it witnessed with others may have another cause. Returns the workers that may have died of it. */
   convict({ prompt, request }: Convicted): string[] {
     const losses = this.suspicions.against(prompt);
     for (const loss of losses) if (loss.witnesses.size === 1) loss.explained = true;
@@ -262,7 +262,7 @@ export class Suspects implements TrialOwner {
       this.changed.notifyAll();
       return;
     }
-    // A crash closes connections. What is cut off may live on, and did not die of a prompt.
+    // A crash closes connections. A worker that is cut off may still be alive, and did not die of a prompt.
     if (this.options.fellSilent(loss.instance)) this.explain(loss);
     // Slow clients' requests have not noticed the loss yet.
     for (const trial of this.trials.on(loss.instance)) this.witness(loss, trial);

@@ -8,7 +8,7 @@ export type Fate = 'unknown' | 'dead' | 'spared';
 /** A worker that a request lost. */
 export interface LostWorker {
   readonly fate: Fate;
-  /** The cause of its loss is known: a prompt was convicted of it, or somebody killed the worker. */
+  /** The cause of its loss is known: a prompt was convicted of it, or the worker was killed deliberately. */
   readonly explained: boolean;
 }
 

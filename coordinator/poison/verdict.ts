@@ -16,7 +16,7 @@ export const CLEARING_TOKENS = 16;
 const SAME_POINT_TOKENS = 2;
 /** Deaths that convict a prompt. */
 export const CONVICTING_DEATHS = 2;
-/** Deaths by no prompt within `KILLING_WINDOW_MS` that show that somebody kills workers. One more death is then needed to convict. */
+/** Deaths by no prompt within `KILLING_WINDOW_MS` that show that workers are killed from outside. One more death is then needed to convict. */
 const KILLINGS = 3;
 const KILLING_WINDOW_MS = 60_000;
 

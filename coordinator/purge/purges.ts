@@ -89,7 +89,7 @@ export class LivePurges implements Purges {
     const rows = workers.map((process): PurgeRow => ({ ...process, state: 'unreachable', counts: NOTHING_DROPPED }));
     const chosen = { labels: [...selector.labels], keys: packKeys([...selector.keys]) };
     const ordered = { id, owner, what, ...chosen, createdMs: wallMs(), pins: 0, rows };
-    // Remembered first: if this coordinator dies now, another one goes on.
+    // Stored first: if this coordinator dies now, another one continues.
     await store.add(ordered);
     const pins = await this.endPins(selector);
     await this.everywhere(id, selector);

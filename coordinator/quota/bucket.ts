@@ -20,7 +20,7 @@ export class Bucket {
     return this.most;
   }
 
-  /** Another capacity and rate from now on. What was taken remains taken. */
+  /** Another capacity and rate from now on. The amount taken is kept. */
   resize(capacity: number, perMs: number, nowMs: number): void {
     this.missing(nowMs);
     this.most = capacity;

@@ -8,7 +8,7 @@ export class Buckets {
   private own: Bucket | null = null;
   private limited = false;
 
-  /** The limit from now on; null for none. What was used while there was one remains used. */
+  /** The limit from now on; null for none. Earlier use is kept. */
   limit(perMinute: number | null, capacity: number, nowMs: number): void {
     this.limited = perMinute !== null;
     if (perMinute === null) return;

@@ -118,7 +118,7 @@ export class Quota {
     return { subject, ...this.own, recent, today: this.day.report(wallMs) };
   }
 
-  /** Counts what another coordinator reports. */
+  /** Counts another coordinator's report. */
   hear(from: string, usage: SubjectUsage, { nowMs, wallMs }: Moment): void {
     const known = this.others.get(from);
     this.requests.hear(known ? since(known.requests, usage.requests) : usage.recent.requests, nowMs);

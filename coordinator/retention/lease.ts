@@ -38,7 +38,7 @@ export class Lease {
   constructor(private readonly options: LeaseOptions) {}
 
   /**
-   * Renews the lease, or takes it if it is free; to be called several times in `LEASE_MS`. Returns the fencing number, or null while another process
+   * Renews the lease, or takes it if it is free; call it several times in `LEASE_MS`. Returns the fencing number, or null while another process
    * has the lease. Rejects with the errors of the bucket; this process then has no lease.
    */
   async renew(): Promise<number | null> {

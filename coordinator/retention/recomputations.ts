@@ -47,7 +47,7 @@ export class Recomputations {
   constructor(private readonly options: RecomputationsOptions) {}
 
   /**
-   * The prompts to compute now, those with the fewest copies first, each with a worker: the home that lacks most, if it takes the prompt. If no such
+   * The prompts to compute now, the ones with the fewest copies first, each with a worker: the home that lacks most, if it takes the prompt. If no such
    * home does, the other workers take turns: one that gets blocks in this way copies them to their homes.
    * @param takersOf the workers that take the prompt of a retention
    */

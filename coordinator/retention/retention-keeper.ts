@@ -235,7 +235,7 @@ export class RetentionKeeper {
     if (highest > 0) await this.options.lease.raise(highest);
   }
 
-  /** Tells one worker, unless it has all its blocks and was told so lately. `fenced` is the number of another keeper that it obeys, or 0. */
+  /** Sends one worker its assignment, unless it has all its blocks and got it lately. `fenced` is the number of another keeper that it obeys, or 0. */
   private async tell(
     worker: string,
     incarnation: string,

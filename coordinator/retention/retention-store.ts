@@ -70,7 +70,7 @@ export class RetentionStore {
     return found.retentions;
   }
 
-  /** Lists all retentions and caches their prompts, so that `load` can put them back; to be called every second. */
+  /** Lists all retentions and caches their prompts, so that `load` can restore them; call it every second. */
   async sync(): Promise<readonly Retention[]> {
     const found = await this.load();
     const { retentions } = found;

@@ -56,7 +56,7 @@ export type Retention = z.infer<typeof Retention>;
 
 /** Characters of the name of a list's origin. */
 export const ORIGIN_CHARS = 16;
-/** Limit on the origins of a list; the oldest give way. */
+/** Limit on the origins of a list; the oldest are dropped. */
 export const ORIGINS = 8;
 
 /** All retentions of a fleet, oldest first. */

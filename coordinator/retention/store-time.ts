@@ -6,7 +6,7 @@ import { Unavailable } from '../../src/errors.js';
  * The time of day by the clock of a bucket's store, the one clock that all coordinators share: their own may be wrong by days.
  *
  * A value that has changed since it was last read was written in between, and the store says when. The lease changes every second, so that the time is
- * never off by much more. Between two readings this process's monotonic clock goes on.
+ * never off by much more. Between two readings this process's monotonic clock counts on.
  */
 
 /** Longest time between two readings of a key for the second to tell the time. */

@@ -42,7 +42,7 @@ export class TrailFile {
   }
 
   /**
-   * Appends whole lines. Rejects if the disk does not take all of them; the file then ends where it ended before, as far as the disk allows.
+   * Appends whole lines. Rejects if the disk does not take all of them; the file is then cut back to its old end, if the disk allows it.
    */
   async append(lines: string): Promise<void> {
     if (this.handle !== null && !(await this.isInPlace(this.handle))) await this.close();

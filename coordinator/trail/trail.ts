@@ -12,7 +12,7 @@ const WAITING_ENTRIES = 16_384;
 const BATCH_ENTRIES = 1_024;
 /** Pause after a failed write. @internal exported for tests. */
 export const TRAIL_PAUSE_MS = 5_000;
-/** Refusals of one key, and of all callers without a known key together, that get an entry of their own: at once, and in the long run. */
+/** Refusals of one key, and of all callers without a known key together, that get separate entries: at once, and in the long run. */
 const FLOOD = { burst: 200, perSecond: 20 };
 /** Limit on the keys whose refusals are counted separately; further keys share one count. */
 const FLOODING_KEYS = 1_024;

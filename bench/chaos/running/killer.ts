@@ -5,12 +5,12 @@ import { Refused } from '../../../src/errors.js';
 import type { WorkerRow } from '../../fleet/fleet-api.js';
 import { isWorker, type LocalProcess, readProcess } from './local-process.js';
 
-/** Ways to kill a worker of a fleet that somebody else runs. */
+/** Ways to kill a worker of a fleet that this process does not run. */
 
 type Victim = Pick<WorkerRow, 'id' | 'pid' | 'host'>;
 
 export interface Killer {
-  /** The worker that somebody means by a name; null if there is none. */
+  /** The worker that a name refers to; null if there is none. */
   find(name: string, workers: readonly WorkerRow[]): Promise<WorkerRow | null>;
   /** Whether a worker is the one that was found at first, perhaps in a later process. */
   isSame(found: WorkerRow, worker: WorkerRow): boolean;

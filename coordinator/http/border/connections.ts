@@ -26,7 +26,7 @@ interface Connection {
 }
 
 /**
- * Requests of one connection are handled one after another. Those that wait end with their connection, unhandled. A client that sends more than
+ * Requests of one connection are handled one after another. Waiting requests end with their connection, unhandled. A client that sends more than
  * `PIPELINED_REQUESTS` ahead is disconnected: Node parses all requests of a packet at once, so its memory could not be bounded otherwise. The rest of the
  * packet is not parsed.
  *

@@ -6,7 +6,7 @@ import { ApiError } from '../../openai/api-error.js';
 import { checkBody } from '../../openai/parameters/check-body.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** Faults for people who want to see the fleet heal, where `--allow-chaos` allows them. */
+/** Faults that demonstrate how the fleet heals, where `--allow-chaos` allows them. */
 
 /** Limit on the duration of a fault. */
 const LONGEST_S = 60;

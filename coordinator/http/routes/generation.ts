@@ -167,7 +167,7 @@ function countPrompts({ prompts }: Demand, { use, answerHeaders }: Exchange): vo
 
 /**
  * The answer's share of the room for log-probabilities, released when the answer has been sent. It covers the log-probabilities of echoed
- * prompts; `wholeAnswer` adds those of generated tokens, which a stream never accumulates.
+ * prompts; `wholeAnswer` adds the ones of generated tokens, which a stream never accumulates.
  */
 function logprobShareFor(
   choices: readonly ChoicePlan[],

@@ -113,7 +113,7 @@ function labelFor({ tenant, share, cache_salt: salt }: PurgeRequest, principal: 
   return saltLabel(saltOf(principal, salt) ?? '');
 }
 
-/** A caller may drop what its own tenant has, an operator also what others have. */
+/** A caller may drop its own tenant's blocks; an operator may drop any. */
 function ownTenant(tenant: string, principal: Principal | null): string {
   if (principal === null) throw new InvalidRequest('tenant: there are no tenants, since no key is needed', 'tenant');
   if (tenant === principal.tenant || mayOperate(principal)) return tenant;

@@ -24,7 +24,7 @@ interface Found {
   readonly calls: CallPiece[];
 }
 
-/** Finds the calls in the text of an answer while it grows. What is not a call stays text. */
+/** Finds the calls in the text of an answer while it grows. Everything else stays text. */
 export class CallReader {
   /** Whether the answer has all the calls it may have. */
   complete = false;

@@ -9,7 +9,7 @@ import { REASONING_MARKS } from './reasoning-reader.js';
 
 /** How a model writes the parts of a message. */
 export interface MessageFormat {
-  /** Null: calls of tools are not told from text. */
+  /** Null: tool calls are not distinguished from text. */
   readonly tools: ToolFormat | null;
   /** Whether answers may begin with reasoning. */
   readonly reasons: boolean;

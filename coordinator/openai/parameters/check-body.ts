@@ -20,7 +20,7 @@ export function checkBody<T>(schema: z.ZodType<T>, body: unknown): T {
   throw new InvalidRequest(`${param}: ${issue.message}`, param);
 }
 
-/** The names in a body that `schema` does not know, also those in objects one level below, as `stream_options.x`; at most 32, cut to 64 characters. */
+/** The names in a body that `schema` does not know, including objects one level below, as `stream_options.x`; at most 32, cut to 64 characters. */
 export function unknownNames(schema: z.ZodObject, body: unknown): string[] {
   const names: string[] = [];
   for (const [name, value] of Object.entries(objectIn(body))) {
