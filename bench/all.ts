@@ -51,7 +51,7 @@ async function measure(name: string): Promise<MeasuredBenchmark | null> {
   try {
     return { command, about, date: new Date().toISOString(), report: JSON.parse(out) as Report };
   } catch {
-    process.stderr.write(`${command} printed no report; what is known of it stays as it was\n`);
+    process.stderr.write(`${command} printed no report; its earlier results are kept\n`);
     return null;
   }
 }

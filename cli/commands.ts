@@ -221,7 +221,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'doctor',
-    help: 'Check what shoal needs on this machine, and show how to fix what is missing.',
+    help: 'Check the requirements on this machine, and show how to fix missing ones.',
     options: OPTIONS,
     load: async () => (await import('./doctor.js')).doctor,
   },

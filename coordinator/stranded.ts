@@ -54,7 +54,7 @@ export class Stranded {
       yield* call(ending.signal);
     } catch (error) {
       if (!ending.signal.aborted || signal.aborted) throw error;
-      throw new Unavailable('NATS, the only way to the worker of the request, was lost; another worker goes on');
+      throw new Unavailable('NATS, the only way to the worker of the request, was lost; another worker continues it');
     } finally {
       this.runs.delete(run);
       signal.removeEventListener('abort', abort);

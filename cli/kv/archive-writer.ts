@@ -33,7 +33,7 @@ export class ArchiveWriter {
       const begun = await begunIn(file);
       if (begun !== null && begun.prefix !== prefix) {
         throw new Refused(
-          `${path}.part was begun with --prefix ${JSON.stringify(begun.prefix)}; go on with that prefix, or remove the file`,
+          `${path}.part was begun with --prefix ${JSON.stringify(begun.prefix)}; continue with that prefix, or remove the file`,
         );
       }
       const writer = new ArchiveWriter(path, file, begun ?? nothing(prefix));

@@ -39,7 +39,7 @@ export function CachePage({ api, feed }: { readonly api: Api; readonly feed: Fee
   });
   const purge = (choice: PurgeChoice): Deed => ({
     label: 'Purge',
-    question: `Drop ${choice.what} on all workers, and end the pins of it? This cannot be undone; what is asked again is computed again.`,
+    question: `Drop ${choice.what} on all workers, and end the pins of it? This cannot be undone; repeated prompts are recomputed.`,
     act: async () => {
       setReceipt(await api.post<CachePurge>('/v1/cache/purge', choice.body));
       await reload();

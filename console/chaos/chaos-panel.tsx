@@ -37,7 +37,7 @@ const WORKER_FAULTS: readonly WorkerFault[] = [
 ];
 
 const NATS_QUESTION = (seconds: number) =>
-  `Stop the nats-server for ${seconds} s? Workers and coordinators go on over their direct links.`;
+  `Stop the nats-server for ${seconds} s? Workers and coordinators continue over their direct links.`;
 
 interface ChaosPanelProps {
   readonly workers: readonly FeedWorker[];

@@ -90,7 +90,7 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
             ))}
           </select>
         </label>
-        <label class="check" title="The field ignore_eos: the answer goes on when the model would end it">
+        <label class="check" title="The field ignore_eos: the answer continues when the model would end it">
           <input type="checkbox" checked={whole} onChange={(event) => setWhole(event.currentTarget.checked)} />
           Use all of them
         </label>

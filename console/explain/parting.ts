@@ -21,7 +21,7 @@ export function partingSentence(a: readonly number[], b: readonly number[]): str
   const longer = a.length > b.length ? 'first' : 'second';
   const where =
     shared === Math.min(a.length, b.length)
-      ? `One begins with all ${counted(shared, 'token')} of the other; the ${longer} prompt goes on.`
+      ? `One begins with all ${counted(shared, 'token')} of the other; the ${longer} prompt continues.`
       : `They begin with the same ${counted(shared, 'token')}, and part at token ${shared + 1}.`;
   if (blocks === 0) return `${where} That is less than a block of ${BLOCK_TOKENS} tokens: they share no block.`;
   const rest = shared % BLOCK_TOKENS;

@@ -63,7 +63,7 @@ export function happeningText({ kind, worker }: Happening): string {
     case 'copies-restored':
       return 'all blocks have their copies again';
     case 'nats-lost':
-      return 'NATS is lost: direct connections go on';
+      return 'NATS is lost: direct connections continue';
     case 'nats-back':
       return 'NATS is back';
   }

@@ -82,7 +82,7 @@ export const BENCH_OPTIONS = {
     type: types.choice('prefix-repetition', 'shared-groups', 'multi-round', 'documents', 'agents', 'zero-hit'),
     default: 'prefix-repetition',
     commands: BENCH,
-    help: 'For serve: what is asked.',
+    help: 'For serve: the scenario of requests.',
   }),
   scalePercent: option({
     flag: 'scale-percent',
@@ -91,7 +91,7 @@ export const BENCH_OPTIONS = {
     type: types.wholeNumber(1, 1_000),
     default: '100',
     commands: BENCH,
-    help: 'For serve: length of all prompts and answers, in percent of what the scenario has.',
+    help: 'For serve: length of all prompts and answers, in percent of the scenario.',
   }),
   rate: option({
     flag: 'rate',

@@ -14,5 +14,5 @@ export interface StepOutcome {
 /** The failure of a batch's run. At most one of its sequences is at fault; this error lets the others run elsewhere. */
 export function failedTogether(error: unknown): Unavailable {
   const message = error instanceof Error ? error.message : String(error);
-  return new Unavailable(`cannot go on with a batch of requests: ${message}`, { cause: error });
+  return new Unavailable(`cannot continue a batch of requests: ${message}`, { cause: error });
 }

@@ -18,7 +18,7 @@ export class ObjectMetrics {
     const gauge = (name: string, help: string, value: (use: ObjectUse) => number) =>
       registry.gauge({ name, help }, (port) => port.set(value(use())));
     gauge('shoal_objects', 'Objects in this worker.', ({ objects }) => objects);
-    gauge('shoal_object_bytes', 'Bytes of objects in this worker, with those on their way in.', ({ bytes }) => bytes);
+    gauge('shoal_object_bytes', 'Bytes of objects in this worker, including incoming ones.', ({ bytes }) => bytes);
     gauge('shoal_object_budget_bytes', 'Budget for objects in bytes.', ({ budgetBytes }) => budgetBytes);
     gauge(
       'shoal_object_copies_owed',

@@ -37,7 +37,7 @@ export class ValueStaging {
   private check(bytes: number, tenant: string | null): void {
     const { limitBytes, used } = this;
     if (used + bytes > limitBytes) {
-      throw new Overloaded(`values on their way in have ${limitBytes} bytes of memory, which are in use; retry later`);
+      throw new Overloaded(`incoming values have ${limitBytes} bytes of memory, which are in use; retry later`);
     }
     if (tenant === null) return;
     const own = this.tenants.get(tenant) ?? 0;

@@ -96,7 +96,7 @@ export class DiskTier implements Tier {
     try {
       await this.index((block) => this.listener.landed(block));
     } catch (err) {
-      this.options.log.error({ err }, 'the disk cache cannot be used: this worker goes on without it');
+      this.options.log.error({ err }, 'the disk cache cannot be used: this worker continues without it');
     }
   }
 

@@ -47,7 +47,7 @@ export class Staging {
       const buffer = this.buffer();
       if (buffer !== null) return buffer;
     }
-    throw new Unavailable('the system has no host memory for blocks on their way');
+    throw new Unavailable('the system has no host memory for blocks in transit');
   }
 
   /** Null if all are in use, or the system has no memory for more. */

@@ -185,7 +185,7 @@ export class WatchedFiles {
   private lost(why: string): void {
     if (this.awayBecause !== null) return;
     this.awayBecause = why;
-    this.options.log.warn({ reason: why }, 'the disk cache is away: this worker goes on without it');
+    this.options.log.warn({ reason: why }, 'the disk cache is away: this worker continues without it');
     for (const { fail } of this.readers.splice(0)) fail(new Unavailable(`the disk cache is away: ${why}`));
     this.probePauseMs = DISK_PROBE_MS.first;
     this.probeSoon(this.probePauseMs);

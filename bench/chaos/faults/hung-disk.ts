@@ -13,7 +13,7 @@ const GIVEN_UP_MS = 30_000;
 export const hungDisk: Fault = {
   name: 'hung-disk',
   row: 'a disk or mount that hangs: every block file is a FIFO',
-  passesWhen: 'requests go on without that tier within its deadline; health says so',
+  passesWhen: 'requests continue without that tier within its deadline; health says so',
   bounds: {
     failed_requests: atMost(0),
     wrong_answers: atMost(0),

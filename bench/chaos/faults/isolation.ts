@@ -49,7 +49,7 @@ export const isolation: Fault = {
   name: 'isolation',
   row: 'one worker, or one coordinator, cut off from all others for 1 / 2 / 3 / 5 / 10 / 20 s, idle and under load; half of the workers, of the coordinators or of both cut off; a link that flaps every 0.7 s',
   passesWhen:
-    'no healthy process ends, none loses its blocks; failed requests 0, except those that only the isolated member had; it rejoins in the same process; one view within 10 s of healing',
+    'no healthy process ends, none loses its blocks; failed requests 0, except requests that only the isolated member had; it rejoins in the same process; one view within 10 s of healing',
   bounds: {
     ...NO_HARM,
     processes_ended: atMost(0),

@@ -9,7 +9,7 @@ const JOINED_WITHIN_MS = 20_000;
 export const natsEmptied: Fault = {
   name: 'nats-emptied',
   row: 'NATS comes back empty, under load; then a newcomer with other settings and one with the same',
-  passesWhen: "the fleet's charter is put back by its members; a newcomer with other settings is refused",
+  passesWhen: "the members restore the fleet's charter; a newcomer with other settings is refused",
   bounds: { ...NO_HARM, newcomer_refused: atLeast(1), newcomer_joined: atLeast(1), serving_before: atLeast(3) },
   needs: [],
   expectedS: 30,

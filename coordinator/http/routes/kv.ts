@@ -73,7 +73,7 @@ export function kvRoutes(deps: KvDeps): HttpRoute[] {
     {
       method: 'GET',
       path: '/v1/kv',
-      about: about('Lists keys, or, with view=memory, tells what the fleet keeps.'),
+      about: about('Lists keys, or, with view=memory, shows the memory in use.'),
       access,
       handle: (exchange) => list(exchange, deps),
     },

@@ -97,7 +97,7 @@ async function ofPrompt(
     for (const key of keysOf(tokens, salt).slice(layersOf(salt).at(-1)?.blocks ?? 0)) keys.add(key);
   }
   if (keys.size > HOLDINGS_KEYS_PER_MESSAGE) {
-    const why = 'is too long to be purged by itself, with all that is published of it; purge its cache_salt or tenant';
+    const why = 'is too long to be purged alone, with all published blocks of it; purge its cache_salt or tenant';
     throw new InvalidRequest(`prompt: ${why}`, 'prompt');
   }
   return { labels: [], keys };

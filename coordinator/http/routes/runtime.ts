@@ -16,7 +16,7 @@ export function runtimeRoutes(runtime: RuntimeView): HttpRoute[] {
     handle,
   });
   return [
-    route('nodes', 'Lists the nodes and drivers of the runtime, and what the nodes host.', () =>
+    route('nodes', 'Lists the nodes and drivers of the runtime, with the code that the nodes host.', () =>
       json({ data: runtime.nodes().map(nodeRow) }),
     ),
     route('actors', 'Lists the actors on all nodes.', async () => listed(await runtime.actors(), actorRow)),

@@ -38,10 +38,7 @@ export const CHAT_PARAMETERS = {
   parallel_tool_calls: honoured(z.boolean().optional(), '`false`: the answer has at most one call.'),
   messages: honoured(Messages, 'The conversation; roles are system, developer, user, assistant, tool and function.'),
   max_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The older name of `max_completion_tokens`.'),
-  max_completion_tokens: honoured(
-    Count.optional(),
-    'The most tokens of the answer. Default: what the context has room for.',
-  ),
+  max_completion_tokens: honoured(Count.optional(), 'The most tokens of the answer. Default: the room in the context.'),
   logprobs: honoured(z.boolean().optional(), 'Whether the tokens of the answer have log-probabilities.'),
   top_logprobs: honoured(
     z.int().min(0).max(limits.LOGPROBS).optional(),

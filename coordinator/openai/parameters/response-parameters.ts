@@ -69,7 +69,7 @@ export const RESPONSE_PARAMETERS = {
   reasoning: honoured(ResponseReasoning.optional(), '`effort`: for the chat template, which must know it.'),
   max_output_tokens: honoured(
     Count.min(1).optional(),
-    'The most tokens of the answer. Default: what the context has room for.',
+    'The most tokens of the answer. Default: the room in the context.',
   ),
   temperature: COMMON_PARAMETERS.temperature,
   top_p: COMMON_PARAMETERS.top_p,

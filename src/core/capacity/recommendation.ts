@@ -76,7 +76,7 @@ function workersFor({ requests, backlogMs }: MeanLoad, { sequencesEach }: FleetL
     },
     {
       workers: byBacklog,
-      why: `prompts: one worker would compute those that wait in ${oneDigit(backlogMs / 1_000)} s, which needs ${byBacklog} for a wait of ${BACKLOG_MS / 1_000} s`,
+      why: `prompts: one worker would compute the waiting ones in ${oneDigit(backlogMs / 1_000)} s, which needs ${byBacklog} for a wait of ${BACKLOG_MS / 1_000} s`,
     },
   ];
 }

@@ -88,7 +88,7 @@ function verdictOf(
     );
   }
   if (networkBytesPerS < breakEvenBytesPerS)
-    because.push('the network is slower than the computation of what it brings');
+    because.push('the network is slower than computing the blocks that it carries');
   if (because.length === 0 && net <= 0)
     because.push('memory and traffic cost more than the computation that they save');
   return because.length === 0 ? { pays: true } : { pays: false, because };

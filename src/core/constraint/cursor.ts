@@ -52,7 +52,7 @@ export class ConstraintCursor {
     for (const [i, logit] of ends.entries()) logits[this.endIds[i]!] = logit;
     if (left === 0)
       throw new InvalidRequest(
-        "the model's vocabulary has no token with which the answer could go on under its constraint",
+        "the model's vocabulary has no token with which the answer could continue under its constraint",
       );
   }
 

@@ -63,6 +63,6 @@ export class TokenRules {
 export function checkTokenLeft(logits: Float32Array): void {
   for (let id = 0; id < logits.length; id++) if (logits[id]! !== Number.NEGATIVE_INFINITY) return;
   throw new InvalidRequest(
-    'allowed_token_ids and bad_words, with the other fields of the request, leave no token with which the answer could go on',
+    'allowed_token_ids and bad_words, with the other fields of the request, leave no token with which the answer could continue',
   );
 }

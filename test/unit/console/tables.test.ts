@@ -94,7 +94,7 @@ describe('two prompts', () => {
       'They begin with the same 128 tokens, and part at token 129. They share 2 blocks.',
     );
     expect(said(prompt([1, 70], [2, 9]), prompt([1, 70]))).toBe(
-      'One begins with all 70 tokens of the other; the first prompt goes on. They share 1 block. The last 6 tokens that they share stand in block 2, which differs: a block is found only if all of it is the same, and all before it.',
+      'One begins with all 70 tokens of the other; the first prompt continues. They share 1 block. The last 6 tokens that they share stand in block 2, which differs: a block is found only if all of it is the same, and all before it.',
     );
   });
 });

@@ -68,7 +68,7 @@ describe('what sharing saves', () => {
       headed(1, 4_000),
       { cacheBytes: 1e9 },
     ],
-    ['the network is slower than the computation of what it brings', headed(12, 480), { networkBytesPerS: 1e6 }],
+    ['the network is slower than computing the blocks that it carries', headed(12, 480), { networkBytesPerS: 1e6 }],
   ])('is said to be nothing: %s', (reason, trace, own) => {
     expect(costOf(trace, own).verdict).toMatchObject({ pays: false, because: expect.arrayContaining([reason]) });
   });

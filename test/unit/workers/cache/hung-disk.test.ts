@@ -22,7 +22,7 @@ import { BLOCK_BYTES, Cache, chain, markOf, sealedOf } from '../support/cache.js
 const FILE_BYTES = HEADER_BYTES + BLOCK_BYTES;
 /** Beyond any deadline of a read. */
 const LATE_MS = READ_DEADLINE.mostMs + 100;
-const AWAY = 'the disk cache is away: this worker goes on without it';
+const AWAY = 'the disk cache is away: this worker continues without it';
 const BACK = 'the disk cache answers again';
 
 describe('a disk that hangs', () => {
