@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FleetApi } from '../../bench/fleet/fleet-api.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
-import { readEntry, requestsFile } from '../../src/trail/entry.js';
+import { readEntry, refusedFile, requestsFile } from '../../src/trail/entry.js';
 import { Fleet } from './support/fleet.js';
 
 const SHEET = recallSheet(32, 5);
@@ -102,7 +102,7 @@ describe('tenants of a fleet', () => {
 
   it('leave a trail of who did what, for its owner alone', async () => {
     const file = join(folder, 'audit.log');
-    const files = [file, requestsFile(file)];
+    const files = [file, requestsFile(file), refusedFile(file)];
     for (const each of files) expect(statSync(each).mode & 0o777).toBe(0o600);
     let text = '';
     while (!text.includes('purge_complete')) text = files.map((each) => readFileSync(each, 'utf8')).join('');
