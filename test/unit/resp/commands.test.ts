@@ -196,7 +196,7 @@ describe('the Redis protocol', () => {
   it('refuses a value without room, and takes the next', async () => {
     await open({ budgetBytes: 2 * MiB, stagingBytes: 4 * MiB });
     expect(await client.one('SET', 'k', Buffer.alloc(3 * MiB))).toMatch(/^-OOM no room/);
-    expect(await client.one('SET', 'k', Buffer.alloc(6 * MiB))).toMatch(/^-OOM values on their way/);
+    expect(await client.one('SET', 'k', Buffer.alloc(6 * MiB))).toMatch(/^-OOM incoming values/);
     expect(await client.one('SET', 'k', Buffer.alloc(MiB))).toBe('OK');
     expect(station.server.stagedBytes).toBe(0);
   });
