@@ -1,5 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect, errors, type Msg, type NatsConnection, type NodeConnectionOptions } from '@nats-io/transport-node';
+import {
+  connect,
+  errors,
+  headers,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  type NodeConnectionOptions,
+} from '@nats-io/transport-node';
 import { Cancelled, Overloaded, Refused, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import {
@@ -13,7 +21,7 @@ import {
   throwLater,
 } from './bus.js';
 import { MessageTurns } from './message-turns.js';
-import { boundHeaders } from './nats-headers.js';
+import { boundHeaders, type HeadersClass } from './nats-headers.js';
 import type { NatsOptions } from './nats-options.js';
 import { NatsPulse } from './nats-pulse.js';
 import { parseNatsUrl } from './nats-url.js';
@@ -65,7 +73,7 @@ async function connectOrWait(options: NatsOptions): Promise<NatsBus> {
 }
 
 async function connectOnce(options: NatsOptions, { servers, ...settings }: Settings): Promise<NatsBus> {
-  boundHeaders();
+  boundHeaders(headers().constructor as unknown as HeadersClass<MsgHdrs>);
   const reconnecting = { sinceMs: 0 };
   try {
     const connection = await connect({

@@ -1,22 +1,26 @@
-import { headers, type MsgHdrs } from '@nats-io/transport-node';
-
 /** Bounds what NATS' library reads of a message's headers. */
 
 /** Lines of headers that are read: the status, and more headers than NATS itself sends. */
 const LINES_READ = 32;
 const LINE_FEED = 0x0a;
 
-/** The library's class of headers. It decodes them when they are first asked for. */
-const Library = headers().constructor as unknown as { decode(bytes: Uint8Array): MsgHdrs };
-const decodeAll = Library.decode.bind(Library);
+/** The library's class of headers, which decodes them when they are first asked for. */
+export interface HeadersClass<H> {
+  decode(bytes: Uint8Array): H;
+}
+
+const bounded = new WeakSet<HeadersClass<unknown>>();
 
 /**
  * The library throws on the name of a header that the protocol does not allow, within its own reader too, and takes quadratic time for many headers.
  * Anyone on the bus can send such, and store them with a value. From this call on, it reads the first lines alone; of headers that it cannot read,
  * the status. Idempotent.
  */
-export function boundHeaders(): void {
-  Library.decode = (bytes) => {
+export function boundHeaders<H>(library: HeadersClass<H>): void {
+  if (bounded.has(library)) return;
+  bounded.add(library);
+  const decodeAll = library.decode.bind(library);
+  library.decode = (bytes) => {
     try {
       return decodeAll(firstLines(bytes, LINES_READ));
     } catch {

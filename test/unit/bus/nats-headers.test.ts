@@ -1,12 +1,12 @@
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { describe, expect, it } from 'vitest';
-import { boundHeaders } from '../../../src/bus/nats-headers.js';
+import { boundHeaders, type HeadersClass } from '../../../src/bus/nats-headers.js';
 
 describe('headers from NATS', () => {
-  boundHeaders();
-  boundHeaders();
-  const read = (text: string) =>
-    (headers().constructor as unknown as { decode(bytes: Uint8Array): MsgHdrs }).decode(Buffer.from(text, 'latin1'));
+  const library = headers().constructor as unknown as HeadersClass<MsgHdrs>;
+  boundHeaders(library);
+  boundHeaders(library);
+  const read = (text: string) => library.decode(Buffer.from(text, 'latin1'));
 
   it('are read as the library reads them', () => {
     const found = read('NATS/1.0 503 No Responders\r\nNats-Subject: a.b\r\n\r\n');
