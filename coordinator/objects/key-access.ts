@@ -66,7 +66,7 @@ export class KeyAccess implements RespAccess {
   }
 
   private async find(password: string): Promise<Found> {
-    if (!/^\S+$/.test(password)) return { principal: null, refused: new ApiError(401, 'the password is no key') };
+    if (!/^\S+$/.test(password)) return { principal: null, refused: new ApiError(401, 'unknown API key') };
     let principal: Principal | null = null;
     try {
       await this.ports.access.admit('key', `Bearer ${password}`, (found) => {

@@ -123,9 +123,9 @@ describe.skipIf(!engine.there)('a fleet with Docker Compose', () => {
     const inside = (container: Container, ...command: string[]) =>
       outputOf('docker', ['exec', container.Id, ...command]);
     const read = (container: Container, name: string) => inside(container, 'cat', `/run/shoal/${name}`);
-    for (const container of [coordinator!, worker!]) {
-      expect((await inside(container, 'ls', '/run/shoal')).split('\n')).toEqual(['nats-password', 'secret']);
-    }
+    const filesOf = async (container: Container) => (await inside(container, 'ls', '/run/shoal')).split('\n');
+    expect(await filesOf(coordinator!)).toEqual(['metrics-key', 'nats-password', 'secret']);
+    expect(await filesOf(worker!)).toEqual(['nats-password', 'secret']);
     const secrets = [
       await read(coordinator!, 'secret'),
       await read(coordinator!, 'nats-password'),
