@@ -280,15 +280,18 @@ export class Router {
     return this.options.actors.routeTo({ node: id, incarnation });
   }
 
-  /** Whether the chosen worker can be reached, and whether another one that may take the request. */
-  private reach({ worker, incarnation }: Candidate, attempt: NamedAttempt) {
-    const reachable = () => this.routeTo({ id: worker, incarnation }).open;
-    const elsewhere = () =>
-      attempt.pinned === null &&
-      this.untried(attempt, 0).candidates.some(
-        (other) => other.worker !== worker && this.routeTo({ id: other.worker, incarnation: other.incarnation }).open,
-      );
-    return { reachable, elsewhere };
+  /** Whether the chosen worker can be reached, and whether another one that may take the request. Ranking would cost too much for many requests at once. */
+  private reach({ worker, incarnation }: Candidate, { pinned, leastContextTokens, failures }: NamedAttempt) {
+    const mayTake = ({ id, incarnation: of, state, capacity }: Member) =>
+      state === 'serving' &&
+      id !== worker &&
+      capacity.contextTokens >= leastContextTokens &&
+      !failures.tried.has(instanceOf(id, of));
+    return {
+      reachable: () => this.routeTo({ id: worker, incarnation }).open,
+      elsewhere: () =>
+        pinned === null && this.options.roster.members().some((member) => mayTake(member) && this.routeTo(member).open),
+    };
   }
 
   private placed(best: Candidate, attempt: NamedAttempt, candidates: readonly Candidate[]): Placement {

@@ -2,9 +2,9 @@ import type { Bus } from '../src/bus/bus.js';
 import type { Clock, Timer } from '../src/clock.js';
 import { Unavailable } from '../src/errors.js';
 
-/** Requests that run on workers which only NATS leads to, while NATS is lost. */
+/** Moves requests away from workers that are reachable only over NATS, while NATS is lost. */
 
-/** How long such a request waits for NATS before another worker continues it: shorter outages cost less than that. */
+/** How long such a request waits for NATS before another worker continues it. After a shorter outage it is cheaper to wait. */
 const STRANDED_MS = 3_000;
 const LOOK_INTERVAL_MS = 1_000;
 

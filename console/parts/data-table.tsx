@@ -55,7 +55,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
           {countText(shown.length, arranged.length, rows.length)}
         </span>
       </p>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
       <section class="scroll" aria-label={`Table: ${name}`} tabIndex={0}>
         <table>
           <thead>

@@ -13,8 +13,8 @@ const bounded = new WeakSet<HeadersClass<unknown>>();
 
 /**
  * The library throws on the name of a header that the protocol does not allow, within its own reader too, and takes quadratic time for many headers.
- * Anyone on the bus can send such, and store them with a value. From this call on, it reads the first lines alone; of headers that it cannot read,
- * the status. Idempotent.
+ * Anyone on the bus can send such headers, and store them with a value. After this call the library reads only the first lines, and only the status
+ * of headers that it cannot read. Idempotent.
  */
 export function boundHeaders<H>(library: HeadersClass<H>): void {
   if (bounded.has(library)) return;

@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { WorkerRow } from '../../bench/fleet/fleet-api.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
-import { Fleet } from './support/fleet.js';
+import { CLI, Fleet } from './support/fleet.js';
 
 const sheet = recallSheet(32, 31);
 const prompt = recallPrompt(sheet, sheet.questions[0]!.question);
@@ -43,6 +45,15 @@ describe('a fleet', () => {
     expect(pids.length).toBeGreaterThanOrEqual(5);
     expect(await fleet.stop('SIGINT')).toBe(0);
     expect(alive(pids)).toEqual([]);
+  });
+
+  it('is not started, not even in part, if a port of it is taken', async () => {
+    fleet = await Fleet.up(['--workers', '1']);
+    const { port } = new URL(fleet.url);
+    const second = promisify(execFile)(process.execPath, [CLI, 'up', '--port', port]);
+    await expect(second).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('choose another --port') });
+    const { stdout } = await second.catch((error: { stdout: string }) => error);
+    expect(stdout).not.toContain('started');
   });
 
   it('rebuilds the index of holdings after a restart of the coordinator', async () => {

@@ -1,9 +1,9 @@
 /** Texts as Python treats them: its blanks, its line ends, and its counting of characters. */
 
 /** The characters for which `str.isspace` holds. JavaScript also has U+FEFF, and lacks U+001C to U+001F and U+0085. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: Python takes these for blanks.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Python counts these as whitespace.
 const BLANK = /[\t-\r\p{Zs}\u001c-\u001f\u0085\u2028\u2029]/u;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: Python takes these for ends of lines.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Python counts these as line ends.
 const LINE_END = /\r\n|[\n\v\f\r\u001c-\u001e\u0085\u2028\u2029]/g;
 
 export function isBlank(char: string): boolean {
