@@ -1,22 +1,20 @@
 import type { KeyValue } from '../src/bus/key-value.js';
 import type { Transport } from '../src/bus/transport.js';
-import { fleetBucket, retentionBucket } from '../src/fleet/buckets.js';
-import { RETENTION_BUCKET_BYTES } from './retention/retention-store.js';
+import { type FleetBucket, fleetBucket, fleetBuckets, openBucket, retentionBucket } from '../src/fleet/buckets.js';
 
 /** The buckets that a coordinator uses, each opened with its size. */
 export interface CoordinatorBuckets {
   readonly fleet: () => Promise<KeyValue>;
   readonly retentions: () => Promise<KeyValue>;
-  /** By name. */
+  /** All buckets of the fleet by name, also those that only others use. */
   readonly of: ReadonlyMap<string, () => Promise<KeyValue>>;
 }
 
 export function coordinatorBuckets(transport: Transport, namespace: string): CoordinatorBuckets {
-  const fleet = () => transport.openKeyValue(fleetBucket(namespace));
-  const retentions = () => transport.openKeyValue(retentionBucket(namespace), RETENTION_BUCKET_BYTES);
-  const of = new Map([
-    [fleetBucket(namespace), fleet],
-    [retentionBucket(namespace), retentions],
-  ]);
-  return { fleet, retentions, of };
+  const opening = (bucket: FleetBucket) => () => openBucket(transport, bucket);
+  return {
+    fleet: opening(fleetBucket(namespace)),
+    retentions: opening(retentionBucket(namespace)),
+    of: new Map(fleetBuckets(namespace).map((bucket) => [bucket.name, opening(bucket)])),
+  };
 }

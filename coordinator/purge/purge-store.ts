@@ -4,7 +4,10 @@ import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
 import { INCOMPLETE_PURGES_PER_OWNER, isComplete, PURGE_KEPT_MS, PURGES, Purge, PurgeList } from './purge.js';
 
-/** The purges of a fleet in a key-value bucket: a list of all, and a value for each. */
+/**
+ * The purges of a fleet in a key-value bucket: a list of all, and a value for each. Whoever may write to the bucket can remove them, so this process
+ * keeps a copy of each, and puts lost ones back.
+ */
 
 const LIST = 'purges';
 /** Attempts to change a value, which several coordinators may change at once. */
@@ -13,6 +16,9 @@ const CHANGE_ATTEMPTS = 16;
 type Listed = PurgeList['purges'][number];
 
 export class PurgeStore {
+  /** As this process read or wrote them last. */
+  private readonly known = new Map<string, Purge>();
+
   constructor(
     private readonly kv: KeyValue,
     private readonly wallMs: () => number,
@@ -22,6 +28,23 @@ export class PurgeStore {
   async list(): Promise<readonly Listed[]> {
     const nowMs = this.wallMs();
     return (await this.read()).purges.filter(({ createdMs }) => nowMs - createdMs < PURGE_KEPT_MS);
+  }
+
+  /** Lists the purges, after putting back those that were lost since this process knew of them; call it regularly. */
+  async sync(): Promise<readonly Listed[]> {
+    const listed = await this.list();
+    for (const { id, complete } of listed) {
+      const known = this.known.get(id);
+      if (known === undefined || !complete || !isComplete(known)) this.note(await this.get(id));
+    }
+    const nowMs = this.wallMs();
+    for (const [id, purge] of this.known) {
+      // Only a full list forgets younger ones.
+      const isForgotten = listed.length >= PURGES && listed.every((each) => each.id !== id);
+      if (isForgotten || nowMs - purge.createdMs >= PURGE_KEPT_MS) this.known.delete(id);
+      else await this.putBack(purge, listed);
+    }
+    return this.list();
   }
 
   async get(id: string): Promise<Purge | null> {
@@ -47,6 +70,7 @@ export class PurgeStore {
       await this.kv.delete(keyOf(id));
       throw error;
     });
+    this.note(purge);
     for (const each of gone) await this.kv.delete(keyOf(each));
   }
 
@@ -60,9 +84,27 @@ export class PurgeStore {
       if (!(await this.kv.update(keyOf(id), encode(changed), found.revision))) continue;
       const complete = isComplete(changed);
       await this.changeList((purges) => purges.map((each) => (each.id === id ? { ...each, complete } : each)));
+      this.note(changed);
       return changed;
     }
     throw contended();
+  }
+
+  private note(purge: Purge | null): void {
+    if (purge !== null) this.known.set(purge.id, purge);
+  }
+
+  /** Restores what is missing of a purge. Other coordinators may do the same at once. */
+  private async putBack(purge: Purge, listed: readonly Listed[]): Promise<void> {
+    const { id, owner, createdMs } = purge;
+    const found = await this.kv.get(keyOf(id));
+    if (found === null) await this.kv.create(keyOf(id), encode(purge));
+    else if (readMessage(Purge, found.value) === null) await this.kv.update(keyOf(id), encode(purge), found.revision);
+    if (listed.some((each) => each.id === id)) return;
+    await this.changeList((purges) => {
+      const isThere = purges.some((each) => each.id === id) || purges.length >= PURGES;
+      return isThere ? purges : [...purges, { id, owner, createdMs, complete: isComplete(purge) }];
+    });
   }
 
   private async changeList(edit: (purges: readonly Listed[]) => readonly Listed[]): Promise<void> {

@@ -119,7 +119,7 @@ export class LivePurges implements Purges {
 
   private async catchUp(): Promise<void> {
     const { store } = this.options;
-    const listed = await store.list();
+    const listed = await store.sync();
     const ids = new Set(listed.map(({ id }) => id));
     for (const id of this.settled.keys()) if (!ids.has(id)) this.settled.delete(id);
     for (const { id } of listed) {

@@ -21,8 +21,6 @@ import {
  * again. The transport seals the values.
  */
 
-/** Limit on the size of the bucket: all prompts, and as much again for their seals, headers and slots that await their next use. */
-export const RETENTION_BUCKET_BYTES = 16 * 2 ** 20;
 /** Attempts to change the list, which several coordinators may change at once. */
 const CHANGE_ATTEMPTS = 16;
 const LIST = 'list';

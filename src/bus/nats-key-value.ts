@@ -2,17 +2,20 @@ import { setTimeout } from 'node:timers/promises';
 import {
   JetStreamApiCodes,
   JetStreamApiError,
-  type JetStreamManager,
   jetstream,
   jetstreamManager,
   StorageType,
+  type StreamAPI,
 } from '@nats-io/jetstream';
-import { type KV, type KvEntry, Kvm } from '@nats-io/kv';
+import { type KV, Kvm } from '@nats-io/kv';
 import { type Clock, SystemClock } from '../clock.js';
+import { Unavailable } from '../errors.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
+import { BucketSweep, isRemoval } from './nats-bucket-sweep.js';
 import type { NatsBus } from './nats-bus.js';
 import { type BucketStore, isNamed, isRefusal, useStore } from './nats-store.js';
 import { StoreState } from './store-state.js';
+import type { IsKept } from './transport.js';
 
 /** Key-value buckets in NATS JetStream. */
 
@@ -42,11 +45,16 @@ export interface BucketOptions {
  * the next use creates it again, empty. Names of buckets consist of letters, digits, `-` and `_`; keys may also contain `.`, `/` and `=`.
  */
 export class NatsKeyValue implements KeyValue {
+  private readonly sweeping: BucketSweep;
+
   private constructor(
     private readonly store: BucketStore,
     private kv: KV,
+    private readonly streams: StreamAPI,
     private readonly reopen: () => Promise<KV>,
-  ) {}
+  ) {
+    this.sweeping = new BucketSweep(store.bucket);
+  }
 
   /**
    * Opens a bucket, and creates it if necessary.
@@ -66,19 +74,22 @@ export class NatsKeyValue implements KeyValue {
     const store = { bucket, connection, connected: () => bus.connected, state, clock };
     const options = { timeout: timeoutMs, checkAPI: false };
     const kvm = new Kvm(jetstream(connection, options));
-    const open = async () => {
-      const replicas = connection.info?.cluster === undefined ? 1 : KEY_VALUE_REPLICAS;
-      const kv = await openOrCreate(kvm, bucket, maxBytes, replicas);
-      if (replicas > 1) await replicate(await jetstreamManager(connection, options), kv, replicas);
-      return kv;
-    };
-    return useStore(store, 'read', async () => new NatsKeyValue(store, await open(), open));
+    return useStore(store, 'read', async () => {
+      const { streams } = await jetstreamManager(connection, options);
+      const open = async () => {
+        const replicas = connection.info?.cluster === undefined ? 1 : KEY_VALUE_REPLICAS;
+        const kv = await openOrCreate(kvm, streams, { bucket, maxBytes, replicas });
+        if (replicas > 1) await replicate(streams, kv, replicas);
+        return kv;
+      };
+      return new NatsKeyValue(store, await open(), streams, open);
+    });
   }
 
   get(key: string): Promise<KeyValueEntry | null> {
     return this.use('read', async (kv) => {
       const entry = await kv.get(key);
-      if (entry === null || isDeletion(entry)) return null;
+      if (entry === null || isRemoval(entry.operation)) return null;
       return { value: entry.value, revision: entry.revision, writtenMs: entry.created.getTime() };
     });
   }
@@ -93,6 +104,11 @@ export class NatsKeyValue implements KeyValue {
 
   delete(key: string): Promise<void> {
     return this.use('write', (kv) => kv.delete(key));
+  }
+
+  /** If the bucket is nearly full, makes room in it; see `BucketSweep`. */
+  sweep(isKept: IsKept): Promise<number> {
+    return this.use('read', () => this.sweeping.run(this.streams, isKept));
   }
 
   /** Uses the bucket. If NATS has lost it, creates it again first. */
@@ -119,21 +135,51 @@ const OTHER_SETTINGS = 10058;
 /** The server's error codes if too few servers are there for the replicas. */
 const TOO_FEW_SERVERS: readonly number[] = [10005, 10023, 10074];
 
-async function openOrCreate(kvm: Kvm, bucket: string, maxBytes: number, replicas: number): Promise<KV> {
-  let wanted = replicas;
+interface Wanted {
+  readonly bucket: string;
+  readonly maxBytes: number;
+  readonly replicas: number;
+}
+
+/** @throws Unavailable if the bucket is missing, and this user may not create it */
+async function openOrCreate(kvm: Kvm, streams: StreamAPI, wanted: Wanted): Promise<KV> {
+  const { bucket } = wanted;
+  if (await isThere(streams, bucket)) return kvm.open(bucket);
+  try {
+    return await create(kvm, wanted);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new Unavailable(
+      `cannot use the NATS bucket ${bucket}: it is missing, and this user of NATS may not create it; a coordinator of the fleet does, so start one`,
+    );
+  }
+}
+
+async function isThere(streams: StreamAPI, bucket: string): Promise<boolean> {
+  try {
+    await streams.info(`KV_${bucket}`);
+    return true;
+  } catch (error) {
+    if (!hasCode(error, [JetStreamApiCodes.StreamNotFound])) throw error;
+    return false;
+  }
+}
+
+async function create(kvm: Kvm, { bucket, maxBytes, replicas }: Wanted): Promise<KV> {
+  let servers = replicas;
   for (let attempts = 1; ; attempts++) {
     try {
       return await kvm.create(bucket, {
         history: 1,
         storage: StorageType.File,
         max_bytes: maxBytes,
-        replicas: wanted,
+        replicas: servers,
         // A direct read could be answered by a replica that lags behind.
         allow_direct: false,
       });
     } catch (error) {
       if (attempts === KEY_VALUE_ATTEMPTS) throw error;
-      if (wanted > 1 && hasCode(error, TOO_FEW_SERVERS)) wanted = 1;
+      if (servers > 1 && hasCode(error, TOO_FEW_SERVERS)) servers = 1;
       else if (hasCode(error, [SUBJECTS_OVERLAP, OTHER_SETTINGS])) await setTimeout(attempts * KEY_VALUE_PAUSE_MS);
       else throw error;
     }
@@ -144,11 +190,11 @@ async function openOrCreate(kvm: Kvm, bucket: string, maxBytes: number, replicas
  * Raises the number of servers that keep a bucket to `replicas`, if fewer were there when it was created. No effect while too few are there, or if
  * this user may not change buckets: another member may.
  */
-async function replicate(jsm: JetStreamManager, kv: KV, replicas: number): Promise<void> {
+async function replicate(streams: StreamAPI, kv: KV, replicas: number): Promise<void> {
   const { streamInfo } = await kv.status();
   if (streamInfo.config.num_replicas >= replicas) return;
   try {
-    await jsm.streams.update(streamInfo.config.name, { num_replicas: replicas });
+    await streams.update(streamInfo.config.name, { num_replicas: replicas });
   } catch (error) {
     if (!(error instanceof JetStreamApiError) && !isRefusal(error)) throw error;
   }
@@ -161,11 +207,6 @@ function isMissing(error: unknown): boolean {
 
 function hasCode(error: unknown, codes: readonly number[]): boolean {
   return error instanceof JetStreamApiError && codes.includes(error.code);
-}
-
-/** Whether the entry says that its key was deleted. Any other operation, which anyone who may write to the bucket can store, stands for a value, as for `create`. */
-function isDeletion({ operation }: KvEntry): boolean {
-  return operation === 'DEL' || operation === 'PURGE';
 }
 
 /** Awaits a compare-and-set. Returns false if the server refuses it because the revision is outdated. */

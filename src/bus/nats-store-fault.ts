@@ -12,7 +12,14 @@ const PING_PAUSE_MS = 100;
 
 /** The server could not write. Also its answer if a bucket has reached a limit of its own or is being closed, which only the text tells. */
 const STORE_FAILED = 10077;
-const NOT_OF_THE_DISK = /^maximum .*exceeded$|^message too? large$|^store is closed$/i;
+const BUCKET_IS_FULL = /^maximum .*exceeded$/i;
+const BEING_CLOSED = /^store is closed$/i;
+/**
+ * A bucket takes no value of any size, or not those of this size, or its values go to another stream: settings that shoal never gives it. Older
+ * servers report a limit on the size of values as a write that failed.
+ */
+const CHANGED_SETTINGS: readonly number[] = [10054, 10065, 10109];
+const VALUE_TOO_LARGE = /^message too? large$/i;
 /** A bucket could not be created, for one of several reasons: only the text tells whether the disk is to blame. */
 const NOT_CREATED: readonly number[] = [10049, 10051];
 const NO_SPACE = /no space left|error creating store for stream/i;
@@ -76,9 +83,19 @@ export async function storeFault(
 
 /** The fault of the store that an error code of JetStream reports; null if the code reports none. @internal exported for tests. */
 export function faultOfCode(code: number, reason: string, server: string): StoreFault | null {
-  const isFull =
-    code === STORE_FAILED ? !NOT_OF_THE_DISK.test(reason) : NOT_CREATED.includes(code) && NO_SPACE.test(reason);
-  if (isFull)
+  const couldNotWrite = code === STORE_FAILED;
+  if (couldNotWrite && BEING_CLOSED.test(reason)) return null;
+  if (couldNotWrite && BUCKET_IS_FULL.test(reason))
+    return {
+      ...WRITES,
+      why: `the bucket at ${server} is full (${reason}): ${STRANGERS}; ${FREED}, or ${DELETE_BUCKET}`,
+    };
+  if (CHANGED_SETTINGS.includes(code) || (couldNotWrite && VALUE_TOO_LARGE.test(reason)))
+    return {
+      ...WRITES,
+      why: `the bucket at ${server} has other settings than shoal gave it (${reason}): ${DELETE_BUCKET}`,
+    };
+  if (couldNotWrite || (NOT_CREATED.includes(code) && NO_SPACE.test(reason)))
     return {
       ...WRITES,
       why: NO_SPACE.test(reason)
@@ -97,6 +114,10 @@ const WRITES = { of: 'writes', holdsUp: false } as const;
 const AS_IF_FULL = 'its disk may be full';
 const FREE_AND_RESTART =
   'free space on the disk of its JetStream folder (store_dir), then restart it; "shoal up" restarts its own nats-server by itself';
+const STRANGERS = 'a user of NATS that is not of this fleet may have filled it';
+const FREED = 'coordinators free it of such values within seconds';
+const DELETE_BUCKET =
+  'delete the bucket with the nats tool (nats kv del BUCKET), and the fleet creates it again; change the passwords of NATS if others know them';
 const ROOM = 'free space on its disk, or set max_file_store in its configuration';
 const MAJORITY = 'more than half of the servers of its cluster have to run';
 

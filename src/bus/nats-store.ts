@@ -41,6 +41,7 @@ export async function useStore<T>(
     return result;
   } catch (error) {
     if (!connected()) throw notConnected();
+    if (error instanceof Unavailable) throw error;
     const stoodStill = stillness.longestMs >= STILL_MS;
     const fault = stoodStill
       ? null

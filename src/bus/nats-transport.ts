@@ -42,9 +42,15 @@ export async function natsTransport({
     waitForServer: true,
   });
   const state = new StoreState(storePauseMs);
+  const tended = new Map<string, NatsKeyValue>();
   return {
     bus,
     openKeyValue: (bucket, maxBytes) => NatsKeyValue.open(bus, bucket, { maxBytes, state }),
+    tendBucket: async (bucket, maxBytes, isKept) => {
+      const kept = tended.get(bucket) ?? (await NatsKeyValue.open(bus, bucket, { maxBytes, state }));
+      tended.set(bucket, kept);
+      return kept.sweep(isKept);
+    },
     storeFault: () => state.fault,
   };
 }

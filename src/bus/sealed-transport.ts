@@ -35,9 +35,28 @@ export function sealTransport(transport: Transport, options: SealedTransportOpti
     bus,
     openKeyValue: async (bucket, maxBytes) =>
       new SealedKeyValue(await transport.openKeyValue(bucket, maxBytes), bucket, sealer, opener),
+    ...tending(transport, opener),
     storeFault: () => transport.storeFault?.() ?? null,
     strangerMessages: () => forged,
   };
+}
+
+/** Keeps only values that a member has sealed. */
+function tending(transport: Transport, opener: MessageOpener): Pick<Transport, 'tendBucket'> {
+  if (transport.tendBucket === undefined) return {};
+  return {
+    tendBucket: (bucket, maxBytes, isKept) =>
+      transport.tendBucket!(bucket, maxBytes, (key, sealed) => {
+        const value = opened(opener, bucket, key, sealed);
+        return value !== null && isKept(key, value);
+      }),
+  };
+}
+
+/** The value that a member has sealed; null if none has. */
+function opened(opener: MessageOpener, bucket: string, key: string, sealed: Uint8Array): Uint8Array | null {
+  const envelope = MessageOpener.peek(sealed);
+  return envelope && opener.open(envelope, bucket, key, sealed);
 }
 
 /** Values that other members may have sealed long ago, and whose senders may be gone. */
@@ -56,10 +75,7 @@ class SealedKeyValue implements KeyValue {
 
   async get(key: string): Promise<KeyValueEntry | null> {
     const entry = await this.below.get(key);
-    if (entry === null) return null;
-    const envelope = MessageOpener.peek(entry.value);
-    const value = envelope && this.opener.open(envelope, this.bucket, key, entry.value);
-    return { ...entry, value: value ?? UNREADABLE };
+    return entry && { ...entry, value: opened(this.opener, this.bucket, key, entry.value) ?? UNREADABLE };
   }
 
   create(key: string, value: Uint8Array): Promise<boolean> {

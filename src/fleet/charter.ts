@@ -35,6 +35,11 @@ export type StoredCharter = z.infer<typeof StoredCharter>;
 const Version = z.looseObject({ formatVersion: z.int() });
 const Generation = z.looseObject({ generation: z.int().min(1) });
 
+/** The charter of a process that has found none. */
+export function provisional(charter: Charter): StoredCharter {
+  return { ...charter, generation: PROVISIONAL_GENERATION };
+}
+
 /** The senders heard on the bus: members of this fleet, only processes without its cluster secret, or none; unknown if the bus was lost. */
 export type Alive = 'members' | 'strangers' | 'nobody' | 'unknown';
 
@@ -64,7 +69,8 @@ export interface Joined {
   readonly charter: StoredCharter;
 }
 
-const KEY = 'charter';
+/** The charter's key in the bucket of the fleet. */
+export const CHARTER_KEY = 'charter';
 
 /**
  * Joins the fleet's charter. If there is none, and no member is there to put it back, this process founds it. A process that does not fit the
@@ -73,26 +79,26 @@ const KEY = 'charter';
  * @throws Refused with each field that differs, both values and a remedy; the errors of `kv`
  */
 export async function joinCharter(kv: KeyValue, mine: Charter, { anybodyAlive, clock }: JoinOptions): Promise<Joined> {
-  const first = { ...mine, generation: PROVISIONAL_GENERATION };
+  const first = provisional(mine);
   const waitUntilMs = clock.now() + RESTORE_MS;
   const look = () => new Promise<void>((resolve) => clock.after(LOOK_INTERVAL_MS, resolve));
   let before: number | null = null;
   for (;;) {
-    const found = await kv.get(KEY);
+    const found = await kv.get(CHARTER_KEY);
     const mayWait = clock.now() < waitUntilMs;
     before ??= found?.revision ?? 0;
     if (found === null) {
       const alive = mayWait ? await anybodyAlive(ANSWER_MS) : 'nobody';
       // Members restore the charter that NATS has lost, or this process has missed the founding of a new fleet.
       if (alive === 'members' || alive === 'unknown') await look();
-      else if (await kv.create(KEY, pack(first))) return { how: 'founded', charter: first };
+      else if (await kv.create(CHARTER_KEY, pack(first))) return { how: 'founded', charter: first };
       continue;
     }
-    const difference = differenceOf(found.value, mine);
+    const difference = misfit(found.value, mine);
     if (difference === null) {
       // Another process may have listened before this one could be heard, and be about to replace the charter. Any revision newer than the one
       // it read makes its compare-and-set fail.
-      if (found.revision !== before || (await kv.update(KEY, found.value, found.revision)))
+      if (found.revision !== before || (await kv.update(CHARTER_KEY, found.value, found.revision)))
         return { how: 'joined', charter: { ...mine, generation: generationOf(found.value) ?? first.generation } };
       continue;
     }
@@ -107,19 +113,19 @@ export async function joinCharter(kv: KeyValue, mine: Charter, { anybodyAlive, c
     const replaced = alive === 'nobody' || (alive === 'strangers' && readable);
     if (replaced || (alive === 'members' && !readable)) {
       const charter = { ...mine, generation: (generationOf(found.value) ?? 0) + 1 };
-      if (await kv.update(KEY, pack(charter), found.revision))
+      if (await kv.update(CHARTER_KEY, pack(charter), found.revision))
         return { how: replaced ? 'replaced' : 'restored', charter };
       continue;
     }
     // The live members may have replaced this charter in the meantime.
-    const now = await kv.get(KEY);
-    if (now && differenceOf(now.value, mine) !== null) throw new Refused(difference);
+    const now = await kv.get(CHARTER_KEY);
+    if (now && misfit(now.value, mine) !== null) throw new Refused(difference);
   }
 }
 
 /** The charter in the bucket; null if there is none that this process can read. @internal exported for tests. */
 export async function readCharter(kv: KeyValue): Promise<StoredCharter | null> {
-  const found = await kv.get(KEY);
+  const found = await kv.get(CHARTER_KEY);
   return found && readMessage(StoredCharter, found.value);
 }
 
@@ -142,18 +148,18 @@ export type Kept =
 
 /** Compares the stored charter with a member's, and restores the member's if that is later. `proven`: it survived `PROVISIONAL_MS`. */
 export async function keepCharter(kv: KeyValue, own: StoredCharter, proven: boolean): Promise<Kept> {
-  const found = await kv.get(KEY);
-  if (found === null) return restored(own, await kv.create(KEY, pack(own)));
+  const found = await kv.get(CHARTER_KEY);
+  if (found === null) return restored(own, await kv.create(CHARTER_KEY, pack(own)));
   const generation = generationOf(found.value);
-  const difference = differenceOf(found.value, own);
+  const difference = misfit(found.value, own);
   if (difference === null && generation !== null) {
     const least = proven ? PROVISIONAL_GENERATION + 1 : PROVISIONAL_GENERATION;
     const charter = { ...own, generation: Math.max(own.generation, generation, least) };
-    if (charter.generation > generation) await kv.update(KEY, pack(charter), found.revision);
+    if (charter.generation > generation) await kv.update(CHARTER_KEY, pack(charter), found.revision);
     return { outcome: 'own', charter };
   }
   if (generation === null || generation < own.generation)
-    return restored(own, await kv.update(KEY, pack(own), found.revision));
+    return restored(own, await kv.update(CHARTER_KEY, pack(own), found.revision));
   return { outcome: 'foreign', generation, revision: found.revision, difference: difference! };
 }
 
@@ -164,7 +170,7 @@ export async function reclaimCharter(
   { generation, revision }: ForeignCharter,
 ): Promise<StoredCharter | null> {
   const charter = { ...own, generation: generation + 1 };
-  return (await kv.update(KEY, pack(charter), revision)) ? charter : null;
+  return (await kv.update(CHARTER_KEY, pack(charter), revision)) ? charter : null;
 }
 
 /** Whether a fleet of this charter has waited too short a time for others to put theirs back. */
@@ -203,7 +209,7 @@ const REMEDIES = {
 type Field = keyof typeof REMEDIES;
 
 /** The message that refuses this process if it does not fit a charter; null if it fits. */
-function differenceOf(bytes: Uint8Array, mine: Charter): string | null {
+export function misfit(bytes: Uint8Array, mine: Charter): string | null {
   const version = readMessage(Version, bytes)?.formatVersion;
   if (version !== undefined && version !== mine.formatVersion) {
     return refusal(['formatVersion'], { formatVersion: version }, mine, '');

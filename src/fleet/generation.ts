@@ -6,12 +6,9 @@ import { Unavailable } from '../errors.js';
 import type { Log } from '../log.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
-import { generationBucket } from './buckets.js';
+import { generationBucket, openBucket } from './buckets.js';
 
 /** Orders the processes of a worker's ID by a counter in the fleet's key-value store, without a clock. */
-
-/** Limit on the size of the bucket: some thousands of worker IDs. */
-const GENERATIONS_BYTES = 1024 * 1024;
 
 const Counter = z.strictObject({ generation: z.int().min(0) });
 
@@ -73,5 +70,5 @@ async function raiseGeneration(kv: KeyValue, key: string, generation: number): P
 }
 
 function generations(transport: Transport, namespace: string): Promise<KeyValue> {
-  return transport.openKeyValue(generationBucket(namespace), GENERATIONS_BYTES);
+  return openBucket(transport, generationBucket(namespace));
 }

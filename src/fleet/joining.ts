@@ -5,9 +5,17 @@ import { BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
 import { encode } from '../wire/msgpack.js';
 import { readMessage } from '../wire/read-message.js';
-import { fleetBucket } from './buckets.js';
-import { type Alive, CHARTER_FORMAT_VERSION, type Charter, joinCharter, StoredCharter } from './charter.js';
+import { fleetBucket, openBucket } from './buckets.js';
+import {
+  type Alive,
+  CHARTER_FORMAT_VERSION,
+  type Charter,
+  joinCharter,
+  provisional,
+  StoredCharter,
+} from './charter.js';
 import { CharterKeeper } from './charter-keeper.js';
+import { type CharterWordOptions, contradiction, speakFor } from './charter-word.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
 import { tryPublish } from './try-publish.js';
 
@@ -31,21 +39,27 @@ export interface JoiningOptions {
 }
 
 /**
- * Joins the fleet's charter. If the bucket cannot be used, it logs a warning and joins without a charter. Call it right before this process
- * announces itself. Returns the check that keeps the charter, or joins it as soon as the bucket can be used; it rejects with the bucket's errors.
+ * Joins the fleet's charter. If the bucket cannot be used, it asks the members on the bus, logs a warning and joins without a charter. Call it right
+ * before this process announces itself. Returns the check that keeps the charter, or joins it as soon as the bucket can be used; it rejects with the
+ * bucket's errors.
  * @throws Refused if this process does not fit the fleet
  */
 export async function joinFleet(options: JoiningOptions): Promise<() => Promise<void>> {
-  let keeper = await joinAtStart(options);
+  const mine = charterOf(options);
+  let keeper = await joinAtStart(options, mine);
+  let fallSilent = keeper === null ? speakFor(wordOf(options), provisional(mine)) : null;
   let isUnfit = false;
   return async () => {
     if (keeper !== null) return keeper.check();
     if (isUnfit) return;
     try {
-      keeper = await joinNow(options);
+      keeper = await joinNow(options, mine);
+      fallSilent?.();
+      fallSilent = null;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       isUnfit = true;
+      fallSilent?.();
       // The charter's author may be gone, while this process already serves.
       options.log.error({}, `this process joined without a charter, and does not fit it: ${error.message}`);
     }
@@ -53,18 +67,20 @@ export async function joinFleet(options: JoiningOptions): Promise<() => Promise<
 }
 
 /** Null without a charter. */
-async function joinAtStart(options: JoiningOptions): Promise<CharterKeeper | null> {
+async function joinAtStart(options: JoiningOptions, mine: Charter): Promise<CharterKeeper | null> {
   const { transport, clock, log } = options;
   const untilMs = clock.now() + BUCKET_WAIT_MS;
   for (;;) {
     try {
-      return await joinNow(options);
+      return await joinNow(options, mine);
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
       const mayCome = !transport.bus.connected || clock.now() < untilMs;
       if (error instanceof Unsupported || !mayCome) {
+        const difference = await contradiction(wordOf(options), provisional(mine));
+        if (difference !== null) throw new Refused(difference);
         const consequence =
-          'the fleet has no charter until its bucket can be used: processes are not checked at their start, but workers with another model are ignored';
+          'the fleet has no charter until its bucket can be used: processes that start are checked only against members that answer';
         log.warn({ reason: error.message }, consequence);
         return null;
       }
@@ -74,9 +90,8 @@ async function joinAtStart(options: JoiningOptions): Promise<CharterKeeper | nul
   }
 }
 
-async function joinNow(options: JoiningOptions): Promise<CharterKeeper> {
-  const { transport, clock, log, config, fingerprint, model, onOutlawed } = options;
-  const mine: Charter = {
+function charterOf({ config, fingerprint, model }: JoiningOptions): Charter {
+  return {
     formatVersion: CHARTER_FORMAT_VERSION,
     blockTokens: BLOCK_TOKENS,
     segmentBlocks: SEGMENT_BLOCKS,
@@ -84,8 +99,16 @@ async function joinNow(options: JoiningOptions): Promise<CharterKeeper> {
     replicas: config.replicas,
     model,
   };
+}
+
+function wordOf({ transport, clock, config }: JoiningOptions): CharterWordOptions {
+  return { bus: transport.bus, clock, hello: fleetSubjects(config.namespace).hello };
+}
+
+async function joinNow(options: JoiningOptions, mine: Charter): Promise<CharterKeeper> {
+  const { transport, clock, log, config, onOutlawed } = options;
   const subjects = fleetSubjects(config.namespace);
-  const kv = await transport.openKeyValue(fleetBucket(config.namespace));
+  const kv = await openBucket(transport, fleetBucket(config.namespace));
   const listen = (timeMs: number) => anybodyAlive(transport, clock, subjects, timeMs);
   const { how, charter } = await joinCharter(kv, mine, { anybodyAlive: listen, clock });
   const { bus } = transport;

@@ -1,4 +1,13 @@
-import { actorBucket, fleetBucket, generationBucket, retentionBucket } from './buckets.js';
+import {
+  actorBucket,
+  type FleetBucket,
+  fleetBucket,
+  fleetBuckets,
+  generationBucket,
+  retentionBucket,
+} from './buckets.js';
+import { CHARTER_KEY } from './charter.js';
+import { PROBE_KEY } from './store-check.js';
 import { fleetSubjects, runtimeSubjects } from './subjects.js';
 
 /** The subjects that each role of a fleet may publish and subscribe to on NATS; the cluster secret adds no rights to a role's credentials. */
@@ -49,25 +58,17 @@ export function natsRights(namespace: string, role: NatsRole, servers: NatsServe
   const runtime = runtimeRights(namespace, role);
   if (role === 'node') return runtime;
   if (role === 'worker') {
-    const buckets = [fleetBucket(namespace), generationBucket(namespace)];
+    const charter = writing(fleetBucket(namespace), CHARTER_KEY);
+    const counters = writing(generationBucket(namespace), '*');
     return {
-      publish: [
-        ...new Set([
-          announce,
-          leave,
-          holdings,
-          ...both.publish,
-          ...buckets.flatMap(bucketSubjects),
-          ...runtime.publish,
-        ]),
-      ],
+      publish: [...new Set([announce, leave, holdings, ...both.publish, ...charter, ...counters, ...runtime.publish])],
       subscribe: [...new Set([...both.subscribe, ...runtime.subscribe])],
     };
   }
-  const buckets = [fleetBucket(namespace), retentionBucket(namespace)];
   // A coordinator hears the nodes of the runtime, to show them, but is not a node.
   const members = runtimeSubjects(namespace);
-  const changes = servers === 'cluster' ? buckets.map((bucket) => streamCall('UPDATE', bucket)) : [];
+  const own = [fleetBucket(namespace), retentionBucket(namespace)];
+  const tended = fleetBuckets(namespace).flatMap((bucket) => tending(bucket, servers));
   return {
     publish: [
       coordinator,
@@ -75,8 +76,7 @@ export function natsRights(namespace: string, role: NatsRole, servers: NatsServe
       usage,
       ...both.publish,
       members.hello,
-      ...buckets.flatMap(bucketSubjects),
-      ...changes,
+      ...new Set([...own.flatMap((bucket) => writing(bucket, '>')), ...tended]),
     ],
     subscribe: [suspicion, usage, holdings, ...both.subscribe, members.announce, members.leave],
   };
@@ -88,16 +88,33 @@ function runtimeRights(namespace: string, role: NatsRole): NatsRights {
   const of = (...tokens: string[]) => [namespace, ...tokens].join('.');
   const both = [announce, leave, hello, of('lookup', '*'), of('proof', '*', '*'), of('node', '*', '*', 'in')];
   return {
-    publish: [...both, ...bucketSubjects(actorBucket(namespace))],
+    publish: [...both, ...writing(actorBucket(namespace), '>')],
     subscribe: [...both, of('node', '*', '*', 'absent', '*', '*'), `${natsInbox(namespace, role)}.>`],
   };
 }
 
-/** The rights to read, write and create a bucket, and no more of JetStream's API: a client that may reconfigure a bucket can close it for good. */
-function bucketSubjects(bucket: string): string[] {
-  return [...['INFO', 'CREATE', 'MSG.GET'].map((call) => streamCall(call, bucket)), `$KV.${bucket}.>`];
+/** The rights to read a bucket, and to write the values of keys that match a pattern. */
+function writing(bucket: FleetBucket, keys: string): string[] {
+  return [...reading(bucket), valueSubject(bucket, keys)];
 }
 
-function streamCall(call: string, bucket: string): string {
-  return `$JS.API.STREAM.${call}.KV_${bucket}`;
+/**
+ * The rights of coordinators alone: to create a bucket, to erase values that no member has sealed, and to see whether it takes writes. A stream can be
+ * told at its creation to republish its messages anywhere, with the server's rights, and a bucket that is reconfigured can be closed for good.
+ */
+function tending(bucket: FleetBucket, servers: NatsServers): string[] {
+  const calls = servers === 'cluster' ? ['CREATE', 'MSG.DELETE', 'UPDATE'] : ['CREATE', 'MSG.DELETE'];
+  return [...reading(bucket), ...calls.map((call) => streamCall(call, bucket)), valueSubject(bucket, PROBE_KEY)];
+}
+
+function reading(bucket: FleetBucket): string[] {
+  return ['INFO', 'MSG.GET'].map((call) => streamCall(call, bucket));
+}
+
+function valueSubject({ name }: FleetBucket, keys: string): string {
+  return `$KV.${name}.${keys}`;
+}
+
+function streamCall(call: string, { name }: FleetBucket): string {
+  return `$JS.API.STREAM.${call}.KV_${name}`;
 }

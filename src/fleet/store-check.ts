@@ -3,7 +3,7 @@ import type { Transport } from '../bus/transport.js';
 import type { Log } from '../log.js';
 
 /** A key without a value, whose removal is a write that changes nothing. */
-const PROBE_KEY = 'store-probe';
+export const PROBE_KEY = 'store-probe';
 
 /** Writes to a bucket without changing anything. Rejects with `Unavailable` if its store takes no writes. */
 export async function probeBucket(open: () => Promise<KeyValue>): Promise<void> {

@@ -5,7 +5,7 @@ import { SystemClock } from '../clock.js';
 import type { ObjectsConfig } from '../config/hosting-config.js';
 import type { NatsAccess } from '../config/nats-access.js';
 import type { PeerTlsConfig } from '../config/peer-tls.js';
-import { actorBucket } from '../fleet/buckets.js';
+import { actorBucket, openBucket } from '../fleet/buckets.js';
 import { logBusStatus, settled } from '../fleet/bus-log.js';
 import { droppedLog } from '../fleet/dropped-log.js';
 import { newIncarnation } from '../fleet/identity.js';
@@ -19,9 +19,6 @@ import type { CoordinatorAccess } from './client/prefix-place.js';
 import { RuntimeMember, type RuntimeMemberOptions } from './member/member.js';
 
 /** Joins the runtime of a fleet over NATS. */
-
-/** Limit on the bytes of all records of actors. */
-const ACTOR_BUCKET_BYTES = 64 * 2 ** 20;
 
 export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 'id' | 'listen' | 'worker' | 'onCall'> {
   readonly namespace: string;
@@ -70,11 +67,11 @@ export async function joinRuntime(
   const member = new RuntimeMember({
     ...{ kind, id, incarnation, namespace, secret, tls, transport, clock, surroundings, log, listen, worker, onCall },
   });
-  const openBucket = () => transport.openKeyValue(actorBucket(namespace), ACTOR_BUCKET_BYTES);
+  const openActors = () => openBucket(transport, actorBucket(namespace));
   const { budgetBytes, dir } = options.objects;
   const objects = { budgetBytes, dir: dir === null ? null : join(dir, `objects-${incarnation}`) };
   const fleet = new FleetClient(member, {
-    openBucket,
+    openBucket: openActors,
     objects,
     coordinator: options.coordinator,
     onClose: options.onClose,

@@ -61,9 +61,9 @@ export class StoreChecker {
 
   private async lacking(): Promise<string | null> {
     const { nats, isSealed } = this.world;
-    if ((await nats.bucket(fleetBucket(NAMESPACE)).get('charter')) === null) return 'the store has no charter';
+    if ((await nats.bucket(fleetBucket(NAMESPACE).name).get('charter')) === null) return 'the store has no charter';
     for (const { id, worker } of this.fleet.workers.values()) {
-      const counter = await nats.bucket(generationBucket(NAMESPACE)).get(subjectToken(id));
+      const counter = await nats.bucket(generationBucket(NAMESPACE).name).get(subjectToken(id));
       if (counter === null) return `the store has no generation of ${id}`;
       const counted = isSealed
         ? Number.POSITIVE_INFINITY

@@ -171,9 +171,9 @@ test('a worker with another model exits at start while the fleet lives, and can 
     await first.stop();
   }
   // Somebody with NATS' password but without the secret has kept the value of the bucket, and empties it.
-  const bucket = () => NatsKeyValue.open(buses[0]!, fleetBucket('shoal'));
+  const bucket = () => NatsKeyValue.open(buses[0]!, fleetBucket('shoal').name);
   const earlier = (await (await bucket()).get('charter'))!.value;
-  await buses[0]!.connection.request(`$JS.API.STREAM.DELETE.KV_${fleetBucket('shoal')}`);
+  await buses[0]!.connection.request(`$JS.API.STREAM.DELETE.KV_${fleetBucket('shoal').name}`);
   const second = await up(models.two);
   try {
     expect((await second.workers()).map(({ state }) => state)).toEqual(['serving']);

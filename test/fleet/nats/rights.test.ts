@@ -9,8 +9,16 @@ import { fleetUsers } from '../../../cli/nats/users.js';
 import { connectNats, type NatsBus } from '../../../src/bus/nats-bus.js';
 import { NatsKeyValue } from '../../../src/bus/nats-key-value.js';
 import { Unsupported } from '../../../src/errors.js';
-import { actorBucket, fleetBucket, generationBucket, retentionBucket } from '../../../src/fleet/buckets.js';
+import {
+  actorBucket,
+  fleetBucket,
+  fleetBuckets,
+  generationBucket,
+  retentionBucket,
+} from '../../../src/fleet/buckets.js';
+import { CHARTER_KEY } from '../../../src/fleet/charter.js';
 import { NATS_ROLES, type NatsRole, natsInbox, natsRights } from '../../../src/fleet/nats-rights.js';
+import { PROBE_KEY } from '../../../src/fleet/store-check.js';
 import { ran } from '../../deploy/support/programs.js';
 import { CLI, Fleet } from '../support/fleet.js';
 import { JoinedWorker } from '../support/joined-worker.js';
@@ -43,15 +51,40 @@ const UNSAYABLE: Readonly<Record<NatsRole, readonly string[]>> = {
   coordinator: [`${NAMESPACE}.announce`, `${NAMESPACE}.leave`, `${NAMESPACE}.holdings.worker-1`],
   node: [`${NAMESPACE}.announce`, `${NAMESPACE}.coordinator`, `${NAMESPACE}.holdings.worker-1`],
 };
-const OWN_BUCKETS = {
-  worker: [fleetBucket(NAMESPACE), generationBucket(NAMESPACE)],
-  coordinator: [fleetBucket(NAMESPACE), retentionBucket(NAMESPACE)],
-  node: [actorBucket(NAMESPACE)],
+const [FLEET, GENERATIONS, RETENTIONS, ACTORS] = [fleetBucket, generationBucket, retentionBucket, actorBucket].map(
+  (bucket) => bucket(NAMESPACE).name,
+) as [string, string, string, string];
+/** Keys that each role may write, and some that it may not. */
+const WRITTEN: Readonly<Record<NatsRole, readonly (readonly [bucket: string, key: string])[]>> = {
+  worker: [
+    [FLEET, CHARTER_KEY],
+    [GENERATIONS, 'worker-1'],
+    [ACTORS, 'names.counter'],
+  ],
+  coordinator: [
+    [FLEET, CHARTER_KEY],
+    [FLEET, 'adapters'],
+    [RETENTIONS, 'list'],
+    [GENERATIONS, PROBE_KEY],
+    [ACTORS, PROBE_KEY],
+  ],
+  node: [[ACTORS, 'names.counter']],
 };
-const FOREIGN_BUCKET = {
-  worker: retentionBucket(NAMESPACE),
-  coordinator: generationBucket(NAMESPACE),
-  node: fleetBucket(NAMESPACE),
+const CLOSED: Readonly<Record<NatsRole, readonly (readonly [bucket: string, key: string])[]>> = {
+  worker: [
+    [FLEET, 'adapters'],
+    [FLEET, 'filler'],
+    [RETENTIONS, 'list'],
+  ],
+  coordinator: [
+    [GENERATIONS, 'worker-1'],
+    [ACTORS, 'names.counter'],
+  ],
+  node: [
+    [FLEET, CHARTER_KEY],
+    [GENERATIONS, 'worker-1'],
+    [RETENTIONS, 'list'],
+  ],
 };
 
 beforeAll(async () => {
@@ -103,11 +136,12 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
     await Promise.all([bus.close(), heard.bus.close()]);
   });
 
-  it("uses its own buckets, and neither others nor the rest of JetStream's API", async () => {
+  it("uses its own values, and neither others nor the rest of JetStream's API", async () => {
+    const { bus: creator } = await connected('coordinator');
+    for (const { name, maxBytes } of fleetBuckets(NAMESPACE)) await NatsKeyValue.open(creator, name, { maxBytes });
     const { bus } = await connected(role);
-    for (const bucket of OWN_BUCKETS[role]) {
+    for (const [bucket, key] of WRITTEN[role]) {
       const kv = await NatsKeyValue.open(bus, bucket);
-      const key = `of-${role}`;
       expect(await kv.create(key, Uint8Array.of(1))).toBe(true);
       expect(await kv.create(key, Uint8Array.of(2))).toBe(false);
       const { revision } = (await kv.get(key))!;
@@ -115,10 +149,9 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
       await kv.delete(key);
       expect(await kv.get(key)).toBeNull();
     }
-    const foreign = NatsKeyValue.open(bus, FOREIGN_BUCKET[role]);
-    await expect(foreign).rejects.toThrow(Unsupported);
-    await expect(foreign).rejects.toThrow(/permissions violation/i);
-    const stream = `KV_${fleetBucket(NAMESPACE)}`;
+    const put = (bucket: string, key: string) => bus.connection.request(`$KV.${bucket}.${key}`);
+    for (const [bucket, key] of CLOSED[role]) await expect(put(bucket, key)).rejects.toThrow(/permissions violation/i);
+    const stream = `KV_${FLEET}`;
     const closed = [
       'INFO',
       'STREAM.LIST',
@@ -126,11 +159,44 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
       `STREAM.DELETE.${stream}`,
       `STREAM.PURGE.${stream}`,
       `STREAM.UPDATE.${stream}`,
+      'STREAM.CREATE.other',
+      ...(role === 'coordinator'
+        ? []
+        : [FLEET, GENERATIONS, RETENTIONS, ACTORS].map((name) => `STREAM.CREATE.KV_${name}`)),
+      ...(role === 'coordinator' ? [] : [`STREAM.MSG.DELETE.${stream}`]),
     ];
     for (const call of [...closed, `CONSUMER.CREATE.${stream}`, `STREAM.SNAPSHOT.${stream}`]) {
       await expect(bus.connection.request(`$JS.API.${call}`)).rejects.toThrow(/permissions violation/i);
     }
-    await bus.close();
+    await Promise.all([bus.close(), creator.close()]);
+  });
+});
+
+describe('a bucket that is missing', () => {
+  it('is created by coordinators alone; others say what to do', async () => {
+    const own = await startNatsServer({
+      path: (await findNatsServer()).path,
+      dir,
+      users: Object.values(users),
+    });
+    const connect = (role: NatsRole) => {
+      const { user, password } = users[role];
+      return connectNats({ url: own.url, user, password, inbox: natsInbox(NAMESPACE, role), onRefused: () => {} });
+    };
+    const [worker, coordinator] = [await connect('worker'), await connect('coordinator')];
+    try {
+      const opened = NatsKeyValue.open(worker, FLEET);
+      await expect(opened).rejects.toThrow(
+        `cannot use the NATS bucket ${FLEET}: it is missing, and this user of NATS may not create it; a coordinator of the fleet does, so start one`,
+      );
+      await expect(opened).rejects.not.toThrow(Unsupported);
+      await NatsKeyValue.open(coordinator, FLEET);
+      const kv = await NatsKeyValue.open(worker, FLEET);
+      expect(await kv.create(CHARTER_KEY, Uint8Array.of(1))).toBe(true);
+    } finally {
+      await Promise.all([worker.close(), coordinator.close()]);
+      await own.stop();
+    }
   });
 });
 

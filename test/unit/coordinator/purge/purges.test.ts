@@ -27,6 +27,7 @@ const blocksOf = (tokens: Uint32Array, salt: Salt | null) =>
 let hive: Hive;
 let purges: LivePurges;
 let trail: TrailEvent[];
+let kv: MemoryKeyValue;
 let retentions: RetentionStore;
 const memories = new Map<string, Set<string>>();
 
@@ -45,7 +46,7 @@ const add = (id: string, over = {}) => hive.add(id, over, [], script(id));
 beforeEach(async () => {
   hive = new Hive();
   trail = [];
-  const kv = new MemoryKeyValue();
+  kv = new MemoryKeyValue();
   const { clock, roster, actors } = hive;
   const wallMs = () => 1_700_000_000_000 + clock.now();
   const random = new SeededRandom(1);
@@ -119,6 +120,25 @@ describe('a purge', () => {
     expect(totalOf(done).blocks).toBe(16);
     for (const memory of memories.values()) expect([...memory]).toEqual(THEIRS);
     expect(trail).toMatchObject([{ event: 'purge_complete', purge: purge.id }]);
+  });
+
+  it.each([
+    ['the list', () => ['purges']],
+    ['its value', (id: string) => [`purge-${id}`]],
+    ['all of it', (id: string) => ['purges', `purge-${id}`]],
+  ])('is carried out, and its receipt kept, although NATS loses %s', async (_, lost) => {
+    const away = hive.workers.find(({ id }) => id === 'b')!;
+    await away.die();
+    const purge = await during(purges.order('tenant', ACME, 'acme'));
+    await hive.pass(2 * PURGE_ROUND_MS);
+    for (const key of lost(purge.id)) await kv.delete(key);
+    await hive.pass(2 * PURGE_ROUND_MS);
+    await add('b', { generation: 2, incarnation: 'b-2' });
+    await hive.pass(2 * PURGE_ROUND_MS);
+    expect([...memories.get('b')!]).toEqual(THEIRS);
+    for (const key of lost(purge.id)) await kv.delete(key);
+    await hive.pass(2 * PURGE_ROUND_MS);
+    expect((await purges.get(purge.id))!.rows.every(({ state }) => state === 'done')).toBe(true);
   });
 
   it('is done by a worker that nobody knew, and by no process twice', async () => {

@@ -1,0 +1,72 @@
+import type { IsKept } from './transport.js';
+
+/** Frees the room in a bucket of NATS JetStream that values without use take. */
+
+/** A bucket with less free room than this part of its limit is swept. */
+const LEAST_FREE = 1 / 4;
+/** Values that one sweep reads at most. */
+const VALUES_PER_SWEEP = 2_000;
+
+/** The part of the library's API of streams that this needs. */
+interface Streams {
+  info(stream: string): Promise<{
+    readonly config: { readonly max_bytes: number };
+    readonly state: { readonly bytes: number; readonly last_seq: number };
+  }>;
+  getMessage(stream: string, query: { seq: number }): Promise<StoredValue | null>;
+  deleteMessage(stream: string, sequence: number, erase: boolean): Promise<boolean>;
+}
+
+interface StoredValue {
+  readonly subject: string;
+  readonly seq: number;
+  readonly header: { get(name: string): string };
+  readonly data: Uint8Array;
+}
+
+export class BucketSweep {
+  /** The sequence of the first value that was not read yet. */
+  private next = 0;
+  /** The last sequence when a sweep reached the end: until others come, another sweep would erase nothing. */
+  private sweptTo = 0;
+  private readonly stream: string;
+  private readonly prefix: string;
+
+  constructor(bucket: string) {
+    this.stream = `KV_${bucket}`;
+    this.prefix = `$KV.${bucket}.`;
+  }
+
+  /**
+   * If the bucket is nearly full, erases the traces of removed values, and the values that are not to be kept. Each call goes on where the last one
+   * ended. A value that changes meanwhile stays. Resolves with the number of erased ones; rejects with the library's errors.
+   */
+  async run(streams: Streams, isKept: IsKept): Promise<number> {
+    const { config, state } = await streams.info(this.stream);
+    const hasRoom = config.max_bytes <= 0 || state.bytes <= (1 - LEAST_FREE) * config.max_bytes;
+    if (hasRoom || state.last_seq === this.sweptTo) return 0;
+    let erased = 0;
+    for (let read = 0; read < VALUES_PER_SWEEP; read++) {
+      const query = { seq: this.next, next_by_subj: `${this.prefix}>` };
+      const found = await streams.getMessage(this.stream, query);
+      if (found === null) {
+        this.next = 0;
+        this.sweptTo = state.last_seq;
+        break;
+      }
+      this.next = found.seq + 1;
+      // By its sequence, which no later value of the key has.
+      if (!this.isOfUse(found, isKept) && (await streams.deleteMessage(this.stream, found.seq, false))) erased++;
+    }
+    return erased;
+  }
+
+  private isOfUse({ subject, header, data }: StoredValue, isKept: IsKept): boolean {
+    return !isRemoval(header.get('KV-Operation')) && isKept(subject.slice(this.prefix.length), data);
+  }
+}
+
+/** Whether the operation in an entry's headers says that its key was removed. Any other one, which anybody who may write can store, stands for a value. */
+export function isRemoval(operation: string): boolean {
+  return operation === 'DEL' || operation === 'PURGE';
+}

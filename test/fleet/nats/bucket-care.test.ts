@@ -1,0 +1,131 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
+import { findNatsServer } from '../../../cli/nats/find-server.js';
+import { natsTransport } from '../../../src/bus/nats-transport.js';
+import { sealTransport } from '../../../src/bus/sealed-transport.js';
+import type { Transport } from '../../../src/bus/transport.js';
+import { SystemClock } from '../../../src/clock.js';
+import { Unavailable } from '../../../src/errors.js';
+import { BucketCare } from '../../../src/fleet/bucket-care.js';
+import { type FleetBucket, openBucket } from '../../../src/fleet/buckets.js';
+import { createLog } from '../../../src/log.js';
+import { SystemRandom } from '../../../src/random.js';
+
+const clock = new SystemClock();
+const KIB = 1024;
+
+let dir: string;
+let server: EmbeddedServer;
+let plain: Transport;
+let member: Transport;
+let count = 0;
+let bucket: FleetBucket;
+let logged: string[];
+let care: BucketCare;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shoal-care-'));
+  server = await startNatsServer({ path: (await findNatsServer()).path, dir });
+  const { url, user, password } = server;
+  const options = { url, user, password, name: 'test' };
+  plain = await natsTransport({ ...options, signal: new AbortController().signal, onWaiting: () => {} });
+  const self = { id: 'member', incarnation: '0'.repeat(32) };
+  const secret = 'a secret of sixteen characters';
+  member = sealTransport(plain, { clock, random: new SystemRandom(), secret, self, namespace: 'shoal' });
+});
+
+afterAll(async () => {
+  await plain?.bus.close();
+  await server?.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+beforeEach(() => {
+  bucket = { name: `shoal-care-${count++}`, maxBytes: 64 * KIB };
+  logged = [];
+  care = new BucketCare(member, [bucket], createLog({ level: 'warn', write: (line) => logged.push(line) }));
+});
+
+/** Writes values until the bucket takes no more. Resolves with their number. */
+async function fill(bytes: number, key: (i: number) => string): Promise<number> {
+  const kv = await plain.openKeyValue(bucket.name, bucket.maxBytes);
+  for (let i = 0; ; i++) {
+    try {
+      await kv.create(key(i), new Uint8Array(bytes).fill(7));
+    } catch (error) {
+      expect(error).toBeInstanceOf(Unavailable);
+      return i;
+    }
+  }
+}
+
+describe('the care of buckets', () => {
+  it('creates a missing bucket', async () => {
+    await care.check();
+    expect(await (await openBucket(member, bucket)).get('charter')).toBeNull();
+  });
+
+  it.each([
+    ['a few large values', 15 * KIB],
+    ['many small values', 20],
+  ])('frees a bucket of %s that no member has sealed, and keeps those of members', async (_, bytes) => {
+    const kv = await openBucket(member, bucket);
+    await kv.create('charter', Uint8Array.of(1, 2, 3));
+    await kv.create('empty', new Uint8Array(0));
+    const filled = await fill(bytes, (i) => `filler-${i}`);
+    const refused = kv.create('pin', new Uint8Array(8 * KIB));
+    await expect(refused).rejects.toThrow(/the bucket at nats-server .* is full \(maximum bytes exceeded\)/);
+    expect(member.storeFault!()?.why).toContain('is full');
+    for (let room = false; !room; room = await kv.create('pin', new Uint8Array(8 * KIB)).catch(() => false))
+      await care.check();
+    expect(logged.join()).toMatch(new RegExp(`"bucket":"${bucket.name}","erased":`));
+    expect(filled).toBeGreaterThan(3);
+    expect([...(await kv.get('charter'))!.value]).toEqual([1, 2, 3]);
+    expect((await kv.get('empty'))!.value).toHaveLength(0);
+    expect((await kv.get('pin'))!.value).toHaveLength(8 * KIB);
+    expect(member.storeFault!()).toBeNull();
+  });
+
+  it('frees a bucket of the traces of removed values', async () => {
+    const kv = await openBucket(member, bucket);
+    const other = await plain.openKeyValue(bucket.name);
+    for (let i = 0; i < 2_000; i++) {
+      if (
+        !(await other.delete(`filler-${i}`).then(
+          () => true,
+          () => false,
+        ))
+      )
+        break;
+    }
+    await expect(kv.create('charter', new Uint8Array(KIB))).rejects.toThrow('is full');
+    await care.check();
+    expect(await kv.create('charter', new Uint8Array(KIB))).toBe(true);
+  });
+
+  it('leaves a bucket with room alone, and one that members filled', async () => {
+    const kv = await openBucket(member, bucket);
+    await (await plain.openKeyValue(bucket.name)).create('filler', new Uint8Array(30 * KIB));
+    await care.check();
+    expect(await kv.get('filler')).not.toBeNull();
+    await kv.create('mine', new Uint8Array(30 * KIB));
+    await care.check();
+    expect(await kv.get('filler')).toBeNull();
+    await kv.create('more', new Uint8Array(30 * KIB));
+    await care.check();
+    await care.check();
+    expect((await kv.get('mine'))!.value).toHaveLength(30 * KIB);
+    expect(logged).toHaveLength(1);
+  });
+
+  it('replaces a large foreign value of a key that members use', async () => {
+    await fill(30 * KIB, (i) => (i === 0 ? 'charter' : `filler-${i}`));
+    const kv = await openBucket(member, bucket);
+    const found = (await kv.get('charter'))!;
+    expect(found.value).toHaveLength(0);
+    expect(await kv.update('charter', Uint8Array.of(1), found.revision)).toBe(true);
+  });
+});
