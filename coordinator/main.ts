@@ -24,7 +24,6 @@ import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
 import { sendMetrics } from '../src/metrics/open-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { largestObject } from '../src/objects/object.js';
-import { ValueStaging } from '../src/objects/value-staging.js';
 import { OpenFilesWatch } from '../src/open-files-watch.js';
 import { PacedLog } from '../src/paced-log.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
@@ -49,9 +48,9 @@ import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } fr
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { TlsContext } from './http/listener.js';
-import type { KvDeps } from './http/routes/kv.js';
 import type { HttpServer } from './http/server.js';
 import { accessBehavior, KeyAccess } from './objects/key-access.js';
+import { objectUses } from './objects/object-uses.js';
 import { openModel, withOffered } from './open-model.js';
 import type { ServedModel } from './openai/served-model.js';
 import { DividedTrail } from './trail/divided-trail.js';
@@ -293,7 +292,7 @@ async function serveHttp(
       reloads,
     }),
     console,
-    kv: kvDeps(config, objects, clock, wallMs),
+    ...objectUses(config, objects.objects, { clock, wallMs, log }),
     runtime,
   };
   const sender = { role: 'coordinator', id: config.id, version: own.version, clock, wallMs, log } as const;
@@ -307,20 +306,6 @@ async function serveHttp(
     await life.start(new TlsWatch(() => keeper.pems, clock, wallMs, log));
   }
   return http;
-}
-
-/** Memory of values that come in over HTTP, in values of the largest size. */
-const STAGED_VALUES = 2;
-
-function kvDeps(
-  { objectBytes }: CoordinatorConfig,
-  { objects }: CoordinatorParts['objects'],
-  clock: Clock,
-  wallMs: () => number,
-): KvDeps | null {
-  if (objectBytes === 0) return null;
-  const largest = largestObject(objectBytes);
-  return { objects, objectBytes: largest, staging: new ValueStaging(STAGED_VALUES * largest), clock, wallMs };
 }
 
 /** Serves clients of the Redis protocol, and answers workers about theirs. Returns the address; null if it is not served. `life` stops it. */

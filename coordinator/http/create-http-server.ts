@@ -20,6 +20,7 @@ import { RequestLimit } from '../openai/request-limit.js';
 import type { ServedModel } from '../openai/served-model.js';
 import type { Purges } from '../purge/purges.js';
 import type { Quotas } from '../quota/quotas.js';
+import type { ResponseStore } from '../responses/response-store.js';
 import type { Retentions } from '../retention/retentions.js';
 import type { RuntimeView } from '../runtime/runtime-view.js';
 import type { Trail } from '../trail/trail.js';
@@ -47,6 +48,7 @@ import { purgeRoutes } from './routes/purges.js';
 import { responsesRoute } from './routes/responses.js';
 import { runtimeRoutes } from './routes/runtime.js';
 import { serverInfoRoutes } from './routes/server-info.js';
+import { storedResponseRoutes } from './routes/stored-responses.js';
 import { tokenizeRoutes } from './routes/tokenize.js';
 import { type HttpServer, listen } from './server.js';
 
@@ -96,6 +98,8 @@ export interface HttpDeps {
   readonly console: ConsoleSources;
   /** Objects over HTTP; null if the fleet has none. */
   readonly kv?: KvDeps | null;
+  /** Stored answers of the Responses API; null: none is stored. */
+  readonly responses?: ResponseStore | null;
   /** The runtime for users' code. */
   readonly runtime: RuntimeView;
   /** Source of ids, and of seeds where a request gives none. */
@@ -168,7 +172,8 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
   const routes = [
     repeats.join(completionsRoute(generation)),
     repeats.join(chatRoute(generation)),
-    responsesRoute(generation),
+    responsesRoute(generation, deps.responses ?? null),
+    ...storedResponseRoutes(deps.responses ?? null),
     messagesRoute(generation),
     ...modelRoutes(model),
     ...adapterRoutes(model, deps.adapters),

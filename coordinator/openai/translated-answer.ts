@@ -11,15 +11,15 @@ export interface NamedEvent {
 export interface AnswerBuilder {
   begin(): readonly NamedEvent[];
   take(delta: Delta): readonly NamedEvent[];
-  /** After the last delta. */
-  end(): readonly NamedEvent[];
+  /** After the last delta. Resolves once the answer is stored, where it is to be. */
+  end(): readonly NamedEvent[] | Promise<readonly NamedEvent[]>;
   /** The whole answer, after `end`. */
   whole(): object;
 }
 
 export async function translatedAnswer(deltas: AsyncIterable<Delta>, builder: AnswerBuilder): Promise<object> {
   for await (const delta of deltas) builder.take(delta);
-  builder.end();
+  await builder.end();
   return builder.whole();
 }
 
@@ -35,5 +35,5 @@ export async function* translatedEvents(
     yield* builder.take(delta);
   }
   if (!begun) yield* builder.begin();
-  yield* builder.end();
+  yield* await builder.end();
 }

@@ -64,6 +64,8 @@ export interface CoordinatorConfig {
   readonly auditLog: AuditLogConfig | null;
   /** Limit on the bytes of an object; 0: the fleet has none. */
   readonly objectBytes: number;
+  /** Time for which answers of the Responses API are stored; 0: none is stored. */
+  readonly responseTtlMs: number;
   /** Null: no clients of the Redis protocol. */
   readonly redis: RedisConfig | null;
   /** Null: no traces are recorded. */
@@ -156,6 +158,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
     http: httpConfig(values, machine),
     auditLog: auditLogConfig(values),
     objectBytes: values.objectBytes,
+    responseTtlMs: values.responseTtl,
     redis,
     trace: traceConfig(values),
     logLevel: values.logLevel ?? 'info',

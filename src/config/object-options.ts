@@ -16,6 +16,15 @@ export const OBJECT_OPTIONS = {
     commands: ROLES,
     help: 'Host memory for objects in each worker, beside its blocks. An object has at most as many bytes. 0 turns objects off. It must be the same in the whole fleet.',
   }),
+  responseTtl: option({
+    flag: 'response-ttl',
+    variable: 'SHOAL_RESPONSE_TTL',
+    placeholder: 'TIME',
+    type: types.duration(0, 30 * 24 * 3_600_000, '0s to 720h'),
+    default: '24h',
+    commands: ['up', 'coordinator'],
+    help: 'Time for which answers of the Responses API are stored, in the memory for objects, so that a later request can name them. 0s stores none.',
+  }),
   redisPort: option({
     flag: 'redis-port',
     variable: 'SHOAL_REDIS_PORT',

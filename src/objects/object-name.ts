@@ -30,6 +30,14 @@ export function objectName(space: string, key: Buffer): ObjectName {
   return { space, key, hash: hashOf(space, key) };
 }
 
+/** The database of a space with the stored answers of the Responses API. `SELECT` has none of this number. */
+export const RESPONSES_DATABASE = 16;
+
+/** The space of one of a tenant's databases. The first is the space of the tenant itself. */
+export function databaseSpace(space: string, database: number): string {
+  return database === 0 ? space : `${space}#${database}`;
+}
+
 /** The tenant of a space: `SELECT` gives each of a tenant's databases a space, with the database's number behind a `#`. */
 export function tenantOfSpace(space: string): string {
   return space.replace(/#\d{1,2}$/, '');

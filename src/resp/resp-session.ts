@@ -1,7 +1,7 @@
 import type { KeyedMutex } from '../async/keyed-mutex.js';
 import type { Clock } from '../clock.js';
 import { InvalidRequest } from '../errors.js';
-import { type ObjectHash, type ObjectName, objectName } from '../objects/object-name.js';
+import { databaseSpace, type ObjectHash, type ObjectName, objectName } from '../objects/object-name.js';
 import type { StoreUse } from '../objects/object-node.js';
 import { ObjectValue } from '../objects/object-value.js';
 import type { Objects } from '../objects/objects.js';
@@ -77,7 +77,7 @@ export class RespSession {
   /** The space of the client's objects. */
   get space(): string {
     const { space } = this.principal!;
-    return this.database === 0 ? space : `${space}#${this.database}`;
+    return databaseSpace(space, this.database);
   }
 
   /** The tenant of the client; null where all clients are one. All unauthenticated clients together are one tenant. */

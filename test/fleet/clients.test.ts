@@ -52,7 +52,7 @@ describe("Vercel's AI SDK", () => {
     expect(Place.parse(object)).toEqual(object);
   });
 
-  it.each(['chat'] as const)('calls a tool, and answers with its result, by %s', async (api) => {
+  it.each(['responses', 'chat'] as const)('calls a tool, and answers with its result, by %s', async (api) => {
     const called: Place[] = [];
     const go = tool({
       description: 'Goes to a place.',

@@ -116,6 +116,7 @@ export class SimCoordinator {
       jwt: null,
       auditLog: null,
       objectBytes: 0,
+      responseTtlMs: 0,
       redis: null,
       trace: null,
       logLevel: 'silent',

@@ -5,6 +5,8 @@ import { RESPONSE_PARAMETERS } from '../../openai/parameters/response-parameters
 import { ResponseBuilder } from '../../openai/responses/response-builder.js';
 import { responseMessages } from '../../openai/responses/response-input.js';
 import type { ToolFields } from '../../openai/tool-use.js';
+import type { ResponseStore } from '../../responses/response-store.js';
+import { ResponseTurn } from '../../responses/response-turn.js';
 import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 import { messageReading } from './message-reading.js';
@@ -12,20 +14,40 @@ import { messageReading } from './message-reading.js';
 const ResponseRequest = objectOf(RESPONSE_PARAMETERS);
 type ResponseRequest = z.infer<typeof ResponseRequest>;
 
-/** `POST /v1/responses`: OpenAI's Responses API, without stored answers. */
-export function responsesRoute(deps: GenerationDeps): HttpRoute {
-  const endpoint: GenerationEndpoint<ResponseRequest> = {
+/** Bytes at random in the id of an answer, so that it is another's neither by chance nor by the client's name for the request. */
+const ID_BYTES = 8;
+
+/** `POST /v1/responses`: OpenAI's Responses API. @param store null: the fleet stores no answers */
+export function responsesRoute(deps: GenerationDeps, store: ResponseStore | null): HttpRoute {
+  return {
+    method: 'POST',
+    path: '/v1/responses',
+    about: { summary: 'Answers a conversation in the form of the Responses API.', body: ResponseRequest },
+    access: 'key',
+    pages: 'allowed',
+    generates: true,
+    handle: (exchange) => answerWithTokens(endpointOf(deps, new ResponseTurn(store, exchange)), exchange, deps),
+  };
+}
+
+function endpointOf(deps: GenerationDeps, turn: ResponseTurn): GenerationEndpoint<ResponseRequest> {
+  return {
     path: '/v1/responses',
     schema: ResponseRequest,
     shape: {
-      idPrefix: 'resp_',
-      builder: (request, head, tally) => new ResponseBuilder({ ...head, echoed: echoedFields(request) }, tally),
+      idPrefix: PREFIX,
+      builder: (request, head, tally) => {
+        const unique = Buffer.from(deps.random.bytes(ID_BYTES)).toString('hex');
+        const id = `${PREFIX}${unique}_${head.id.slice(PREFIX.length)}`;
+        const keep = turn.keeperOf(request, id);
+        return new ResponseBuilder({ ...head, id, echoed: echoedFields(request), keep }, tally);
+      },
     },
     message: (request) => messageReading(toolFields(request), formatOf(request), deps),
     demand: async (request, caller) => ({
       prompts: [
         await deps.prompts.readMessages(
-          responseMessages(request.input, request.instructions),
+          responseMessages(await turn.conversation(request), request.instructions),
           {
             ...toolFields(request),
             reasoning_effort: request.reasoning?.effort ?? undefined,
@@ -44,16 +66,9 @@ export function responsesRoute(deps: GenerationDeps): HttpRoute {
       echo: false,
     }),
   };
-  return {
-    method: 'POST',
-    path: endpoint.path,
-    about: { summary: 'Answers a conversation in the form of the Responses API.', body: ResponseRequest },
-    access: 'key',
-    pages: 'allowed',
-    generates: true,
-    handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
-  };
 }
+
+const PREFIX = 'resp_';
 
 function toolFields({ tools = [], tool_choice: choice, parallel_tool_calls }: ResponseRequest): ToolFields {
   return {
@@ -83,6 +98,7 @@ function echoedFields(request: ResponseRequest): Readonly<Record<string, unknown
   const { instructions, tools, tool_choice, parallel_tool_calls, temperature, top_p, text, reasoning } = request;
   return {
     instructions: instructions ?? null,
+    previous_response_id: request.previous_response_id ?? null,
     tools: tools ?? [],
     tool_choice: tool_choice ?? 'auto',
     parallel_tool_calls: parallel_tool_calls ?? true,

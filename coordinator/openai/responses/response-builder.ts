@@ -2,6 +2,7 @@ import type { Delta, FinishReason } from '../choice.js';
 import { type Block, type BlockEvent, Blocks } from '../message/blocks.js';
 import type { Tally } from '../tally.js';
 import type { AnswerBuilder, NamedEvent } from '../translated-answer.js';
+import type { ConversationItem } from './conversation-item.js';
 
 export interface ResponseHead {
   /** `resp_` and the common ending of its items' ids. */
@@ -11,6 +12,8 @@ export interface ResponseHead {
   readonly model: string;
   /** Fields of the request that the answer repeats. */
   readonly echoed: Readonly<Record<string, unknown>>;
+  /** Stores the complete answer, with its items. False if it cannot be stored. Null: it is not to be stored. */
+  readonly keep: ((response: object, output: readonly ConversationItem[]) => Promise<boolean>) | null;
 }
 
 /** Names of the events of a block, and the index of its part. */
@@ -25,11 +28,14 @@ export class ResponseBuilder implements AnswerBuilder {
   private readonly blocks = new Blocks();
   private sequence = 0;
   private finish: FinishReason | null = null;
+  private stored: boolean;
 
   constructor(
     private readonly head: ResponseHead,
     private readonly tally: Tally,
-  ) {}
+  ) {
+    this.stored = head.keep !== null;
+  }
 
   begin(): NamedEvent[] {
     return ['created', 'in_progress'].map((name) =>
@@ -42,8 +48,10 @@ export class ResponseBuilder implements AnswerBuilder {
     return this.blocks.take(delta).flatMap((event) => this.eventsOf(event));
   }
 
-  end(): NamedEvent[] {
+  async end(): Promise<NamedEvent[]> {
     const closed = this.blocks.end().flatMap((event) => this.eventsOf(event));
+    const items = this.blocks.all.map((block) => this.conversationItem(block));
+    this.stored = (await this.head.keep?.(this.whole(), items)) ?? false;
     const response = this.whole();
     return [...closed, this.event(`response.${this.status}`, { response })];
   }
@@ -104,6 +112,18 @@ export class ResponseBuilder implements AnswerBuilder {
     }
   }
 
+  private conversationItem(block: Block): ConversationItem {
+    const id = this.itemId(block);
+    switch (block.kind) {
+      case 'text':
+        return { type: 'message', id, role: 'assistant', content: block.text };
+      case 'reasoning':
+        return { type: 'reasoning', id, content: block.text };
+      case 'call':
+        return { type: 'function_call', id, call_id: block.id, name: block.name, arguments: block.text };
+    }
+  }
+
   private response(status: 'in_progress' | 'completed' | 'incomplete'): object {
     const { id, created, model, echoed } = this.head;
     const last = this.blocks.all.length - 1;
@@ -114,7 +134,7 @@ export class ResponseBuilder implements AnswerBuilder {
       ...{ id, object: 'response', created_at: created, status, model, output: status === 'in_progress' ? [] : output },
       ...{ error: null, incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null },
       ...echoed,
-      ...{ store: false, background: false, previous_response_id: null, truncation: 'disabled' },
+      ...{ store: this.stored, background: false, truncation: 'disabled' },
       ...(status === 'in_progress' ? { usage: null } : this.usage()),
     };
   }

@@ -2,11 +2,9 @@ import { z } from 'zod';
 import { listOf, Name } from '../fields.js';
 import { Conversation } from '../message/conversation.js';
 import type { RequestMessage } from '../messages.js';
+import { CONVERSATION_ITEMS, type ConversationItem } from './conversation-item.js';
 
 /** The input of the model in a request of the Responses API. */
-
-/** Items in one request, and parts of one. */
-const ITEMS = 4_096;
 
 const TEXT_ONLY =
   'must be a string or parts of the type input_text, output_text or refusal; the model supports text only';
@@ -22,51 +20,62 @@ const Part = z.discriminatedUnion(
   { error: TEXT_ONLY },
 );
 const Text = z
-  .union([z.string(), listOf(Part, ITEMS)], { error: TEXT_ONLY })
+  .union([z.string(), listOf(Part, CONVERSATION_ITEMS)], { error: TEXT_ONLY })
   .transform((text) =>
     typeof text === 'string' ? text : text.map((part) => ('text' in part ? part.text : part.refusal)).join('\n'),
   );
+
+/** An item of a request: an item of the conversation, or a reference to one that the fleet has stored. */
+export type InputItem = ConversationItem | { readonly type: 'item_reference'; readonly id: string };
 
 const Item = z.discriminatedUnion(
   'type',
   [
     z.object({
-      type: z.literal('message').optional(),
+      type: z.literal('message').optional().default('message'),
       role: z.enum(['system', 'developer', 'user', 'assistant']),
       content: Text,
     }),
     z.object({ type: z.literal('function_call'), call_id: Name, name: Name, arguments: z.string() }),
     z.object({ type: z.literal('function_call_output'), call_id: Name, output: Text }),
     z.object({ type: z.literal('reasoning'), summary: Text.nullish(), content: Text.nullish() }),
+    z.object({ type: z.literal('item_reference'), id: Name }),
   ],
-  { error: 'must be a message with text, a function_call, a function_call_output or a reasoning' },
+  { error: 'must be a message with text, a function_call, a function_call_output, a reasoning or an item_reference' },
 );
 
 export const ResponseInput = z
   .unknown()
   .transform((input) => (typeof input === 'string' && input !== '' ? [{ role: 'user', content: input }] : input))
-  .pipe(listOf(Item, ITEMS).refine((input) => input.length > 0, 'must not be empty'))
+  .pipe(listOf(Item, CONVERSATION_ITEMS).refine((input) => input.length > 0, 'must not be empty'))
+  .transform((items) => items.map(plain))
   .meta({
     override: {
       anyOf: [
         { type: 'string', minLength: 1 },
-        { type: 'array', minItems: 1, maxItems: ITEMS, items: { type: 'object' } },
+        { type: 'array', minItems: 1, maxItems: CONVERSATION_ITEMS, items: { type: 'object' } },
       ],
     },
   });
 
-/** The messages of a request. */
+/** An item of a request with its text as one string. */
+function plain(item: z.infer<typeof Item>): InputItem {
+  if (item.type !== 'reasoning') return item;
+  return { type: item.type, content: item.content || item.summary || '' };
+}
+
+/** The messages of a conversation. */
 export function responseMessages(
-  input: z.infer<typeof ResponseInput>,
+  items: readonly ConversationItem[],
   instructions: string | undefined,
 ): RequestMessage[] {
   const conversation = new Conversation();
   if (instructions !== undefined && instructions !== '') conversation.addText('system', instructions);
-  for (const item of input) addItem(conversation, item);
+  for (const item of items) addItem(conversation, item);
   return conversation.messages;
 }
 
-function addItem(conversation: Conversation, item: z.infer<typeof Item>): void {
+function addItem(conversation: Conversation, item: ConversationItem): void {
   switch (item.type) {
     case 'function_call':
       conversation.addCall(item.call_id, item.name, item.arguments);
@@ -75,9 +84,9 @@ function addItem(conversation: Conversation, item: z.infer<typeof Item>): void {
       conversation.addResult(item.call_id, item.output);
       return;
     case 'reasoning':
-      conversation.addReasoning(item.content || item.summary || '');
+      conversation.addReasoning(item.content);
       return;
-    default:
+    case 'message':
       conversation.addText(item.role === 'developer' ? 'system' : item.role, item.content);
   }
 }

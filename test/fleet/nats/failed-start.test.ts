@@ -89,6 +89,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       jwt: null,
       auditLog: null,
       objectBytes: 0,
+      responseTtlMs: 0,
       redis: null,
     };
     const before = held();

@@ -36,7 +36,7 @@ describe('the Responses API, with OpenAI’s SDK', () => {
       object: 'response',
       status: 'completed',
       output_text: 'Yes.',
-      store: false,
+      store: true,
       instructions: 'Be brief.',
       output: [
         { type: 'reasoning', content: [{ type: 'reasoning_text', text: 'Hm.' }] },
@@ -147,11 +147,10 @@ describe('the Responses API, with OpenAI’s SDK', () => {
   });
 
   it.each([
-    [{ previous_response_id: 'resp_1' }, 'previous_response_id', /send the earlier items in input/],
-    [{ store: true }, 'store', /stores no answers/],
     [{ background: true }, 'background', /is not supported/],
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type', /must be "function"/],
-    [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input[0].type', /must be a message/],
+    [{ input: [{ type: 'image', id: 'x' }] }, 'input[0].type', /must be a message/],
+    [{ include: ['file_search_call.results'] }, 'include[0]', /must be one of/],
     [{ input: [] }, 'input', /must not be empty/],
     [{ reasoning: { effort: 'low' } }, 'reasoning.effort', /has no variable/],
   ])('refuses by name what it cannot do: %j', async (fields, param, message) => {

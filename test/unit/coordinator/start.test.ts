@@ -44,6 +44,7 @@ const config: CoordinatorConfig = {
   jwt: null,
   auditLog: null,
   objectBytes: 0,
+  responseTtlMs: 0,
   redis: null,
   trace: null,
   logLevel: 'silent',

@@ -65,6 +65,7 @@ async function coordinator(
       jwt: null,
       auditLog: null,
       objectBytes: 0,
+      responseTtlMs: 0,
       redis: null,
       trace: null,
       logLevel: 'silent',

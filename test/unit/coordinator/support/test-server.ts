@@ -9,6 +9,7 @@ import { Layers } from '../../../../coordinator/layers/layers.js';
 import { messageFormatOf } from '../../../../coordinator/openai/message/message-format.js';
 import { NO_ADAPTERS, type ServedModel } from '../../../../coordinator/openai/served-model.js';
 import { Quotas } from '../../../../coordinator/quota/quotas.js';
+import { ResponseStore } from '../../../../coordinator/responses/response-store.js';
 import type { RuntimeView } from '../../../../coordinator/runtime/runtime-view.js';
 import type { Bus } from '../../../../src/bus/bus.js';
 import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
@@ -26,6 +27,7 @@ import { tokenizerInfo } from '../../../../src/model/tokenizer-info.js';
 import { SeededRandom } from '../../../../src/random.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { inlineText } from '../../../support/inline-text.js';
+import { MemoryObjects } from './memory-objects.js';
 import { ScriptedFleet } from './scripted-fleet.js';
 import { ScriptedPurges } from './scripted-purges.js';
 import { ScriptedRetentions } from './scripted-retentions.js';
@@ -72,7 +74,13 @@ export interface TestKeys {
 }
 
 type TestOptions = HttpOptions &
-  TestKeys & { readonly model: ServedModel; readonly adapters: AdapterCommands; readonly runtime: RuntimeView };
+  TestKeys & {
+    /** Time for which answers are stored; null: none is stored. */
+    readonly responseTtlMs: number | null;
+    readonly model: ServedModel;
+    readonly adapters: AdapterCommands;
+    readonly runtime: RuntimeView;
+  };
 
 const none = async () => ({ entries: [], silent: [] });
 const NO_RUNTIME: RuntimeView = { nodes: () => [], actors: none, tasks: none, groups: none, objects: none };
@@ -85,6 +93,8 @@ export interface TestServer extends HttpServer {
   readonly retentions: ScriptedRetentions;
   readonly layers: Layers;
   readonly purges: ScriptedPurges;
+  /** Where answers are stored. */
+  readonly objects: MemoryObjects;
   readonly logged: string[];
   /** The entries of its audit log. */
   readonly trail: TrailEvent[];
@@ -111,6 +121,7 @@ export async function testServer(
     model = MODEL,
     adapters = NO_COMMANDS,
     runtime = NO_RUNTIME,
+    responseTtlMs = 60_000,
     ...options
   }: Partial<TestOptions> = {},
   clock: Clock = new SystemClock(),
@@ -120,16 +131,19 @@ export async function testServer(
   const retentions = new ScriptedRetentions();
   const layers = new Layers({ kind: 'prefix' });
   const purges = new ScriptedPurges();
+  const wallMs = () => clock.now();
+  const objects = new MemoryObjects(wallMs);
   const logged: string[] = [];
   const trail: TrailEvent[] = [];
   const config = { apiKeys, metricsKeys, keysFile, jwt, secret: TEST_SECRET };
   const log = createLog({ level: 'debug', write: (line) => logged.push(line) });
-  const { access, parts } = openAccess(config, { clock, log, wallMs: () => clock.now() });
+  const { access, parts } = openAccess(config, { clock, log, wallMs });
+  const stored = { objects, objectBytes: 2 ** 24, clock, wallMs, log };
   for (const part of parts) {
     await part.start();
     onTestFinished(() => part.stop());
   }
-  const quotas = new Quotas({ bus, clock, wallMs: () => clock.now(), subject: 'fleet.usage', self: `c${++servers}` });
+  const quotas = new Quotas({ bus, clock, wallMs, subject: 'fleet.usage', self: `c${++servers}` });
   quotas.start();
   onTestFinished(() => quotas.stop());
   const slow = new SlowRequests();
@@ -143,6 +157,7 @@ export async function testServer(
     trail: { write: (entry) => trail.push(entry) },
     model,
     adapters,
+    responses: responseTtlMs === null ? null : new ResponseStore({ ...stored, ttlMs: responseTtlMs }),
     options: {
       host: '127.0.0.1',
       port: 0,
@@ -171,6 +186,7 @@ export async function testServer(
     retentions,
     layers,
     purges,
+    objects,
     logged,
     trail,
     url: server.url,
