@@ -36,6 +36,7 @@ import { chatRoute } from './routes/chat.js';
 import { completionsRoute } from './routes/completions.js';
 import { consoleRoutes } from './routes/console.js';
 import { consoleTableRoutes } from './routes/console-tables.js';
+import { countTokensRoute } from './routes/count-tokens.js';
 import { debugRoutes } from './routes/debug.js';
 import { documentRoutes } from './routes/documents.js';
 import { fleetRoutes } from './routes/fleet.js';
@@ -175,6 +176,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     responsesRoute(generation, deps.responses ?? null),
     ...storedResponseRoutes(deps.responses ?? null),
     messagesRoute(generation),
+    countTokensRoute(model, prompts),
     ...modelRoutes(model),
     ...adapterRoutes(model, deps.adapters),
     ...tokenizeRoutes(model, prompts),

@@ -74,12 +74,14 @@ export interface NamedConstraint {
 }
 
 /**
- * The constraint on a request's answer; null if it may be any text.
+ * The constraint on a request's answer; null if it may be any text. An answer that must be calls has no text that `response_format` could concern.
  * @param further constraints in addition to these fields
  * @throws InvalidRequest that names the wrong field
  */
 export function constraintIn(fields: ConstraintFields, further: readonly NamedConstraint[]): NamedConstraint | null {
-  const [found, other] = [...constraintsIn(fields), ...further];
+  const calls = further.some(({ constraint }) => constraint.type === 'calls');
+  const own = constraintsIn(calls ? { ...fields, response_format: undefined } : fields);
+  const [found, other] = [...own, ...further];
   if (found === undefined) return null;
   if (other !== undefined)
     throw new InvalidRequest(`${other.param}: cannot be combined with ${found.param}; send one of them`, other.param);

@@ -5,7 +5,7 @@ import type { GenerationDeps, MessageReading } from './generation.js';
 
 /**
  * How the answers to a conversation are read: reasoning, calls of its tools, and text.
- * @param format a further constraint on the answer; null for none
+ * @param format a constraint on the text of the answer; null for none
  */
 export function messageReading(
   fields: ToolFields,
@@ -15,7 +15,7 @@ export function messageReading(
   const use = toolUseOf(fields);
   const calls = callReading(use, model.message, (bytes) => random.bytes(bytes));
   return {
-    constraints: [toolConstraint(use, model.message), format].filter((one) => one !== null),
+    constraints: [toolConstraint(use, model.message) ?? format].filter((one) => one !== null),
     ifFree: [strictCalls(use, model.message)].filter((one) => one !== null),
     planOf: ({ tokens }, enforced) => messagePlan(tokens, model.message, { calls, enforced }, model.tokenizer),
   };

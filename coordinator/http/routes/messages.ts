@@ -17,10 +17,10 @@ export function messagesRoute(deps: GenerationDeps): HttpRoute {
     path: '/v1/messages',
     schema: MessageRequest,
     shape: { idPrefix: 'msg_', builder: (_, head, tally) => new MessageBuilder(head, tally) },
-    message: (request) => messageReading(toolFields(request), null, deps),
+    message: (request) => messageReading(messageTools(request), null, deps),
     demand: async (request, caller) => {
       const { messages, continued } = conversationOf(request.messages, request.system);
-      const reading = { ...toolFields(request), continue_final_message: continued };
+      const reading = { ...messageTools(request), continue_final_message: continued };
       return {
         prompts: [await deps.prompts.readMessages(messages, reading, caller)],
         maxTokens: { value: request.max_tokens, param: 'max_tokens' },
@@ -42,7 +42,11 @@ export function messagesRoute(deps: GenerationDeps): HttpRoute {
   };
 }
 
-function toolFields({ tools = [], tool_choice: choice }: MessageRequest): ToolFields {
+/** The tools of a request in the form of chats. */
+export function messageTools({
+  tools = [],
+  tool_choice: choice,
+}: Pick<MessageRequest, 'tools' | 'tool_choice'>): ToolFields {
   const one = choice !== undefined && choice.type !== 'none' && choice.disable_parallel_tool_use === true;
   return {
     tools: tools.map(({ name, description, input_schema: parameters }) => ({

@@ -52,3 +52,13 @@ export const MESSAGE_PARAMETERS = {
   service_tier: refused(['auto', 'standard_only'], 'leave it out; API keys have priorities'),
   thinking: refused([{ type: 'disabled' }], 'send chat_template_kwargs to /v1/chat/completions'),
 } as const satisfies ParameterTable;
+
+/** The parameters of `POST /v1/messages/count_tokens`. */
+export const COUNT_PARAMETERS = {
+  model: MESSAGE_PARAMETERS.model,
+  messages: MESSAGE_PARAMETERS.messages,
+  system: MESSAGE_PARAMETERS.system,
+  tools: MESSAGE_PARAMETERS.tools,
+  tool_choice: MESSAGE_PARAMETERS.tool_choice,
+  thinking: MESSAGE_PARAMETERS.thinking,
+} as const satisfies ParameterTable;

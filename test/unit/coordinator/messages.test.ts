@@ -155,6 +155,15 @@ describe('the Messages API', () => {
     expect(await answer.json()).toMatchObject({ error: { param: expect.stringContaining(param) } });
   });
 
+  it('counts the tokens of a prompt', async () => {
+    const server = await serverSaying(' x');
+    await whole(server, { system: 'Be brief.', tools: [WEATHER] });
+    const { max_tokens: _, ...counted } = asked({ system: 'Be brief.', tools: [WEATHER] });
+    const answer = await server.post('/v1/messages/count_tokens', counted);
+    const { length } = server.fleet.asked[0]!.request.tokens;
+    expect([answer.status, await answer.json()]).toEqual([200, { input_tokens: length }]);
+  });
+
   it('takes the key as Anthropic’s clients send it', async () => {
     const key = 'k'.repeat(32);
     const { post, fleet } = await testServer({ apiKeys: [key], model: await modelWith(TEMPLATE) });

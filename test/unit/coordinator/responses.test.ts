@@ -113,6 +113,11 @@ describe('the Responses API, with OpenAI’s SDK', () => {
     const format = { type: 'json_schema' as const, name: 'x', schema, strict: true };
     await openai.responses.create({ model: 'recall', input: 'x', text: { format } });
     await openai.responses.create({ model: 'recall', input: 'x', tools: [WEATHER], tool_choice: 'required' });
+    // As instructor asks: the answer is a call, and has no text of the format.
+    const both = { tools: [WEATHER], tool_choice: 'required' as const, text: { format } };
+    await openai.responses.create({ model: 'recall', input: 'x', ...both });
+    const [, calls, callsToo] = fleet.asked.map(({ request }) => request.sampling.constraint);
+    expect(callsToo).toEqual(calls);
     expect(
       fleet.asked.map(({ request }) => request.sampling.constraint?.length ?? 0).every((length) => length > 0),
     ).toBe(true);

@@ -206,11 +206,7 @@ describe('tools, with OpenAI’s SDK', () => {
     [{ tool_choice: 'required' }, 'tool_choice', /needs tools/],
     [{ tools, tool_choice: 'always' }, 'tool_choice', /must be "none", "auto", "required" or/],
     [{ tools, tool_choice: { type: 'function', function: { name: 'x' } } }, 'tool_choice.function.name', /no tool 'x'/],
-    [
-      { tools, tool_choice: 'required', response_format: { type: 'json_object' } },
-      'tools',
-      /cannot be combined with response_format/,
-    ],
+    [{ tools, tool_choice: 'required', guided_json: {} }, 'tools', /cannot be combined with guided_json/],
     [{ tools, tool_choice: 'required', ignore_eos: true }, 'ignore_eos', /cannot be combined with tools/],
     [
       { tools: [{ type: 'function', function: { name: 'f', parameters: { not: {} } } }], tool_choice: 'required' },
