@@ -12,7 +12,6 @@ import type { KvDependence } from '../src/core/kv-dependence.js';
 import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { Announcement } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
-import type { Salt } from '../src/core/salt.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import type { Lifecycle } from '../src/lifecycle.js';
@@ -218,7 +217,7 @@ function makeRetentions(
   const { random, wallMs } = surroundings;
   const store = new RetentionStore(kv, random);
   const lease = new Lease({ kv, clock, self: `${config.id}/${incarnation}` });
-  const blocksOf = (tokens: Uint32Array, salt: Salt | null) => router.blocksOf(tokens, salt);
+  const blocksOf = router.blocksOf.bind(router);
   const shared = { time: kv, roster, store, replicas, blocksOf };
   const recompute: Recompute = (id, worker, prompt, signal) => prefill(router, id, worker, prompt, signal);
   const layers = new Layers(dependence);

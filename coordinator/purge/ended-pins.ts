@@ -3,13 +3,14 @@ import type { BlockMeta } from '../../src/core/block.js';
 import { type PurgeSelector, selects } from '../../src/core/purge-selector.js';
 import { layersOf, ownerLabel, ownSalt, type Salt, saltLabel } from '../../src/core/salt.js';
 import { BLOCK_TOKENS } from '../../src/limits.js';
+import type { AdapterRef } from '../../src/protocol/adapter.js';
 import { saltOwner } from '../access/principal.js';
 import type { Retention } from '../retention/retention.js';
 import type { RetentionStore, StoredPrompt } from '../retention/retention-store.js';
 
 /** The pins that a purge ends: a purged tenant's pins, and pins that lose a block, because their keeper would recompute that block. */
 
-export type BlocksOf = (tokens: Uint32Array, salt: Salt | null) => readonly BlockMeta[];
+export type BlocksOf = (tokens: Uint32Array, salt: Salt | null, adapter?: AdapterRef | null) => readonly BlockMeta[];
 
 /** Rejects with `Unavailable` if the bucket cannot be reached. */
 export async function endedPins(
@@ -43,7 +44,7 @@ async function isSelected(
   if (selector.keys.size === 0) return false;
   // Its keys take milliseconds if it is long.
   await LOOP_TURNS.next();
-  return blocksOf(prompt.tokens, prompt.salt).some(({ key }) => selector.keys.has(key));
+  return blocksOf(prompt.tokens, prompt.salt, prompt.adapter).some(({ key }) => selector.keys.has(key));
 }
 
 /** The labels of the salts under which the prompt has blocks. */

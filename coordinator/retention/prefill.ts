@@ -13,11 +13,12 @@ export async function prefill(
   fleet: Pick<Fleet, 'generate'>,
   id: string,
   worker: string,
-  { tokens, salt, tenant }: StoredPrompt,
+  { tokens, salt, tenant, adapter }: StoredPrompt,
   signal: AbortSignal,
 ): Promise<void> {
   const stopping = { maxTokens: PREFILL_ANSWER_TOKENS, minTokens: 0, tokenIds: [], ignoreEos: true };
-  const events = fleet.generate({ requestId: id, tokens, salt, tenant, sampling: GREEDY, stopping, worker }, signal);
+  const own = { requestId: id, tokens, salt, tenant, ...(adapter ? { adapter } : {}) };
+  const events = fleet.generate({ ...own, sampling: GREEDY, stopping, worker }, signal);
   for await (const _ of events) {
     // The answer is not used.
   }

@@ -8,6 +8,7 @@ import type { Salt } from '../../src/core/salt.js';
 import { PoisonousPrompt, ShoalError, toWire } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { Log } from '../../src/log.js';
+import type { AdapterRef } from '../../src/protocol/adapter.js';
 import { ShardProtocol } from '../../src/protocol/worker.js';
 import type { Layers } from '../layers/layers.js';
 import { Assignment, type Fulfilment, type RetainedBlocks } from './assignment.js';
@@ -40,7 +41,7 @@ export interface RetentionKeeperOptions {
   readonly lease: Lease;
   readonly replicas: number;
   readonly log: Log;
-  readonly blocksOf: (tokens: Uint32Array, salt: Salt | null) => BlockMeta[];
+  readonly blocksOf: (tokens: Uint32Array, salt: Salt | null, adapter?: AdapterRef | null) => BlockMeta[];
   readonly recompute: Recompute;
   readonly layers: Pick<Layers, 'learn'>;
 }
@@ -179,7 +180,7 @@ export class RetentionKeeper {
       const prompt = expired ? null : await store.prompt(retention);
       if (expired || this.isOrphaned(retention.id, prompt)) ending.push(retention);
       if (prompt === null || retention.stage === 'failed') continue;
-      const blocks = this.blocks.get(retention.id) ?? this.options.blocksOf(prompt.tokens, prompt.salt);
+      const blocks = this.blocks.get(retention.id) ?? this.options.blocksOf(prompt.tokens, prompt.salt, prompt.adapter);
       this.blocks.set(retention.id, blocks);
       retained.push({ id: retention.id, stage: retention.stage, prompt, blocks });
     }

@@ -2,6 +2,7 @@ import type { KeyValue } from '../../src/bus/key-value.js';
 import type { Tenant } from '../../src/core/fair-shares.js';
 import type { Salt } from '../../src/core/salt.js';
 import { Overloaded, Unavailable } from '../../src/errors.js';
+import type { AdapterRef } from '../../src/protocol/adapter.js';
 import { packTokens, unpackTokens } from '../../src/protocol/generate.js';
 import type { Random } from '../../src/random.js';
 import { encode } from '../../src/wire/msgpack.js';
@@ -34,6 +35,8 @@ export interface StoredPrompt {
   readonly salt: Salt | null;
   /** The tenant whose share of the workers' time it uses; null for none. */
   readonly tenant: Tenant | null;
+  /** The adapter with which it is computed. Default: none. */
+  readonly adapter?: AdapterRef | null | undefined;
 }
 
 /** A list with the origins that it descends from: none if it was not founded yet. */
@@ -93,11 +96,11 @@ export class RetentionStore {
   }
 
   /** Writes the prompt of a retention that is in the list. */
-  async writePrompt({ slot }: Retention, prompt: RetainedPrompt): Promise<void> {
-    if (!(await this.put(slot, encode(prompt)))) {
+  async writePrompt({ id, slot }: Retention, prompt: StoredPrompt): Promise<void> {
+    if (!(await this.put(slot, encode(retainedPrompt(id, prompt))))) {
       throw new Unavailable('cannot store the pin: another coordinator wrote to its slot; retry');
     }
-    this.prompts.set(prompt.id, storedPrompt(prompt));
+    this.prompts.set(id, prompt);
   }
 
   /** The prompt of a retention; null if it was erased or not written yet. */
@@ -158,7 +161,7 @@ export class RetentionStore {
     if (!(await this.write({ origins, retentions }, found.revision))) return;
     for (const { id, slot } of restored) {
       const prompt = this.prompts.get(id);
-      if (prompt !== undefined) await this.put(slot, encode({ id, ...prompt, tokens: packTokens(prompt.tokens) }));
+      if (prompt !== undefined) await this.put(slot, encode(retainedPrompt(id, prompt)));
     }
   }
 
@@ -195,8 +198,13 @@ export class RetentionStore {
   }
 }
 
-function storedPrompt({ tokens, salt, tenant }: RetainedPrompt): StoredPrompt {
-  return { tokens: unpackTokens(tokens), salt, tenant };
+function storedPrompt({ tokens, salt, tenant, adapter }: RetainedPrompt): StoredPrompt {
+  return { tokens: unpackTokens(tokens), salt, tenant, adapter };
+}
+
+/** Coordinators of earlier versions read prompts without an adapter. */
+function retainedPrompt(id: string, { tokens, salt, tenant, adapter }: StoredPrompt): RetainedPrompt {
+  return { id, tokens: packTokens(tokens), salt, tenant, ...(adapter ? { adapter } : {}) };
 }
 
 function contended(): Overloaded {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { KEY_BYTES, packKeys } from '../../src/core/key.js';
 import { BLOCK_TOKENS } from '../../src/limits.js';
+import { AdapterRef } from '../../src/protocol/adapter.js';
 import { packed } from '../../src/protocol/bytes.js';
 import { SaltField, TenantField } from '../../src/protocol/generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
@@ -74,6 +75,8 @@ export const RetainedPrompt = z.strictObject({
   salt: SaltField.nullable(),
   /** The tenant whose share of the workers' time it uses; null if no API key was required. */
   tenant: TenantField.nullable().default(null),
+  /** The adapter with which it is computed. */
+  adapter: AdapterRef.optional(),
 });
 export type RetainedPrompt = z.infer<typeof RetainedPrompt>;
 

@@ -5,7 +5,7 @@ import { homesOnce } from '../../src/core/replication.js';
 import type { Salt } from '../../src/core/salt.js';
 import { Unavailable } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
-import { packTokens } from '../../src/protocol/generate.js';
+import type { AdapterRef } from '../../src/protocol/adapter.js';
 import type { Random } from '../../src/random.js';
 import { type Admitted, type Capacity, checkMemory, checkQuota } from './admission.js';
 import { presentAt, type Retention, segmentsOf } from './retention.js';
@@ -25,6 +25,8 @@ export interface RetentionOrder {
   readonly tenant: Tenant | null;
   /** The layer into which its blocks are published; null for none. The salt is then the layer's. */
   readonly layer: string | null;
+  /** The adapter with which it is computed. Default: none. */
+  readonly adapter?: AdapterRef | null | undefined;
   readonly ttlMs: number;
 }
 
@@ -61,7 +63,7 @@ export interface LiveRetentionsOptions {
   readonly replicas: number;
   readonly store: RetentionStore;
   readonly keeper: Pick<RetentionKeeper, 'wake'>;
-  readonly blocksOf: (tokens: Uint32Array, salt: Salt | null) => BlockMeta[];
+  readonly blocksOf: (tokens: Uint32Array, salt: Salt | null, adapter?: AdapterRef | null) => BlockMeta[];
 }
 
 /** The retentions of a live fleet: stores orders, which the keeper among the coordinators fulfils. */
@@ -70,7 +72,7 @@ export class LiveRetentions implements Retentions {
 
   async add(order: RetentionOrder): ReturnType<Retentions['add']> {
     const { store, keeper, random, time, blocksOf } = this.options;
-    const blocks = blocksOf(order.tokens, order.salt);
+    const blocks = blocksOf(order.tokens, order.salt, order.adapter);
     const id = `pin-${Buffer.from(random.bytes(12)).toString('hex')}`;
     const createdMs = await time.now();
     let refused: Exclude<Admitted, { type: 'admitted' }> | null = null;
@@ -89,8 +91,8 @@ export class LiveRetentions implements Retentions {
     if (retention === null) throw new Unavailable('cannot store the pin; retry');
     // An equal retention may be without its prompt, which an earlier attempt could not store.
     if ((await store.prompt(retention)) === null) {
-      const { tokens, salt, tenant } = order;
-      await store.writePrompt(retention, { id: retention.id, tokens: packTokens(tokens), salt, tenant });
+      const { tokens, salt, tenant, adapter } = order;
+      await store.writePrompt(retention, { tokens, salt, tenant, adapter });
     }
     keeper.wake();
     return this.viewOf(retention);
@@ -182,7 +184,7 @@ export class LiveRetentions implements Retentions {
     const prompt = await store.prompt(retention);
     if (prompt === null) return { copies: 0, most };
     const homesOf = homesOnce((segment) => roster.ring.homes(segment, replicas));
-    const copies = blocksOf(prompt.tokens, prompt.salt).map(({ key, segment }) => {
+    const copies = blocksOf(prompt.tokens, prompt.salt, prompt.adapter).map(({ key, segment }) => {
       const holders = holdings.holders(key);
       return homesOf(segment).filter((home) => holders.includes(home)).length;
     });

@@ -150,4 +150,22 @@ describe('LoRA adapters', () => {
     expect((await running.post('/v1/completions', { ...asked[1]!, model: 'tuned-a' })).status).toBe(404);
     expect((await running.post('/v1/unload_lora_adapter', { lora_name: 'tuned-a' })).status).toBe(404);
   });
+
+  it('have pins of their own, which are computed with them', async () => {
+    const running = await up('--workers', '2');
+    const [model, prompt] = [SYNTH_ADAPTERS[0]!, PROMPTS[3]!];
+    expect((await running.post('/v1/cache/pin', { model, prompt })).status).toBe(200);
+    const states = async () => {
+      const { data } = (await (await fetch(`${running.url}/v1/cache/pins`)).json()) as { data: { state: string }[] };
+      return data.map(({ state }) => state);
+    };
+    while (String(await states()) !== 'held');
+    for (const [i, body] of asked.entries()) {
+      if (body.prompt !== prompt) continue;
+      const { text, cached } = await textOf(running, body);
+      expect(text).toBe(expected[i]);
+      if (body.model === model) expect(cached.local + cached.remote).toBeGreaterThan(64);
+      else expect(cached).toMatchObject({ local: 0, remote: 0 });
+    }
+  });
 });

@@ -66,12 +66,13 @@ function ownerOf(principal: Principal | null): string | null {
 async function pin(exchange: Exchange, { retentions, layers, model, prompts }: PinDeps): Promise<RetentionView> {
   const { body, principal, use } = exchange;
   const request = checkBody(PinRequest, body);
-  if (checkModel(model, request.model, principal) !== null)
-    throw new InvalidRequest(
-      `model: prompts of adapters cannot be pinned; pin the prompt for '${model.name}', or leave it to the cache`,
-      'model',
-    );
+  const adapter = checkModel(model, request.model, principal);
   const layer = request.share ?? null;
+  if (layer !== null && adapter !== null)
+    throw new InvalidRequest(
+      `share: is not allowed with an adapter; publish the prompt for '${model.name}', or pin it without share`,
+      'share',
+    );
   if (layer !== null) layers.checkPublisher(principal, layer);
   if (layer !== null && request.cache_salt !== undefined) {
     throw new InvalidRequest('cache_salt: is not allowed with share, whose layer has a salt of its own', 'cache_salt');
@@ -101,6 +102,7 @@ async function pin(exchange: Exchange, { retentions, layers, model, prompts }: P
     owner: ownerOf(principal),
     tenant: tenantOf(principal),
     layer,
+    adapter,
     ttlMs: 1_000 * (request.ttl_seconds ?? (layer === null ? RETENTION_TTL_S : RETENTION_TTL_MAX_S)),
   });
   if (!('type' in added)) return added;

@@ -223,9 +223,12 @@ describe('a request', () => {
     expect((await load(A, { load_inplace: true })).status).toBe(200);
   });
 
-  it('for a pin names the model, not an adapter', async () => {
-    const { post } = await open();
-    const response = await post('/v1/cache/pin', { prompt: 'x '.repeat(200), model: A });
-    expect([response.status, await response.json()]).toMatchObject([400, { error: { param: 'model' } }]);
+  it('is the model of a pin that names it, which cannot publish', async () => {
+    const { post, retentions } = await open();
+    const asked = { prompt: 'x '.repeat(200), model: A };
+    expect((await post('/v1/cache/pin', asked)).status).toBe(200);
+    expect(retentions.orders).toMatchObject([{ adapter: { name: A } }]);
+    const response = await post('/v1/cache/pin', { ...asked, share: 'public' });
+    expect([response.status, await response.json()]).toMatchObject([400, { error: { param: 'share' } }]);
   });
 });

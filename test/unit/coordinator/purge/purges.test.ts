@@ -9,7 +9,6 @@ import { blockKeys, rootSeed } from '../../../../src/core/key.js';
 import { type PurgeSelector, selects } from '../../../../src/core/purge-selector.js';
 import { ownerLabel, type Salt, saltLabel, withLayers } from '../../../../src/core/salt.js';
 import { SILENT_LOG } from '../../../../src/log.js';
-import { packTokens } from '../../../../src/protocol/generate.js';
 import { SeededRandom } from '../../../../src/random.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { withDescendants } from '../../../../workers/audit/descendants.js';
@@ -207,7 +206,7 @@ describe('the pins that a purge ends', () => {
     const times = { createdMs: 0, expiresMs: 2e12, stage: 'settled' as const };
     const added = { ...common, segments: segmentsOf(blocks), last: blocks.at(-1)!.key, ...times };
     await retentions.change((all) => [...all, added]);
-    await retentions.writePrompt(added, { id, tokens: packTokens(tokens), salt, tenant: null });
+    await retentions.writePrompt(added, { tokens, salt, tenant: null });
   }
   const left = async () => (await retentions.list()).map(({ id }) => id);
 

@@ -2,7 +2,6 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { RETENTIONS, type Retention } from '../../../../coordinator/retention/retention.js';
 import { freeSlot, RetentionStore } from '../../../../coordinator/retention/retention-store.js';
 import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
-import { packTokens } from '../../../../src/protocol/generate.js';
 import { SeededRandom } from '../../../../src/random.js';
 
 const tokens = Uint32Array.from({ length: 64 }, (_, i) => i);
@@ -27,10 +26,10 @@ describe('a store of retentions', () => {
     [one, other] = [storeOf(kv, 1), storeOf(kv, 2)];
   });
 
-  const add = async (store: RetentionStore, id: string, slot: number) => {
+  const add = async (store: RetentionStore, id: string, slot: number, more: object = {}) => {
     const added = retention(id, slot);
     await store.change((all) => [...all, added]);
-    await store.writePrompt(added, { id, tokens: packTokens(tokens), salt: 's', tenant: null });
+    await store.writePrompt(added, { tokens, salt: 's', tenant: null, ...more });
     return added;
   };
 
@@ -48,6 +47,12 @@ describe('a store of retentions', () => {
     await other.remove([old]);
     expect(await other.prompt(next)).toEqual({ tokens, salt: 's', tenant: null });
     expect(await other.list()).toEqual([next]);
+  });
+
+  it('keeps the adapter of a prompt', async () => {
+    const adapter = { name: 'a', file: 'a.onnx_adapter', fingerprint: 'f'.repeat(64), bytes: 9 };
+    await add(one, 'p', 0, { adapter });
+    expect(await other.prompt(retention('p', 0))).toEqual({ tokens, salt: 's', tenant: null, adapter });
   });
 
   it('has no prompt before it is written', async () => {
