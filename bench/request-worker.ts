@@ -59,6 +59,7 @@ async function serve({ nats, secret, fingerprint, folder }: StandInStart): Promi
       yield { seq: 0, keys: new Uint8Array(), last: true };
     },
     tiers: () => ({ tiers: [] }),
+    chain: () => ({ keys: new Uint8Array(), parent: new Uint8Array() }),
     retain: () => ({ type: 'retained' as const, missing: new Uint8Array() }),
     purge: () => ({ device: 0, host: 0, disk: 0, blocks: 0, replicas: 0, complete: true, beyond: new Uint8Array() }),
     reset: () => ({ dropped: 0 }),

@@ -24,6 +24,7 @@ import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../src/protocol/coordina
 import type { Surroundings } from '../src/surroundings.js';
 import { LoadWatch } from './advice/load-watch.js';
 import { BlockTiers } from './block-tiers.js';
+import { ComputedKv } from './computed/computed-kv.js';
 import type { ConsoleSources } from './console/console.js';
 import { RequestJournal } from './console/request-journal.js';
 import { RuntimeSurvey } from './console/runtime-survey.js';
@@ -108,6 +109,7 @@ export interface CoordinatorParts {
   readonly load: LoadWatch;
   readonly quarantined: QuarantinedWorkers;
   readonly objects: CoordinatorObjects;
+  readonly computed: ComputedKv;
   readonly console: ConsoleSources;
   readonly runtime: LiveRuntimeView;
 }
@@ -145,18 +147,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const quarantined = new QuarantinedWorkers({ self: { id, incarnation }, bus, roster, subjects, log, onQuarantined });
   const load = new LoadWatch({ clock, members: () => roster.members(), holdings, replicas });
   const fleet = new LiveFleet({
-    load,
-    bus,
-    clock,
-    actors,
-    roster,
-    holdings,
-    router,
-    siblings,
-    tiers,
-    replicas,
-    quarantined,
-    storeFault,
+    ...{ load, bus, clock, actors, roster, holdings, router },
+    ...{ siblings, tiers, replicas, quarantined, storeFault },
   });
   const retained = makeRetentions(options, { actors, roster, router, holdings });
   const news = new DirectNews(actors, roster, clock);
@@ -167,10 +159,11 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   );
   const parts = { fleet, ...retained, actors, links, peers, greetings, roster, keeper, siblings, poison, router, news };
   const objects = new CoordinatorObjects(roster, replicas, peerOptions(options));
+  const computed = new ComputedKv({ layout: options.layout, roster, holdings, actors, peers, replicas });
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
   const runtime = new LiveRuntimeView(bus, clock, config.namespace, actors);
   const console = { journal, countBlocks, slow, runtime: new RuntimeSurvey(runtime, clock) };
-  return { ...parts, quotas, load, quarantined, objects, console, runtime };
+  return { ...parts, quotas, load, quarantined, objects, computed, console, runtime };
 }
 
 /** Starts the parts. `life` stops them. */

@@ -45,6 +45,7 @@ import { openAdapters } from './adapters/open-adapters.js';
 import { coordinatorBuckets } from './buckets.js';
 import { Chaos } from './chaos/chaos.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
+import { computedKvDeps } from './computed/computed-kv-deps.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { TlsContext } from './http/listener.js';
@@ -163,6 +164,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     const adapters = await life.start(openAdapters(config, loraInputs, buckets.fleet, looking));
     const access = await startAccess(life, config, world, surroundings);
     const http = await serveHttp(life, config, world, parts, {
+      ...{ fingerprint, incarnation },
       served,
       adapters,
       metrics,
@@ -217,6 +219,8 @@ function countedIn(metrics: CoordinatorMetrics) {
 }
 
 interface Serving {
+  readonly fingerprint: string;
+  readonly incarnation: string;
   readonly served: ServedModel;
   readonly adapters: AdapterCatalogue;
   readonly metrics: CoordinatorMetrics;
@@ -255,8 +259,8 @@ async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log, reloads }: CoordinatorWorld,
-  { fleet, retentions, layers, purges, router, quotas, objects, console, poison, runtime }: CoordinatorParts,
-  { served, adapters, metrics, trail, access, surroundings: { wallMs } }: Serving,
+  { fleet, retentions, layers, purges, router, quotas, objects, computed, console, poison, runtime }: CoordinatorParts,
+  { served, adapters, metrics, trail, access, fingerprint, incarnation, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
   const { host, port, allowRouting } = config;
   const chaos = config.allowChaos ? Chaos.bySignals({ poison, natsPid: () => localNatsPid(config.nats.url) }) : null;
@@ -293,6 +297,7 @@ async function serveHttp(
     }),
     console,
     ...objectUses(config, objects.objects, { clock, wallMs, log }),
+    computed: computedKvDeps(config, { computed, router }, { fingerprint, incarnation }),
     runtime,
   };
   const sender = { role: 'coordinator', id: config.id, version: own.version, clock, wallMs, log } as const;

@@ -5,6 +5,7 @@
 export type { Clock, Timer } from './clock.js';
 export { Corrupt, InvalidRequest, Overloaded, Refused, ShoalError, Unavailable } from './errors.js';
 export type { KVCast, KVCompression, KVEncoding } from './kv/encoding/tensor-encoding.js';
+export type { EngineHolding, EngineKV, EngineKVOptions } from './kv/engine-kv.js';
 export { KVClient } from './kv/kv-client.js';
 export type { KVClientOptions } from './kv/kv-client-options.js';
 export type { KVClientStats, KVHealth, KVMemory } from './kv/kv-client-report.js';

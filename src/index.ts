@@ -53,6 +53,7 @@ export { type Ingress, type IngressOptions, serveActor } from './runtime/serving
 // K/V of prompt prefixes in a fleet, for programs of any kind (docs/KV.md).
 
 export type { KVCast, KVCompression, KVEncoding } from './kv/encoding/tensor-encoding.js';
+export type { EngineHolding, EngineKV, EngineKVOptions } from './kv/engine-kv.js';
 export { KVClient } from './kv/kv-client.js';
 export type { KVClientOptions } from './kv/kv-client-options.js';
 export type { KVClientStats, KVHealth, KVMemory } from './kv/kv-client-report.js';

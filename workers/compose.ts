@@ -228,7 +228,7 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
   });
   const links = makeCallLinks(options, instruments, roster);
   const actors = makeActors(options, links, instruments, roster);
-  const linked = new LinkedCoordinators(actors, clock, () => roster.hears);
+  const linked = new LinkedCoordinators(actors, clock, roster);
   return { links, actors, linked, suspicions: new SuspicionRelay(actors, clock, identity.id), roster, peers };
 }
 
@@ -279,7 +279,7 @@ function makeCacheParts(
     server: new PeerServer({
       ...peerOptions(options, instruments),
       host: new GuardedHost(store, hands, trust),
-      isMember: (peer) => roster.has(peer.id, peer.incarnation),
+      isMember: (peer) => roster.has(peer.id, peer.incarnation) || linked.includes(peer.id, peer.incarnation),
       onCalls: links.accept,
       onObjects: objects?.accept,
       onModels: acceptModels(options.modelFiles ?? null),

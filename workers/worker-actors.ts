@@ -1,11 +1,12 @@
 import type { Behavior } from '../src/actors/protocol.js';
 import type { ActorSystem } from '../src/actors/system.js';
-import type { BlockMeta } from '../src/core/block.js';
+import type { BlockKey, BlockMeta } from '../src/core/block.js';
 import { packKeys, unpackKeys } from '../src/core/key.js';
 import type { Engine } from '../src/engine/engine.js';
 import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
+import { HOLDINGS_KEYS_PER_MESSAGE } from '../src/protocol/holdings.js';
 import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
 import { NO_SPAN, type Tracer } from '../src/trace/span.js';
 import type { Auditor } from './audit/auditor.js';
@@ -68,6 +69,10 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       yield* holdings.pages();
     },
     tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => store.tierOf(key)) }),
+    chain: ({ key }) => {
+      const chain = chainTo(unpackKeys(key)[0] ?? null, store);
+      return { keys: packKeys(chain.keys), parent: packKeys(chain.parent === null ? [] : [chain.parent]) };
+    },
     retain: ({ fence, keys }) => {
       const answer = retention.obey(fence, unpackKeys(keys));
       return answer.type === 'retained' ? { ...answer, missing: packKeys(answer.missing) } : answer;
@@ -99,4 +104,20 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
   await actors.spawn(EngineProtocol, 'engine', () => engineBehavior, { supervision });
   await actors.spawn(ShardProtocol, 'shard', () => shardBehavior, { supervision });
   await actors.spawn(WorkerProtocol, 'worker', () => workerBehavior, { supervision });
+}
+
+/** A block and those before it, the latest first, as far as they are here. */
+function chainTo(
+  last: BlockKey | null,
+  store: BlockStore,
+): { readonly keys: BlockKey[]; readonly parent: BlockKey | null } {
+  const keys: BlockKey[] = [];
+  let next = last;
+  while (next !== null && keys.length < HOLDINGS_KEYS_PER_MESSAGE) {
+    const block = store.sealed(next);
+    if (block === null) break;
+    keys.push(next);
+    next = block.parent;
+  }
+  return { keys, parent: next };
 }

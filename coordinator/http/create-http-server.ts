@@ -34,6 +34,7 @@ import { cacheRoutes } from './routes/cache.js';
 import { chaosRoutes } from './routes/chaos.js';
 import { chatRoute } from './routes/chat.js';
 import { completionsRoute } from './routes/completions.js';
+import { type ComputedKvDeps, computedKvRoutes } from './routes/computed-kv.js';
 import { consoleRoutes } from './routes/console.js';
 import { consoleTableRoutes } from './routes/console-tables.js';
 import { countTokensRoute } from './routes/count-tokens.js';
@@ -101,6 +102,8 @@ export interface HttpDeps {
   readonly kv?: KvDeps | null;
   /** Stored answers of the Responses API; null: none is stored. */
   readonly responses?: ResponseStore | null;
+  /** K/V that the engine computed; null if it is not served. */
+  readonly computed?: ComputedKvDeps | null;
   /** The runtime for users' code. */
   readonly runtime: RuntimeView;
   /** Source of ids, and of seeds where a request gives none. */
@@ -185,6 +188,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...purgeRoutes({ purges: deps.purges, layers, prompts, keysOf: deps.keysOf }),
     ...pinRoutes({ retentions, layers, model, prompts }),
     ...(deps.kv ? kvRoutes(deps.kv) : []),
+    ...(deps.computed ? computedKvRoutes({ ...deps.computed, layers, model, prompts }) : []),
     ...fleetRoutes(fleet, model.name),
     ...runtimeRoutes(deps.runtime),
     ...chaosRoutes(fleet, options.chaos ?? null),

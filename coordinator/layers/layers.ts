@@ -74,7 +74,7 @@ export class Layers {
 }
 
 /** Where no key is needed, there are no tenants to protect from each other. */
-function sharesOf(principal: Principal | null): readonly string[] {
+export function sharesOf(principal: Principal | null): readonly string[] {
   return principal === null ? [PUBLIC_LAYER] : principal.shares;
 }
 

@@ -18,9 +18,19 @@ export class LinkedCoordinators {
   constructor(
     private readonly actors: Pick<ActorSystem, 'linkedNodes' | 'ref'>,
     private readonly clock: Clock,
-    /** Whether this worker hears the bus. Its messages may be lost long before the bus notices. */
-    private readonly hears: () => boolean,
+    private readonly view: {
+      /** Whether this worker hears the bus. Its messages may be lost long before the bus notices. */
+      readonly hears: boolean;
+      /** Whether an id is that of a worker, living or not. */
+      isWorker(id: string): boolean;
+    },
   ) {}
+
+  /** Whether this process of a coordinator has a direct link to this worker, for which it has proved the secret. */
+  includes(coordinator: string, incarnation: string): boolean {
+    if (this.view.isWorker(coordinator)) return false;
+    return this.actors.linkedNodes().some((peer) => peer.node === coordinator && peer.incarnation === incarnation);
+  }
 
   /** Sends everything to a coordinator for a while. Returns whether it is a new follower. */
   follow(coordinator: string, forMs: number): boolean {
@@ -56,7 +66,7 @@ export class LinkedCoordinators {
     message: RequestOf<typeof CoordinatorProtocol, K>,
     published: boolean,
   ): void {
-    const everybody = !published || !this.hears();
+    const everybody = !published || !this.view.hears;
     if (!everybody && this.followers.size === 0) return;
     const nowMs = this.clock.now();
     for (const node of this.actors.linkedNodes()) {

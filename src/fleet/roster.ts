@@ -191,6 +191,11 @@ export class Roster {
     return entry !== undefined && entry.standing.kind !== 'left' && entry.announcement.incarnation === incarnation;
   }
 
+  /** Whether a worker of this id is known, living, dead or one that has left. */
+  isWorker(id: string): boolean {
+    return this.state.entries.get(id) !== undefined;
+  }
+
   /** When an incarnation of a living member was last heard, by the clock; null for others. */
   heardMs(id: string, incarnation: string): number | null {
     return this.has(id, incarnation) ? this.state.entries.get(id)!.heardAtMs : null;

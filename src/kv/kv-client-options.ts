@@ -7,6 +7,8 @@ export interface KVClientOptions {
   readonly model: string;
   /** A key of the fleet's HTTP API, where keys are in use. */
   readonly apiKey?: string;
+  /** The secret of the cluster (`SHOAL_SECRET`), for members that write K/V into the cache of the fleet's engine. */
+  readonly secret?: string;
   /** The encoding of stored layers. Default: none. Layers can be read in any encoding. */
   readonly encoding?: KVEncoding;
   /** Limit on the bytes of a layer that is read, once it is decoded. Default: 1 GiB. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Clock, SystemClock, type Timer } from '../clock.js';
 import { Corrupt, Overloaded, Unavailable } from '../errors.js';
+import { EngineKV } from './engine-kv.js';
 import type { KVClientOptions } from './kv-client-options.js';
 import { type KVClientStats, type KVHealth, type KVMemory, MemoryAnswer } from './kv-client-report.js';
 import { packLayer, unpackLayer } from './kv-layer.js';
@@ -34,6 +35,8 @@ interface HeldLease {
 }
 
 export class KVClient {
+  /** The K/V that the fleet's own engine computed. */
+  readonly engine: EngineKV;
   private readonly clock: Clock;
   private readonly api: ObjectApi;
   private readonly computing = new Map<string, Promise<KVLayer>>();
@@ -50,6 +53,8 @@ export class KVClient {
     const { apiKey = null, requestS = REQUEST_S, localBytes = LOCAL_BYTES } = options;
     this.local = new LocalLayers(localBytes);
     this.api = new ObjectApi({ url, apiKey, requestS, clock: this.clock });
+    const engine = new ObjectApi({ url, root: '/v1/cache/kv', apiKey, requestS, clock: this.clock });
+    this.engine = new EngineKV(engine, options.secret ?? null, localBytes);
   }
 
   /** A client for a fleet that answers. Rejects with `Unavailable` if it does not, and with `Refused` without the right key. */

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js';
 import { InvalidRequest, Overloaded, Refused, type ShoalError, Unavailable } from '../errors.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 
-/** Calls of `/v1/kv`, as a program outside the fleet makes them (docs/KV.md). */
+/** Calls of `/v1/kv`, or of another path of the API, as a program outside the fleet makes them (docs/KV.md). */
 
 /** Attempts of a call that may be repeated, and the pause after the first one; each is twice the last. */
 const TRIES = 3;
@@ -12,6 +12,8 @@ const BREAKER = { failures: 5, pauseMs: 1_000 };
 
 export interface ObjectApiOptions {
   readonly url: string;
+  /** Begins the path of each call. Default: `/v1/kv`. */
+  readonly root?: string;
   readonly apiKey: string | null;
   /** Seconds for one request, its answer included. */
   readonly requestS: number;
@@ -20,7 +22,7 @@ export interface ObjectApiOptions {
 
 export interface ObjectCall {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE' | 'POST';
-  /** Behind `/v1/kv`. */
+  /** Behind the root. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: readonly Uint8Array[];
@@ -28,6 +30,8 @@ export interface ObjectCall {
   readonly expected?: readonly number[];
   /** `once`: a second attempt would find the result of the first, and mistake it for another client's. */
   readonly attempts?: 'once' | 'several';
+  /** Whether the caller reads the body of a successful answer. Default: of GET and POST. */
+  readonly reads?: boolean;
 }
 
 export class ObjectApi {
@@ -73,11 +77,11 @@ export class ObjectApi {
     }
   }
 
-  private async exchange({ method, path, headers, body, expected = [] }: ObjectCall): Promise<Response> {
-    const { url, apiKey, requestS } = this.options;
+  private async exchange({ method, path, headers, body, expected = [], reads }: ObjectCall): Promise<Response> {
+    const { url, root = '/v1/kv', apiKey, requestS } = this.options;
     let response: Response;
     try {
-      response = await fetch(`${url}/v1/kv${path}`, {
+      response = await fetch(`${url}${root}${path}`, {
         method,
         headers: { ...headers, ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }) },
         signal: AbortSignal.timeout(requestS * 1_000),
@@ -88,8 +92,8 @@ export class ObjectApi {
     }
     const answers = response.ok || expected.includes(response.status);
     // The connection is free for other requests once the body was read.
-    const reads = (method === 'GET' || method === 'POST') && response.ok;
-    if (!reads) await discardText(response, answers);
+    const isRead = (reads ?? (method === 'GET' || method === 'POST')) && response.ok;
+    if (!isRead) await discardText(response, answers);
     return response;
   }
 }

@@ -42,6 +42,8 @@ export const ShardProtocol = defineProtocol('shard', {
     z.strictObject({ keys: HoldingsKeys }),
     z.strictObject({ tiers: z.array(z.enum(TIER_NAMES).nullable()).max(HOLDINGS_KEYS_PER_MESSAGE) }),
   ),
+  /** A block and those before it, the latest first, as far as the worker has them. `parent` is the key before them; none if the first block of the prompt is among them. */
+  chain: ask(z.strictObject({ key: HoldingsKeys }), z.strictObject({ keys: HoldingsKeys, parent: HoldingsKeys })),
   /**
    * Sets the blocks that the worker never evicts. It obeys the highest fencing number that it has seen, and answers a lower one with that number.
    * `missing` are the keys of blocks that it cannot give to others.

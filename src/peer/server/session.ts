@@ -29,7 +29,7 @@ import { tracedAnswer } from './traced-answer.js';
 export interface SessionOptions {
   readonly host: BlockHost;
   readonly comparer: Comparer;
-  /** Whether the peer is a member now, in this incarnation. */
+  /** Whether the peer is a worker of the fleet now, in this incarnation, or a coordinator with a link for calls. */
   readonly isMember: (peer: PeerIdentity) => boolean;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
@@ -229,14 +229,14 @@ export class Session implements ConnectionOwner {
   }
 }
 
-/** Coordinators, which are not members, ping workers over such a connection. */
+/** A ping is for everyone who has proved the secret: a coordinator pings a worker before it has a link for calls. */
 function forMembers({ type }: ClientMessage): boolean {
   return type === 'fetch' || type === 'pin' || type === 'offer' || type === 'repair' || type === 'compare';
 }
 
 /** Only the request fails, since the peer may become a member. */
 function refusing({ id, incarnation }: PeerIdentity): Answer {
-  const message = `${id} (incarnation ${incarnation}) is not a member of this fleet: only its workers fetch and push blocks`;
+  const message = `${id} (incarnation ${incarnation}) is not a member of this fleet: only its workers and coordinators fetch and push blocks`;
   return {
     start: (reply) => reply.finish({ type: 'error', ...failureOf(new Refused(message)) }),
     awaits: () => false,

@@ -21,7 +21,13 @@ describe('coordinators with a direct link to a worker', () => {
       linkedNodes: () => ['a', 'b'].map((node) => ({ node, incarnation: '1' })),
       ref: (_: unknown, { node }: { node: string }) => ({ tell: () => told.push(node) }),
     } as unknown as ActorSystem;
-    linked = new LinkedCoordinators(actors, clock, () => hears);
+    const view = {
+      get hears() {
+        return hears;
+      },
+      isWorker: (id: string) => id === 'b',
+    };
+    linked = new LinkedCoordinators(actors, clock, view);
   });
 
   /** Whom a message reaches directly. */
@@ -38,6 +44,15 @@ describe('coordinators with a direct link to a worker', () => {
     expect(reached(false)).toEqual(['a', 'b']);
     hears = false;
     expect(reached(true)).toEqual(['a', 'b']);
+  });
+
+  it('are known by the links for which they have proved the secret, and no worker is one of them', () => {
+    expect(linked.includes('a', '1')).toBe(true);
+    expect([linked.includes('a', '2'), linked.includes('b', '1'), linked.includes('c', '1')]).toEqual([
+      false,
+      false,
+      false,
+    ]);
   });
 
   it('get direct news if they ask for it, for as long as they ask', async () => {

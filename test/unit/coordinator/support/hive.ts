@@ -78,6 +78,7 @@ export class ScriptedWorker {
         yield { seq: worker.seq, keys: packKeys(worker.keys), last: true };
       },
       tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => this.tierOf(key)) }),
+      chain: () => ({ keys: packKeys([]), parent: packKeys([]) }),
       retain: ({ fence, keys }) => this.onRetain(fence, unpackKeys(keys)),
       purge: ({ labels, keys }) => {
         const { beyond = [], ...counts } = this.onPurge({ labels, keys: new Set(unpackKeys(keys)) });
