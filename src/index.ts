@@ -54,10 +54,10 @@ export { type Ingress, type IngressOptions, serveActor } from './runtime/serving
 
 export type { KVCast, KVCompression, KVEncoding } from './kv/encoding/tensor-encoding.js';
 export type { EngineHolding, EngineKV, EngineKVOptions } from './kv/engine-kv.js';
-export { KVClient } from './kv/kv-client.js';
 export type { KVClientOptions } from './kv/kv-client-options.js';
 export type { KVClientStats, KVHealth, KVMemory } from './kv/kv-client-report.js';
 export type { KVLayer, KVTensor } from './kv/kv-tensor.js';
+export { MappingKVClient as KVClient } from './kv/mapping-kv-client.js';
 export type { KVPrefix } from './kv/prefix-hash.js';
 
 // Buses between nodes: NATS, and a bus in memory.

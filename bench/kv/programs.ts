@@ -1,5 +1,5 @@
-import { KVClient } from '../../src/kv/kv-client.js';
 import type { KVLayer } from '../../src/kv/kv-tensor.js';
+import { MappingKVClient } from '../../src/kv/mapping-kv-client.js';
 import { type Bound, quotients, type ReportRatio, type ReportRow, reportRatio, reportRow } from '../report.js';
 import { roundTrips } from '../timing.js';
 import type { KvContenders, KvServer } from './contenders.js';
@@ -38,13 +38,13 @@ interface Series {
 export class Programs {
   private readonly series: Series[] = [];
   private readonly ioredis = new Map<KvServer, IoredisClient>();
-  private readonly layers: { readonly client: KVClient; readonly samples: number[] };
+  private readonly layers: { readonly client: MappingKVClient; readonly samples: number[] };
 
   private constructor(
     private readonly servers: readonly KvServer[],
     httpUrl: string,
   ) {
-    this.layers = { client: new KVClient(httpUrl, { model: 'bench' }), samples: [] };
+    this.layers = { client: new MappingKVClient(httpUrl, { model: 'bench' }), samples: [] };
   }
 
   static async open({ shoal, redis, httpUrl }: KvContenders, progress: (line: string) => void): Promise<Programs> {

@@ -10,6 +10,7 @@ import {
   MEMBER_HEADER,
   memberCode,
 } from './engine-frames.js';
+import type { HttpAnswer } from './http-exchange.js';
 import type { KVLayer, KVTensor } from './kv-tensor.js';
 import type { ObjectApi } from './object-api.js';
 import type { KVPrefix } from './prefix-hash.js';
@@ -107,25 +108,26 @@ export class EngineKV {
     const frame = headFrame(head);
     const code = memberCode(this.secret, frame.subarray(HEAD_LENGTH_BYTES));
     const headers = { [MEMBER_HEADER]: code, 'content-type': 'application/octet-stream' };
-    const answer = await this.api.send({ method: 'PUT', path: '', headers, body: [frame, bytes], reads: true });
-    return Written.parse(await answer.json()).blocks * about.block_tokens;
+    const answer = await this.api.send({ method: 'PUT', path: '', headers, body: [frame, bytes] });
+    return Written.parse(answer.json()).blocks * about.block_tokens;
+  }
+
+  /** Closes the connections that are idle. */
+  close(): void {
+    this.api.close();
   }
 
   private async ask(prefix: KVPrefix, options: EngineKVOptions): Promise<EnginePrefix> {
-    return EnginePrefix.parse(await (await this.post('/find', { ...fieldsOf(prefix, options) })).json());
+    return EnginePrefix.parse((await this.post('/find', fieldsOf(prefix, options))).json());
   }
 
-  private post(path: string, body: object): Promise<Response> {
+  private post(path: string, body: object): Promise<HttpAnswer> {
     const headers = { 'content-type': 'application/json' };
     return this.api.send({ method: 'POST', path, headers, body: [Buffer.from(JSON.stringify(body))] });
   }
 
   private async read(prefix: KVPrefix, layers: [number, number], options: EngineKVOptions): Promise<KVLayer[]> {
-    const response = await this.post('', { ...fieldsOf(prefix, options), layers });
-    const body = await response.arrayBuffer().catch((cause: unknown) => {
-      throw new Unavailable('the fleet broke off in the middle of K/V; retry', { cause });
-    });
-    const bytes = Buffer.from(body);
+    const { bytes } = await this.post('', { ...fieldsOf(prefix, options), layers });
     const length = bytes.byteLength < HEAD_LENGTH_BYTES ? 0 : bytes.readUInt32LE();
     if (length === 0 || length > HEAD_BYTES) throw new Corrupt('the fleet answered without the head of K/V');
     const start = HEAD_LENGTH_BYTES + length;

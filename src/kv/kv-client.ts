@@ -10,6 +10,7 @@ import type { KVLayer } from './kv-tensor.js';
 import { LocalLayers } from './local-layers.js';
 import { ObjectApi } from './object-api.js';
 import { beginningsOf, type KVPrefix, prefixHash, prefixSimilarity } from './prefix-hash.js';
+import { copyShared, type OpenShared, SharedLayers } from './shared-layers.js';
 
 /** K/V of prompt prefixes in a fleet, for programs of any kind: layers under a prefix, over HTTP (`/v1/kv`, docs/KV.md). */
 
@@ -41,6 +42,7 @@ export class KVClient {
   private readonly api: ObjectApi;
   private readonly computing = new Map<string, Promise<KVLayer>>();
   private readonly local: LocalLayers;
+  private readonly shared: SharedLayers;
   private pinTimer: Timer | null = null;
   private readonly counts = { hits: 0, misses: 0, puts: 0, bytesRead: 0, bytesWritten: 0 };
 
@@ -48,10 +50,12 @@ export class KVClient {
   constructor(
     private readonly url: string,
     private readonly options: KVClientOptions,
+    openShared: OpenShared = copyShared,
   ) {
     this.clock = options.clock ?? new SystemClock();
     const { apiKey = null, requestS = REQUEST_S, localBytes = LOCAL_BYTES } = options;
     this.local = new LocalLayers(localBytes);
+    this.shared = new SharedLayers(openShared);
     this.api = new ObjectApi({ url, apiKey, requestS, clock: this.clock });
     const engine = new ObjectApi({ url, root: '/v1/cache/kv', apiKey, requestS, clock: this.clock });
     this.engine = new EngineKV(engine, options.secret ?? null, localBytes);
@@ -59,7 +63,7 @@ export class KVClient {
 
   /** A client for a fleet that answers. Rejects with `Unavailable` if it does not, and with `Refused` without the right key. */
   static async connect(url: string, options: KVClientOptions): Promise<KVClient> {
-    const client = new KVClient(url, options);
+    const client = new this(url, options);
     await client.memory();
     return client;
   }
@@ -71,11 +75,13 @@ export class KVClient {
     return { ...this.counts, hitRate, local, fleet: await this.memory().catch(() => null) };
   }
 
-  /** Lets go of the layers in the memory of this process, and of its pins. */
+  /** Lets go of the layers in the memory of this process, of its pins, and of idle connections. */
   close(): void {
     this.pinTimer?.cancel();
     this.pinTimer = null;
     this.local.clear();
+    this.api.close();
+    this.engine.close();
   }
 
   /** Stores a layer, in place of an older one. Rejects with `Overloaded` if there is no room, `Refused` without the right key, else `Unavailable`. */
@@ -221,14 +227,14 @@ export class KVClient {
     const key = `health/${randomUUID()}`;
     await this.api.send({ method: 'PUT', path: at(key), headers: { 'x-shoal-ttl': '60' }, body: [Buffer.from(key)] });
     const read = await this.api.send({ method: 'GET', path: at(key) });
-    if ((await read.text()) !== key) throw new Unavailable(`${this.url} gives other bytes than were written`);
+    if (read.text() !== key) throw new Unavailable(`${this.url} gives other bytes than were written`);
     const roundTripMs = this.clock.now() - startedMs;
     await this.api.send({ method: 'DELETE', path: at(key), expected: [404] });
     return roundTripMs;
   }
 
   private async memory(): Promise<KVMemory> {
-    return MemoryAnswer.parse(await (await this.api.send({ method: 'GET', path: '?view=memory' })).json());
+    return MemoryAnswer.parse((await this.api.send({ method: 'GET', path: '?view=memory' })).json());
   }
 
   /** Which of these keys the fleet has. */
@@ -236,7 +242,7 @@ export class KVClient {
     const body = [Buffer.from(JSON.stringify({ keys }))];
     const headers = { 'content-type': 'application/json' };
     const answer = await this.api.send({ method: 'POST', path: '/exists', headers, body });
-    return Existing.parse(await answer.json()).data.map(({ exists }) => exists);
+    return Existing.parse(answer.json()).data.map(({ exists }) => exists);
   }
 
   /** Stores pinned layers that the fleet has lost again. Failures are retried at the next look. */
@@ -287,8 +293,8 @@ export class KVClient {
       const body = [Buffer.from(randomUUID())];
       const path = at(leaseOf(key));
       const call = { method: 'PUT', path, headers, body, expected: [412], attempts: 'once' } as const;
-      const { status, headers: answered } = await this.api.send(call);
-      return status === 412 ? 'taken' : { etag: answered.get('etag') ?? '' };
+      const answer = await this.api.send(call);
+      return answer.status === 412 ? 'taken' : { etag: answer.header('etag') ?? '' };
     } catch {
       return 'unreachable';
     }
@@ -316,15 +322,11 @@ export class KVClient {
       this.counts.hits++;
       return local;
     }
-    const response = await this.api.send({ method: 'GET', path: at(key), expected: [404] });
-    if (response.status === 404) {
+    const bytes = await this.shared.read(this.api, at(key));
+    if (bytes === null) {
       this.counts.misses++;
       return null;
     }
-    const body = await response.arrayBuffer().catch((cause: unknown) => {
-      throw new Unavailable(`${this.url} broke off in the middle of a layer; retry`, { cause });
-    });
-    const bytes = Buffer.from(body);
     this.counts.hits++;
     this.counts.bytesRead += bytes.byteLength;
     return unpackLayer(bytes, this.options.layerBytes ?? LAYER_BYTES);

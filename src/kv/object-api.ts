@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import { InvalidRequest, Overloaded, Refused, type ShoalError, Unavailable } from '../errors.js';
 import { CircuitBreaker } from './circuit-breaker.js';
+import { type HttpAnswer, HttpConnections } from './http-exchange.js';
 
 /** Calls of `/v1/kv`, or of another path of the API, as a program outside the fleet makes them (docs/KV.md). */
 
@@ -30,12 +31,11 @@ export interface ObjectCall {
   readonly expected?: readonly number[];
   /** `once`: a second attempt would find the result of the first, and mistake it for another client's. */
   readonly attempts?: 'once' | 'several';
-  /** Whether the caller reads the body of a successful answer. Default: of GET and POST. */
-  readonly reads?: boolean;
 }
 
 export class ObjectApi {
   private readonly breaker = new CircuitBreaker(BREAKER);
+  private readonly connections = new HttpConnections();
 
   constructor(private readonly options: ObjectApiOptions) {}
 
@@ -46,9 +46,9 @@ export class ObjectApi {
 
   /**
    * Rejects with `Overloaded` if there is no room, `Refused` without the right key, `InvalidRequest` for a request that the fleet does not accept, and
-   * `Unavailable` if it does not answer, after several attempts.
+   * `Unavailable` if it does not answer, or breaks off, after several attempts.
    */
-  async send(call: ObjectCall): Promise<Response> {
+  async send(call: ObjectCall): Promise<HttpAnswer> {
     const tries = call.attempts === 'once' ? 1 : TRIES;
     for (let tried = 1, pauseMs = PAUSE_MS; ; tried++, pauseMs *= 2) {
       try {
@@ -60,7 +60,12 @@ export class ObjectApi {
     }
   }
 
-  private async attempt(call: ObjectCall): Promise<Response> {
+  /** Closes the connections that are idle. */
+  close(): void {
+    this.connections.close();
+  }
+
+  private async attempt(call: ObjectCall): Promise<HttpAnswer> {
     const { url, clock } = this.options;
     if (!this.breaker.enter(clock.now())) {
       throw new Unavailable(`${url} did not answer the last calls; the next try is within ${BREAKER.pauseMs} ms`);
@@ -77,30 +82,16 @@ export class ObjectApi {
     }
   }
 
-  private async exchange({ method, path, headers, body, expected = [], reads }: ObjectCall): Promise<Response> {
+  private async exchange({ method, path, headers, body = [], expected = [] }: ObjectCall): Promise<HttpAnswer> {
     const { url, root = '/v1/kv', apiKey, requestS } = this.options;
-    let response: Response;
-    try {
-      response = await fetch(`${url}${root}${path}`, {
-        method,
-        headers: { ...headers, ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }) },
-        signal: AbortSignal.timeout(requestS * 1_000),
-        ...(body !== undefined && { body: new Blob(body as Uint8Array<ArrayBuffer>[]) }),
-      });
-    } catch (error) {
-      throw new Unavailable(`cannot reach ${url}; check the address, or retry`, { cause: error });
-    }
-    const answers = response.ok || expected.includes(response.status);
-    // The connection is free for other requests once the body was read.
-    const isRead = (reads ?? (method === 'GET' || method === 'POST')) && response.ok;
-    if (!isRead) await discardText(response, answers);
-    return response;
+    const own = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
+    const call = { method, headers: { ...headers, ...own }, body, timeoutMs: requestS * 1_000 };
+    const answer = await this.connections.exchange(`${url}${root}${path}`, call).catch((cause: unknown) => {
+      throw new Unavailable(`cannot reach ${url}; check the address, or retry`, { cause });
+    });
+    if (answer.ok || expected.includes(answer.status)) return answer;
+    throw failureOf(answer.status, answer.text());
   }
-}
-
-async function discardText(response: Response, answers: boolean): Promise<void> {
-  const text = await response.text().catch(() => '');
-  if (!answers) throw failureOf(response.status, text);
 }
 
 /** The error for an answer of the fleet. */

@@ -18,6 +18,7 @@ import type { ObjectRing } from './object-ring.js';
 import type { ObjectValue } from './object-value.js';
 import type { GetOptions, GetOutcome, Objects } from './objects.js';
 import { ResumedBody } from './resumed-body.js';
+import type { SharedOutcome } from './shared-object.js';
 
 /** Finds the homes of objects by the ring, and asks the live homes in order. */
 
@@ -70,6 +71,10 @@ export class FleetObjects implements Objects {
     if (read.type !== 'found') return read;
     const reopen = (at: number) => this.reopen(name, read.info, at, end, signal);
     return { ...read, body: new ResumedBody(read.body, from, reopen) };
+  }
+
+  share(name: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome> {
+    return this.atHome(name, (node) => node.share(name, host, signal), signal);
   }
 
   async look(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (ObjectInfo | null)[]> {

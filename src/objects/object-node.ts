@@ -1,6 +1,7 @@
 import type { Expiry, ObjectInfo, ObjectSize, WriteCondition } from './object.js';
 import type { ObjectHash, ObjectName } from './object-name.js';
 import type { ObjectValue } from './object-value.js';
+import type { SharedOutcome } from './shared-object.js';
 import type { Version } from './version.js';
 
 /** The port to the objects of one worker: what members ask of a home, and what homes ask of each other. */
@@ -112,6 +113,8 @@ export interface Differing {
 export interface ObjectNode {
   /** The newest version, or the one that is asked for. Rejects with `Unavailable` if this worker is not a home of the object. */
   read(name: ObjectName, options: ReadOptions, signal: AbortSignal): Promise<ReadOutcome>;
+  /** Where a process on `host` finds the newest version in shared memory. Rejects as `read` does. */
+  share(name: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome>;
   /** The state of objects; null for a missing one. Rejects as `read` does. */
   look(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (ObjectInfo | null)[]>;
   /**

@@ -13,10 +13,12 @@ export type ExtentDigest = string;
  */
 export class ObjectValue {
   private references = 1;
+  /** Ends the memory that the extents are in; null: they are of the pool. */
+  private end: (() => void) | null = null;
 
   /** Extents of `EXTENT_BYTES`; the last one holds the rest. None for the empty value. */
   constructor(
-    readonly extents: readonly Buffer[],
+    private parts: readonly Buffer[],
     readonly digests: readonly ExtentDigest[],
     readonly bytes: number,
     private onFreed: (() => void) | null = null,
@@ -35,6 +37,10 @@ export class ObjectValue {
     return writer.finish();
   }
 
+  get extents(): readonly Buffer[] {
+    return this.parts;
+  }
+
   /** The value's digest: its only extent's digest, or the digest of its extents' digests, concatenated as big-endian 8-byte numbers. */
   get digest(): string {
     return digestOfExtents(this.digests);
@@ -51,6 +57,15 @@ export class ObjectValue {
     this.onFreed = onFreed;
   }
 
+  /** The bytes are in other memory from now on, which `end` ends. To be called while nobody reads the value. */
+  moveTo(extents: readonly Buffer[], end: () => void): void {
+    if (!this.unread || this.end !== null)
+      throw new InternalError('a value was moved that is being read, or was moved before');
+    for (const extent of this.parts) giveExtent(extent);
+    this.parts = extents;
+    this.end = end;
+  }
+
   hold(): this {
     if (this.references === 0) throw new InternalError('a value was held whose memory is used again');
     this.references++;
@@ -60,7 +75,8 @@ export class ObjectValue {
   release(): void {
     if (this.references === 0) throw new InternalError('a value was released more often than it was held');
     if (--this.references > 0) return;
-    for (const extent of this.extents) giveExtent(extent);
+    if (this.end !== null) this.end();
+    else for (const extent of this.parts) giveExtent(extent);
     this.onFreed?.();
   }
 

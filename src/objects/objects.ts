@@ -3,6 +3,7 @@ import type { ObjectName } from './object-name.js';
 import type { ListPage, ReadOutcome, StoreUse, WriteOptions, WriteOutcome } from './object-node.js';
 import type { ObjectValue } from './object-value.js';
 import type { ReadFloors } from './read-floors.js';
+import type { SharedOutcome } from './shared-object.js';
 
 /** The port to the objects of the whole fleet, which any member offers to its clients. */
 
@@ -21,6 +22,8 @@ export interface Objects {
   /** An object that has this process as first home; null if there is none, undefined if another process must be asked. */
   getNow(name: ObjectName): { readonly info: ObjectInfo; readonly value: ObjectValue } | null | undefined;
   get(name: ObjectName, options: GetOptions, signal: AbortSignal): Promise<GetOutcome>;
+  /** Where a process on `host` finds an object in shared memory. */
+  share(name: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome>;
   /** The state of objects; null for a missing one. */
   look(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (ObjectInfo | null)[]>;
   /** Resolves when all live homes have the object. The caller keeps its reference to the value. Rejects with `Overloaded` if there is no room. */

@@ -29,12 +29,14 @@ import type {
 } from '../../src/objects/object-node.js';
 import type { ObjectRing } from '../../src/objects/object-ring.js';
 import type { ObjectValue } from '../../src/objects/object-value.js';
+import type { SharedOutcome } from '../../src/objects/shared-object.js';
 import { compareVersions, type HybridClock, isNewer, type Version } from '../../src/objects/version.js';
 import type { ObjectStore } from './object-store.js';
 import type { Settling } from './settling.js';
 import type { Spreading } from './spreading.js';
 import type { StoredObject } from './stored-object.js';
 import { valueBody } from './value-body.js';
+import type { ValueSharing } from './value-sharing.js';
 
 /**
  * The objects of one worker, as other members see them. The first live home of an object orders its writes: it gives each a version, sends
@@ -55,6 +57,8 @@ export interface ObjectHomeOptions {
   /** Copies that this worker owes another one. */
   readonly owed: (home: string) => number;
   readonly differing: (home: string, other: PartDigests) => Promise<Differing | null>;
+  /** Null: no process maps this one's memory. */
+  readonly sharing: ValueSharing | null;
 }
 
 export class ObjectHome implements ObjectHost {
@@ -79,6 +83,14 @@ export class ObjectHome implements ObjectHost {
     const { settling, ring, self, store } = this.options;
     if (!settling.settled || ring.homes(name.hash)[0] !== self) return undefined;
     return store.get(name.hash);
+  }
+
+  async share(name: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome> {
+    const object = await this.newest(name, signal);
+    if (object === null) return { type: 'absent' };
+    const { sharing } = this.options;
+    const place = sharing?.host === host ? sharing.placeOf(object.value) : null;
+    return place === null ? { type: 'elsewhere' } : { type: 'shared', info: object.info, place };
   }
 
   look(names: readonly ObjectName[], signal: AbortSignal): Promise<(ObjectInfo | null)[]> {

@@ -17,6 +17,7 @@ import { fleetResp } from '../../src/resp/fleet-resp.js';
 import type { RespServer } from '../../src/resp/resp-server.js';
 import type { Surroundings } from '../../src/surroundings.js';
 import { CoordinatorsAccess } from './coordinators-access.js';
+import { ValueSharing } from './value-sharing.js';
 import { WorkerObjects } from './worker-objects.js';
 
 /** The objects of a worker, with all that connects them to the other members and to clients. */
@@ -56,6 +57,8 @@ export class ServedObjects {
       clock,
       wallMs,
       peerOf: (worker) => links.peer(worker),
+      // Where peers do not map this process's memory, clients do not either.
+      ...(surroundings.openMemory !== null && { sharing: new ValueSharing(surroundings.hostId, random) }),
       events: {
         gone: (reason) => metrics.gone.add(1, { reason }),
         moved: (objects) => metrics.moved.add(objects),

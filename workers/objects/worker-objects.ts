@@ -8,6 +8,7 @@ import { ObjectHome } from './object-home.js';
 import { type GoneReason, ObjectStore } from './object-store.js';
 import { Settling } from './settling.js';
 import { Spreading } from './spreading.js';
+import type { ValueSharing } from './value-sharing.js';
 
 /** The objects of one worker: makes the parts, and starts and stops them. */
 
@@ -30,6 +31,8 @@ export interface WorkerObjectsOptions {
   readonly wallMs: () => number;
   readonly peerOf: (worker: string) => ObjectPeer | null;
   readonly events: ObjectEvents;
+  /** Default: no process maps this one's memory. */
+  readonly sharing?: ValueSharing;
 }
 
 export class WorkerObjects {
@@ -64,6 +67,7 @@ export class WorkerObjects {
       store: this.store,
       versions: new HybridClock(self.incarnation, wallMs),
       settling: this.settling,
+      sharing: options.sharing ?? null,
       spreading,
       owed: (home) => this.handOver.owedTo(home),
       differing: (home, other) => this.antiEntropy.answer(home, other),

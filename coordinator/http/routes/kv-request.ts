@@ -1,5 +1,6 @@
 import { type Expiry, LATEST_EXPIRY_MS, type ObjectInfo, type WriteCondition } from '../../../src/objects/object.js';
 import { type ObjectName, objectName } from '../../../src/objects/object-name.js';
+import { HOST_HEADER } from '../../../src/objects/shared-object.js';
 import { ApiError } from '../../openai/api-error.js';
 import type { Exchange } from '../route.js';
 
@@ -7,6 +8,7 @@ import type { Exchange } from '../route.js';
 
 const PREFIX = '/v1/kv/';
 const META_HEADER = 'x-shoal-meta-';
+const HOST_CHARS = 256;
 const TTL_HEADER = 'x-shoal-ttl';
 
 export function queryOf(target: string): URLSearchParams {
@@ -36,6 +38,13 @@ function percentDecoded(text: string): Buffer {
       param: 'key',
     });
   }
+}
+
+/** The host of a client that asks for a place in shared memory; null for one that wants bytes, or a part of them, or none under some condition. */
+export function sharingHostOf(exchange: Exchange): string | null {
+  const host = exchange.method === 'GET' ? exchange.header(HOST_HEADER) : null;
+  const bytes = ['range', 'if-match', 'if-none-match'].some((name) => exchange.header(name) !== null);
+  return host === null || bytes || host.length > HOST_CHARS ? null : host;
 }
 
 /** When the object is to expire: a number of seconds in the header or in the query. */

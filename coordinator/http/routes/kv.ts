@@ -6,6 +6,7 @@ import type { ObjectBody, StoreUse } from '../../../src/objects/object-node.js';
 import type { ObjectValue } from '../../../src/objects/object-value.js';
 import type { Objects } from '../../../src/objects/objects.js';
 import { ReadFloors } from '../../../src/objects/read-floors.js';
+import { SHARED_TYPE, type SharedOutcome } from '../../../src/objects/shared-object.js';
 import type { ValueStaging } from '../../../src/objects/value-staging.js';
 import { spaceOf } from '../../objects/key-access.js';
 import { ApiError } from '../../openai/api-error.js';
@@ -23,6 +24,7 @@ import {
   nameOf,
   queryOf,
   rangeOf,
+  sharingHostOf,
   type WriteDemand,
 } from './kv-request.js';
 
@@ -90,6 +92,12 @@ export function kvRoutes(deps: KvDeps): HttpRoute[] {
 async function get(exchange: Exchange, { objects, clock, wallMs }: KvDeps): Promise<BytesAnswer> {
   const { signal } = exchange;
   const name = nameOf(exchange, spaceOf(exchange.principal));
+  const host = sharingHostOf(exchange);
+  if (host !== null) {
+    const outcome = await objects.share(name, host, signal);
+    if (outcome.type === 'absent') throw notFound();
+    if (outcome.type === 'shared') return placeAnswer(outcome, wallMs());
+  }
   const floors = new ReadFloors(clock);
   for (let tries = 0; tries < READ_TRIES; tries++) {
     const [known = null] = await objects.look([name], signal);
@@ -109,6 +117,19 @@ async function get(exchange: Exchange, { objects, clock, wallMs }: KvDeps): Prom
     body.close();
   }
   throw new ApiError(503, 'other clients write this key all the time; retry', { retryAfterS: 1 });
+}
+
+/** The answer that says where a client on the host of the worker finds the bytes. */
+function placeAnswer({ info, place }: Extract<SharedOutcome, { type: 'shared' }>, nowMs: number): BytesAnswer {
+  const bytes = Buffer.from(JSON.stringify({ ...place, bytes: info.bytes }));
+  const about = { ...headersOf(info, nowMs), 'cache-control': 'no-store' };
+  const headers = { ...about, 'content-type': SHARED_TYPE, 'content-length': String(bytes.byteLength) };
+  const pieces = [bytes];
+  const next = async () => {
+    const piece = pieces.pop();
+    return piece === undefined ? null : { bytes: piece, release: () => {} };
+  };
+  return { kind: 'bytes', status: 200, headers, body: { next, close: () => {} } };
 }
 
 /** The plan for a read of an object in this state: an answer without bytes, or its bytes from `from` to before `end`; null for all of them. */

@@ -43,6 +43,7 @@ export class ModelHost implements ObjectHost {
     return null;
   }
 
+  share = refused;
   look = refused;
   write = refused;
   remove = refused;

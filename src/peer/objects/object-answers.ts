@@ -9,6 +9,8 @@ export async function answerTo(question: Question, host: ObjectHost, signal: Abo
       return host.look(namesOf(question.names), signal);
     case 'versions':
       return host.versions(namesOf(question.names), signal);
+    case 'share':
+      return host.share(objectName(question.space, question.key), question.host, signal);
     case 'remove':
       return host.remove(objectName(question.space, question.key), { condition: question.condition }, signal);
     case 'retime':

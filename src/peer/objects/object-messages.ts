@@ -4,6 +4,7 @@ import { Corrupt } from '../../errors.js';
 import { ContentType, LATEST_EXPIRY_MS, ObjectFields } from '../../objects/object.js';
 import { OBJECT_KEY_BYTES, OBJECT_SPACE_BYTES, POSITIONS } from '../../objects/object-name.js';
 import { RANGE_BUCKETS, RING_PARTS } from '../../objects/range-summary.js';
+import { SharedPlace } from '../../objects/shared-object.js';
 import { AnyBytes, Bytes, Direction, Empty, ERROR, type Kind, kind, type MessageOf } from '../wire/message-format.js';
 
 /** The messages of a connection for objects, one union a direction. `docs/PEER-PROTOCOL.md` says in which order they come. */
@@ -57,6 +58,7 @@ const Position = z.int().min(0).max(POSITIONS);
 /** The questions whose answer is one message without bytes. Those of the second part are for members only. */
 export const Question = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('look'), names: z.array(z.strictObject(Name)).max(LOOKED_UP) }),
+  z.strictObject({ op: z.literal('share'), ...Name, host: z.string().max(256) }),
   z.strictObject({ op: z.literal('remove'), ...Name, condition: WireCondition }),
   z.strictObject({ op: z.literal('retime'), ...Name, expiry: WireExpiry, condition: WireCondition }),
   z.strictObject({ op: z.literal('list'), space: Space, from: Position, least: z.int().min(1).max(LISTED) }),
@@ -99,6 +101,11 @@ export const WireCopyOutcome = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('newer'), version: WireVersion }),
   z.strictObject({ type: z.literal('lacks') }),
   z.strictObject({ type: z.literal('full') }),
+]);
+export const WireShared = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('shared'), info: WireInfo, place: SharedPlace }),
+  z.strictObject({ type: z.literal('elsewhere') }),
+  z.strictObject({ type: z.literal('absent') }),
 ]);
 export const WireLook = z.array(WireInfo.nullable()).max(LOOKED_UP);
 export const WireVersions = z.array(WireVersion.nullable()).max(LOOKED_UP);

@@ -19,6 +19,7 @@ import type {
   WriteOutcome,
 } from '../../objects/object-node.js';
 import type { ObjectValue } from '../../objects/object-value.js';
+import type { SharedOutcome } from '../../objects/shared-object.js';
 import type { Version } from '../../objects/version.js';
 import { AskExchange } from './ask-exchange.js';
 import type { ObjectLink } from './object-link.js';
@@ -34,6 +35,7 @@ import {
   WireLook,
   WireOwed,
   WirePage,
+  WireShared,
   WireUse,
   WireVersions,
   WireWanted,
@@ -65,6 +67,10 @@ export class RemoteObjects implements ObjectPeer {
   ): Promise<WriteOutcome> {
     const head = { type: 'write', space, key, bytes: value.bytes, ...options } as const;
     return checked(WireWriteOutcome, await this.upload(head, value, signal));
+  }
+
+  share({ space, key }: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome> {
+    return this.ask(WireShared, { op: 'share', space, key, host }, signal);
   }
 
   async look(names: readonly ObjectName[], signal: AbortSignal): Promise<(ObjectInfo | null)[]> {

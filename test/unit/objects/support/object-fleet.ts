@@ -207,6 +207,7 @@ export class ObjectFleet {
     };
     return {
       read: (...args) => call((home) => home.read(...args)),
+      share: (...args) => call((home) => home.share(...args)),
       look: (...args) => call((home) => home.look(...args)),
       write: (name, value, options, signal) =>
         call(async (home) => {

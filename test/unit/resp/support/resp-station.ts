@@ -11,6 +11,7 @@ import type { StrangerLimits } from '../../../../src/peer/wire/strangers.js';
 import { SystemRandom } from '../../../../src/random.js';
 import { OPEN_ACCESS, type RespAccess } from '../../../../src/resp/resp-access.js';
 import { RespServer, type RespServerOptions } from '../../../../src/resp/resp-server.js';
+import type { ValueSharing } from '../../../../workers/objects/value-sharing.js';
 import { WorkerObjects } from '../../../../workers/objects/worker-objects.js';
 
 /** One worker's objects behind a server for the Redis protocol, on real sockets. */
@@ -35,6 +36,8 @@ export interface StationOptions {
   readonly clock?: Clock;
   readonly maxClients?: number;
   readonly strangers?: StrangerLimits;
+  /** Clients of this host read values in shared memory. */
+  readonly sharing?: ValueSharing;
   readonly tls?: RespServerOptions['listen']['tls'];
   /** Commands go the way of a process that is no worker. */
   readonly elsewhere?: boolean;
@@ -60,6 +63,7 @@ export class RespStation {
       wallMs: () => Date.now(),
       peerOf: () => null,
       events: { gone: () => {}, moved: () => {}, full: () => {} },
+      ...(options.sharing && { sharing: options.sharing }),
     });
     objects.start();
     while (!objects.settled) await new Promise((resolve) => setImmediate(resolve));

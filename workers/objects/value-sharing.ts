@@ -1,0 +1,69 @@
+import { SharedFile } from '../../src/native/shared-file.js';
+import { EXTENT_BYTES } from '../../src/objects/extent-pool.js';
+import type { ObjectValue } from '../../src/objects/object-value.js';
+import { type SharedPlace, sharingHost } from '../../src/objects/shared-object.js';
+import type { Random } from '../../src/random.js';
+
+/** Moves values into files in memory, which clients on this host read without a connection. */
+
+/** Smaller values are sent as fast as their place, and the move of a larger one would hold up the others. */
+const LEAST_BYTES = 256 * 1024;
+const MOST_BYTES = 64 * 2 ** 20;
+/** Each file costs a file descriptor. */
+const FILES = 256;
+const TOKEN_BYTES = 16;
+
+export class ValueSharing {
+  private readonly places = new WeakMap<ObjectValue, SharedPlace>();
+  private files = 0;
+
+  /** This process's host, as clients name it. */
+  readonly host: string;
+
+  constructor(
+    hostId: string,
+    private readonly random: Random,
+  ) {
+    this.host = sharingHost(hostId);
+  }
+
+  /** Where a process on this host finds a value; null if it cannot be moved there, or not now, since others read it. */
+  placeOf(value: ObjectValue): SharedPlace | null {
+    return this.places.get(value) ?? this.move(value);
+  }
+
+  private move(value: ObjectValue): SharedPlace | null {
+    const { bytes } = value;
+    if (!value.unread || bytes < LEAST_BYTES || bytes > MOST_BYTES || this.files >= FILES) return null;
+    const token = Buffer.from(this.random.bytes(TOKEN_BYTES)).toString('hex');
+    const file = SharedFile.write(bytes, placed(value), token);
+    const mapped = file?.map() ?? null;
+    if (file === null || mapped === null) {
+      file?.close();
+      return null;
+    }
+    this.files++;
+    value.moveTo(extentsIn(mapped), () => {
+      file.close();
+      this.files--;
+    });
+    this.places.set(value, file.place);
+    return file.place;
+  }
+}
+
+function* placed(value: ObjectValue) {
+  let at = 0;
+  for (const bytes of value.extents) {
+    yield { at, bytes };
+    at += bytes.byteLength;
+  }
+}
+
+function extentsIn({ buffer, byteOffset, byteLength }: Uint8Array): Buffer[] {
+  const extents: Buffer[] = [];
+  for (let at = 0; at < byteLength; at += EXTENT_BYTES) {
+    extents.push(Buffer.from(buffer, byteOffset + at, Math.min(EXTENT_BYTES, byteLength - at)));
+  }
+  return extents;
+}
