@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { clusterSecret } from './cluster-secret.js';
 import { checkedKeysFile, clientKeys, modelName } from './coordinator-config.js';
 import { checkExposure, isLoopback } from './exposure.js';
@@ -59,6 +60,14 @@ const COMPUTED = [
 
 function withoutComputed(variables: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(variables).filter(([variable]) => !COMPUTED.includes(variable)));
+}
+
+/** Tells actors on workers which coordinator knows where the K/V of a prefix is, if its port is fixed. */
+function coordinatorUrl({ host, port, tlsCert }: Values): Record<string, string> {
+  if (port === 0) return {};
+  const reached = ['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
+  const scheme = tlsCert === null ? 'http' : 'https';
+  return { SHOAL_URL: `${scheme}://${isIPv6(reached) ? `[${reached}]` : reached}:${port}` };
 }
 
 const HIGHEST_PORT = 65_535;
@@ -136,6 +145,7 @@ export function upConfig(
     },
     worker: {
       ...withoutComputed(inherited.worker),
+      ...coordinatorUrl(values),
       ...shared,
       SHOAL_CACHE_BYTES: String(values.cacheBytes ?? defaultCacheBytes(machine, values.workers)),
       // Not left to the workers: one that is started again finds less free memory, because the others use theirs.

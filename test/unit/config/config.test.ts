@@ -175,6 +175,14 @@ describe('the configuration of a worker', () => {
     expect(up({ workers: '4', memory: '1GiB' }).worker.SHOAL_MEMORY).toBe(String(GiB));
   });
 
+  it('tells actors on workers which coordinator to ask', () => {
+    const urlOf = (options: Record<string, string>) => up(options).worker.SHOAL_URL;
+    expect(urlOf({ port: '9000' })).toBe('http://127.0.0.1:9000');
+    expect(urlOf({ port: '9000', host: '::1' })).toBe('http://[::1]:9000');
+    expect(urlOf({ port: '9000', host: '0.0.0.0', insecure: '1' })).toBe('http://127.0.0.1:9000');
+    expect(urlOf({ port: '0' })).toBeUndefined();
+  });
+
   it('shares weights in a folder, or not', () => {
     expect(worker({ SHOAL_SHARED_WEIGHTS: 'weights' }).sharedWeightsDir).toBe(resolve('weights'));
     expect(worker({ SHOAL_SHARED_WEIGHTS: 'off' }).sharedWeightsDir).toBeNull();
