@@ -77,6 +77,8 @@ export class Listener {
     const listener: RequestListener = (request, response) => this.accept(request, response, handle);
     const server = plainOrTls(listener, tls, this.options.times ?? CLIENT_TIMES);
     server.maxConnections = this.maxConnections;
+    // The body is asked for once the head is accepted.
+    server.on('checkContinue', listener);
     server.on('checkExpectation', (request, response) => this.accept(request, response, refuseExpectation));
     server.on('error', (err) => this.acceptFailed(err));
     this.connections.watch(server);

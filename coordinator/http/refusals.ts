@@ -7,7 +7,7 @@ import { securityHeaders } from './security-headers.js';
 
 /** Answers to requests that never reach a route: unsupported expectations and bytes that are not HTTP. */
 
-/** Node handles `expect: 100-continue` itself; any other expectation gets a 417. */
+/** An expectation other than `100-continue` gets a 417. */
 export function refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
   discardBody(request, response);
   const failure = new ApiError(417, 'expect: is not supported; only 100-continue is', { code: 'expectation' });

@@ -15,8 +15,10 @@ import { discardBody } from './body.js';
 import type { Border } from './border/border.js';
 import { EventSink, framed } from './event-sink.js';
 import { exchangeOf } from './exchange.js';
+import { Expectations } from './expectation.js';
 import { frameworkFailure } from './framework-failure.js';
 import { authorizationOf } from './key-header.js';
+import { type KnownPath, knownPaths } from './known-path.js';
 import { borderOf, type HttpListenOptions } from './listen-options.js';
 import { Listener, type TlsContext } from './listener.js';
 import { streamParts } from './parts.js';
@@ -41,12 +43,6 @@ const HTTP_STALL_TIMEOUT_MS = 120_000;
 export const HTTP_CLOSE_GRACE_MS = 8_000;
 /** Time that clients then have to read the error with which their answers end. @internal exported for tests. */
 export const HTTP_CLOSE_ERROR_MS = 500;
-
-/** A path, for requests with a method that it does not have. */
-interface KnownPath {
-  readonly methods: string[];
-  readonly pages: HttpRoute['pages'];
-}
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -105,6 +101,7 @@ class Server implements HttpServer {
   private readonly border: Border;
   private readonly bodies: Bodies;
   private readonly listener: Listener;
+  private readonly expectations = new Expectations();
   private readonly log: PacedLog;
   private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
@@ -161,12 +158,7 @@ class Server implements HttpServer {
 
   /** Answers 405 on known paths with other methods. */
   refuseOtherMethods(routes: readonly HttpRoute[]): void {
-    const known = new Map<string, KnownPath>();
-    for (const { path, method, pages } of routes) {
-      const { methods } = known.get(path) ?? known.set(path, { methods: [], pages }).get(path)!;
-      methods.push(method, ...(method === 'GET' ? ['HEAD'] : []));
-    }
-    for (const [url, path] of known) {
+    for (const [url, path] of knownPaths(routes)) {
       this.app.route({
         method: this.app.supportedMethods.filter((method) => !path.methods.includes(method)),
         url,
@@ -239,6 +231,7 @@ class Server implements HttpServer {
       request.principal = principal;
     });
     this.border.checkBody(raw, route);
+    this.expectations.meet(raw, reply.raw);
   }
 
   /** Answers a preflight, and any other request with a 405. */
@@ -321,8 +314,11 @@ class Server implements HttpServer {
   private sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const failure = this.failureOf(error, request);
     // The framework closes the connection after a body that could not be read.
-    if (this.closed === null) reply.removeHeader('connection');
-    discardBody(request.raw, reply.raw);
+    if (this.expectations.isOpen(request.raw)) reply.header('connection', 'close');
+    else {
+      if (this.closed === null) reply.removeHeader('connection');
+      discardBody(request.raw, reply.raw);
+    }
     this.recordEnd(request, failure.status, failure);
     if (failure.retryAfterS !== null) reply.header('retry-after', String(failure.retryAfterS));
     if (failure.status === 401) reply.header('www-authenticate', 'Bearer');
