@@ -44,10 +44,15 @@ function passwordsIn(urls: string): string[] {
   return [...urls.matchAll(/\/\/(?:[^:/@\s]*:)?([^/@\s]*)@/g)].map((match) => match[1]!);
 }
 
-/** A text without these secrets, and without credentials in URLs and headers. */
+/** A JSON Web Token: three parts in base64url, of which the first two begin with `{"`. */
+const JWT = /\beyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*/g;
+
+/** A text without these secrets, without credentials in URLs and headers, and without JSON Web Tokens. */
 export function censored(text: string, secrets: readonly string[]): string {
   const bare = secrets.reduce((rest, secret) => rest.replaceAll(secret, CENSORED), text);
-  return withoutCredentials(bare).replace(/\b(bearer\s+)[\w.~+/=-]{8,}/gi, `$1${CENSORED}`);
+  return withoutCredentials(bare)
+    .replace(/\b(bearer\s+)[\w.~+/=-]{8,}/gi, `$1${CENSORED}`)
+    .replace(JWT, CENSORED);
 }
 
 function withoutCredentials(text: string): string {

@@ -47,10 +47,13 @@ function unpacked(): (name: string) => string {
   return (name) => readFileSync(join(dir, 'shoal-bundle', name), 'utf8');
 }
 
+const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+const JWT = `${part({ alg: 'ES256' })}.${part({ sub: 'somebody' })}.c2lnbmF0dXJl`;
+
 describe('a bundle', () => {
   it('has versions, configuration, state, metrics and the ends of logs, and no secret anywhere', async () => {
     const log = inDir('worker.log');
-    const line = `{"msg":"secret ${SECRET} of ${KEYS[1]}","url":"nats://me:hush@host","h":"Bearer abcdefghijkl"}\n`;
+    const line = `{"msg":"secret ${SECRET} of ${KEYS[1]}","url":"nats://me:hush@host","h":"Bearer abcdefghijkl","msg":"refused ${JWT}"}\n`;
     writeFileSync(log, `${line.repeat(60_000)}the end\n`);
     writeFileSync(inDir('keys'), KEYS.join('\n'));
     const { code, out, err } = await bundled({
@@ -72,7 +75,8 @@ describe('a bundle', () => {
     expect(kept.startsWith('{"msg"')).toBe(true);
     expect(kept.length).toBeLessThanOrEqual(4 * 2 ** 20 + 1_000_000);
     const all = ['config.json', 'fleet.json', 'metrics.txt', 'logs/1-worker.log', 'errors.txt'].map(file).join('');
-    for (const secret of [SECRET, ...KEYS, 'hush', 'abcdefghijkl', 'not an option']) expect(all).not.toContain(secret);
+    for (const secret of [SECRET, ...KEYS, 'hush', 'abcdefghijkl', JWT, 'not an option'])
+      expect(all).not.toContain(secret);
   });
 
   it('is written without a coordinator too, and replaces no file', async () => {
