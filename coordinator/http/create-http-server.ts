@@ -21,6 +21,7 @@ import type { ServedModel } from '../openai/served-model.js';
 import type { Purges } from '../purge/purges.js';
 import type { Quotas } from '../quota/quotas.js';
 import type { ResponseStore } from '../responses/response-store.js';
+import { MarkedPrompts } from '../retention/marked-prompts.js';
 import type { Retentions } from '../retention/retentions.js';
 import type { RuntimeView } from '../runtime/runtime-view.js';
 import type { Trail } from '../trail/trail.js';
@@ -163,6 +164,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
   const generation = {
     fleet,
     layers,
+    marked: new MarkedPrompts(retentions, clock, deps.log),
     model,
     prompts,
     requestLimit: new RequestLimit(options.maxRequests ?? COORDINATOR_REQUESTS),

@@ -6,6 +6,7 @@ import type { Span } from '../../src/trace/span.js';
 import type { FleetRequest } from '../fleet.js';
 import { contextLengthExceeded } from './api-error.js';
 import { checkLogprobs, reportableTokens } from './logprob-count.js';
+import type { Mark } from './mark.js';
 import type { MessagePlan } from './message/message-plan.js';
 import type { Prompt } from './prompt.js';
 import type { CommonRequest } from './requests.js';
@@ -55,6 +56,8 @@ export interface Demand {
   readonly banned?: readonly number[][] | undefined;
   /** How the answer to a prompt is read as a message; null: it is one text. */
   readonly messageOf: ((prompt: Prompt) => MessagePlan | null) | null;
+  /** Prefixes of the prompts that are to be kept. Default: none. */
+  readonly marks?: readonly Mark[];
 }
 
 /** The parts of a sequence's request that do not come from the body's fields. */

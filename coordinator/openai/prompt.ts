@@ -2,7 +2,8 @@ import type { Clock } from '../../src/clock.js';
 import { InvalidRequest, Overloaded } from '../../src/errors.js';
 import { CHOICES_PER_REQUEST, PROMPT_TOKENS, PROMPTS_PER_REQUEST } from '../../src/limits.js';
 import type { ChatTextOptions, EncodedText, TextCaller } from '../../src/text/text-work.js';
-import { contextLengthExceeded } from './api-error.js';
+import { ApiError, contextLengthExceeded } from './api-error.js';
+import { sharedBlocks } from './mark.js';
 import type { RequestMessage } from './messages.js';
 import type { ExplainRequest } from './requests.js';
 import type { ServedModel } from './served-model.js';
@@ -129,6 +130,25 @@ export class PromptReader {
       mostTokens: mostTokens(options, contextTokens),
     };
     return this.promptOf(await text.encodeChat(messages, chatOptions, caller), null, param, options);
+  }
+
+  /**
+   * The whole blocks with which the prompt of a chat and that of another chat both begin.
+   * @param other the messages of the other one, which a template may reject: then they share none
+   */
+  async prefixOf(
+    prompt: Prompt,
+    other: RequestMessage[],
+    options: ReadingOptions,
+    caller: TextCaller,
+  ): Promise<Uint32Array> {
+    try {
+      const reading = { ...options, add_generation_prompt: true, continue_final_message: false };
+      return sharedBlocks(prompt.tokens, (await this.readMessages(other, reading, caller)).tokens);
+    } catch (error) {
+      if (error instanceof InvalidRequest || error instanceof ApiError) return new Uint32Array();
+      throw error;
+    }
   }
 
   /** Throws unless all of `ids` are token ids of the model. */

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { BlockMeta } from '../../src/core/block.js';
 import type { Tenant } from '../../src/core/fair-shares.js';
 import type { Holdings } from '../../src/core/holdings.js';
@@ -28,6 +29,11 @@ export interface RetentionOrder {
   /** The adapter with which it is computed. Default: none. */
   readonly adapter?: AdapterRef | null | undefined;
   readonly ttlMs: number;
+  /**
+   * A mark of a request, in contrast to a pin: it replaces earlier marks of the same name, and of the same conversation, and shortens no time. Default: a
+   * pin.
+   */
+  readonly mark?: { readonly name: string | null };
 }
 
 /** A retention as a client sees it. */
@@ -73,10 +79,11 @@ export class LiveRetentions implements Retentions {
   async add(order: RetentionOrder): ReturnType<Retentions['add']> {
     const { store, keeper, random, time, blocksOf } = this.options;
     const blocks = blocksOf(order.tokens, order.salt, order.adapter);
-    const id = `pin-${Buffer.from(random.bytes(12)).toString('hex')}`;
+    const id = idOf(order, Buffer.from(random.bytes(12)).toString('hex'));
     const createdMs = await time.now();
     let refused: Exclude<Admitted, { type: 'admitted' }> | null = null;
     let added: Retention | null = null;
+    let replaced: readonly Retention[] = [];
     await store.change((all) => {
       const decided = this.decide(all, order, blocks, { id, createdMs });
       if ('type' in decided) {
@@ -84,6 +91,7 @@ export class LiveRetentions implements Retentions {
         return null;
       }
       added = decided.retention;
+      replaced = decided.replaced;
       return decided.all;
     });
     if (refused !== null) return refused;
@@ -94,6 +102,8 @@ export class LiveRetentions implements Retentions {
       const { tokens, salt, tenant, adapter } = order;
       await store.writePrompt(retention, { tokens, salt, tenant, adapter });
     }
+    // With their prompts, whose slots are free now.
+    await store.remove(replaced);
     keeper.wake();
     return this.viewOf(retention);
   }
@@ -116,20 +126,26 @@ export class LiveRetentions implements Retentions {
   /** The list with the new retention, or with the time of an equal one begun again. */
   private decide(
     all: readonly Retention[],
-    { tokens, owner, layer, ttlMs }: RetentionOrder,
+    { tokens, owner, layer, ttlMs, mark }: RetentionOrder,
     blocks: readonly BlockMeta[],
     { id, createdMs }: { readonly id: string; readonly createdMs: number },
-  ): { all: readonly Retention[]; retention: Retention } | Exclude<Admitted, { type: 'admitted' }> {
+  ):
+    | { all: readonly Retention[]; retention: Retention; replaced: readonly Retention[] }
+    | Exclude<Admitted, { type: 'admitted' }> {
     const expiresMs = createdMs + ttlMs;
     const last = blocks.at(-1)!.key;
     const present = presentAt(createdMs, all);
-    const equal = present.find(
-      (each) => each.owner === owner && each.layer === layer && each.last === last && each.stage !== 'failed',
+    const own = present.filter((each) => each.owner === owner && each.layer === layer);
+    const equal = own.find(
+      (each) => each.last === last && each.stage !== 'failed' && (mark !== undefined || !isMark(each)),
     );
     if (equal !== undefined) {
-      const retention = { ...equal, expiresMs };
-      return { all: all.map((each) => (each.id === equal.id ? retention : each)), retention };
+      const retention = { ...equal, expiresMs: mark ? Math.max(expiresMs, equal.expiresMs) : expiresMs };
+      return { all: all.map((each) => (each.id === equal.id ? retention : each)), retention, replaced: [] };
     }
+    const keys = new Set(blocks.map(({ key }) => key));
+    const replaced = mark ? own.filter((each) => isReplaced(each, { id, keys, expiresMs })) : [];
+    const others = present.filter((each) => !replaced.includes(each));
     const added = {
       id,
       owner,
@@ -139,8 +155,8 @@ export class LiveRetentions implements Retentions {
       segments: segmentsOf(blocks),
       last,
     };
-    const quota = checkQuota(present, owner, tokens.length);
-    const memory = quota.type === 'admitted' ? this.checkMemory(present, added) : quota;
+    const quota = checkQuota(others, owner, tokens.length);
+    const memory = quota.type === 'admitted' ? this.checkMemory(others, added) : quota;
     if (memory.type !== 'admitted') return memory;
     // Expired ones still have their slots: the keeper erases their prompts.
     const slot = freeSlot(all);
@@ -150,7 +166,7 @@ export class LiveRetentions implements Retentions {
         why: 'cannot pin the prompt: expired pins are still being released; retry in some seconds',
       };
     const retention: Retention = { ...added, slot, createdMs, expiresMs, stage: 'pending', reason: null };
-    return { all: [...all, retention], retention };
+    return { all: [...all.filter((each) => !replaced.includes(each)), retention], retention, replaced };
   }
 
   private checkMemory(present: readonly Retention[], added: Pick<Retention, 'segments' | 'blocks'>): Admitted {
@@ -194,4 +210,26 @@ export class LiveRetentions implements Retentions {
   private present(all: readonly Retention[]): Retention[] {
     return presentAt(this.options.time.latestMs, all);
   }
+}
+
+/** The id of a retention begins with `mark-` if it is a mark, and then with a digest of its name, if it has one. */
+function idOf({ mark, owner }: RetentionOrder, unique: string): string {
+  if (mark === undefined) return `pin-${unique}`;
+  if (mark.name === null) return `mark-${unique}`;
+  return `mark-${hash('sha256', JSON.stringify([owner, mark.name]), 'hex').slice(0, 16)}-${unique}`;
+}
+
+function isMark({ id }: Retention): boolean {
+  return id.startsWith('mark-');
+}
+
+/** Whether a new mark takes the place of a retention: a mark of the same name, or a prefix of the new one that expires no later. */
+function isReplaced(
+  retention: Retention,
+  { id, keys, expiresMs }: { readonly id: string; readonly keys: ReadonlySet<string>; readonly expiresMs: number },
+): boolean {
+  if (!isMark(retention)) return false;
+  const name = /^mark-[0-9a-f]{16}-/.exec(id)?.[0];
+  if (name !== undefined && retention.id.startsWith(name)) return true;
+  return keys.has(retention.last) && retention.expiresMs <= expiresMs;
 }

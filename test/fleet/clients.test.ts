@@ -155,3 +155,29 @@ describe("OpenAI's helpers for zod", () => {
     expect(call).toMatchObject({ type: 'function_call', name: 'go', parsed_arguments: expect.any(Object) });
   });
 });
+
+describe("Anthropic's cache_control", () => {
+  it('keeps a prefix in the fleet, which the next request finds', async () => {
+    const system = [{ type: 'text', text: sheet.notes, cache_control: { type: 'ephemeral', ttl: '1h' } }];
+    const ask = async (question: string) => {
+      const messages = [{ role: 'user', content: question }];
+      const answer = await fleet.post('/v1/messages', { max_tokens: 40, temperature: 0, system, messages });
+      return (await answer.json()) as { content: { text: string }[]; usage: Record<string, number> };
+    };
+    expect((await ask(first.question)).content[0]!.text.trim()).toBe(first.answer);
+    const held = async () => {
+      for (;;) {
+        const { data } = (await (await fetch(`${fleet.url}/v1/cache/pins`)).json()) as {
+          data: { id: string; state: string; tokens: number }[];
+        };
+        const mark = data.find(({ id, state }) => id.startsWith('mark-') && state === 'held');
+        if (mark !== undefined) return mark;
+      }
+    };
+    const { tokens } = await held();
+    const { content, usage } = await ask(second.question);
+    expect(content[0]!.text.trim()).toBe(second.answer);
+    expect(usage.cache_read_input_tokens).toBeGreaterThanOrEqual(tokens);
+    expect(usage.cache_creation_input_tokens).toBe(0);
+  });
+});

@@ -1,4 +1,5 @@
 import { InvalidRequest } from '../../../src/errors.js';
+import { retainedPrefix } from '../../openai/cache-retention.js';
 import { CHAT_SHAPE } from '../../openai/chat-shape.js';
 import { ChatRequest } from '../../openai/requests.js';
 import type { HttpRoute } from '../route.js';
@@ -12,13 +13,18 @@ export function chatRoute(deps: GenerationDeps): HttpRoute {
     schema: ChatRequest,
     shape: CHAT_SHAPE,
     message: (request) => messageReading(request, null, deps),
-    demand: async (request, caller) => ({
-      prompts: [await deps.prompts.readMessages(request.messages, request, caller)],
-      maxTokens: maxTokensOf(request),
-      defaultMaxTokens: deps.model.contextTokens,
-      logprobs: logprobsOf(request),
-      echo: false,
-    }),
+    demand: async (request, caller) => {
+      const { prompts } = deps;
+      const prompt = await prompts.readMessages(request.messages, request, caller);
+      return {
+        prompts: [prompt],
+        marks: await retainedPrefix(request, prompt, request.messages, { prompts, reading: request, caller }),
+        maxTokens: maxTokensOf(request),
+        defaultMaxTokens: deps.model.contextTokens,
+        logprobs: logprobsOf(request),
+        echo: false,
+      };
+    },
   };
   return {
     method: 'POST',

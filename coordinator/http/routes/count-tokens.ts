@@ -22,7 +22,7 @@ export function countTokensRoute(model: ServedModel, prompts: PromptReader): Htt
     handle: async (exchange) => {
       const request = checkBody(CountRequest, exchange.body);
       checkModel(model, request.model, exchange.principal);
-      const { messages, continued } = conversationOf(request.messages, request.system);
+      const { messages, continued } = conversationOf(request);
       const reading = { ...messageTools(request), continue_final_message: continued };
       const { tokens } = await prompts.readMessages(messages, reading, textCallerOf(exchange));
       return json({ input_tokens: tokens.length });

@@ -19,15 +19,17 @@ import type { IgnoredNames } from '../../openai/ignored-names.js';
 import { jsonInTurns } from '../../openai/json-in-turns.js';
 import { promptLogprobs } from '../../openai/logprob-count.js';
 import { type LogprobRoom, LogprobShare } from '../../openai/logprob-room.js';
+import type { Mark } from '../../openai/mark.js';
 import type { MessagePlan } from '../../openai/message/message-plan.js';
 import { checkBody, unknownNames } from '../../openai/parameters/check-body.js';
-import { type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js';
+import { type Caller, type ChoicePlan, type Demand, planChoices } from '../../openai/plan.js';
 import type { Prompt, PromptReader } from '../../openai/prompt.js';
 import type { RequestLimit } from '../../openai/request-limit.js';
 import type { CommonRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import { Tally } from '../../openai/tally.js';
 import { type AnswerBuilder, translatedAnswer, translatedEvents } from '../../openai/translated-answer.js';
+import type { MarkedPrompts } from '../../retention/marked-prompts.js';
 import type { Exchange, RouteAnswer } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
 
@@ -37,6 +39,7 @@ import { textCallerOf } from '../text-caller.js';
 export interface GenerationDeps {
   readonly fleet: Fleet;
   readonly layers: Layers;
+  readonly marked: Pick<MarkedPrompts, 'keep'>;
   readonly model: ServedModel;
   readonly prompts: PromptReader;
   readonly requestLimit: RequestLimit;
@@ -62,7 +65,7 @@ export interface GenerationEndpoint<R extends CommonRequest> {
 /** Answers with one choice, in the form of another API. */
 interface TranslatedShape<R> {
   readonly idPrefix: string;
-  builder(request: R, head: AnswerHead, tally: Tally): AnswerBuilder;
+  builder(request: R, head: AnswerHead, tally: Tally, marks: readonly Mark[]): AnswerBuilder;
 }
 
 export interface MessageReading {
@@ -120,10 +123,11 @@ export async function answerWithTokens<R extends CommonRequest>(
     span.set(answerAttributes(answer, tokens, modelName));
     return { tokens, answer };
   });
+  keepMarks(demand, caller, tally, exchange, deps);
   const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
   const head = { id: shape.idPrefix + exchange.requestId, created: Math.floor(clock.now() / 1_000), model: modelName };
-  if ('builder' in shape) return translated(deltas, shape.builder(request, head, tally), request);
+  if ('builder' in shape) return translated(deltas, shape.builder(request, head, tally, demand.marks ?? []), request);
   const { tokenIds, tokensAsIds } = choices[0]!.show;
   const logprobs = demand.logprobs !== null;
   const ofPrompt = request.prompt_logprobs !== undefined;
@@ -151,6 +155,23 @@ async function translated(
   if (!stream)
     return { kind: 'text', contentType: JSON_TYPE, text: JSON.stringify(await translatedAnswer(deltas, builder)) };
   return { kind: 'events', form: 'named', events: await withFirstEvent(translatedEvents(deltas, builder)) };
+}
+
+/** Retains what the client marked, once its K/V is computed. */
+function keepMarks(
+  { marks = [] }: Demand,
+  { saltFor, tenant, adapter }: Pick<Caller, 'saltFor' | 'tenant' | 'adapter'>,
+  tally: Tally,
+  exchange: Exchange,
+  { marked }: GenerationDeps,
+): void {
+  if (marks.length === 0) return;
+  const owner = exchange.principal?.tenant ?? null;
+  exchange.onClose(() => {
+    if (tally.usage.completion_tokens === 0) return;
+    for (const mark of marks)
+      marked.keep({ ...mark, owner, tenant: tenant ?? null, adapter, salt: saltFor(mark.tokens) });
+  });
 }
 
 function streamUsage({ stream_options: options }: CommonRequest): StreamUsage {

@@ -1,6 +1,9 @@
 import type { z } from 'zod';
+import { cacheMarks } from '../../openai/anthropic/cache-marks.js';
 import { MessageBuilder } from '../../openai/anthropic/message-builder.js';
-import { conversationOf } from '../../openai/anthropic/message-input.js';
+import { conversationOf, type MessageInput } from '../../openai/anthropic/message-input.js';
+import { type Mark, sharedBlocks } from '../../openai/mark.js';
+import type { RequestMessage } from '../../openai/messages.js';
 import { MESSAGE_PARAMETERS } from '../../openai/parameters/message-parameters.js';
 import { objectOf } from '../../openai/parameters/parameter.js';
 import type { ToolFields } from '../../openai/tool-use.js';
@@ -16,13 +19,23 @@ export function messagesRoute(deps: GenerationDeps): HttpRoute {
   const endpoint: GenerationEndpoint<MessageRequest> = {
     path: '/v1/messages',
     schema: MessageRequest,
-    shape: { idPrefix: 'msg_', builder: (_, head, tally) => new MessageBuilder(head, tally) },
+    shape: { idPrefix: 'msg_', builder: (_, head, tally, marks) => new MessageBuilder(head, tally, marks) },
     message: (request) => messageReading(messageTools(request), null, deps),
     demand: async (request, caller) => {
-      const { messages, continued } = conversationOf(request.messages, request.system);
+      const { messages, continued } = conversationOf(request);
       const reading = { ...messageTools(request), continue_final_message: continued };
+      const prompt = await deps.prompts.readMessages(messages, reading, caller);
+      const marks: Mark[] = [];
+      for (const { input, ttl } of cacheMarks(request)) {
+        const tokens =
+          input === null
+            ? sharedBlocks(prompt.tokens, prompt.tokens)
+            : await deps.prompts.prefixOf(prompt, openConversation(input), reading, caller);
+        marks.push({ tokens, ttlMs: TTL_MS[ttl], name: null });
+      }
       return {
-        prompts: [await deps.prompts.readMessages(messages, reading, caller)],
+        prompts: [prompt],
+        marks,
         maxTokens: { value: request.max_tokens, param: 'max_tokens' },
         defaultMaxTokens: deps.model.contextTokens,
         logprobs: null,
@@ -40,6 +53,16 @@ export function messagesRoute(deps: GenerationDeps): HttpRoute {
     generates: true,
     handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
   };
+}
+
+const TTL_MS = { '5m': 300_000, '1h': 3_600_000 };
+
+/** A conversation with this beginning that ends with the user's turn, as templates demand. */
+function openConversation(input: MessageInput): RequestMessage[] {
+  const { messages } = conversationOf(input);
+  const last = messages.at(-1)?.role;
+  const next: RequestMessage = { role: 'user', name: undefined, content: '.' };
+  return last === 'user' || last === 'tool' ? messages : [...messages, next];
 }
 
 /** The tools of a request in the form of chats. */

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { retainedPrefix } from '../../openai/cache-retention.js';
 import { formatConstraint, type NamedConstraint } from '../../openai/constraint-fields.js';
 import { objectOf } from '../../openai/parameters/parameter.js';
 import { RESPONSE_PARAMETERS } from '../../openai/parameters/response-parameters.js';
@@ -44,27 +45,23 @@ function endpointOf(deps: GenerationDeps, turn: ResponseTurn): GenerationEndpoin
       },
     },
     message: (request) => messageReading(toolFields(request), formatOf(request), deps),
-    demand: async (request, caller) => ({
-      prompts: [
-        await deps.prompts.readMessages(
-          responseMessages(await turn.conversation(request), request.instructions),
-          {
-            ...toolFields(request),
-            reasoning_effort: request.reasoning?.effort ?? undefined,
-            param: 'input',
-            effortParam: 'reasoning.effort',
-          },
-          caller,
-        ),
-      ],
-      maxTokens:
-        request.max_output_tokens === undefined
-          ? null
-          : { value: request.max_output_tokens, param: 'max_output_tokens' },
-      defaultMaxTokens: deps.model.contextTokens,
-      logprobs: null,
-      echo: false,
-    }),
+    demand: async (request, caller) => {
+      const { prompts } = deps;
+      const messages = responseMessages(await turn.conversation(request), request.instructions);
+      const effort = request.reasoning?.effort ?? undefined;
+      const own = { reasoning_effort: effort, param: 'input', effortParam: 'reasoning.effort' };
+      const reading = { ...toolFields(request), ...own };
+      const prompt = await prompts.readMessages(messages, reading, caller);
+      const most = request.max_output_tokens;
+      return {
+        prompts: [prompt],
+        marks: await retainedPrefix(request, prompt, messages, { prompts, reading, caller }),
+        maxTokens: most === undefined ? null : { value: most, param: 'max_output_tokens' },
+        defaultMaxTokens: deps.model.contextTokens,
+        logprobs: null,
+        echo: false,
+      };
+    },
   };
 }
 

@@ -1,8 +1,11 @@
 import type { AnswerHead } from '../answer.js';
 import type { Delta, FinishReason, StopReason } from '../choice.js';
+import type { Mark } from '../mark.js';
 import { type Block, type BlockEvent, Blocks } from '../message/blocks.js';
 import type { Tally } from '../tally.js';
 import type { AnswerBuilder, NamedEvent } from '../translated-answer.js';
+
+const HOUR_MS = 3_600_000;
 
 /** Builds an answer of `POST /v1/messages`. */
 export class MessageBuilder implements AnswerBuilder {
@@ -13,6 +16,8 @@ export class MessageBuilder implements AnswerBuilder {
   constructor(
     private readonly head: AnswerHead,
     private readonly tally: Tally,
+    /** Those for an hour come first. */
+    private readonly marks: readonly Mark[],
   ) {}
 
   begin(): NamedEvent[] {
@@ -57,10 +62,14 @@ export class MessageBuilder implements AnswerBuilder {
   private usage(): object {
     const { prompt_tokens: prompt, completion_tokens: output, prompt_tokens_details: details } = this.tally.usage;
     const { cached_tokens: cached } = details;
+    // Of what is marked, the tokens that were not in the cache, and are now.
+    const kept = (marks: readonly Mark[]) => Math.max(0, ...marks.map(({ tokens }) => tokens.length - cached));
+    const [created, forAnHour] = [kept(this.marks), kept(this.marks.filter(({ ttlMs }) => ttlMs === HOUR_MS))];
     return {
-      input_tokens: prompt - cached,
+      input_tokens: prompt - cached - created,
       cache_read_input_tokens: cached,
-      cache_creation_input_tokens: 0,
+      cache_creation_input_tokens: created,
+      cache_creation: { ephemeral_5m_input_tokens: created - forAnHour, ephemeral_1h_input_tokens: forAnHour },
       output_tokens: output,
     };
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as limits from '../../../src/limits.js';
+import { CACHE_PARAMETERS } from '../cache-retention.js';
 import { Count } from '../fields.js';
 import { Messages, ToolChoice, Tools } from '../messages.js';
 import { Documents, ReasoningEffort, TemplateVariables } from '../template-fields.js';
@@ -21,6 +22,7 @@ export const CHAT_PARAMETERS = {
   ...COMMON_PARAMETERS,
   ...REFUSED_PARAMETERS,
   ...TOOL_PARAMETERS,
+  ...CACHE_PARAMETERS,
   chat_template_kwargs: honoured(
     TemplateVariables.optional(),
     'Variables of the chat template, such as `enable_thinking`. One that the template does not have is a 400.',

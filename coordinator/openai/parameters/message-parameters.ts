@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { InputMessages, SystemText } from '../anthropic/message-input.js';
+import { CacheControl, InputMessages, SystemText } from '../anthropic/message-input.js';
 import { Count, listOf, Name } from '../fields.js';
 import { COMMON_PARAMETERS } from './common-parameters.js';
 import { honoured, type ParameterTable, refused } from './parameter.js';
@@ -13,6 +13,7 @@ const InputTool = z.object({
   name: Name.min(1),
   description: z.string().nullish(),
   input_schema: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }),
+  cache_control: CacheControl,
 });
 const InputToolChoice = z.discriminatedUnion(
   'type',
@@ -30,7 +31,7 @@ export const MESSAGE_PARAMETERS = {
   model: COMMON_PARAMETERS.model,
   messages: honoured(
     InputMessages,
-    'The conversation. A last message of the assistant is continued. `cache_control` of blocks has no effect: prefixes are found by their content.',
+    'The conversation. A last message of the assistant is continued. See [kept prompts](#kept-prompts) for `cache_control` of blocks and tools.',
   ),
   system: honoured(SystemText.optional(), 'The system message.'),
   max_tokens: honoured(Count.min(1), 'The most tokens of the answer.'),
@@ -44,6 +45,7 @@ export const MESSAGE_PARAMETERS = {
   stream: COMMON_PARAMETERS.stream,
   tools: honoured(listOf(InputTool, TOOLS).optional(), 'What the model may call. See [tools](#tools).'),
   tool_choice: honoured(InputToolChoice.optional(), '`any` is the `required` of chats. Default: `auto`.'),
+  cache_control: honoured(CacheControl, 'Keeps the whole prompt. See [kept prompts](#kept-prompts).'),
   metadata: COMMON_PARAMETERS.metadata,
   container: refused([], 'leave it out; the fleet runs no code'),
   context_management: refused([], 'shorten the messages yourself'),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CACHE_PARAMETERS } from '../cache-retention.js';
 import { Count, listOf, Name } from '../fields.js';
 import { ResponseInput } from '../responses/response-input.js';
 import { ReasoningEffort } from '../template-fields.js';
@@ -94,9 +95,8 @@ export const RESPONSE_PARAMETERS = {
     'A stored response: its conversation comes before `input`. Its `instructions` do not count. See [stored responses](#stored-responses).',
   ),
   prompt: refused([], 'send the text in instructions and input'),
-  prompt_cache_key: COMMON_PARAMETERS.prompt_cache_key,
+  ...CACHE_PARAMETERS,
   prompt_cache_options: refused([{}, { mode: 'implicit' }], 'pin the prompt with POST /v1/cache/pin'),
-  prompt_cache_retention: refused(['in_memory'], 'pin the prompt with POST /v1/cache/pin'),
   safety_identifier: COMMON_PARAMETERS.safety_identifier,
   service_tier: refused(['auto', 'default'], 'leave it out; API keys have priorities'),
   store: honoured(

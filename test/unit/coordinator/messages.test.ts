@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ConstraintMachine } from '../../../src/core/constraint/machine.js';
 import { Unavailable } from '../../../src/errors.js';
 import { allows } from '../core/constraint/support.js';
@@ -128,6 +128,41 @@ describe('the Messages API', () => {
       stop_sequence: '.',
     });
     expect(promptOf(server)).toBe('user: Warm?\nassistant: It is');
+  });
+
+  it('keeps what cache_control marks, and counts what it put into the cache', async () => {
+    const server = await serverSaying(' x');
+    const notes = 'The amber key is in the harbor. '.repeat(16);
+    const control = (ttl?: string) => ({ cache_control: { type: 'ephemeral', ...(ttl ? { ttl } : {}) } });
+    const system = [
+      { type: 'text', text: notes, ...control('1h') },
+      { type: 'text', text: 'Be brief.' },
+    ];
+    const messages = [{ role: 'user', content: [{ type: 'text', text: 'Warm?'.repeat(30), ...control() }] }];
+    const { usage } = (await whole(server, { system, messages })) as { usage: Record<string, number> };
+    const { tokens } = server.fleet.asked[0]!.request;
+    const blocks = (text: string) => {
+      const count = idsOf(text).length;
+      return count - (count % 64);
+    };
+    const [long, all] = [blocks(`system: ${notes}`), tokens.length - (tokens.length % 64)];
+    await vi.waitFor(() => expect(server.retentions.orders.length).toBe(2));
+    expect(server.retentions.orders.map(({ tokens: kept, ttlMs, mark }) => [kept.length, ttlMs, mark])).toEqual([
+      [long, 3_600_000, { name: null }],
+      [all, 300_000, { name: null }],
+    ]);
+    expect(server.retentions.orders[0]!.tokens).toEqual(tokens.slice(0, long));
+    expect(usage).toMatchObject({
+      input_tokens: tokens.length - all,
+      cache_read_input_tokens: 96,
+      cache_creation_input_tokens: all - 96,
+      cache_creation: { ephemeral_1h_input_tokens: long - 96, ephemeral_5m_input_tokens: all - long },
+    });
+    await whole(server, { system: notes });
+    await whole(server, { system: notes.repeat(2), ...control() });
+    await vi.waitFor(() => expect(server.retentions.orders.length).toBe(3));
+    const wrong = await server.post('/v1/messages', asked({ cache_control: { type: 'ephemeral', ttl: '1d' } }));
+    expect([wrong.status, await wrong.json()]).toMatchObject([400, { error: { param: 'cache_control.ttl' } }]);
   });
 
   it('reports an error in the middle of a stream as an event', async () => {

@@ -1,5 +1,5 @@
 import OpenAI, { APIError, BadRequestError, NotFoundError, RateLimitError } from 'openai';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { InvalidRequest, Overloaded, PoisonousPrompt, Unavailable } from '../../../src/errors.js';
 import { collect } from './support/collect.js';
 import { aborted, failing, saying, sayingForever, started } from './support/scripted-fleet.js';
@@ -55,6 +55,23 @@ describe("OpenAI's SDK", () => {
     const prompt = 'Notes:\nThe amber key is in the harbor.\n\nQ: Where is the amber key?\nA:';
     expect([...tokens]).toEqual(idsOf(prompt));
     expect(stopping.maxTokens).toBe(512 - tokens.length);
+  });
+
+  it('keeps the prompt of a chat up to its last message for a day, if it asks for that', async () => {
+    const { openai, fleet, retentions } = await withSdk();
+    fleet.script = () => saying(idsOf(ANSWER));
+    const notes = 'Notes: The amber key is in the harbor. '.repeat(12);
+    const messages = [{ role: 'system' as const, content: notes }, QUESTION[1]!];
+    const asked = { model: 'recall', messages, prompt_cache_retention: '24h' as const, prompt_cache_key: 'agent' };
+    await openai.chat.completions.create(asked);
+    await openai.chat.completions.create({ ...asked, prompt_cache_retention: 'in_memory' as never });
+    await openai.responses.create({ ...asked, input: messages, prompt_cache_key: 'other' });
+    await vi.waitFor(() => expect(retentions.orders.length).toBe(2));
+    const { tokens } = fleet.asked[0]!.request;
+    const kept = tokens.slice(0, idsOf(notes).length - (idsOf(notes).length % 64));
+    expect(retentions.orders).toMatchObject(
+      ['agent', 'other'].map((name) => ({ tokens: kept, ttlMs: 86_400_000, mark: { name } })),
+    );
   });
 
   it('streams a chat: role and first text in the first chunk, usage in the last', async () => {
