@@ -14,6 +14,7 @@ import { Ring } from '../../src/ring/ring.js';
 import { BlockStore } from '../../workers/cache/block-store.js';
 import { DiskTier } from '../../workers/cache/disk-tier.js';
 import type { LeaveReason } from '../../workers/cache/tier.js';
+import { Spreading } from '../../workers/objects/spreading.js';
 import { AntiEntropy } from '../../workers/replication/anti-entropy.js';
 import { Creditors } from '../../workers/replication/creditors.js';
 
@@ -208,6 +209,10 @@ export const MUTANTS = {
   /** Once the store of NATS has refused, it is not asked whether it works again. */
   'a store blamed for ever': () => {
     replace(StoreState, 'answered', () => (() => {}) as Method);
+  },
+  /** A write of an object is acknowledged before the other homes have it. */
+  'an object with one copy': () => {
+    replace(Spreading, 'spread', () => (async () => ({ newer: null, failure: null })) as Method);
   },
 } satisfies Record<string, () => void>;
 

@@ -20,6 +20,8 @@ export interface Plan {
   readonly payloadBytesPerMs: number;
   /** Whether messages over NATS are sealed. */
   readonly sealed: boolean;
+  /** Budget of each worker; 0 for a fleet without objects. */
+  readonly objectBytes: number;
   readonly shape: FleetShape;
   readonly load: Load;
   /** The end of all faults and of the load. */
@@ -38,6 +40,10 @@ const SHARE_OF_RETENTIONS = 0.35;
 const SHARE_OF_REPEATS = 0.4;
 const SHARE_OF_STRICT_DURABILITY = 0.3;
 
+/** One seed in so many has objects, with memory for all of them. */
+const SEEDS_PER_OBJECTS = 5;
+const OBJECT_BYTES = 8 * 2 ** 20;
+
 export function drawPlan(seed: number): Plan {
   const random = new SeededRandom(Math.imul(seed + 1, 0x9e3779b1));
   const long = random.next() < SHARE_OF_LONG_ANSWERS;
@@ -55,6 +61,8 @@ export function drawPlan(seed: number): Plan {
     delayMs: { least, most: least * (1 + 8 * random.next()) },
     payloadBytesPerMs: 2 ** (2 + 7 * random.next()),
     sealed,
+    // Not drawn: the other draws of a seed, and the seeds without objects, stay as they were.
+    objectBytes: seed % SEEDS_PER_OBJECTS === 0 ? OBJECT_BYTES : 0,
     shape: { workers, coordinators, worker },
     load: drawLoad(random, long),
     untilMs,
@@ -143,12 +151,17 @@ export function serviceDue({ shape }: Plan, faults: readonly Fault[]): Service {
   // While the store is silent, a worker that is started again waits for it.
   const deaths = count('killings') + count('poison');
   const dying = count('nats store') > 0 && (deaths > 1 || count('killings') > 0) ? left : 2 * Math.min(1, deaths);
-  if (left <= dying || !faults.every(({ kind }) => WITHIN_REACH.includes(kind))) return 'none';
+  if (left <= dying || !isWithinReach(faults)) return 'none';
   return down(['kill']).size + count('killings') > 0 || count('poison') > 1 ? 'unless refused' : 'innocent';
 }
 
 /** What a seed draws beside its faults, in words, so that it can be counted. */
-export function traitsOf({ replicas, durability, sealed, shape, load }: Plan): string[] {
+/** Whether no fault keeps living workers, and coordinators, apart. */
+export function isWithinReach(faults: readonly Fault[]): boolean {
+  return faults.every(({ kind }) => WITHIN_REACH.includes(kind));
+}
+
+export function traitsOf({ replicas, durability, sealed, objectBytes, shape, load }: Plan): string[] {
   const { workers, coordinators, worker } = shape;
   const traits: Record<string, boolean> = {
     'three replicas': replicas === 3,
@@ -164,6 +177,7 @@ export function traitsOf({ replicas, durability, sealed, shape, load }: Plan): s
     'clients that leave': load.leaving > 0,
     'clients that repeat requests': load.repeating > 0,
     'retained prompts': load.retentions > 0,
+    objects: objectBytes > 0,
   };
   return Object.keys(traits).filter((trait) => traits[trait]);
 }

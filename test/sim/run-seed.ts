@@ -3,7 +3,8 @@ import { convergenceFault } from './convergence.js';
 import { type Fault, schedule } from './faults.js';
 import { Fleet } from './fleet.js';
 import { leftOver } from './left-over.js';
-import { drawPlan, FAULTS_FROM_MS, type Plan, serviceDue, traitsOf } from './plan.js';
+import { ObjectClients } from './object-clients.js';
+import { drawPlan, FAULTS_FROM_MS, isWithinReach, type Plan, serviceDue, traitsOf } from './plan.js';
 import { SimWorker } from './sim-worker.js';
 import { StoreChecker } from './store-checker.js';
 import { forgetTurns, rest, takeTurns } from './turns.js';
@@ -20,6 +21,11 @@ const POISON_DEATHS = 2;
 /** Requests sent to each coordinator of the healed fleet, and the time for their answers. */
 const LAST_REQUESTS = 3;
 const LAST_REQUESTS_MS = 90_000;
+
+/** Says what is wrong with a healed fleet; null for nothing. */
+interface Checker {
+  fault(): string | null;
+}
 
 export interface SeedOptions {
   /** In place of the faults that the seed draws. */
@@ -40,6 +46,8 @@ export interface SeedResult {
   readonly requests: Tally;
   /** Prompts that the fleet retains. */
   readonly retained: number;
+  /** Commands on objects. */
+  readonly objects: ObjectClients['tally'];
   /** Time from the end of the last fault until the fleet had converged; null if it did not. */
   readonly convergedMs: number | null;
   readonly blocks: { readonly blocks: number; readonly copies: number; readonly evicted: number };
@@ -68,13 +76,20 @@ function simulate(seed: number, plan: Plan, world: World, faults: readonly Fault
   const failed = () => world.violations.length > 0;
   const fleet = new Fleet(world, plan.shape);
   const clients = new Clients(world, fleet, plan.load, serviceDue(plan, faults));
+  const objects = plan.objectBytes > 0 ? new ObjectClients(world, fleet, isWithinReach(faults)) : null;
   const { untilMs } = plan;
   fleet.start();
   time.at(LOAD_FROM_MS, () => clients.start(untilMs));
+  if (objects !== null) time.at(LOAD_FROM_MS, () => objects.start(untilMs));
   schedule(faults, world, fleet, clients);
   const healedMs = faults.reduce((last, { atMs, forMs }) => Math.max(last, atMs + forMs), FAULTS_FROM_MS);
   time.runUntil(Math.max(healedMs, untilMs), failed);
-  const convergedMs = awaitConvergence(world, fleet, clients, healedMs);
+  const convergedMs = awaitConvergence(
+    world,
+    fleet,
+    [clients.retained, new StoreChecker(world, fleet), ...(objects ? [objects] : [])],
+    healedMs,
+  );
   if (!failed()) lastRequests(world, fleet, clients);
   checkPoison(world, fleet, plan, faults);
   const result: SeedResult = {
@@ -87,6 +102,7 @@ function simulate(seed: number, plan: Plan, world: World, faults: readonly Fault
     events: time.events,
     requests: { ...clients.tally },
     retained: clients.retained.count,
+    objects: { ...(objects?.tally ?? { done: 0, failed: 0 }) },
     convergedMs,
     blocks: world.blocks.counts,
   };
@@ -104,17 +120,24 @@ function checkPoison(world: World, fleet: Fleet, plan: Plan, faults: readonly Fa
 }
 
 /** Lets time pass until the fleet has converged. Gives how long after `healedMs` that was; null if it has not. */
-function awaitConvergence(world: World, fleet: Fleet, clients: Clients, healedMs: number): number | null {
+function awaitConvergence(world: World, fleet: Fleet, checkers: readonly Checker[], healedMs: number): number | null {
   const { time } = world;
   const failed = () => world.violations.length > 0;
-  const store = new StoreChecker(world, fleet);
   let fault: string | null = null;
   while (time.nowMs - healedMs <= CONVERGES_WITHIN_MS && !failed()) {
-    fault = convergenceFault(world, fleet) ?? clients.retained.fault() ?? store.fault();
+    fault = convergenceFault(world, fleet) ?? firstFault(checkers);
     if (fault === null) return time.nowMs - healedMs;
     time.runUntil(time.nowMs + LOOK_EVERY_MS, failed);
   }
   if (!failed()) world.violate('convergence', `not within ${CONVERGES_WITHIN_MS} ms: ${fault}`);
+  return null;
+}
+
+function firstFault(checkers: readonly Checker[]): string | null {
+  for (const checker of checkers) {
+    const fault = checker.fault();
+    if (fault !== null) return fault;
+  }
   return null;
 }
 

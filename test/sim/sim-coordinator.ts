@@ -115,7 +115,7 @@ export class SimCoordinator {
       keysFile: null,
       jwt: null,
       auditLog: null,
-      objectBytes: 0,
+      objectBytes: this.world.objectBytes,
       responseTtlMs: 0,
       redis: null,
       trace: null,

@@ -7,6 +7,7 @@ import { joinFleet } from '../../src/fleet/joining.js';
 import { fleetSubjects } from '../../src/fleet/subjects.js';
 import { HEADER_BYTES } from '../../workers/cache/block-file.js';
 import type { WorkerParts } from '../../workers/compose.js';
+import type { WorkerObjects } from '../../workers/objects/worker-objects.js';
 import { Worker } from '../../workers/worker.js';
 import { SIM_LAYOUT, SimDevice } from './sim-device.js';
 import { SIM_BLOCK_BYTES, SIM_FINGERPRINT, VOCAB } from './sim-model.js';
@@ -89,6 +90,12 @@ export class SimWorker {
   /** The parts of the worker, for checkers. */
   get parts(): WorkerParts | null {
     return this.worker && (this.worker as unknown as { readonly parts: WorkerParts }).parts;
+  }
+
+  /** Its objects, for checkers; null if it has none, or has not started. */
+  get objects(): WorkerObjects | null {
+    const served = this.parts?.objects ?? null;
+    return served && (served as unknown as { readonly objects: WorkerObjects }).objects;
   }
 
   /** Does what `workers/main.ts` does, once the model is loaded. */
@@ -195,7 +202,7 @@ export class SimWorker {
       handOverMs: 3_000,
       maxWaiting: 64,
       peer: { socketPath: null, host: this.process.host, port: 0, advertiseHost: this.process.host },
-      objectBytes: 0,
+      objectBytes: this.world.objectBytes,
       redis: null,
       metrics: null,
       trace: null,

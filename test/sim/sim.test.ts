@@ -28,6 +28,7 @@ const FOUND_BY: Record<Mutant, number> = {
   'a lease that never ends': 1176,
   'a store that refuses unnamed': 359,
   'a store blamed for ever': 359,
+  'an object with one copy': 80,
 };
 
 interface Outcome {

@@ -12,6 +12,9 @@ export class Sum {
   private failedRequests = 0;
   private repeatedRequests = 0;
   private retained = 0;
+  /** Commands on objects. */
+  private objectCommands = 0;
+  private failedObjectCommands = 0;
   private readonly drawn = new Draws();
 
   add({ result, shrunk }: SeedReport): void {
@@ -23,6 +26,8 @@ export class Sum {
     this.failedRequests += result.requests.failed;
     this.repeatedRequests += result.requests.repeated;
     this.retained += result.retained;
+    this.objectCommands += result.objects.done;
+    this.failedObjectCommands += result.objects.failed;
     this.drawn.add(result.faults, result.traits);
     if (shrunk === null) return;
     this.failing.push(result.seed);

@@ -38,6 +38,8 @@ export interface WorldOptions {
   readonly payloadBytesPerMs: number;
   /** Whether messages over NATS are sealed, as in production. Only then they may come twice. */
   readonly sealed: boolean;
+  /** 0 for a fleet without objects. */
+  readonly objectBytes: number;
   /** Receives the log lines of all processes; null for none. */
   readonly onLog: ((line: string) => void) | null;
 }
@@ -64,6 +66,7 @@ export class World {
   /** How far the wall clocks of hosts are off, in milliseconds. */
   readonly wallJumpsMs = new Map<string, number>();
   readonly isSealed: boolean;
+  readonly objectBytes: number;
   private serials = 0;
   private draws = 0;
 
@@ -71,6 +74,7 @@ export class World {
     this.replicas = options.replicas;
     this.durability = options.durability;
     this.isSealed = options.sealed;
+    this.objectBytes = options.objectBytes;
     const { time } = this;
     this.net = new Net({
       time,

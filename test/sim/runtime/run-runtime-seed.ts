@@ -43,7 +43,15 @@ export function runRuntimeSeed(
   takeTurns();
   forgetTurns();
   const delayMs = { least: 0.2, most: 3 };
-  const options = { seed, replicas: 1, durability: 'pooled' as const, delayMs, payloadBytesPerMs: 64, sealed: true };
+  const options = {
+    seed,
+    replicas: 1,
+    durability: 'pooled' as const,
+    delayMs,
+    payloadBytesPerMs: 64,
+    objectBytes: 0,
+    sealed: true,
+  };
   const world = new World({ ...options, onLog });
   const onError = (error: unknown) => world.violate('no process crashes', describe(error));
   process.on('unhandledRejection', onError);

@@ -21,7 +21,7 @@ const FAULTS = [
 const TRAITS = [
   ...['three replicas', 'three workers', 'two coordinators', 'sealed messages', 'long answers'],
   ...['little memory', 'a device with its own memory', 'a host tier', 'a disk tier'],
-  ...['clients that leave', 'clients that repeat requests', 'retained prompts', 'strict durability'],
+  ...['clients that leave', 'clients that repeat requests', 'retained prompts', 'strict durability', 'objects'],
 ];
 
 describe('the seeds of the simulator', () => {
