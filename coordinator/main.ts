@@ -164,10 +164,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     const adapters = await life.start(openAdapters(config, loraInputs, buckets.fleet, looking));
     const access = await startAccess(life, config, world, surroundings);
     const http = await serveHttp(life, config, world, parts, {
-      ...{ fingerprint, incarnation },
-      served,
-      adapters,
-      metrics,
+      ...{ fingerprint, incarnation, served, adapters, metrics },
       trail,
       access,
       surroundings,

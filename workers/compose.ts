@@ -81,6 +81,8 @@ export interface WorkerOptions {
   readonly trial: GraphTrial | null;
   /** The folder of the disk tier; null for none. The worker closes it. */
   readonly files: BlockFiles | null;
+  /** The folder of objects on disk; its opener closes it. Default: none. */
+  readonly objectFiles?: BlockFiles | null;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly surroundings: Surroundings;
@@ -314,10 +316,9 @@ function makeObjects(
 ): ServedObjects | null {
   const { config, identity, clock, surroundings, log } = options;
   if (config.objectBytes === 0) return null;
-  const dialling = peerOptions(options, instruments);
-  const { registry } = instruments;
   const { incarnation } = identity;
-  return new ServedObjects({ config, incarnation, dialling, roster, actors, clock, surroundings, log, registry });
+  const own = { config, incarnation, dialling: peerOptions(options, instruments), files: options.objectFiles ?? null };
+  return new ServedObjects({ ...own, roster, actors, clock, surroundings, log, registry: instruments.registry });
 }
 
 function makeEngine(

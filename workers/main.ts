@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { within } from '../src/async/within.js';
 import { natsTransport } from '../src/bus/nats-transport.js';
 import { sealTransport } from '../src/bus/sealed-transport.js';
@@ -140,11 +140,8 @@ async function buildWorker(
     vocabulary: await vocabularyOf(folder, loaded.graph.vocab),
     ...loaded,
     files,
-    bus,
-    clock,
-    surroundings,
-    log,
-    tracer,
+    objectFiles: await openObjectFiles(life, config, clock),
+    ...{ bus, clock, surroundings, log, tracer },
     onOver: (why) => own.end(why),
   });
   life.use(worker, () => worker.stop());
@@ -310,6 +307,17 @@ async function tryModel(
 function logDependence({ dependence }: ModelGraph, log: Log): void {
   const notice = dependenceNotice(dependence);
   if (notice !== null) log.warn({ kvDependence: dependence }, notice);
+}
+
+/** Opens the folder of objects on disk. `life` closes it. */
+async function openObjectFiles(
+  life: Lifecycle,
+  { objectBytes, objectDiskBytes, diskCacheDir }: WorkerConfig,
+  clock: Clock,
+): Promise<BlockFiles | null> {
+  if (objectBytes === 0 || objectDiskBytes === 0 || diskCacheDir === null) return null;
+  const files = await openedInTime(() => BlockFolder.open(join(diskCacheDir, 'objects')), clock);
+  return life.use(files, (open) => within(clock, FILES_CLOSE_MS, open.close()));
 }
 
 /** Opens the folder of the disk tier. `life` closes it too, in case the start fails before the worker can. */

@@ -25,6 +25,16 @@ export const OBJECT_OPTIONS = {
     commands: ['up', 'coordinator'],
     help: 'Time for which answers of the Responses API are stored, in the memory for objects, so that a later request can name them. 0s stores none.',
   }),
+  objectDiskBytes: option({
+    flag: 'object-disk-bytes',
+    variable: 'SHOAL_OBJECT_DISK_BYTES',
+    placeholder: 'SIZE',
+    type: types.byteSize(0, '0'),
+    default: '0',
+    unit: 'bytes',
+    commands: ['up', 'worker'],
+    help: 'Disk space for objects in each worker that memory has no room for, in the folder objects of --disk-cache-dir. 0 keeps objects in memory alone.',
+  }),
   redisPort: option({
     flag: 'redis-port',
     variable: 'SHOAL_REDIS_PORT',

@@ -71,6 +71,8 @@ export interface WorkerConfig {
   readonly peer: PeerConfig;
   /** Host memory for objects; 0: this worker has none. */
   readonly objectBytes: number;
+  /** Disk space for objects, in the folder of the disk cache; 0 for none. */
+  readonly objectDiskBytes: number;
   /** Null: no clients of the Redis protocol. */
   readonly redis: RedisConfig | null;
   /** The address of /metrics; null for none. Port 0 takes a free port. */
@@ -183,6 +185,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     maxWaiting: values.maxWaiting,
     peer: peerConfig(values, machine),
     objectBytes: values.objectBytes,
+    objectDiskBytes: objectDiskBytes(values),
     redis: redisConfig(values),
     metrics: metricsConfig(values),
     trace: traceConfig(values),
@@ -200,4 +203,15 @@ export interface MetricsConfig {
 /** Null: no metrics are served. */
 export function metricsConfig({ metricsHost, metricsPort }: Values): MetricsConfig | null {
   return metricsPort.port === null ? null : { host: metricsHost, port: metricsPort.port };
+}
+
+/** @throws WrongUsage for a disk without a folder */
+function objectDiskBytes({
+  objectDiskBytes: bytes,
+  diskCacheDir,
+}: Pick<Values, 'objectDiskBytes' | 'diskCacheDir'>): number {
+  if (bytes === 0 || diskCacheDir !== null) return bytes;
+  throw new WrongUsage(
+    '--object-disk-bytes (SHOAL_OBJECT_DISK_BYTES): needs a folder; set --disk-cache-dir (SHOAL_DISK_CACHE_DIR), or 0',
+  );
 }

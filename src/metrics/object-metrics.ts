@@ -6,6 +6,7 @@ export interface ObjectUse {
   readonly bytes: number;
   readonly budgetBytes: number;
   readonly owedCopies: number;
+  readonly disk: { readonly bytes: number; readonly budgetBytes: number };
 }
 
 /** The metrics of a worker's objects. */
@@ -20,6 +21,8 @@ export class ObjectMetrics {
     gauge('shoal_objects', 'Objects in this worker.', ({ objects }) => objects);
     gauge('shoal_object_bytes', 'Bytes of objects in this worker, including incoming ones.', ({ bytes }) => bytes);
     gauge('shoal_object_budget_bytes', 'Budget for objects in bytes.', ({ budgetBytes }) => budgetBytes);
+    gauge('shoal_object_disk_bytes', "Bytes of objects on this worker's disk.", ({ disk }) => disk.bytes);
+    gauge('shoal_object_disk_budget_bytes', 'Disk space for objects in bytes.', ({ disk }) => disk.budgetBytes);
     gauge(
       'shoal_object_copies_owed',
       'Copies of objects that this worker still has to make.',

@@ -97,6 +97,11 @@ export class ObjectResidency<R extends Resident> {
     if (resident.expiresAtMs !== null) this.expiries.add(resident);
   }
 
+  /** Residents in about the order in which they would have to go. Nothing may change during the iteration. */
+  *oldest(): Generator<R> {
+    for (const account of this.largest.inOrder()) yield* account.residents;
+  }
+
   /** An object was used. */
   touch(resident: R): void {
     const { residents } = this.accounts.get(resident.tenant)!;

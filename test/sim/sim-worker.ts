@@ -203,6 +203,7 @@ export class SimWorker {
       maxWaiting: 64,
       peer: { socketPath: null, host: this.process.host, port: 0, advertiseHost: this.process.host },
       objectBytes: this.world.objectBytes,
+      objectDiskBytes: 0,
       redis: null,
       metrics: null,
       trace: null,

@@ -184,7 +184,7 @@ export class HandOver {
 
   private async copyOne(peer: ObjectPeer, name: ObjectName): Promise<CopyOutcome['type'] | null> {
     const { store, onMoved } = this.options;
-    const object = store.get(name.hash);
+    const object = await store.load(name.hash);
     const deletion = object === null ? store.deletionOf(name.hash) : null;
     if (object === null && deletion === null) return null;
     const value = object?.value.hold() ?? null;

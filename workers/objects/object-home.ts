@@ -69,7 +69,7 @@ export class ObjectHome implements ObjectHost {
   constructor(private readonly options: ObjectHomeOptions) {}
 
   async read(name: ObjectName, { from, end, have, only }: ReadOptions, signal: AbortSignal): Promise<ReadOutcome> {
-    const object = only === null ? await this.newest(name, signal) : this.options.store.get(name.hash);
+    const object = only === null ? await this.newest(name, signal) : await this.options.store.load(name.hash);
     if (object === null || (only !== null && compareVersions(object.info.version, only) !== 0))
       return { type: 'absent' };
     const { info, value } = object;
@@ -82,7 +82,7 @@ export class ObjectHome implements ObjectHost {
   readNow(name: ObjectName): { readonly info: ObjectInfo; readonly value: ObjectValue } | null | undefined {
     const { settling, ring, self, store } = this.options;
     if (!settling.settled || ring.homes(name.hash)[0] !== self) return undefined;
-    return store.get(name.hash);
+    return store.get(name.hash) ?? (store.isOnDiskAlone(name.hash) ? undefined : null);
   }
 
   async share(name: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome> {
@@ -281,7 +281,7 @@ export class ObjectHome implements ObjectHost {
       );
     }
     if (!settling.settled) await this.catchUp(name, signal);
-    return store.get(name.hash);
+    return store.load(name.hash);
   }
 
   /** Takes the newest version that others have, if it is newer than this worker's own. */

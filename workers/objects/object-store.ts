@@ -1,3 +1,4 @@
+import { Overloaded } from '../../src/errors.js';
 import { Listing } from '../../src/objects/listing.js';
 import { costOf, type ObjectInfo, type ObjectSize } from '../../src/objects/object.js';
 import { compactName, type ObjectHash, type ObjectName, tenantOfSpace } from '../../src/objects/object-name.js';
@@ -6,6 +7,8 @@ import type { ObjectValue } from '../../src/objects/object-value.js';
 import { ObjectResidency } from '../../src/objects/residency.js';
 import { Tombstones } from '../../src/objects/tombstones.js';
 import { isNewer, type Version } from '../../src/objects/version.js';
+import { ObjectDemoter } from './object-demoter.js';
+import type { DiskObject, ObjectDisk } from './object-disk.js';
 import { StoredObject } from './stored-object.js';
 
 /** The objects in a worker's memory, and the deletions that it remembers. */
@@ -23,6 +26,8 @@ export interface ObjectStoreOptions {
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
   readonly onGone?: (reason: GoneReason) => void;
+  /** Null: objects are in memory alone. */
+  readonly disk?: ObjectDisk | null;
 }
 
 interface CountedRoom extends Room {
@@ -35,10 +40,20 @@ export class ObjectStore {
   private readonly spaces = new Map<string, Listing<ObjectName>>();
   private readonly flushes = new Map<string, Version>();
 
+  /** Objects on their way from the disk into memory. */
+  private readonly loading = new Map<ObjectHash, Promise<StoredObject | null>>();
+  private readonly disk: ObjectDisk | null;
+  private readonly demoter: ObjectDemoter | null;
+
   private evictions = 0;
 
   constructor(private readonly options: ObjectStoreOptions) {
     this.residency = new ObjectResidency(options.budgetBytes);
+    this.disk = options.disk ?? null;
+    this.demoter = this.disk && new ObjectDemoter(this.residency, this.disk);
+    this.disk?.listen((object) => {
+      if (this.residency.get(object.name.hash) === undefined) this.unlist(object.name, 'evicted');
+    });
   }
 
   get bytes(): number {
@@ -50,7 +65,7 @@ export class ObjectStore {
   }
 
   get objects(): number {
-    return this.residency.size;
+    return this.residency.size + this.onDiskAlone().length;
   }
 
   /** Objects that went since the start because their memory was needed. */
@@ -74,6 +89,21 @@ export class ObjectStore {
     return object;
   }
 
+  /** As `get`, and brings the object from the disk into memory. Rejects with `Overloaded` if there is no room for it. */
+  async load(hash: ObjectHash): Promise<StoredObject | null> {
+    const here = this.get(hash);
+    const disk = this.disk;
+    if (here !== null || disk === null) return here;
+    const running = this.loading.get(hash) ?? this.promote(hash, disk).finally(() => this.loading.delete(hash));
+    this.loading.set(hash, running);
+    return running;
+  }
+
+  /** Whether an object is on the disk and not in memory. */
+  isOnDiskAlone(hash: ObjectHash): boolean {
+    return this.residency.get(hash) === undefined && this.disk?.get(hash) != null;
+  }
+
   /** The version of the object, or of its deletion; null if neither is known. */
   versionOf({ hash, space }: ObjectName): Version | null {
     const known = this.versionByHash(hash);
@@ -83,18 +113,19 @@ export class ObjectStore {
 
   /** As `versionOf`, but without the flush of its space. */
   versionByHash(hash: ObjectHash): Version | null {
-    return this.residency.get(hash)?.info.version ?? this.tombstones.get(hash)?.version ?? null;
+    const info = this.residency.get(hash)?.info ?? this.disk?.get(hash)?.info;
+    return info?.version ?? this.tombstones.get(hash)?.version ?? null;
   }
 
   /** Whether the object is there and has not expired. It does not count as used. */
   has(hash: ObjectHash): boolean {
-    const object = this.residency.get(hash);
-    return object !== undefined && (object.expiresAtMs === null || object.expiresAtMs > this.options.wallMs());
+    const info = this.residency.get(hash)?.info ?? this.disk?.get(hash)?.info;
+    return info !== undefined && (info.expiresAtMs === null || info.expiresAtMs > this.options.wallMs());
   }
 
   /** Bytes of budget that the object takes; 0 if it is not there. */
   costOf(hash: ObjectHash): number {
-    return this.residency.get(hash)?.bytes ?? 0;
+    return this.residency.get(hash)?.bytes ?? this.disk?.get(hash)?.info.bytes ?? 0;
   }
 
   /** Reserves room for an incoming object. Null if there is none. */
@@ -133,6 +164,7 @@ export class ObjectStore {
     this.residency.admit(object);
     value.transfer(null);
     this.listingOf(name.space).add(name);
+    void this.demoter?.notify();
     return true;
   }
 
@@ -145,6 +177,7 @@ export class ObjectStore {
     // The same bytes are counted again at once.
     this.residency.linger(object);
     this.residency.admit(new StoredObject(object.name, info, object.value));
+    if (this.disk?.has(hash, object.info)) this.disk.retime(hash, info);
     return true;
   }
 
@@ -165,6 +198,9 @@ export class ObjectStore {
     for (const object of [...this.residency.all()]) {
       if (object.name.space === space && isNewer(version, object.info.version)) this.drop(object, 'deleted');
     }
+    for (const { name, info } of this.onDiskAlone()) {
+      if (name.space === space && isNewer(version, info.version)) this.dropFromDisk(name, 'deleted');
+    }
   }
 
   /** Other workers are the homes of the object now, and have it. */
@@ -176,6 +212,9 @@ export class ObjectStore {
   expire(): boolean {
     const nowMs = this.options.wallMs();
     this.tombstones.expire(nowMs);
+    for (const { name, info } of this.onDiskAlone()) {
+      if (info.expiresAtMs !== null && info.expiresAtMs <= nowMs) this.dropFromDisk(name, 'expired');
+    }
     for (let i = 0; i < EXPIRED_PER_TURN; i++) {
       const object = this.residency.expired(nowMs);
       if (object === null) return false;
@@ -192,6 +231,7 @@ export class ObjectStore {
   /** Names and versions of all objects and deletions. */
   *known(): Generator<{ readonly name: ObjectName; readonly version: Version }> {
     for (const { name, info } of this.residency.all()) yield { name, version: info.version };
+    for (const { name, info } of this.onDiskAlone()) yield { name, version: info.version };
     yield* this.tombstones.all();
   }
 
@@ -208,6 +248,7 @@ export class ObjectStore {
   /** All names in a space. */
   *namesIn(space: string): Generator<ObjectName> {
     for (const { name } of this.residency.all()) if (name.space === space) yield name;
+    for (const { name } of this.onDiskAlone()) if (name.space === space) yield name;
   }
 
   /** Frees all memory that is not being read. */
@@ -222,10 +263,48 @@ export class ObjectStore {
   private replace(hash: ObjectHash, reason: GoneReason): void {
     const object = this.residency.get(hash);
     if (object !== undefined) this.drop(object, reason);
+    else if (this.disk?.get(hash)) this.dropFromDisk(this.disk.get(hash)!.name, reason);
+  }
+
+  private async promote(hash: ObjectHash, disk: ObjectDisk): Promise<StoredObject | null> {
+    // What leaves for it stays on the disk.
+    await this.demoter?.notify();
+    const found = disk.get(hash);
+    if (found === null || !this.has(hash)) return null;
+    const room = this.reserve(found.name, found.info) as CountedRoom | null;
+    if (room === null) throw new Overloaded('no room to bring an object from disk into memory; retry later');
+    try {
+      const value = await disk.read(found);
+      if (value === null) return this.get(hash);
+      const known = disk.get(hash);
+      // It was replaced or deleted meanwhile, or another copy of it has come.
+      if (known === null || known.digests !== found.digests || this.residency.get(hash) !== undefined) {
+        value.release();
+        return this.get(hash);
+      }
+      room.open = false;
+      this.residency.admit(new StoredObject(known.name, known.info, value));
+      disk.touch(hash);
+      return this.get(hash);
+    } finally {
+      room.free();
+    }
+  }
+
+  private onDiskAlone(): DiskObject[] {
+    return this.disk === null
+      ? []
+      : [...this.disk.all()].filter(({ name }) => this.residency.get(name.hash) === undefined);
+  }
+
+  private dropFromDisk(name: ObjectName, reason: GoneReason): void {
+    this.disk!.remove(name.hash);
+    this.unlist(name, reason);
   }
 
   private drop(object: StoredObject, reason: GoneReason): void {
     this.residency.remove(object);
+    this.disk?.remove(object.hash);
     if (!object.value.unread) {
       // Its memory is not free before its last reader is done.
       this.residency.linger(object);
@@ -235,11 +314,17 @@ export class ObjectStore {
   }
 
   /** The object is not counted any more. */
-  private forget({ name, value }: StoredObject, reason: GoneReason): void {
+  private forget({ hash, name, info, value }: StoredObject, reason: GoneReason): void {
+    value.release();
+    // It stays on disk.
+    if (reason === 'evicted' && this.disk?.has(hash, info)) return;
+    this.unlist(name, reason);
+  }
+
+  private unlist(name: ObjectName, reason: GoneReason): void {
     const listing = this.spaces.get(name.space);
     listing?.remove(name.hash);
     if (listing?.size === 0) this.spaces.delete(name.space);
-    value.release();
     if (reason === 'evicted') this.evictions++;
     this.options.onGone?.(reason);
   }

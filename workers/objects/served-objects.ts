@@ -10,13 +10,16 @@ import type { MetricsRegistry } from '../../src/metrics/registry.js';
 import { FleetObjects } from '../../src/objects/fleet-objects.js';
 import { largestObject } from '../../src/objects/object.js';
 import { RosterRing } from '../../src/objects/object-ring.js';
+import { PacedLog } from '../../src/paced-log.js';
 import { ObjectLinks, type ObjectLinksOptions } from '../../src/peer/objects/object-links.js';
 import { ObjectSession } from '../../src/peer/objects/object-session.js';
 import type { OpenSession } from '../../src/peer/wire/greeting.js';
 import { fleetResp } from '../../src/resp/fleet-resp.js';
 import type { RespServer } from '../../src/resp/resp-server.js';
 import type { Surroundings } from '../../src/surroundings.js';
+import type { BlockFiles } from '../cache/block-folder.js';
 import { CoordinatorsAccess } from './coordinators-access.js';
+import { ObjectDisk } from './object-disk.js';
 import { ValueSharing } from './value-sharing.js';
 import { WorkerObjects } from './worker-objects.js';
 
@@ -33,6 +36,8 @@ export interface ServedObjectsOptions {
   readonly surroundings: Surroundings;
   readonly log: Log;
   readonly registry: MetricsRegistry;
+  /** The folder of objects on disk; null for none. */
+  readonly files: BlockFiles | null;
 }
 
 export class ServedObjects {
@@ -40,6 +45,7 @@ export class ServedObjects {
   readonly accept: OpenSession;
   private readonly objects: WorkerObjects;
   private readonly links: ObjectLinks;
+  private readonly disk: ObjectDisk | null;
   private readonly clients: { readonly server: RespServer; readonly access: CoordinatorsAccess } | null;
 
   constructor(private readonly options: ServedObjectsOptions) {
@@ -50,9 +56,11 @@ export class ServedObjects {
     const { wallMs, random } = surroundings;
     const metrics = new ObjectMetrics(registry, () => this.use());
     this.links = links;
+    this.disk = makeDisk(options);
     this.objects = new WorkerObjects({
       self: { id, incarnation },
       budgetBytes: config.objectBytes,
+      disk: this.disk,
       ring,
       clock,
       wallMs,
@@ -84,6 +92,7 @@ export class ServedObjects {
   /** Starts the parts; `life` stops them. To be called once the worker hears its peers. */
   async start(life: Lifecycle): Promise<void> {
     life.use(this.links, (links) => links.close());
+    await this.disk?.open();
     await life.start(this.objects);
     if (this.clients === null) return;
     await life.start(this.clients.access);
@@ -107,7 +116,8 @@ export class ServedObjects {
 
   private use() {
     const { objects, bytes, budgetBytes } = this.objects.store;
-    return { objects, bytes, budgetBytes, owedCopies: this.objects.owedCopies };
+    const disk = { bytes: this.disk?.bytes ?? 0, budgetBytes: this.disk?.budgetBytes ?? 0 };
+    return { objects, bytes, budgetBytes, owedCopies: this.objects.owedCopies, disk };
   }
 
   private makeClients(fleet: FleetObjects, objectBytes: number): ServedObjects['clients'] {
@@ -122,4 +132,8 @@ export class ServedObjects {
     });
     return { server, access };
   }
+}
+
+function makeDisk({ files, config, clock, log }: ServedObjectsOptions): ObjectDisk | null {
+  return files && new ObjectDisk({ files, budgetBytes: config.objectDiskBytes, clock, log: new PacedLog(log, clock) });
 }

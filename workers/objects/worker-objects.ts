@@ -4,6 +4,7 @@ import type { ObjectRing } from '../../src/objects/object-ring.js';
 import { HybridClock } from '../../src/objects/version.js';
 import { HandOver } from './hand-over.js';
 import { ObjectAntiEntropy } from './object-anti-entropy.js';
+import type { ObjectDisk } from './object-disk.js';
 import { ObjectHome } from './object-home.js';
 import { type GoneReason, ObjectStore } from './object-store.js';
 import { Settling } from './settling.js';
@@ -33,6 +34,8 @@ export interface WorkerObjectsOptions {
   readonly events: ObjectEvents;
   /** Default: no process maps this one's memory. */
   readonly sharing?: ValueSharing;
+  /** Default: objects are in memory alone. */
+  readonly disk?: ObjectDisk | null;
 }
 
 export class WorkerObjects {
@@ -48,7 +51,12 @@ export class WorkerObjects {
     const { self, budgetBytes, ring, clock, wallMs, peerOf, events } = options;
     const shared = { self: self.id, ring, clock, peerOf };
     this.epoch = ring.epoch;
-    this.store = new ObjectStore({ budgetBytes, wallMs, onGone: (reason) => events.gone(reason) });
+    this.store = new ObjectStore({
+      budgetBytes,
+      wallMs,
+      onGone: (reason) => events.gone(reason),
+      disk: options.disk ?? null,
+    });
     this.settling = new Settling(shared);
     this.handOver = new HandOver({ ...shared, store: this.store, onMoved: (objects) => events.moved(objects) });
     const spreading = new Spreading({

@@ -111,6 +111,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       hostCacheBytes: 0,
       diskCacheDir: join(dir, 'blocks'),
       diskCacheBytes: 2 ** 24,
+      objectDiskBytes: 0,
       diskCacheKey: 'k'.repeat(16),
       sequences: 2,
       memoryBytes: 2 ** 30,

@@ -67,7 +67,13 @@ describe('docs/METRICS.md', () => {
         worker.watchDisk(() => false);
         watchFleet(registry, fleetView);
         watchQuarantine(registry, () => []);
-        new ObjectMetrics(registry, () => ({ objects: 0, bytes: 0, budgetBytes: 0, owedCopies: 0 }));
+        new ObjectMetrics(registry, () => ({
+          objects: 0,
+          bytes: 0,
+          budgetBytes: 0,
+          owedCopies: 0,
+          disk: { bytes: 0, budgetBytes: 0 },
+        }));
       }),
       'Redis metrics': table((registry) => new RedisMetrics(registry, () => 0)),
       'node metrics': table((registry) => {

@@ -66,6 +66,7 @@ async function coordinator(
       auditLog: null,
       objectBytes: 0,
       responseTtlMs: 0,
+      objectDiskBytes: 0,
       redis: null,
       trace: null,
       logLevel: 'silent',

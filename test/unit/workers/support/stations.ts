@@ -132,6 +132,7 @@ export class Station {
       peer: { socketPath, host: '127.0.0.1', port: null, advertiseHost: '127.0.0.1' },
       metrics,
       objectBytes: 0,
+      objectDiskBytes: 0,
       redis: null,
       trace: null,
       logLevel: 'silent',
