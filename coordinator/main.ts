@@ -8,7 +8,7 @@ import type { CoordinatorConfig } from '../src/config/coordinator-config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { Salt } from '../src/core/salt.js';
 import { Refused, Unavailable } from '../src/errors.js';
-import { BucketCare } from '../src/fleet/bucket-care.js';
+import { careForBuckets } from '../src/fleet/bucket-care.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { fleetBuckets } from '../src/fleet/buckets.js';
 import { logBusStatus, settled } from '../src/fleet/bus-log.js';
@@ -131,8 +131,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     await watchPeerTls(life, config, world, surroundings.wallMs);
     const bus = life.use(transport.bus, (open) => open.close());
     logBusStatus(bus, paced);
-    const care = new BucketCare(transport, fleetBuckets(config.namespace), paced);
-    await care.begin();
+    const checkBuckets = await careForBuckets(transport, fleetBuckets(config.namespace), paced);
     const joining = { transport, clock, log, config, fingerprint, model: name, onOutlawed: end };
     const checkCharter = await joinFleet(joining);
     const metrics = new CoordinatorMetrics(new MetricsRegistry());
@@ -153,12 +152,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       openRetentions: buckets.retentions,
     });
     await startCoordinatorParts(life, parts, { clock, log });
-    const checks = [
-      () => care.check(),
-      checkCharter,
-      () => parts.poison.keep(),
-      storeCheck(transport, buckets.of, paced),
-    ];
+    const checks = [checkBuckets, checkCharter, () => parts.poison.keep(), storeCheck(transport, buckets.of, paced)];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
     const looking = { clock, wallMs: surroundings.wallMs, trail, log };
     const adapters = await life.start(openAdapters(config, loraInputs, buckets.fleet, looking));

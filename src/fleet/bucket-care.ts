@@ -4,6 +4,22 @@ import type { Log } from '../log.js';
 import type { FleetBucket } from './buckets.js';
 
 /**
+ * Creates the missing buckets, and returns the check that continues the care for all of them. A bucket that cannot be used now is left to that check:
+ * the parts that need it say why.
+ */
+export async function careForBuckets(
+  transport: Transport,
+  buckets: readonly FleetBucket[],
+  log: Log,
+): Promise<() => Promise<void>> {
+  const care = new BucketCare(transport, buckets, log);
+  await care.check().catch((error: unknown) => {
+    if (!(error instanceof ShoalError)) throw error;
+  });
+  return () => care.check();
+}
+
+/**
  * The care that coordinators take of a fleet's buckets: they create them, which other members may not, and keep room in them, because whoever may
  * write to a bucket can fill it with values that no member knows.
  */
@@ -13,13 +29,6 @@ export class BucketCare {
     private readonly buckets: readonly FleetBucket[],
     private readonly log: Log,
   ) {}
-
-  /** Creates the missing buckets. A bucket that cannot be used now is left to `check`: the parts that need it say why. */
-  async begin(): Promise<void> {
-    await this.check().catch((error: unknown) => {
-      if (!(error instanceof ShoalError)) throw error;
-    });
-  }
 
   /** Takes care of all buckets. The last one comes after the others. Rejects with the error of one of those that cannot be used. */
   async check(): Promise<void> {
