@@ -166,7 +166,7 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
     objects,
   });
   const adapters = workerAdapters({
-    ...{ graph: options.graph, device: options.device, log },
+    ...{ graph: options.graph, device: options.device, log, registry: instruments.registry },
     folder: new AdapterFolder(options.config.adapterDir),
     budgetBytes: options.config.adapterBytes,
     engine: () => engine,

@@ -171,6 +171,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     logprobRoom: new LogprobRoom(options.maxLogprobs ?? COORDINATOR_LOGPROBS),
     ignoredNames: new IgnoredNames(deps.log),
     metrics: metrics.requests,
+    adapterRequests: metrics.adapters,
     clock,
     random: random ?? new SystemRandom(),
     allowRouting: options.allowRouting,

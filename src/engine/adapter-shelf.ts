@@ -18,10 +18,12 @@ export interface AdapterShelfOptions {
   readonly budgetBytes: number;
   /** Reads an adapter into memory. Rejects as `Adapters.lease` does. */
   readonly load: (ref: AdapterRef) => Promise<OwnedAdapter>;
-  /** Called before an adapter is freed. */
+  /** Called before an adapter is freed, for others or at the end. */
   readonly onEvict: (adapter: LoadedAdapter) => void;
   /** Called after an adapter was loaded or evicted. */
   readonly onChange?: () => void;
+  /** Called when an adapter was loaded, could not be loaded, or gives way to another. */
+  readonly onEvent?: (event: 'loaded' | 'failed' | 'evicted') => void;
 }
 
 interface Entry {
@@ -108,9 +110,13 @@ export class AdapterShelf implements Adapters {
       (adapter) => {
         entry.adapter = adapter;
         this.wake();
+        this.options.onEvent?.('loaded');
         this.options.onChange?.();
       },
-      () => this.forget(fingerprint, entry),
+      () => {
+        this.options.onEvent?.('failed');
+        this.forget(fingerprint, entry);
+      },
     );
     return entry;
   }
@@ -124,6 +130,7 @@ export class AdapterShelf implements Adapters {
     for (const [fingerprint, { adapter, leases }] of this.entries) {
       if (adapter === null || leases > 0) continue;
       this.evict(fingerprint);
+      this.options.onEvent?.('evicted');
       return true;
     }
     return false;

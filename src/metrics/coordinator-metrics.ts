@@ -1,3 +1,4 @@
+import { AdapterRequests } from './adapter-metrics.js';
 import { callCounter } from './call-counter.js';
 import type { Counter, MetricsRegistry } from './registry.js';
 import { RequestMetrics } from './request-metrics.js';
@@ -9,10 +10,12 @@ export class CoordinatorMetrics {
   readonly promptsQuarantined: Counter;
   readonly poisonRefused: Counter;
   readonly auditLogEntries: Counter<'result'>;
+  readonly adapters: AdapterRequests;
 
   constructor(readonly registry: MetricsRegistry) {
     this.requests = new RequestMetrics(registry);
     this.calls = callCounter(registry);
+    this.adapters = new AdapterRequests(registry);
     this.promptsQuarantined = registry.counter({
       name: 'shoal_prompts_quarantined_total',
       help: 'Prompts that this coordinator quarantined because they crashed workers.',

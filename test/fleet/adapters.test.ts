@@ -145,6 +145,7 @@ describe('LoRA adapters', () => {
     const renamed = await textOf(running, { ...asked[1]!, model: 'renamed' });
     expect(renamed.text).toBe(own.text);
     expect(renamed.cached.local).toBeGreaterThan(0);
+    expect(await running.metric('shoal_adapter_requests_total{adapter="renamed"}')).toBe(1);
     expect((await running.post('/v1/unload_lora_adapter', { lora_name: 'tuned-a' })).status).toBe(200);
     await untilServed(['base of null', 'renamed of base', 'tuned-b of base']);
     expect((await running.post('/v1/completions', { ...asked[1]!, model: 'tuned-a' })).status).toBe(404);

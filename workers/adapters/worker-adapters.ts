@@ -4,6 +4,8 @@ import { AdapterShelf } from '../../src/engine/adapter-shelf.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { ModelGraph } from '../../src/engine/model-graph.js';
 import type { Log } from '../../src/log.js';
+import { AdapterMetrics } from '../../src/metrics/adapter-metrics.js';
+import type { MetricsRegistry } from '../../src/metrics/registry.js';
 import type { AdapterFolder } from '../../src/model/adapter/adapter-folder.js';
 
 /** The adapters of a worker: from their folder into the memory of its device. */
@@ -14,6 +16,7 @@ export interface WorkerAdaptersOptions {
   readonly folder: AdapterFolder;
   readonly budgetBytes: number;
   readonly log: Log;
+  readonly registry: MetricsRegistry;
   /** The engine that runs with them, which is made later. */
   readonly engine: () => Pick<Engine, 'forget'>;
   /** Called after an adapter was loaded or evicted. */
@@ -22,9 +25,9 @@ export interface WorkerAdaptersOptions {
 
 /** Null if the graph takes no adapters. */
 export function workerAdapters(options: WorkerAdaptersOptions): AdapterShelf | null {
-  const { graph, device, folder, budgetBytes, log, engine, onChange } = options;
+  const { graph, device, folder, budgetBytes, log, registry, engine, onChange } = options;
   if (graph.loraInputs.length === 0) return null;
-  return new AdapterShelf({
+  const shelf = new AdapterShelf({
     budgetBytes,
     load: async (ref) => {
       const { name, fingerprint } = ref;
@@ -39,5 +42,12 @@ export function workerAdapters(options: WorkerAdaptersOptions): AdapterShelf | n
     },
     onEvict: (adapter) => engine().forget(adapter),
     onChange,
+    onEvent: (event) => {
+      if (event === 'evicted') metrics.evictions.add(1);
+      else metrics.loads.add(1, { result: event });
+    },
   });
+  const use = () => ({ adapters: shelf.loaded.length, bytes: shelf.bytes, budgetBytes });
+  const metrics = new AdapterMetrics(registry, use);
+  return shelf;
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Clock } from '../../../src/clock.js';
+import type { AdapterRequests } from '../../../src/metrics/adapter-metrics.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
 import type { TextCaller } from '../../../src/text/text-work.js';
@@ -46,6 +47,7 @@ export interface GenerationDeps {
   readonly logprobRoom: LogprobRoom;
   readonly ignoredNames: IgnoredNames;
   readonly metrics: RequestMetrics;
+  readonly adapterRequests: Pick<AdapterRequests, 'add'>;
   readonly clock: Clock;
   readonly random: Random;
   /** Whether a client may choose the worker. */
@@ -89,6 +91,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const request = checkBody(schema, exchange.body);
   const adapter = checkModel(model, request.model, exchange.principal);
   const modelName = adapter?.name ?? model.name;
+  if (adapter !== null) deps.adapterRequests.add(adapter.name);
   const ignored = unknownNames(schema, exchange.body);
   deps.ignoredNames.note(path, ignored);
   const reading = readingOf?.(request) ?? null;

@@ -15,6 +15,7 @@ const never = new AbortController().signal;
 class Shelf {
   readonly loads: string[] = [];
   readonly freed: string[] = [];
+  readonly events: string[] = [];
   gate: Promise<void> = Promise.resolve();
   readonly begun = new Deferred<void>();
   readonly shelf: AdapterShelf;
@@ -30,6 +31,7 @@ class Shelf {
         return { fingerprint, inputs: new Map(), release: () => this.freed.push(name) };
       },
       onEvict: () => {},
+      onEvent: (event) => this.events.push(event),
     });
   }
 
@@ -54,6 +56,7 @@ describe('a shelf of adapters', () => {
     const used = await own.lease('a');
     (await own.lease('d')).release();
     expect(own.freed).toEqual(['b']);
+    expect(own.events).toEqual(['loaded', 'loaded', 'loaded', 'evicted', 'loaded']);
     (await own.lease('e')).release();
     expect(own.freed).toEqual(['b', 'c']);
     expect(own.shelf.loaded).toEqual(['a', 'd', 'e'].map((letter) => letter.repeat(64)));

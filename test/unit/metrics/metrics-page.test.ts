@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, it } from 'vitest';
+import { AdapterMetrics } from '../../../src/metrics/adapter-metrics.js';
 import { callCounter } from '../../../src/metrics/call-counter.js';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
 import { watchFleet, watchQuarantine, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
@@ -67,6 +68,7 @@ describe('docs/METRICS.md', () => {
         worker.watchDisk(() => false);
         watchFleet(registry, fleetView);
         watchQuarantine(registry, () => []);
+        new AdapterMetrics(registry, () => ({ adapters: 0, bytes: 0, budgetBytes: 0 }));
         new ObjectMetrics(registry, () => ({
           objects: 0,
           bytes: 0,

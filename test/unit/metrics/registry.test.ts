@@ -21,6 +21,7 @@ const REQUESTS = [
   'shoal_nats_connected',
 ];
 const POISON = ['shoal_prompts_quarantined_total', 'shoal_poisonous_requests_refused_total'];
+const COORDINATOR = ['shoal_adapter_requests_total', 'shoal_audit_log_entries_total', 'shoal_fleet_workers_wanted'];
 const FLEET = ['shoal_fleet_workers', 'shoal_ring_epoch'];
 const CACHE = [
   'shoal_cache_blocks',
@@ -59,9 +60,7 @@ describe('the metrics of', () => {
     new CoordinatorMetrics(registry);
     watchFleet(registry, () => ({ epoch: '', workers: [], natsConnected: true }));
     watchRecommendation(registry, () => 1);
-    expect(namesIn(await registry.text()).sort()).toEqual(
-      [...REQUESTS, ...POISON, ...FLEET, 'shoal_fleet_workers_wanted', 'shoal_audit_log_entries_total'].sort(),
-    );
+    expect(namesIn(await registry.text()).sort()).toEqual([...REQUESTS, ...POISON, ...FLEET, ...COORDINATOR].sort());
   });
 
   it('a worker cover requests, its cache and the fleet', async () => {
