@@ -21,6 +21,8 @@ const Choice = listOf(z.string().min(1).max(CHOICE_CHARS), CHOICES).refine(
   'must not be empty',
 );
 
+const GrammarText = z.string().min(1);
+
 const NOT_A_FORMAT = 'must have the type "text", "json_object" or "json_schema"';
 export const ResponseFormat = z.discriminatedUnion(
   'type',
@@ -38,7 +40,10 @@ export const ResponseFormat = z.discriminatedUnion(
 function notYet(name: string) {
   return z
     .unknown()
-    .refine((value) => value === undefined || value === null, `${name} is not supported; use json, regex or choice`)
+    .refine(
+      (value) => value === undefined || value === null,
+      `${name} is not supported; use json, regex, choice or grammar`,
+    )
     .optional();
 }
 
@@ -47,7 +52,7 @@ export const StructuredOutputs = z.strictObject({
   regex: Pattern.nullish(),
   choice: Choice.nullish(),
   json_object: z.boolean().nullish(),
-  grammar: notYet('a grammar'),
+  grammar: GrammarText.nullish(),
   structural_tag: notYet('a structural tag'),
   disable_any_whitespace: notYet('a rule for blanks'),
   whitespace_pattern: notYet('a rule for blanks'),
@@ -55,6 +60,7 @@ export const StructuredOutputs = z.strictObject({
 export const GuidedJson = SchemaOrText;
 export const GuidedRegex = Pattern;
 export const GuidedChoice = Choice;
+export const GuidedGrammar = GrammarText;
 
 interface ConstraintFields {
   readonly response_format?: z.infer<typeof ResponseFormat> | undefined;
@@ -62,6 +68,7 @@ interface ConstraintFields {
   readonly guided_json?: z.infer<typeof SchemaOrText> | undefined;
   readonly guided_regex?: string | undefined;
   readonly guided_choice?: readonly string[] | undefined;
+  readonly guided_grammar?: string | undefined;
   readonly ignore_eos?: boolean | undefined;
   readonly min_tokens?: number | undefined;
   readonly stop_token_ids?: readonly number[] | undefined;
@@ -100,6 +107,7 @@ function constraintsIn(fields: ConstraintFields): NamedConstraint[] {
     ...schemaOf(fields.guided_json, 'guided_json'),
     ...patternOf(fields.guided_regex, 'guided_regex'),
     ...choiceOf(fields.guided_choice, 'guided_choice'),
+    ...grammarOf(fields.guided_grammar, 'guided_grammar'),
   ];
 }
 
@@ -109,10 +117,11 @@ function outputsOf(outputs: z.infer<typeof StructuredOutputs>): NamedConstraint[
     ...(outputs.json_object ? [anyObject('structured_outputs.json_object')] : []),
     ...patternOf(outputs.regex, 'structured_outputs.regex'),
     ...choiceOf(outputs.choice, 'structured_outputs.choice'),
+    ...grammarOf(outputs.grammar, 'structured_outputs.grammar'),
   ];
   if (found.length === 0)
     throw new InvalidRequest(
-      'structured_outputs: has no constraint; must have one of json, regex, choice and json_object',
+      'structured_outputs: has no constraint; must have one of json, regex, choice, grammar and json_object',
       'structured_outputs',
     );
   return found;
@@ -165,4 +174,8 @@ function patternOf(pattern: string | null | undefined, param: string): NamedCons
 
 function choiceOf(options: readonly string[] | null | undefined, param: string): NamedConstraint[] {
   return options === undefined || options === null ? [] : [{ constraint: { type: 'choice', options }, param }];
+}
+
+function grammarOf(grammar: string | null | undefined, param: string): NamedConstraint[] {
+  return grammar === undefined || grammar === null ? [] : [{ constraint: { type: 'grammar', grammar }, param }];
 }

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import * as limits from '../../../src/limits.js';
-import { GuidedChoice, GuidedJson, GuidedRegex, ResponseFormat, StructuredOutputs } from '../constraint-fields.js';
+import {
+  GuidedChoice,
+  GuidedGrammar,
+  GuidedJson,
+  GuidedRegex,
+  ResponseFormat,
+  StructuredOutputs,
+} from '../constraint-fields.js';
 import { BadWords, Count, LogitBias, listOf, Name, Penalty, Seed, Stop } from '../fields.js';
 import { honoured, inert, type ParameterTable } from './parameter.js';
 
@@ -64,11 +71,12 @@ export const COMMON_PARAMETERS = {
   ),
   structured_outputs: honoured(
     StructuredOutputs.optional(),
-    'One of `json` (a schema), `regex`, `choice` (a list of texts) and `json_object`, as in vLLM.',
+    'One of `json` (a schema), `regex`, `choice` (a list of texts), `grammar` and `json_object`, as in vLLM.',
   ),
   guided_json: honoured(GuidedJson.optional(), 'The older name of `structured_outputs.json`.'),
   guided_regex: honoured(GuidedRegex.optional(), 'The older name of `structured_outputs.regex`.'),
   guided_choice: honoured(GuidedChoice.optional(), 'The older name of `structured_outputs.choice`.'),
+  guided_grammar: honoured(GuidedGrammar.optional(), 'The older name of `structured_outputs.grammar`.'),
   n: honoured(z.int().min(1).max(limits.CHOICES_PER_PROMPT).optional(), 'Choices for each prompt. Default: 1.'),
   stream: honoured(z.boolean().optional(), 'Whether the answer is sent as server-sent events while it grows.'),
   stream_options: honoured(

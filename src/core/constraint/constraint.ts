@@ -1,5 +1,6 @@
 import { InvalidRequest } from '../../errors.js';
 import { checkAmbiguity } from './ambiguity.js';
+import { compileGrammar } from './grammar.js';
 import { compileJsonSchema } from './json-schema.js';
 import { type Program, ProgramBuilder } from './program.js';
 import { addRegex } from './regex-states.js';
@@ -12,6 +13,7 @@ export type Constraint =
   | { readonly type: 'json'; readonly schema: JsonSchema; readonly closed: boolean }
   | { readonly type: 'regex'; readonly pattern: string }
   | { readonly type: 'choice'; readonly options: readonly string[] }
+  | { readonly type: 'grammar'; readonly grammar: string }
   | ({ readonly type: 'calls' } & ToolCalls);
 
 /**
@@ -26,6 +28,7 @@ export function compileConstraint(constraint: Constraint): Program {
 
 function programOf(constraint: Constraint): Program {
   if (constraint.type === 'json') return compileJsonSchema(constraint.schema, constraint);
+  if (constraint.type === 'grammar') return compileGrammar(constraint.grammar);
   if (constraint.type === 'calls') return compileToolCalls(constraint);
   const builder = new ProgramBuilder();
   const end = builder.state();

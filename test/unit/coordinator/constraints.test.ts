@@ -36,6 +36,8 @@ describe('structured outputs', () => {
     [{ guided_json: SCHEMA }, '{"a":1}', '{}'],
     [{ guided_regex: '\\d' }, '7', 'x'],
     [{ guided_choice: ['no'] }, 'no', 'yes'],
+    [{ guided_grammar: 'root ::= "(" root ")" | "x"' }, '((x))', '((x)'],
+    [{ structured_outputs: { grammar: 'start: "a" start | "b"' } }, 'aab', 'aa'],
   ])('reach the workers, in chats and completions: %j', async (fields, right, wrong) => {
     const server = await serverThatAnswers();
     for (const [path, least] of [
@@ -77,7 +79,9 @@ describe('structured outputs', () => {
     [{ guided_json: '{' }, 'guided_json', /must be a JSON Schema/],
     [{ guided_json: { $ref: 'https://example.com' } }, 'guided_json', /\$ref/],
     [{ guided_choice: [] }, 'guided_choice', /must not be empty/],
-    [{ structured_outputs: { grammar: 'root ::= "x"' } }, 'structured_outputs.grammar', /is not supported/],
+    [{ guided_grammar: 'root ::= root' }, 'guided_grammar', /'root' may begin with itself/],
+    [{ structured_outputs: { grammar: 'x' } }, 'structured_outputs.grammar', /lacks the head of a rule.*line 1/],
+    [{ structured_outputs: { structural_tag: {} } }, 'structured_outputs.structural_tag', /is not supported/],
     [{ guided_regex: 'a', guided_choice: ['a'] }, 'guided_choice', /cannot be combined with guided_regex/],
     [{ guided_regex: 'a', ignore_eos: true }, 'ignore_eos', /cannot be combined/],
     [{ structured_outputs: {} }, 'structured_outputs', /has no constraint/],
