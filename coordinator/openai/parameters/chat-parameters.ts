@@ -5,6 +5,7 @@ import { Count } from '../fields.js';
 import { Messages, ToolChoice, Tools } from '../messages.js';
 import { Documents, ReasoningEffort, TemplateVariables } from '../template-fields.js';
 import { COMMON_PARAMETERS } from './common-parameters.js';
+import { OTHER_SERVERS_PARAMETERS } from './other-servers-parameters.js';
 import { honoured, inert, type ParameterTable, refused } from './parameter.js';
 import { REFUSED_PARAMETERS } from './refused-parameters.js';
 
@@ -21,6 +22,7 @@ export const TOOL_PARAMETERS = {
 export const CHAT_PARAMETERS = {
   ...COMMON_PARAMETERS,
   ...REFUSED_PARAMETERS,
+  ...OTHER_SERVERS_PARAMETERS,
   ...TOOL_PARAMETERS,
   ...CACHE_PARAMETERS,
   chat_template_kwargs: honoured(

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import * as limits from '../../../src/limits.js';
 import { COMMON_PARAMETERS } from './common-parameters.js';
+import { OTHER_SERVERS_PARAMETERS } from './other-servers-parameters.js';
 import { honoured, type ParameterTable, refused } from './parameter.js';
 import { REFUSED_PARAMETERS } from './refused-parameters.js';
 
@@ -20,6 +21,7 @@ const Prompt = z.unknown().meta({
 export const COMPLETION_PARAMETERS = {
   ...COMMON_PARAMETERS,
   ...REFUSED_PARAMETERS,
+  ...OTHER_SERVERS_PARAMETERS,
   prompt: honoured(Prompt.optional(), 'One or several prompts, as text or token ids.'),
   max_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The most tokens of the answer. Default: 16.'),
   echo: honoured(z.boolean().optional(), 'Whether the answer begins with the prompt.'),
