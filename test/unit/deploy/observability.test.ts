@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { AdapterMetrics } from '../../../src/metrics/adapter-metrics.js';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
 import { watchFleet, watchQuarantine, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
@@ -15,6 +16,7 @@ async function exported(): Promise<Set<string>> {
   const metrics = new WorkerMetrics(worker);
   metrics.watchCache(() => []);
   metrics.watchDisk(() => false);
+  new AdapterMetrics(worker, () => ({ adapters: 0, bytes: 0, budgetBytes: 0 }));
   watchQuarantine(worker, () => []);
   watchRecommendation(coordinator, () => 1);
   new RuntimeMetrics(worker, () => []);
