@@ -181,3 +181,27 @@ describe("Anthropic's cache_control", () => {
     expect(usage.cache_creation_input_tokens).toBe(0);
   });
 });
+
+describe("vLLM's grammars", () => {
+  it('hold for every answer, at any temperature', async () => {
+    const grammar = 'root ::= sum "\\n"\nsum ::= term ("+" term){0,3}\nterm ::= [0-9] | "(" sum ")"';
+    const openai = new OpenAI({ baseURL: `${fleet.url}/v1`, apiKey: 'none', maxRetries: 0 });
+    const texts = Array.from({ length: 16 }, async (_, seed) => {
+      const asked = { model: 'recall', prompt: sheet.notes, temperature: 1.5, seed, max_tokens: 400 };
+      const { choices } = await openai.completions.create({ ...asked, ...{ structured_outputs: { grammar } } });
+      return choices[0]!;
+    });
+    const finished = (await Promise.all(texts)).filter(({ finish_reason: reason }) => reason === 'stop');
+    expect(finished.length).toBeGreaterThan(8);
+    for (const { text } of finished) {
+      expect(text).toMatch(/^[()\d+]+\n$/);
+      // Whether the parentheses and signs stand where they may.
+      let rest = text.trimEnd();
+      for (let before = ''; before !== rest; ) {
+        before = rest;
+        rest = rest.replaceAll(/\(\d(?:\+\d){0,3}\)/g, '1');
+      }
+      expect(rest).toMatch(/^\d(?:\+\d){0,3}$/);
+    }
+  });
+});
