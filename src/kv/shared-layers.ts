@@ -1,13 +1,19 @@
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { hostId } from '../fleet/identity.js';
-import { HOST_HEADER, SHARED_TYPE, SharedAnswer, type SharedPlace, sharingHost } from '../objects/shared-object.js';
+import {
+  HOST_HEADER,
+  SHARED_TYPE,
+  SharedAnswer,
+  type SharedValuePlace,
+  sharingHost,
+} from '../objects/shared-object.js';
 import type { HttpAnswer } from './http-exchange.js';
 import type { ObjectApi } from './object-api.js';
 
 /** Objects in the shared memory of a worker on this host: asks for their place, and reads them there. Without native code a reader copies. */
 
 /** The bytes at a place, from the first byte of a buffer of their own on; null if they cannot be had there. */
-export type OpenShared = (place: SharedPlace, bytes: number) => Uint8Array | null;
+export type OpenShared = (place: SharedValuePlace, bytes: number) => Uint8Array | null;
 
 /** Places in a row that cannot be read until this client asks for none any more: it does not share the host's processes. */
 const FAILURES = 3;
@@ -51,7 +57,7 @@ export class SharedLayers {
 }
 
 /** A copy of the bytes at a place. */
-export function copyShared({ pid, fileDescriptor, token }: SharedPlace, bytes: number): Uint8Array | null {
+export function copyShared({ pid, fileDescriptor, token }: SharedValuePlace, bytes: number): Uint8Array | null {
   let file: number | null = null;
   try {
     file = openSync(`/proc/${pid}/fd/${fileDescriptor}`, constants.O_RDONLY | constants.O_NONBLOCK);

@@ -14,18 +14,18 @@ export function sharingHost(hostId: string): string {
 }
 
 /** How another process of the host finds the file, which nobody can change: `/proc/PID/fd/FD`, with the token in its name. */
-export const SharedPlace = z.object({
+export const SharedValuePlace = z.object({
   pid: z.int().min(1),
   fileDescriptor: z.int().min(0),
   token: z.string().regex(/^[0-9a-z]{1,64}$/),
 });
-export type SharedPlace = z.infer<typeof SharedPlace>;
+export type SharedValuePlace = z.infer<typeof SharedValuePlace>;
 
 /** The body of such an answer. */
-export const SharedAnswer = SharedPlace.extend({ bytes: z.int().min(0) });
+export const SharedAnswer = SharedValuePlace.extend({ bytes: z.int().min(0) });
 
 /** `elsewhere`: the object is not in shared memory of that host; its bytes have to be read. */
 export type SharedOutcome =
-  | { readonly type: 'shared'; readonly info: ObjectInfo; readonly place: SharedPlace }
+  | { readonly type: 'shared'; readonly info: ObjectInfo; readonly place: SharedValuePlace }
   | { readonly type: 'elsewhere' }
   | { readonly type: 'absent' };

@@ -1,7 +1,7 @@
 import { SharedFile } from '../../src/native/shared-file.js';
 import { EXTENT_BYTES } from '../../src/objects/extent-pool.js';
 import type { ObjectValue } from '../../src/objects/object-value.js';
-import { type SharedPlace, sharingHost } from '../../src/objects/shared-object.js';
+import { type SharedValuePlace, sharingHost } from '../../src/objects/shared-object.js';
 import type { Random } from '../../src/random.js';
 
 /** Moves values into files in memory, which clients on this host read without a connection. */
@@ -14,7 +14,7 @@ const FILES = 256;
 const TOKEN_BYTES = 16;
 
 export class ValueSharing {
-  private readonly places = new WeakMap<ObjectValue, SharedPlace>();
+  private readonly places = new WeakMap<ObjectValue, SharedValuePlace>();
   private files = 0;
 
   /** This process's host, as clients name it. */
@@ -28,11 +28,11 @@ export class ValueSharing {
   }
 
   /** Where a process on this host finds a value; null if it cannot be moved there, or not now, since others read it. */
-  placeOf(value: ObjectValue): SharedPlace | null {
+  placeOf(value: ObjectValue): SharedValuePlace | null {
     return this.places.get(value) ?? this.move(value);
   }
 
-  private move(value: ObjectValue): SharedPlace | null {
+  private move(value: ObjectValue): SharedValuePlace | null {
     const { bytes } = value;
     if (!value.unread || bytes < LEAST_BYTES || bytes > MOST_BYTES || this.files >= FILES) return null;
     const token = Buffer.from(this.random.bytes(TOKEN_BYTES)).toString('hex');
