@@ -3,7 +3,7 @@ import https from 'node:https';
 
 /** One HTTP request with its whole answer, over connections that are kept: `fetch` takes several times as long for a small one. */
 
-export interface HttpCall {
+export interface ExchangeCall {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: readonly Uint8Array[];
@@ -42,7 +42,7 @@ export class HttpConnections {
   private readonly secure = new https.Agent({ keepAlive: true });
 
   /** Rejects if the connection fails, breaks off before the end of the answer, or the answer takes too long. */
-  exchange(url: string, call: HttpCall): Promise<HttpAnswer> {
+  exchange(url: string, call: ExchangeCall): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       const isSecure = url.startsWith('https:');
       const length = call.body.reduce((sum, { byteLength }) => sum + byteLength, 0);
