@@ -1,11 +1,10 @@
-import type { KVLayer } from '../../src/kv/kv-tensor.js';
-import { MappingKVClient } from '../../src/kv/mapping-kv-client.js';
 import { type Bound, quotients, type ReportRatio, type ReportRow, reportRatio, reportRow } from '../report.js';
 import { roundTrips } from '../timing.js';
 import type { KvContenders, KvServer } from './contenders.js';
 import { type IoredisClient, ioredisClient } from './ioredis-client.js';
 import { programOnPath } from './program-on-path.js';
 import { redisBenchmark } from './redis-benchmark.js';
+import { LAYER_SIZES, SharedReads } from './shared-reads.js';
 
 /** The clients that others wrote, where this machine has them, and `KVClient`. */
 
@@ -19,7 +18,8 @@ const RUN_COMMANDS = 2_000;
 const CONNECTIONS = [1, 8];
 /** Commands that a client sends before it waits for their replies. */
 const PIPELINED = 8;
-const LAYER_BYTES = 4 * MiB;
+/** Sizes that ioredis reads and writes: those of layers too. */
+const IOREDIS_SIZES = [...new Set([...SIZES, ...LAYER_SIZES])];
 const MIN = { get: 1, set: 0.8 } as const;
 const AT_LEAST_THREE: Bound = { kind: 'at least', value: 3 };
 
@@ -38,18 +38,15 @@ interface Series {
 export class Programs {
   private readonly series: Series[] = [];
   private readonly ioredis = new Map<KvServer, IoredisClient>();
-  private readonly layers: { readonly client: MappingKVClient; readonly samples: number[] };
 
   private constructor(
     private readonly servers: readonly KvServer[],
-    httpUrl: string,
-  ) {
-    this.layers = { client: new MappingKVClient(httpUrl, { model: 'bench' }), samples: [] };
-  }
+    private readonly shared: SharedReads,
+  ) {}
 
   static async open({ shoal, redis, httpUrl }: KvContenders, progress: (line: string) => void): Promise<Programs> {
-    const programs = new Programs(redis === null ? [shoal] : [shoal, redis], httpUrl);
-    await programs.layers.client.put('prefix', 0, layerOf(LAYER_BYTES));
+    const shared = await SharedReads.open(httpUrl);
+    const programs = new Programs(redis === null ? [shoal] : [shoal, redis], shared);
     const program = programOnPath('redis-benchmark');
     if (program === null) progress('redis-benchmark is not on the path: it is left out');
     else programs.addRedisBenchmark(program);
@@ -66,15 +63,14 @@ export class Programs {
         if (round >= 0) samples[server.name].push(value);
       }
     }
-    const value = await gigabytesPerSecond(LAYER_BYTES, () => this.layers.client.get('prefix', 0));
-    if (round >= 0) this.layers.samples.push(value);
+    await this.shared.measure(round);
   }
 
   rows(): ReportRow[] {
     const rows = this.series.flatMap(({ label, samples }) =>
       this.servers.map(({ name }) => reportRow(`${label}: ${name}`, 'GB/s', samples[name])),
     );
-    return [...rows, reportRow('KVClient get of a layer of 4 MiB: shoal', 'GB/s', this.layers.samples)];
+    return [...rows, ...this.shared.rows()];
   }
 
   ratios(): ReportRatio[] {
@@ -82,14 +78,18 @@ export class Programs {
     const ratios = this.series.map(({ label, bound, samples }) =>
       reportRatio(`${label}: shoal / redis-server`, quotients(samples.shoal, samples['redis-server']), bound),
     );
-    const against = this.series.find(({ label }) => label === ioredisLabel('get', LAYER_BYTES));
-    if (against === undefined) return ratios;
-    const over = quotients(this.layers.samples, against.samples['redis-server']);
-    return [...ratios, reportRatio('KVClient get / ioredis GET of redis-server', over, AT_LEAST_THREE)];
+    const against = LAYER_SIZES.flatMap((bytes) => {
+      const series = this.series.find(({ label }) => label === ioredisLabel('get', bytes));
+      if (series === undefined) return [];
+      const over = quotients(this.shared.again.get(bytes)!, series.samples['redis-server']);
+      return [reportRatio(`KVClient get / ioredis GET of redis-server, ${sizeOf(bytes)}`, over, AT_LEAST_THREE)];
+    });
+    return [...ratios, ...against];
   }
 
   close(): void {
     for (const client of this.ioredis.values()) client.close();
+    this.shared.close();
   }
 
   private addRedisBenchmark(program: string): void {
@@ -117,7 +117,7 @@ export class Programs {
       if (client === null) return progress('ioredis is not installed: it is left out');
       this.ioredis.set(server, client);
     }
-    for (const bytes of SIZES) {
+    for (const bytes of IOREDIS_SIZES) {
       const value = Buffer.alloc(bytes, 'shoal');
       const key = `ioredis:${bytes}`;
       this.add(ioredisLabel('set', bytes), 'set', bytes, (server) =>
@@ -153,9 +153,4 @@ function sizeOf(bytes: number): string {
 async function gigabytesPerSecond(bytes: number, call: () => Promise<unknown>): Promise<number> {
   const micros = await roundTrips(call, SLICE_MS, now);
   return (bytes * micros.length) / 1e3 / micros.reduce((sum, each) => sum + each, 0);
-}
-
-function layerOf(bytes: number): KVLayer {
-  const tensor = { dtype: 'float16', shape: [1, 8, bytes / 4 / 8 / 128, 128], bytes: Buffer.alloc(bytes / 2, 'kv') };
-  return { k: tensor, v: tensor };
 }

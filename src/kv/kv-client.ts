@@ -80,8 +80,7 @@ export class KVClient {
     this.pinTimer?.cancel();
     this.pinTimer = null;
     this.local.clear();
-    this.api.close();
-    this.engine.close();
+    for (const part of [this.api, this.engine, this.shared]) part.close();
   }
 
   /** Stores a layer, in place of an older one. Rejects with `Overloaded` if there is no room, `Refused` without the right key, else `Unavailable`. */
@@ -103,8 +102,8 @@ export class KVClient {
   async delete(prefix: KVPrefix, layer: number): Promise<boolean> {
     const key = this.keyOf(prefix, layer);
     this.local.remove(key);
-    const path = at(key);
-    return (await this.api.send({ method: 'DELETE', path, expected: [404] })).status !== 404;
+    this.shared.forget(at(key));
+    return (await this.api.send({ method: 'DELETE', path: at(key), expected: [404] })).status !== 404;
   }
 
   /** Stores layers as they come, several at a time: `layers` may still be computed. Rejects as `put` does. */
@@ -310,6 +309,7 @@ export class KVClient {
     const { ttlS } = this.options;
     const pieces = await packLayer(value, this.options.encoding ?? {});
     const headers: Record<string, string> = ttlS === undefined ? {} : { 'x-shoal-ttl': String(ttlS) };
+    this.shared.forget(at(key));
     await this.api.send({ method: 'PUT', path: at(key), headers, body: pieces });
     this.local.replace(key, value);
     this.counts.puts++;

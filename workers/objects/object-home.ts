@@ -88,9 +88,13 @@ export class ObjectHome implements ObjectHost {
   async share(name: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome> {
     const object = await this.newest(name, signal);
     if (object === null) return { type: 'absent' };
-    const { sharing } = this.options;
-    const place = sharing?.host === host ? sharing.placeOf(object.value) : null;
-    return place === null ? { type: 'elsewhere' } : { type: 'shared', info: object.info, place };
+    const { sharing, settling, ring, self } = this.options;
+    const { info, value } = object;
+    const place = sharing?.host === host ? sharing.placeOf(value) : null;
+    if (place === null) return { type: 'elsewhere' };
+    // As in `readNow`: only then does this worker know of every newer version.
+    const knowsAll = settling.settled && ring.homes(name.hash)[0] === self;
+    return { type: 'shared', info, place, mark: knowsAll ? sharing!.mark(value) : null };
   }
 
   look(names: readonly ObjectName[], signal: AbortSignal): Promise<(ObjectInfo | null)[]> {

@@ -26,6 +26,8 @@ export interface ObjectStoreOptions {
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
   readonly onGone?: (reason: GoneReason) => void;
+  /** A value is not the newest of its object any more, or not in memory, or has other metadata. */
+  readonly onLeft?: (value: ObjectValue) => void;
   /** Null: objects are in memory alone. */
   readonly disk?: ObjectDisk | null;
 }
@@ -173,6 +175,7 @@ export class ObjectStore {
     const object = this.residency.get(hash);
     if (object === undefined || object.info.version.at !== of.at || object.info.version.writer !== of.writer)
       return false;
+    this.options.onLeft?.(object.value);
     this.residency.remove(object);
     // The same bytes are counted again at once.
     this.residency.linger(object);
@@ -315,6 +318,7 @@ export class ObjectStore {
 
   /** The object is not counted any more. */
   private forget({ hash, name, info, value }: StoredObject, reason: GoneReason): void {
+    this.options.onLeft?.(value);
     value.release();
     // It stays on disk.
     if (reason === 'evicted' && this.disk?.has(hash, info)) return;

@@ -1,8 +1,10 @@
+import type { Clock } from '../../src/clock.js';
 import { SharedFile } from '../../src/native/shared-file.js';
 import { EXTENT_BYTES } from '../../src/objects/extent-pool.js';
 import type { ObjectValue } from '../../src/objects/object-value.js';
-import { type SharedValuePlace, sharingHost } from '../../src/objects/shared-object.js';
+import { type SharedMark, type SharedValuePlace, sharingHost } from '../../src/objects/shared-object.js';
 import type { Random } from '../../src/random.js';
+import { SharedMarks } from './shared-marks.js';
 
 /** Moves values into files in memory, which clients on this host read without a connection. */
 
@@ -15,6 +17,8 @@ const TOKEN_BYTES = 16;
 
 export class ValueSharing {
   private readonly places = new WeakMap<ObjectValue, SharedValuePlace>();
+  private readonly marks: SharedMarks | null;
+  private readonly marked = new Map<ObjectValue, SharedMark>();
   private files = 0;
 
   /** This process's host, as clients name it. */
@@ -25,6 +29,38 @@ export class ValueSharing {
     private readonly random: Random,
   ) {
     this.host = sharingHost(hostId);
+    this.marks = SharedMarks.open(this.token(), FILES);
+  }
+
+  start(clock: Clock): void {
+    this.marks?.start(clock);
+  }
+
+  stop(): void {
+    this.clearAll();
+    this.marks?.close();
+  }
+
+  /** Says, until `clear`, that a value at its place is the newest of its object. Null if that cannot be said. */
+  mark(value: ObjectValue): SharedMark | null {
+    const known = this.marked.get(value);
+    if (known !== undefined) return known;
+    const mark = this.marks?.set() ?? null;
+    if (mark !== null) this.marked.set(value, mark);
+    return mark;
+  }
+
+  /** A value is not the newest any more, or has other metadata. */
+  clear(value: ObjectValue): void {
+    const mark = this.marked.get(value);
+    if (mark === undefined) return;
+    this.marked.delete(value);
+    this.marks!.clear(mark);
+  }
+
+  /** This worker may not answer for its objects alone any more. */
+  clearAll(): void {
+    for (const value of [...this.marked.keys()]) this.clear(value);
   }
 
   /** Where a process on this host finds a value; null if it cannot be moved there, or not now, since others read it. */
@@ -35,8 +71,7 @@ export class ValueSharing {
   private move(value: ObjectValue): SharedValuePlace | null {
     const { bytes } = value;
     if (!value.unread || bytes < LEAST_BYTES || bytes > MOST_BYTES || this.files >= FILES) return null;
-    const token = Buffer.from(this.random.bytes(TOKEN_BYTES)).toString('hex');
-    const file = SharedFile.write(bytes, placed(value), token);
+    const file = SharedFile.write(bytes, placed(value), this.token());
     const mapped = file?.map() ?? null;
     if (file === null || mapped === null) {
       file?.close();
@@ -49,6 +84,11 @@ export class ValueSharing {
     });
     this.places.set(value, file.place);
     return file.place;
+  }
+
+  /** Letters and digits that no other file has. */
+  private token(): string {
+    return Buffer.from(this.random.bytes(TOKEN_BYTES)).toString('hex');
   }
 }
 

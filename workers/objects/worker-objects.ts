@@ -56,6 +56,7 @@ export class WorkerObjects {
       wallMs,
       onGone: (reason) => events.gone(reason),
       disk: options.disk ?? null,
+      onLeft: (value) => options.sharing?.clear(value),
     });
     this.settling = new Settling(shared);
     this.handOver = new HandOver({ ...shared, store: this.store, onMoved: (objects) => events.moved(objects) });
@@ -93,6 +94,7 @@ export class WorkerObjects {
   }
 
   start(): void {
+    this.options.sharing?.start(this.options.clock);
     this.settling.start();
     this.antiEntropy.start();
     this.expiring ??= this.options.clock.every(EXPIRE_MS, () => this.store.expire());
@@ -104,6 +106,7 @@ export class WorkerObjects {
     this.antiEntropy.stop();
     this.handOver.stop();
     this.store.close();
+    this.options.sharing?.stop();
   }
 
   /** Resolves when all copies are made that this worker owes. */
@@ -121,12 +124,17 @@ export class WorkerObjects {
     const { epoch } = this.options.ring;
     if (epoch === this.epoch) return;
     this.epoch = epoch;
-    this.settling.unsettle();
+    this.unsettle();
     this.handOver.ringChanged();
   }
 
   /** This worker was declared dead, or heard no member: others may have continued without it. */
   wasCutOff(): void {
+    this.unsettle();
+  }
+
+  private unsettle(): void {
+    this.options.sharing?.clearAll();
     this.settling.unsettle();
   }
 }

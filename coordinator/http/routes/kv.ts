@@ -120,8 +120,8 @@ async function get(exchange: Exchange, { objects, clock, wallMs }: KvDeps): Prom
 }
 
 /** The answer that says where a client on the host of the worker finds the bytes. */
-function placeAnswer({ info, place }: Extract<SharedOutcome, { type: 'shared' }>, nowMs: number): BytesAnswer {
-  const bytes = Buffer.from(JSON.stringify({ ...place, bytes: info.bytes }));
+function placeAnswer({ info, place, mark }: Extract<SharedOutcome, { type: 'shared' }>, nowMs: number): BytesAnswer {
+  const bytes = Buffer.from(JSON.stringify({ ...place, bytes: info.bytes, mark, expiresAtMs: info.expiresAtMs }));
   const about = { ...headersOf(info, nowMs), 'cache-control': 'no-store' };
   const headers = { ...about, 'content-type': SHARED_TYPE, 'content-length': String(bytes.byteLength) };
   const pieces = [bytes];

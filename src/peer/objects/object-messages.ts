@@ -4,7 +4,7 @@ import { Corrupt } from '../../errors.js';
 import { ContentType, LATEST_EXPIRY_MS, ObjectFields } from '../../objects/object.js';
 import { OBJECT_KEY_BYTES, OBJECT_SPACE_BYTES, POSITIONS } from '../../objects/object-name.js';
 import { RANGE_BUCKETS, RING_PARTS } from '../../objects/range-summary.js';
-import { SharedValuePlace } from '../../objects/shared-object.js';
+import { SharedMark, SharedValuePlace } from '../../objects/shared-object.js';
 import { AnyBytes, Bytes, Direction, Empty, ERROR, type Kind, kind, type MessageOf } from '../wire/message-format.js';
 
 /** The messages of a connection for objects, one union a direction. `docs/PEER-PROTOCOL.md` says in which order they come. */
@@ -103,7 +103,7 @@ export const WireCopyOutcome = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('full') }),
 ]);
 export const WireShared = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('shared'), info: WireInfo, place: SharedValuePlace }),
+  z.strictObject({ type: z.literal('shared'), info: WireInfo, place: SharedValuePlace, mark: SharedMark.nullable() }),
   z.strictObject({ type: z.literal('elsewhere') }),
   z.strictObject({ type: z.literal('absent') }),
 ]);

@@ -1,11 +1,14 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HttpServer } from '../../../coordinator/http/server.js';
+import { SimulatedClock } from '../../../src/clock.js';
 import { hostId } from '../../../src/fleet/identity.js';
 import { KVClient } from '../../../src/kv/kv-client.js';
 import type { KVLayer } from '../../../src/kv/kv-tensor.js';
+import { MarkReader } from '../../../src/kv/mark-reader.js';
 import { copyShared, type OpenShared } from '../../../src/kv/shared-layers.js';
 import { mapSharedFile } from '../../../src/native/shared-file.js';
+import { ObjectValue } from '../../../src/objects/object-value.js';
 import { SystemRandom } from '../../../src/random.js';
 import { ValueSharing } from '../../../workers/objects/value-sharing.js';
 import { RespStation } from '../resp/support/resp-station.js';
@@ -79,6 +82,45 @@ describe.runIf(process.platform === 'linux')('layers in the shared memory of a w
     expect(files()).toBe(0);
     expect(await kv.get('p', 0)).toBeNull();
     expectLayer(first, 1, 3 * MiB + 7);
+  });
+
+  it('are read without a question while their worker says that they are the newest', async () => {
+    const asked = vi.spyOn(station.objects.home, 'share');
+    const [kv, other] = [client(mapSharedFile), client(copyShared)];
+    await kv.put('p', 0, layerOf(1, MiB));
+    for (let i = 0; i < 5; i++) expectLayer(await kv.get('p', 0), 1, MiB);
+    expect(asked).toHaveBeenCalledTimes(1);
+    await other.put('p', 0, layerOf(2, MiB));
+    expectLayer(await kv.get('p', 0), 2, MiB);
+    expectLayer(await kv.get('p', 0), 2, MiB);
+    expect(asked).toHaveBeenCalledTimes(2);
+    // Others may have gone on without this worker.
+    station.objects.wasCutOff();
+    expectLayer(await kv.get('p', 0), 2, MiB);
+    expect(asked).toHaveBeenCalledTimes(3);
+    await other.delete('p', 0);
+    expect(await kv.get('p', 0)).toBeNull();
+  });
+
+  it('are asked for again once their worker does not beat any more', async () => {
+    const clock = new SimulatedClock();
+    const sharing = new ValueSharing(hostId(), new SystemRandom());
+    const [value, reader] = [ObjectValue.of(Buffer.alloc(MiB)), new MarkReader()];
+    sharing.start(clock);
+    const mark = sharing.mark(value)!;
+    expect(reader.holds(process.pid, mark)).toBe(true);
+    const now = vi.spyOn(process.hrtime, 'bigint');
+    now.mockReturnValue(process.hrtime.bigint() + 2_000_000_000n);
+    expect(reader.holds(process.pid, mark)).toBe(false);
+    await clock.advance(100);
+    expect(reader.holds(process.pid, mark)).toBe(true);
+    sharing.clear(value);
+    expect(reader.holds(process.pid, mark)).toBe(false);
+    expect(reader.holds(process.pid, sharing.mark(value)!)).toBe(true);
+    now.mockRestore();
+    reader.close();
+    sharing.stop();
+    value.release();
   });
 
   it('are sent to others as before, from the memory that they are in now', async () => {
