@@ -74,7 +74,18 @@ export class FleetObjects implements Objects {
   }
 
   share(name: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome> {
-    return this.atHome(name, (node) => node.share(name, host, signal), signal);
+    const [home] = this.candidates(name.hash);
+    if (home === undefined) return Promise.resolve({ type: 'elsewhere' });
+    return new Promise((resolve, reject) => {
+      // The bytes can be had from the next home.
+      const timer = this.options.clock.after(HEDGE_MS, () => resolve({ type: 'elsewhere' }));
+      this.shareOf(home, name, host, signal)
+        .then(resolve, (error: unknown) => {
+          if (isElsewhere(fromWire(toWire(error)))) resolve({ type: 'elsewhere' });
+          else reject(error);
+        })
+        .finally(() => timer.cancel());
+    });
   }
 
   async look(names: readonly ObjectName[], signal: AbortSignal): Promise<readonly (ObjectInfo | null)[]> {
@@ -201,6 +212,11 @@ export class FleetObjects implements Objects {
       };
       ask();
     });
+  }
+
+  /** Asks a home for the place of an object; rejects if it has left meanwhile. */
+  private async shareOf(home: string, name: ObjectName, host: string, signal: AbortSignal): Promise<SharedOutcome> {
+    return this.node(home).share(name, host, signal);
   }
 
   /** Reads from a home; rejects if it has left meanwhile. */

@@ -93,14 +93,14 @@ describe('a fleet with more objects than memory', () => {
       ...disk,
     ]);
     const client = open(fleet.ready.workers[0]!.redis!);
-    const valueOf = (serial: number) => Buffer.alloc(MiB, 1 + serial);
-    for (let serial = 0; serial < 60; serial++) await client.set(`k${serial}`, valueOf(serial));
+    const filled = (serial: number) => Buffer.alloc(MiB, 1 + serial);
+    for (let serial = 0; serial < 60; serial++) await client.set(`k${serial}`, filled(serial));
     let there = 0;
     for (let serial = 0; serial < 60; serial++) {
       const value = await client.getBuffer(`k${serial}`);
       if (value === null) continue;
       there++;
-      expect(value.equals(valueOf(serial))).toBe(true);
+      expect(value.equals(filled(serial))).toBe(true);
       const { bytes, budget_bytes: budget } = await memory();
       expect(bytes).toBeLessThanOrEqual(budget);
     }

@@ -158,6 +158,20 @@ describe('the objects of a fleet', () => {
     expect(await fleet.run(reading)).toBe('1');
   });
 
+  it('says of an object whose first home fails or does not answer that it is elsewhere, so that its bytes are read', async () => {
+    const objects = await startFleet(2, ['w1', 'w2', 'w3']);
+    const name = named('k');
+    await fleet.run(put(objects, name, '1'));
+    const [first] = fleet.homes(name.hash) as [string];
+    expect(await fleet.run(objects.share(named('other'), 'host', NEVER))).toEqual({ type: 'absent' });
+    expect(await fleet.run(objects.share(name, 'host', NEVER))).toEqual({ type: 'elsewhere' });
+    fleet.cut.add(`gateway>${first}`);
+    expect(await fleet.run(objects.share(name, 'host', NEVER))).toEqual({ type: 'elsewhere' });
+    fleet.cut.clear();
+    fleet.latencyMs = 4_000;
+    expect(await fleet.run(objects.share(name, 'host', NEVER))).toEqual({ type: 'elsewhere' });
+  });
+
   it('leaves no failure unhandled when one of all workers cannot be reached', async () => {
     await startFleet(2, ['w1', 'w2']);
     fleet.cut.add('gateway>w1');
