@@ -1,5 +1,4 @@
 import type { RouteKind } from '../src/actors/route.js';
-import { localNatsPid } from '../src/bus/local-nats.js';
 import { natsTransport } from '../src/bus/nats-transport.js';
 import { sealTransport } from '../src/bus/sealed-transport.js';
 import type { Transport } from '../src/bus/transport.js';
@@ -43,7 +42,7 @@ import { openAccess } from './access/open-access.js';
 import type { AdapterCatalogue } from './adapters/adapter-catalogue.js';
 import { openAdapters } from './adapters/open-adapters.js';
 import { coordinatorBuckets } from './buckets.js';
-import { Chaos } from './chaos/chaos.js';
+import { openChaos } from './chaos/open-chaos.js';
 import { type CoordinatorParts, makeCoordinatorParts, startCoordinatorParts } from './compose.js';
 import { computedKvDeps } from './computed/computed-kv-deps.js';
 import { CertificateKeeper, readCertificates } from './http/certificates.js';
@@ -250,11 +249,12 @@ async function serveHttp(
   life: Lifecycle,
   config: CoordinatorConfig,
   { clock, log, reloads }: CoordinatorWorld,
-  { fleet, retentions, layers, purges, router, quotas, objects, computed, console, poison, runtime }: CoordinatorParts,
+  parts: CoordinatorParts,
   { served, adapters, metrics, trail, access, fingerprint, incarnation, surroundings: { wallMs } }: Serving,
 ): Promise<HttpServer> {
+  const { fleet, retentions, layers, purges, router, quotas, objects, computed, console, runtime } = parts;
   const { host, port, allowRouting } = config;
-  const chaos = config.allowChaos ? Chaos.bySignals({ poison, natsPid: () => localNatsPid(config.nats.url) }) : null;
+  const chaos = openChaos(config, parts);
   const { allowedHosts, allowedOrigins, bodyBudgetBytes, socketPath } = config.http;
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting, chaos };

@@ -107,6 +107,11 @@ export const HOLDINGS_TIMEOUT_MS = 10_000;
 /** Time limit for a worker to answer a command: drain or reset. */
 export const CONTROL_TIMEOUT_MS = 5_000;
 
+/** Limit on the duration of a fault that an operator orders, in seconds. */
+export const FAULT_SECONDS = 60;
+/** Limit on the peers by which a worker tells how many of their blocks it refused. */
+export const DAMAGING_PEERS = 64;
+
 /** Bytes of K/V copied before the event loop runs other work: about one millisecond of copying. */
 export const COPY_TURN_BYTES = 8 * MiB;
 /** How long evidence against a prompt that crashes workers lasts, and how long such a prompt is refused. */

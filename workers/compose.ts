@@ -15,17 +15,14 @@ import type { EndedSequence, SequenceOutcome } from '../src/engine/observer.js';
 import { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
-import { ModelHost } from '../src/hub/fleet/model-host.js';
 import type { OwnModel } from '../src/hub/fleet/shared-model.js';
 import { PROBE_TIMEOUT_MS } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { AdapterFolder } from '../src/model/adapter/adapter-folder.js';
 import { PacedLog } from '../src/paced-log.js';
 import type { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
-import { PeerClient } from '../src/peer/client/peer-client.js';
-import { ObjectSession } from '../src/peer/objects/object-session.js';
+import type { PeerClient } from '../src/peer/client/peer-client.js';
 import { PeerServer } from '../src/peer/server/peer-server.js';
-import type { OpenSession } from '../src/peer/wire/greeting.js';
 import type { Surroundings } from '../src/surroundings.js';
 import { PASSING_TRACER, type Tracer } from '../src/trace/span.js';
 import { workerAdapters } from './adapters/worker-adapters.js';
@@ -38,8 +35,9 @@ import type { Trust } from './audit/trust.js';
 import type { BlockFiles } from './cache/block-folder.js';
 import type { BlockStore } from './cache/block-store.js';
 import { tieredCache } from './cache/tiered-cache.js';
+import type { WorkerFaults } from './chaos/worker-faults.js';
 import { ComputeSpeed } from './compute-speed.js';
-import { makeActors, makeCallLinks, peerOptions } from './connections.js';
+import { acceptModels, makeActors, makeCallLinks, makePeerClient, peerOptions } from './connections.js';
 import { HoldingsLog } from './holdings-log.js';
 import { Instruments } from './instruments.js';
 import { ServedObjects } from './objects/served-objects.js';
@@ -89,6 +87,8 @@ export interface WorkerOptions {
   readonly log: Log;
   /** Null: nothing is recorded. */
   readonly tracer?: Tracer | null;
+  /** The faults that coordinators may order. Default: none. */
+  readonly faults?: WorkerFaults | null;
   /** Called once, with the reason, when this worker cannot continue: a later process took over its ID, or it failed. The process has to exit. */
   readonly onOver: (why: string) => void;
 }
@@ -216,10 +216,7 @@ function makeAuditParts(
 
 function makeFleetParts(options: WorkerOptions, instruments: Instruments): FleetParts {
   const { config, fingerprint, bus, clock, identity } = options;
-  const peers = new PeerClient({
-    ...peerOptions(options, instruments),
-    openMemory: options.surroundings.openMemory ?? undefined,
-  });
+  const peers = makePeerClient(options, instruments);
   const roster = new Roster({
     bus,
     clock,
@@ -272,6 +269,7 @@ function makeCacheParts(
   const { blockTokens } = device.layout;
   const subjects = fleetSubjects(config.namespace);
   const hands = new Hands();
+  const host = new GuardedHost(store, hands, trust);
   return {
     hands,
     objects,
@@ -280,7 +278,7 @@ function makeCacheParts(
     traced,
     server: new PeerServer({
       ...peerOptions(options, instruments),
-      host: new GuardedHost(store, hands, trust),
+      host: options.faults?.corruption.host(host) ?? host,
       isMember: (peer) => roster.has(peer.id, peer.incarnation) || linked.includes(peer.id, peer.incarnation),
       onCalls: links.accept,
       onObjects: objects?.accept,
@@ -300,13 +298,6 @@ function makeCacheParts(
     holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
     replicator,
   };
-}
-
-/** Gives peers the files of the model, and takes nothing. */
-function acceptModels(files: OwnModel | null): OpenSession | undefined {
-  if (files === null) return undefined;
-  const host = new ModelHost(files);
-  return (connection) => new ObjectSession(connection, { host, isMember: () => false, objectBytes: 0 });
 }
 
 function makeObjects(

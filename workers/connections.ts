@@ -2,8 +2,14 @@ import { logged } from '../src/actors/logged.js';
 import { ActorSystem } from '../src/actors/system.js';
 import { blockBytes } from '../src/core/kv-layout.js';
 import type { Roster } from '../src/fleet/roster.js';
+import { ModelHost } from '../src/hub/fleet/model-host.js';
+import type { OwnModel } from '../src/hub/fleet/shared-model.js';
 import { PacedLog } from '../src/paced-log.js';
 import { PeerCallLinks } from '../src/peer/calls/peer-call-links.js';
+import { PeerClient } from '../src/peer/client/peer-client.js';
+import { ObjectSession } from '../src/peer/objects/object-session.js';
+import type { OpenSession } from '../src/peer/wire/greeting.js';
+import { SpoilingClient } from './chaos/corruption.js';
 import type { WorkerOptions } from './compose.js';
 import type { Instruments } from './instruments.js';
 
@@ -24,6 +30,19 @@ export function peerOptions(options: WorkerOptions, instruments: Instruments) {
     setSendBuffer: surroundings.setSendBuffer ?? undefined,
     tls: config.peerTls ?? undefined,
   };
+}
+
+/** Gives peers the files of the model, and takes nothing. */
+export function acceptModels(files: OwnModel | null): OpenSession | undefined {
+  if (files === null) return undefined;
+  const host = new ModelHost(files);
+  return (connection) => new ObjectSession(connection, { host, isMember: () => false, objectBytes: 0 });
+}
+
+export function makePeerClient(options: WorkerOptions, instruments: Instruments): PeerClient {
+  const { surroundings, faults } = options;
+  const own = { ...peerOptions(options, instruments), openMemory: surroundings.openMemory ?? undefined };
+  return faults ? new SpoilingClient(own, faults.corruption) : new PeerClient(own);
 }
 
 export function makeCallLinks(options: WorkerOptions, instruments: Instruments, roster: Roster): PeerCallLinks {

@@ -1,9 +1,11 @@
 import type { RouteKind } from '../src/actors/route.js';
 import type { BlockKey } from '../src/core/block.js';
+import type { DamagedCount } from '../src/core/member.js';
 import type { Accused } from '../src/core/tribunal.js';
 import type { DeviceCopies } from '../src/device/device.js';
 import type { EngineStats } from '../src/engine/engine.js';
 import type { EndedSequence, EngineObserver, SequenceOutcome } from '../src/engine/observer.js';
+import { DAMAGING_PEERS } from '../src/limits.js';
 import { type FleetCounts, watchFleet, watchQuarantine } from '../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../src/metrics/registry.js';
 import { type MetricsServer, type MetricsServerOptions, startMetricsServer } from '../src/metrics/server.js';
@@ -56,8 +58,12 @@ export class Instruments {
     onIntegrityFailure: (damaged) => {
       this.metrics.integrityFailures.fromPeer(damaged.stage, damaged.peer);
       this.on.damaged(damaged);
+      this.countDamaged(damaged.peer);
     },
   };
+
+  /** Blocks with wrong bytes by the peer that sent them. */
+  private readonly damaged = new Map<string, number>();
 
   private readonly loadListeners: (() => void)[] = [];
 
@@ -66,6 +72,11 @@ export class Instruments {
     private readonly on: InstrumentsOwner,
     private readonly ofProcess = true,
   ) {}
+
+  /** The blocks with wrong bytes by the peer that sent them, for the first `DAMAGING_PEERS` of these peers. */
+  get damagedByPeer(): readonly DamagedCount[] {
+    return [...this.damaged].map(([peer, blocks]) => ({ peer, blocks }));
+  }
 
   /** For parts with their own metrics. */
   get registry(): MetricsRegistry {
@@ -164,5 +175,11 @@ export class Instruments {
   /** Announces the load and the state of this worker soon. */
   loadChanged(): void {
     for (const listener of this.loadListeners) listener();
+  }
+
+  private countDamaged(peer: string): void {
+    if (!this.damaged.has(peer) && this.damaged.size >= DAMAGING_PEERS) return;
+    this.damaged.set(peer, (this.damaged.get(peer) ?? 0) + 1);
+    this.loadChanged();
   }
 }

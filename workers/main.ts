@@ -51,6 +51,7 @@ import { openTracer } from '../src/trace/open-tracer.js';
 import { checkBudgets, sequenceBytes } from './budgets.js';
 import { type BlockFiles, BlockFolder } from './cache/block-folder.js';
 import { openedInTime } from './cache/late-files.js';
+import { allowedFaults } from './chaos/worker-faults.js';
 import { Worker } from './worker.js';
 
 interface RunningWorker extends RunningRole {
@@ -108,21 +109,22 @@ async function buildWorker(
 ): Promise<RunningWorker> {
   const { id } = config;
   const clock = new SystemClock();
-  const surroundings = machineSurroundings();
+  const machine = machineSurroundings();
   const { folder, ...loaded } = await openModel(life, config, leaving, clock, log);
   const files = await openFiles(life, config, clock);
   const fingerprint = await modelFingerprint(folder, loaded.graph.layout);
   const own = new OwnEnd(log);
   let serving = false;
   const onRefused = ({ message }: Error) => (serving ? log.error({}, message) : own.end(message));
-  const transport = sealTransport(await connect(onRefused), {
+  const sealed = sealTransport(await connect(onRefused), {
     clock,
-    random: surroundings.random,
+    random: machine.random,
     secret: config.secret,
     self: { id, incarnation },
     namespace: config.namespace,
     onDropped: droppedLog(log, clock),
   });
+  const { faults, transport, surroundings } = allowedFaults(config, { clock, log }, sealed, machine);
   const { peerTls } = config;
   if (peerTls !== null) await life.start(new TlsWatch(() => peerTls.pems, clock, surroundings.wallMs, log));
   const bus = life.use(transport.bus, (open) => open.close());
@@ -141,7 +143,7 @@ async function buildWorker(
     ...loaded,
     files,
     objectFiles: await openObjectFiles(life, config, clock),
-    ...{ bus, clock, surroundings, log, tracer },
+    ...{ bus, clock, surroundings, faults, log, tracer },
     onOver: (why) => own.end(why),
   });
   life.use(worker, () => worker.stop());

@@ -7,7 +7,7 @@ import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../src/protocol/holdings.js';
-import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../src/protocol/worker.js';
+import { EngineProtocol, ShardProtocol, type WorkerFault, WorkerProtocol } from '../src/protocol/worker.js';
 import { NO_SPAN, type Tracer } from '../src/trace/span.js';
 import type { Auditor } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
@@ -36,6 +36,8 @@ export interface WorkerActorParts {
   readonly drain: () => void;
   /** Serves again. Throws `Refused` if that is too late. */
   readonly undrain: () => void;
+  /** Begins a fault by a coordinator's order. Throws `Refused` if it may not. */
+  readonly disturb: (fault: WorkerFault, seconds: number, by: string) => void;
   /** Tells a coordinator everything directly for a while, and, unless `epoch` is null, of the workers that it lacks. */
   readonly follow: (coordinator: string, forMs: number, epoch: string | null) => void;
   /** Ends the worker because it has become unusable. */
@@ -45,7 +47,7 @@ export interface WorkerActorParts {
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
   const { engine, store, holdings, replicator, auditor, suspicions, isReplica, log, tracer } = parts;
-  const { draining, drain, undrain, follow, end } = parts;
+  const { draining, drain, undrain, disturb, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
@@ -95,6 +97,10 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
     },
     undrain: () => {
       undrain();
+      return {};
+    },
+    disturb: ({ fault, seconds }, { from }) => {
+      disturb(fault, seconds, from);
       return {};
     },
     follow: ({ forMs, epoch }, { from }) => follow(from, forMs, epoch),

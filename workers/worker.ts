@@ -12,6 +12,7 @@ import type { MetricsRegistry } from '../src/metrics/registry.js';
 import { operatorKey } from '../src/operator-key.js';
 import { PacedLog } from '../src/paced-log.js';
 import { LOADED_ADAPTERS } from '../src/protocol/adapter.js';
+import type { WorkerFault } from '../src/protocol/worker.js';
 import { PASSING_TRACER } from '../src/trace/span.js';
 import { makeWorkerParts, type WorkerOptions, type WorkerParts } from './compose.js';
 import { spawnWorkerActors } from './worker-actors.js';
@@ -74,6 +75,7 @@ export class Worker {
   /** Drains, finishes running requests, hands blocks over and leaves the fleet, each within a time limit. Idempotent. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.options.faults?.stop();
     if (this.state !== 'starting') await this.finish();
     await this.life.stop();
   }
@@ -126,6 +128,7 @@ export class Worker {
       draining: () => this.state === 'draining',
       drain: () => this.drain(),
       undrain: () => this.undrain(),
+      disturb: (fault, seconds, by) => this.disturb(fault, seconds, by),
       follow: (coordinator, forMs, epoch) => {
         if (linked.follow(coordinator, forMs)) this.announcer.soon();
         if (epoch !== null) this.relay(coordinator, epoch);
@@ -182,6 +185,12 @@ export class Worker {
     if (this.stopping) throw new Refused(`cannot undrain worker ${id}: it is stopping; start it again instead`);
     if (this.state === 'starting') throw new Refused(`cannot undrain worker ${id}: it has not started yet`);
     if (this.state === 'draining') this.become('serving');
+  }
+
+  private disturb(fault: WorkerFault, seconds: number, by: string): void {
+    const { faults, identity } = this.options;
+    if (!faults) throw new Refused(`cannot disturb worker ${identity.id}: start it with --allow-chaos`);
+    faults.begin(fault, seconds, by);
   }
 
   private become(state: Announcement['state']): void {
@@ -246,6 +255,7 @@ export class Worker {
     const { running, waiting, queuedTokens, promptTokens, computeMsPerToken, computeAgeMs, decodeMsPerStep } = stats;
     const { contextTokens, sequences } = engine;
     const adapters = this.parts.adapters?.loaded.slice(-LOADED_ADAPTERS) ?? [];
+    const damaged = instruments.damagedByPeer;
     const cached = promptTokens.local + promptTokens.remote;
     const prompts = cached + promptTokens.computed;
     return {
@@ -271,6 +281,7 @@ export class Worker {
       computeAgeMs,
       disk: store.disk,
       ...(adapters.length > 0 && { adapters }),
+      ...(config.allowChaos && damaged.length > 0 && { damaged }),
       holdingsSeq: holdings.lastSeq,
     };
   }

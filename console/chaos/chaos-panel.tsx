@@ -11,8 +11,10 @@ import { type SteadyAsking, useSteadyAsking } from './use-steady-asking.js';
 const SECONDS = [2, 5, 20] as const;
 
 interface WorkerFault {
-  readonly path: 'kill' | 'pause' | 'slow';
+  readonly path: 'kill' | 'pause' | 'slow' | 'cut-off' | 'corrupt';
   readonly label: string;
+  /** Between the label and the worker. */
+  readonly of?: string;
   readonly question: (id: string, seconds: number) => string;
 }
 
@@ -33,6 +35,19 @@ const WORKER_FAULTS: readonly WorkerFault[] = [
     label: 'Slow down',
     question: (id, seconds) =>
       `Let ${id} run for a fifth of the time only, for ${seconds} s? Others take its requests.`,
+  },
+  {
+    path: 'cut-off',
+    label: 'Cut off',
+    question: (id, seconds) =>
+      `Cut ${id} off from NATS and from all other processes for ${seconds} s? Others take its requests; it comes back with its blocks.`,
+  },
+  {
+    path: 'corrupt',
+    label: 'Corrupt blocks',
+    of: ' of',
+    question: (id, seconds) =>
+      `Let ${id} send blocks with a wrong byte for ${seconds} s? The others notice by the digest, and compute the blocks instead.`,
   },
 ];
 
@@ -97,14 +112,14 @@ function WorkerFaults({ workers, seconds, onAsk }: WorkerFaultsProps) {
           <option key={id}>{id}</option>
         ))}
       </select>
-      {WORKER_FAULTS.map(({ path, label, question }) => {
+      {WORKER_FAULTS.map(({ path, label, of = '', question }) => {
         const route = `/v1/fleet/workers/${encodeURIComponent(worker)}/${path}`;
         return (
           <button
             key={path}
             type="button"
-            aria-label={`${label} the chosen worker`}
-            onClick={() => onAsk(`${label} ${worker}`, question(worker, seconds), route)}
+            aria-label={`${label}${of} the chosen worker`}
+            onClick={() => onAsk(`${label}${of} ${worker}`, question(worker, seconds), route)}
           >
             {label}
           </button>

@@ -12,7 +12,10 @@ export function HappenedList({
   return (
     <ol class="happened">
       {happened.map((happening) => (
-        <li key={`${happening.at} ${happening.kind} ${happening.worker}`} class={isTrouble(happening) ? 'trouble' : ''}>
+        <li
+          key={`${happening.at} ${happening.kind} ${happening.worker} ${happening.from}`}
+          class={isTrouble(happening) ? 'trouble' : ''}
+        >
           <time>{timeOf(happening.at)}</time>
           {happeningText(happening)}
         </li>

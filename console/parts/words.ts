@@ -1,4 +1,4 @@
-import type { Happening, TokensBySource } from '../../src/console/feed-messages.js';
+import type { Happening, HappeningKind, TokensBySource } from '../../src/console/feed-messages.js';
 import type { RequestTrace } from '../feed/request-trace.js';
 
 /** Numbers and events in words. Pure. */
@@ -40,7 +40,7 @@ export function counted(count: number, noun: string): string {
 }
 
 /** The event, as a sentence without a full stop. */
-export function happeningText({ kind, worker }: Happening): string {
+export function happeningText({ kind, worker, from }: Happening): string {
   switch (kind) {
     case 'joined':
       return `${worker} joined`;
@@ -56,6 +56,10 @@ export function happeningText({ kind, worker }: Happening): string {
       return `${worker} is dead: its requests continue on other workers`;
     case 'left':
       return `${worker} left`;
+    case 'back':
+      return `${worker} is back: the same process, with its blocks`;
+    case 'damaged':
+      return `${worker} refused blocks of ${from}: their bytes did not match their digest`;
     case 'quarantined':
       return `${worker} is quarantined: it made wrong blocks`;
     case 'copies-short':
@@ -69,11 +73,18 @@ export function happeningText({ kind, worker }: Happening): string {
   }
 }
 
+const TROUBLE: ReadonlySet<HappeningKind> = new Set([
+  'suspect',
+  'dead',
+  'quarantined',
+  'damaged',
+  'copies-short',
+  'nats-lost',
+]);
+
 /** Whether people should look at it. */
 export function isTrouble({ kind }: Happening): boolean {
-  return (
-    kind === 'suspect' || kind === 'dead' || kind === 'quarantined' || kind === 'copies-short' || kind === 'nats-lost'
-  );
+  return TROUBLE.has(kind);
 }
 
 /** Where the K/V of a prompt came from, as a sentence. */

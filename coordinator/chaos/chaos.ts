@@ -1,22 +1,27 @@
 import { hostname } from 'node:os';
 import type { Member } from '../../src/core/member.js';
 import { Refused } from '../../src/errors.js';
+import type { WorkerFault } from '../../src/protocol/worker.js';
 import type { PoisonGuard } from '../poison/poison-guard.js';
 import { type ProcessFaults, SignalFaults } from './process-faults.js';
 
-/** Faults of processes of this machine, so that people can watch the fleet heal. */
+/** Faults that people ask for, to watch the fleet heal: of processes of this machine, and of workers that obey such orders. */
 
-/** Temporary faults of a worker. */
+/** Temporary faults of a worker's process. */
 export type PassingFault = 'pause' | 'slow';
+
+/** Orders a worker to have a fault for some seconds. Rejects with `Refused` if it does not obey such orders, or has the fault now. */
+export type OrderFault = (worker: Member, fault: WorkerFault, seconds: number) => Promise<void>;
 
 export interface ChaosOptions {
   readonly poison: Pick<PoisonGuard, 'killed'>;
   readonly faults: ProcessFaults;
+  readonly order: OrderFault;
   /** The process of the server that this process has for NATS; null if it does not run on this machine. */
   readonly natsPid: () => Promise<number | null>;
 }
 
-/** All methods throw `Refused` for what runs on another machine, is gone, belongs to another user, or has such a fault now. */
+/** `kill`, `disturb` and `stopNats` throw `Refused` for what runs on another machine, is gone, belongs to another user, or has such a fault now. */
 export class Chaos {
   /** @internal exported for tests. */
   constructor(private readonly options: ChaosOptions) {}
@@ -40,6 +45,12 @@ export class Chaos {
     this.checkProcess(id, host, pid);
     this.options.faults[fault](pid, seconds);
     this.options.poison.killed(id, incarnation);
+  }
+
+  /** Orders a worker, on any machine, to have a fault for some seconds. What comes of it is not attributed to the prompts that ran there. */
+  async order(fault: WorkerFault, worker: Member, seconds: number): Promise<void> {
+    await this.options.order(worker, fault, seconds);
+    if (fault === 'cut-off') this.options.poison.killed(worker.id, worker.incarnation);
   }
 
   /** Stops the nats-server for some seconds. Its connections stay open without answers. */

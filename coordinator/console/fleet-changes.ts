@@ -60,6 +60,7 @@ export function happenings(before: FleetMoment, after: FleetMoment, at: number):
   for (const [id, worker] of now) {
     const kind = kindOf(old.get(id), worker);
     if (kind !== null) say(kind, id);
+    for (const from of damaging(old.get(id), worker)) found.push({ at, kind: 'damaged', worker: id, from });
     if (isQuarantined(worker, after.view) && !isQuarantined(old.get(id), before.view)) say('quarantined', id);
   }
   for (const [id, { state }] of old) if (!now.has(id) && state !== 'dead') say('left', id);
@@ -78,7 +79,15 @@ function kindOf(before: Member | undefined, { state, incarnation }: Member): Hap
   if (before === undefined) return state === 'dead' ? null : 'joined';
   if (before.incarnation !== incarnation) return 'restarted';
   if (before.state === state || state === 'starting') return null;
+  if (before.state === 'dead' && state === 'serving') return 'back';
   return state;
+}
+
+/** The workers of whose blocks a worker has refused more than before. */
+function damaging(before: Member | undefined, { incarnation, damaged = [] }: Member): string[] {
+  const old = before?.incarnation === incarnation ? (before.damaged ?? []) : [];
+  const known = new Map(old.map(({ peer, blocks }) => [peer, blocks]));
+  return damaged.filter(({ peer, blocks }) => blocks > (known.get(peer) ?? 0)).map(({ peer }) => peer);
 }
 
 function isQuarantined(worker: Member | undefined, { quarantined }: FleetView): boolean {

@@ -20,6 +20,8 @@ const FEED_INTERVAL_MS = 100;
 const BEAT_INTERVAL_MS = 1_000;
 /** Limit on the recent events, which are kept for pages that open later. */
 const HAPPENINGS = 256;
+/** Time after which damaged blocks, of the same worker and refused by the same worker, are told of again. @internal exported for tests. */
+export const DAMAGE_PAUSE_MS = 10_000;
 
 export interface FleetFeedOptions {
   readonly clock: Clock;
@@ -46,6 +48,9 @@ export class FleetFeed {
   private last: FleetMoment;
   /** Whether blocks lack copies after a loss. */
   private short = false;
+
+  /** When it was told last that one worker refused blocks of another. */
+  private readonly damagesTold = new Map<string, number>();
 
   constructor(private readonly options: FleetFeedOptions) {
     this.last = this.look();
@@ -130,9 +135,19 @@ export class FleetFeed {
     if (kind === 'copies-restored' && !this.short) return;
     if (kind === 'copies-short') this.short = true;
     if (kind === 'copies-restored') this.short = false;
+    if (kind === 'damaged' && !this.isNews(happening)) return;
     this.recent.push(happening);
     if (this.recent.length > HAPPENINGS) this.recent.shift();
     this.send({ type: 'happened', happening });
+  }
+
+  /** Damaged blocks come many at a time. */
+  private isNews({ at, worker, from }: Happening): boolean {
+    for (const [pair, toldMs] of this.damagesTold) if (at - toldMs >= DAMAGE_PAUSE_MS) this.damagesTold.delete(pair);
+    const pair = `${worker} ${from}`;
+    if (this.damagesTold.has(pair)) return false;
+    this.damagesTold.set(pair, at);
+    return true;
   }
 
   private sendSteps(): void {

@@ -80,6 +80,8 @@ export interface WorkerConfig {
   /** Null: no traces are recorded. */
   readonly trace: TraceConfig | null;
   readonly logLevel: LogLevel;
+  /** Whether coordinators may order faults of this worker. */
+  readonly allowChaos: boolean;
   /** Users' code that this process hosts in addition to the model; null for none. */
   readonly hosting: HostingConfig | null;
 }
@@ -190,6 +192,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     metrics: metricsConfig(values),
     trace: traceConfig(values),
     logLevel: values.logLevel ?? 'info',
+    allowChaos: values.allowChaos,
     hosting: hostingConfig(values, machine),
   };
 }

@@ -135,8 +135,11 @@ export interface Happening {
   readonly kind: HappeningKind;
   /** Null if it concerns the whole fleet. */
   readonly worker: string | null;
+  /** Of `damaged`: the worker that sent the blocks. */
+  readonly from?: string;
 }
 
+/** `back`: a worker that was taken for dead is heard again, in the same process. `damaged`: a worker refuses blocks of another. */
 export type HappeningKind =
   | 'joined'
   | 'restarted'
@@ -145,6 +148,8 @@ export type HappeningKind =
   | 'suspect'
   | 'dead'
   | 'left'
+  | 'back'
+  | 'damaged'
   | 'quarantined'
   | 'copies-short'
   | 'copies-restored'

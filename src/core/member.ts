@@ -50,8 +50,15 @@ export interface Announcement extends Rank {
   readonly disk: DiskState;
   /** Fingerprints of the adapters that it has in memory. Absent for none. */
   readonly adapters?: readonly string[] | undefined;
+  /** The blocks that the worker has refused because their bytes did not match their digest, by the peer that sent them. Only where `--allow-chaos` is on. */
+  readonly damaged?: readonly DamagedCount[] | undefined;
   /** Sequence number of the last holdings change, so that a listener detects a missed one. */
   readonly holdingsSeq: number;
+}
+
+export interface DamagedCount {
+  readonly peer: string;
+  readonly blocks: number;
 }
 
 /** A worker's limits on requests. Members of a fleet may have different limits. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Announcement } from '../core/member.js';
-import { DEVICE_REASON_CHARS } from '../limits.js';
+import { DAMAGING_PEERS, DEVICE_REASON_CHARS } from '../limits.js';
 import { AdapterFingerprint, LOADED_ADAPTERS } from './adapter.js';
 
 /** Schemas of the messages by which workers and coordinators announce themselves. */
@@ -59,6 +59,10 @@ export const AnnouncementMessage: z.ZodType<Announcement> = z.strictObject({
   computeAgeMs: z.number().min(0).nullable(),
   disk: z.enum(['none', 'answers', 'away']),
   adapters: z.array(AdapterFingerprint).max(LOADED_ADAPTERS).optional(),
+  damaged: z
+    .array(z.strictObject({ peer: Name, blocks: Count }))
+    .max(DAMAGING_PEERS)
+    .optional(),
   holdingsSeq: Count,
 });
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ask, defineProtocol, stream, tell } from '../actors/protocol.js';
 import { TIER_NAMES } from '../core/block.js';
+import { FAULT_SECONDS } from '../limits.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsKeys } from './holdings.js';
 import { RememberedSuspicions, SuspicionMessage } from './suspicion.js';
@@ -13,6 +14,10 @@ export const EngineProtocol = defineProtocol('engine', {
 });
 
 const Empty = z.strictObject({});
+
+/** `cut-off`: the bus and all connections to peers are away. `corrupt`: blocks go to peers with a wrong byte. */
+const WorkerFault = z.enum(['cut-off', 'corrupt']);
+export type WorkerFault = z.infer<typeof WorkerFault>;
 
 /** Labels that a purge names: whole ones of salts, or the halves that name owners. */
 export const PurgeLabels = z.array(z.string().regex(/^(?:[0-9a-f]{8}){1,2}$/)).max(16);
@@ -67,6 +72,11 @@ export const WorkerProtocol = defineProtocol('worker', {
   drain: ask(Empty, Empty),
   /** Serves again after `drain`. Without effect on a worker that serves. Throws `Refused` if the worker is stopping or still starts. */
   undrain: ask(Empty, Empty),
+  /**
+   * Has a fault for some seconds, so that people can watch the fleet heal. Begins shortly after the answer. Throws `Refused` where `--allow-chaos` is
+   * off, and if the worker has the fault already.
+   */
+  disturb: ask(z.strictObject({ fault: WorkerFault, seconds: z.int().min(1).max(FAULT_SECONDS) }), Empty),
   /** Sends announcements, holdings and the leave to the calling coordinator directly too, for this time. */
   follow: tell(
     z.strictObject({

@@ -208,6 +208,7 @@ export class SimWorker {
       metrics: null,
       trace: null,
       logLevel: 'silent',
+      allowChaos: false,
       hosting: null,
     };
   }

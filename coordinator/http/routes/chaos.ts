@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { Member } from '../../../src/core/member.js';
+import { FAULT_SECONDS } from '../../../src/limits.js';
+import type { WorkerFault } from '../../../src/protocol/worker.js';
 import type { Chaos, PassingFault } from '../../chaos/chaos.js';
 import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
@@ -8,18 +10,21 @@ import { type HttpRoute, json } from '../route.js';
 
 /** Faults that demonstrate how the fleet heals, where `--allow-chaos` allows them. */
 
-/** Limit on the duration of a fault. */
-const LONGEST_S = 60;
-
-const PassingFaultRequest = z.object({ seconds: z.int().min(1).max(LONGEST_S) });
+const PassingFaultRequest = z.object({ seconds: z.int().min(1).max(FAULT_SECONDS) });
 
 const PASSING: Readonly<Record<PassingFault, string>> = {
   pause: 'Stops a worker of this machine for some seconds, where --allow-chaos is on.',
   slow: 'Takes most of its time from a worker of this machine for some seconds, where --allow-chaos is on.',
 };
 
+const ORDERED: Readonly<Record<WorkerFault, string>> = {
+  'cut-off': 'Cuts a worker off from all others for some seconds, where --allow-chaos is on here and there.',
+  corrupt: 'Makes a worker send its peers corrupt blocks for some seconds, where --allow-chaos is on here and there.',
+};
+
 /**
- * `POST /v1/fleet/workers/{id}/kill` ends the process of a worker, `/pause` stops it for some seconds, and `/slow` makes it slow;
+ * `POST /v1/fleet/workers/{id}/kill` ends the process of a worker, `/pause` stops it for some seconds, and `/slow` makes it slow; `/cut-off` and
+ * `/corrupt` are orders that the worker obeys if it runs with `--allow-chaos`;
  * `POST /v1/fleet/nats/stop` stops the nats-server. Without a `chaos` each is a 403.
  */
 export function chaosRoutes(fleet: Fleet, chaos: Chaos | null): HttpRoute[] {
@@ -36,7 +41,16 @@ export function chaosRoutes(fleet: Fleet, chaos: Chaos | null): HttpRoute[] {
         return json({ id: worker.id, state: 'killed' });
       },
     },
-    ...(['pause', 'slow'] as const).map((fault) => passingFaultRoute(fleet, chaos, fault)),
+    ...(['pause', 'slow'] as const).map((fault) =>
+      passingFaultRoute(fleet, chaos, fault, PASSING[fault], (faults, worker, seconds) =>
+        faults.disturb(fault, worker, seconds),
+      ),
+    ),
+    ...(['cut-off', 'corrupt'] as const).map((fault) =>
+      passingFaultRoute(fleet, chaos, fault, ORDERED[fault], (faults, worker, seconds) =>
+        faults.order(fault, worker, seconds),
+      ),
+    ),
     {
       method: 'POST',
       path: '/v1/fleet/nats/stop',
@@ -55,17 +69,23 @@ export function chaosRoutes(fleet: Fleet, chaos: Chaos | null): HttpRoute[] {
   ];
 }
 
-function passingFaultRoute(fleet: Fleet, chaos: Chaos | null, fault: PassingFault): HttpRoute {
+function passingFaultRoute(
+  fleet: Fleet,
+  chaos: Chaos | null,
+  fault: PassingFault | WorkerFault,
+  summary: string,
+  disturb: (faults: Chaos, worker: Member, seconds: number) => Promise<void> | void,
+): HttpRoute {
   return {
     method: 'POST',
     path: `/v1/fleet/workers/:id/${fault}`,
-    about: { summary: PASSING[fault], body: PassingFaultRequest },
+    about: { summary, body: PassingFaultRequest },
     access: 'operator',
-    handle: ({ params, body }) => {
+    handle: async ({ params, body }) => {
       const faults = allowed(chaos);
       const worker = livingWorker(fleet, params.id);
       const { seconds } = checkBody(PassingFaultRequest, body);
-      faults.disturb(fault, worker, seconds);
+      await disturb(faults, worker, seconds);
       return json({ id: worker.id, fault, seconds });
     },
   };

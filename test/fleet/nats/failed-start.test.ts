@@ -44,6 +44,7 @@ const common = () => ({
   contextTokens: 256,
   trace: null,
   logLevel: 'silent' as const,
+  allowChaos: false,
   hosting: null,
 });
 

@@ -322,6 +322,12 @@ describe('a worker', () => {
     await stopped;
   });
 
+  it('obeys no order to have a fault unless it may', async () => {
+    fleet = await Fleet.open(folder);
+    const a = await fleet.add('a');
+    await expect(fleet.disturb(a, 'cut-off')).rejects.toThrow('cannot disturb worker a: start it with --allow-chaos');
+  });
+
   it('keeps running with its blocks when members declare it dead, and refutes that', async () => {
     fleet = await Fleet.open(folder);
     const a = await fleet.add('a');

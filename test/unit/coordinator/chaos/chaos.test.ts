@@ -16,6 +16,7 @@ function noted({ natsPid = 77, ...faults }: { natsPid?: number | null } & Partia
       slow: (pid, seconds) => notes.push(`slow ${pid} ${seconds}`),
       ...faults,
     },
+    order: async ({ id }, fault, seconds) => void notes.push(`order ${fault} ${id} ${seconds}`),
     natsPid: async () => natsPid,
   };
   return { chaos: new Chaos(options), notes };
@@ -30,12 +31,16 @@ describe('chaos', () => {
     chaos.disturb('pause', here, 5);
     chaos.disturb('slow', here, 9);
     await chaos.stopNats(2);
+    await chaos.order('cut-off', member('far'), 3);
+    await chaos.order('corrupt', member('far'), 4);
     const { pid } = here;
     expect(notes).toEqual([
       ...[`kill ${pid}`, 'excused w1'],
       ...[`pause ${pid} 5`, 'excused w1'],
       ...[`slow ${pid} 9`, 'excused w1'],
       'pause 77 2',
+      ...['order cut-off far 3', 'excused far'],
+      'order corrupt far 4',
     ]);
   });
 
@@ -69,22 +74,28 @@ describe('the routes of chaos', () => {
     expect(await status('workers/w1/kill', {})).toBe(200);
     expect(await status('workers/w1/pause', { seconds: 5 })).toBe(200);
     expect(await status('workers/w1/slow', { seconds: 60 })).toBe(200);
+    expect(await status('workers/w1/cut-off', { seconds: 5 })).toBe(200);
+    expect(await status('workers/w1/corrupt', { seconds: 5 })).toBe(200);
     expect(await status('nats/stop', { seconds: 1 })).toBe(200);
-    expect(notes.filter((note) => !note.startsWith('excused'))).toHaveLength(4);
+    expect(notes.filter((note) => !note.startsWith('excused'))).toHaveLength(6);
     for (const seconds of [0, 61, 1.5, '5', undefined]) {
       expect([seconds, await status('workers/w1/pause', { seconds })]).toEqual([seconds, 400]);
+      expect([seconds, await status('workers/w1/cut-off', { seconds })]).toEqual([seconds, 400]);
       expect([seconds, await status('nats/stop', { seconds })]).toEqual([seconds, 400]);
     }
-    for (const fault of ['kill', 'pause', 'slow']) {
+    for (const fault of ['kill', 'pause', 'slow', 'cut-off', 'corrupt']) {
       expect(await status(`workers/w2/${fault}`, { seconds: 5 })).toBe(404);
       expect(await status(`workers/w9/${fault}`, { seconds: 5 })).toBe(404);
     }
-    expect(notes.filter((note) => !note.startsWith('excused'))).toHaveLength(4);
+    expect(notes.filter((note) => !note.startsWith('excused'))).toHaveLength(6);
   });
 
   it('are a 403 by default', async () => {
     const { post } = await testServer();
-    for (const path of ['workers/w1/kill', 'workers/w1/pause', 'workers/w1/slow', 'nats/stop']) {
+    for (const path of [
+      ...['kill', 'pause', 'slow', 'cut-off', 'corrupt'].map((fault) => `workers/w1/${fault}`),
+      'nats/stop',
+    ]) {
       const answer = await post(`/v1/fleet/${path}`, { seconds: 5 });
       expect([answer.status, await answer.json()]).toMatchObject([403, { error: { code: 'chaos_not_allowed' } }]);
     }

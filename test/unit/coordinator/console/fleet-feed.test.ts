@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FEED_BACKLOG } from '../../../../coordinator/console/feed-client.js';
 import {
+  DAMAGE_PAUSE_MS,
   FEED_CLIENTS,
   FEED_RESERVE,
   FEED_TENANT_CLIENTS,
@@ -106,6 +107,31 @@ describe('the feed of the console', () => {
       'restarted w2',
       'copies-restored',
     ]);
+  });
+
+  it('tells that a worker is back in the same process, and which one refuses whose blocks, now and then', async () => {
+    const scene = new Scene();
+    const refusing = (blocks: number) => ({ ...member('w1'), damaged: [{ peer: 'w2', blocks }] });
+    scene.fleet.workers = [member('w1'), { ...member('w2'), state: 'dead' }];
+    await scene.clock.advance(100);
+    scene.fleet.workers = [member('w1'), member('w2')];
+    await scene.clock.advance(100);
+    for (const blocks of [1, 1, 2, 3]) {
+      scene.fleet.workers = [refusing(blocks), member('w2')];
+      await scene.clock.advance(100);
+    }
+    expect(scene.happened()).toEqual(['back w2', 'damaged w1']);
+    expect(scene.feed.happened.at(-1)).toMatchObject({ worker: 'w1', from: 'w2' });
+    await scene.clock.advance(DAMAGE_PAUSE_MS);
+    expect(scene.happened()).toHaveLength(2);
+    scene.fleet.workers = [refusing(4), member('w2')];
+    await scene.clock.advance(100);
+    // A new process counts from zero.
+    scene.fleet.workers = [{ ...refusing(1), incarnation: 'w1-2' }, member('w2')];
+    await scene.clock.advance(DAMAGE_PAUSE_MS);
+    scene.fleet.workers = [{ ...refusing(2), incarnation: 'w1-2' }, member('w2')];
+    await scene.clock.advance(100);
+    expect(scene.happened().slice(2)).toEqual(['damaged w1', 'restarted w1', 'damaged w1']);
   });
 
   it('tells the steps of all requests to an operator, and those of the own tenant to a user', async () => {

@@ -99,6 +99,10 @@ export class ScriptedWorker {
         this.orders.push('undrain');
         return {};
       },
+      disturb: ({ fault, seconds }) => {
+        this.orders.push(`${fault} ${seconds}`);
+        return {};
+      },
       follow: ({ forMs, epoch }, { from }) => void this.followers.push([from, forMs, epoch]),
       suspicion: (message, { from }) => suspicions.hear(message, from),
       suspicions: () => ({ messages: suspicions.list() }),

@@ -16,7 +16,7 @@ import type { ModelFolder } from '../../../../src/model/folder.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
 import { AnnouncementMessage, LeaveMessage } from '../../../../src/protocol/announcement.js';
 import type { GenerateRequest } from '../../../../src/protocol/generate.js';
-import { EngineProtocol, ShardProtocol, WorkerProtocol } from '../../../../src/protocol/worker.js';
+import { EngineProtocol, ShardProtocol, type WorkerFault, WorkerProtocol } from '../../../../src/protocol/worker.js';
 import { SystemRandom } from '../../../../src/random.js';
 import { machineSurroundings } from '../../../../src/surroundings.js';
 import { readMessage } from '../../../../src/wire/read-message.js';
@@ -136,6 +136,7 @@ export class Station {
       redis: null,
       trace: null,
       logLevel: 'silent',
+      allowChaos: false,
       hosting: null,
     };
     this.worker = new Worker({
@@ -228,6 +229,11 @@ export class Fleet {
   order(of: Station, what: 'drain' | 'undrain' | 'reset'): Promise<unknown> {
     if (what === 'reset') return this.actors.ref(ShardProtocol, { ...of.address, actor: 'shard' }).ask('reset', {});
     return this.actors.ref(WorkerProtocol, { ...of.address, actor: 'worker' }).ask(what, {});
+  }
+
+  disturb(of: Station, fault: WorkerFault): Promise<unknown> {
+    const worker = this.actors.ref(WorkerProtocol, { ...of.address, actor: 'worker' });
+    return worker.ask('disturb', { fault, seconds: 1 });
   }
 
   async keys(of: Station): Promise<Set<string>> {
