@@ -1,14 +1,24 @@
 /** The properties of ONNX's operators that `token-flow` uses to follow tokens through a graph. */
 
+/** Operators that compare element by element. */
 const COMPARISONS = new Set('Greater GreaterOrEqual Less LessOrEqual Equal'.split(' '));
 
-/** Operators whose result is still a linear function of the number of tokens. */
-const LINEAR = new Set(
+/** Operators that compute each element of the result from the elements at its place in the inputs. */
+const ELEMENTWISE = new Set(
   [
-    'Cast CastLike Identity Unsqueeze Squeeze Reshape Flatten Transpose Expand Tile Split',
-    'Gather Slice Concat Add Sub Mul Neg Sum',
+    'Abs Acos Add And Asin Atan BitwiseAnd BitwiseNot BitwiseOr Cast CastLike Ceil Clip Cos Cosh Div Erf Exp Floor Identity If',
+    'IsInf IsNaN Log Max Min Mod Mul Neg Not Or Pow Reciprocal Relu Round Sigmoid Sign Sin Sinh Sqrt Sub Sum Tan Tanh Where Xor',
   ].flatMap((line) => line.split(' ')),
 );
+
+/** Operators that arrange the elements of the first input, or of all inputs, anew. */
+const ARRANGEMENTS = new Set('Reshape Flatten Unsqueeze Squeeze Transpose Expand Tile Concat Split Trilu'.split(' '));
+
+/** Operators whose result is still a linear function of the number of tokens. */
+const LINEAR = new Set('Cast CastLike Identity Add Sub Mul Neg Sum'.split(' '));
+
+/** Operators of graphs that may stand between a sum of scores and their softmax. */
+const BEFORE_SOFTMAX = new Set('Add Sub Where Cast Identity'.split(' '));
 
 /** Operators that reduce axes. */
 const REDUCTIONS = new Set(
@@ -32,8 +42,25 @@ export function isComparison(opType: string): boolean {
   return COMPARISONS.has(opType);
 }
 
+export function isElementwise(opType: string): boolean {
+  return ELEMENTWISE.has(opType) || COMPARISONS.has(opType);
+}
+
+export function isArrangement(opType: string): boolean {
+  return ARRANGEMENTS.has(opType);
+}
+
 export function isLinear(opType: string): boolean {
   return LINEAR.has(opType);
+}
+
+export function standsBeforeSoftmax(opType: string): boolean {
+  return BEFORE_SOFTMAX.has(opType);
+}
+
+/** Whether an operator makes indices of indices and lengths. */
+export function keepsIndices(opType: string): boolean {
+  return LINEAR.has(opType) || ARRANGEMENTS.has(opType) || opType === 'Gather' || opType === 'Slice';
 }
 
 export function isReduction(opType: string): boolean {

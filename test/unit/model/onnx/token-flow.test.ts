@@ -16,7 +16,7 @@ import {
 import { tokenFlow } from '../../../../src/model/onnx/token-flow.js';
 import { bytesField, join } from '../../../../src/model/onnx/wire.js';
 
-const SCALARS = { zero: 0, one: 1, two: 2, last: -1, border: 4096, base: 10_000, exponent: 1.03 };
+const SCALARS = { zero: 0, one: 1, two: 2, last: -1, border: 4096, far: 2 ** 40, base: 10_000, exponent: 1.03 };
 
 function modelOf(nodes: readonly (Node | Uint8Array)[], functions: readonly Uint8Array[]): Uint8Array {
   const inputs = ['input_ids', 'attention_mask', 'position_ids', 'past_key_values.0.key'].map((name) =>
@@ -172,6 +172,123 @@ describe('finding numbers that depend on the length of a sequence', () => {
     expect(flow([...THE_TOTAL, ...nodes, ...turnedBy('scaled')]).byLength).not.toBeNull();
   });
 
+  /** Conditions on how far a sequence reaches, for each row, as exporters may spell them. */
+  const FAR = [n('Greater', ['position_ids', 'border'], 'far'), n('Cast', ['far'], 'seen', { to: 1n })];
+  const SCALED = [n('Cast', ['position_ids'], 'places'), ...THE_TOTAL];
+  it.each<[string, readonly Node[]]>([
+    ['any of a row', [...FAR, n('ReduceMax', ['seen'], 'is', { axes: [-1n] })]],
+    ['a sum of a row', [...FAR, n('ReduceSum', ['seen', 'whole'], 'is')]],
+    ['a mean of a row', [...FAR, n('ReduceMean', ['seen'], 'is', { axes: [-1n] })]],
+    ['a norm of a row', [...FAR, n('ReduceL2', ['seen'], 'is', { axes: [-1n] })]],
+    ['the greatest of a row', [n('TopK', ['position_ids', 'whole'], 'top'), n('Greater', ['top', 'border'], 'is')]],
+    ['an Einsum', [...FAR, n('Einsum', ['seen'], 'is')]],
+    [
+      'a product with ones',
+      [...FAR, ...[n('Unsqueeze', ['seen', 'one'], 'row'), n('MatMul', ['row', 'frequencies'], 'is')]],
+    ],
+    [
+      'a product of ones',
+      [...FAR, n('Unsqueeze', ['seen', 'last'], 'column'), n('MatMul', ['frequencies', 'column'], 'is')],
+    ],
+    ['a softmax of positions', [n('Softmax', ['position_ids'], 'is')]],
+    ['a pool', [...FAR, n('GlobalAveragePool', ['seen'], 'is')]],
+    ['the last of a row', [...FAR, n('GatherElements', ['seen', 'whole'], 'is')]],
+    ['the last column', [...FAR, n('Gather', ['seen', 'last'], 'is', { axis: 1n })]],
+    ['a slice from the end', [...FAR, n('Slice', ['seen', 'last', 'border', 'one'], 'is')]],
+    ['the negated length', [...THE_TOTAL, n('Neg', ['total'], 'minus'), n('Less', ['minus', 'last'], 'is')]],
+    [
+      'a range from the length on',
+      [
+        ...[...THE_TOTAL, n('Add', ['total', 'one'], 'next'), n('Range', ['total', 'next', 'one'], 'range')],
+        n('Greater', ['range', 'border'], 'is'),
+      ],
+    ],
+    [
+      'a row of a table at the length',
+      [...THE_TOTAL, n('Add', ['total', 'one'], 'next'), n('Slice', ['short', 'total', 'next'], 'is')],
+    ],
+    [
+      'a row of a table from the end',
+      [...THE_TOTAL, n('Neg', ['total'], 'm'), n('Slice', ['short', 'm', 'far'], 'is')],
+    ],
+    [
+      'how many tokens are beyond a border',
+      [
+        n('Slice', ['position_ids', 'border', 'far', 'one'], 'rest'),
+        n('Size', ['rest'], 'z'),
+        n('Greater', ['z', 'border'], 'is'),
+      ],
+    ],
+    [
+      'whether a token is beyond a border',
+      [
+        ...[n('Slice', ['position_ids', 'border', 'far', 'one'], 'rest'), n('Shape', ['rest'], 's')],
+        ...[n('Gather', ['s', 'one'], 'count'), n('Greater', ['count', 'zero'], 'is')],
+      ],
+    ],
+    ['which are beyond a border', [...FAR, n('NonZero', ['far'], 'found'), n('Greater', ['found', 'zero'], 'is')]],
+    ['the distance from the end', [...SCALED, n('Sub', ['total', 'places'], 'd'), n('Greater', ['d', 'border'], 'is')]],
+    [
+      'the part of the length',
+      [...SCALED, n('Div', ['places', 'total'], 'part'), n('Greater', ['part', 'zero'], 'is')],
+    ],
+    [
+      'a sum of ones',
+      [
+        ...THE_TOTAL,
+        n('ConstantOfShape', ['total'], 'ones'),
+        n('ReduceSum', ['ones'], 't'),
+        n('Greater', ['t', 'border'], 'is'),
+      ],
+    ],
+    ['an operator that nobody knows', [n('Novel', ['position_ids'], 'is')]],
+  ])('finds frequencies that are chosen by %s', (_, nodes) => {
+    expect(
+      flow([...nodes, n('Where', ['is', 'long', 'short'], 'scaled'), ...turnedBy('scaled')]).byLength,
+    ).not.toBeNull();
+  });
+
+  it('finds a base that rises with the tokens beyond a border', () => {
+    const nodes = [...FAR, n('ReduceSum', ['seen', 'whole'], 'beyond'), n('Div', ['frequencies', 'beyond'], 'scaled')];
+    expect(flow([...nodes, ...turnedBy('scaled')]).byLength).not.toBeNull();
+  });
+
+  it.each<[string, readonly Node[]]>([
+    [
+      'a mask of a window',
+      [
+        n('Gather', ['embeddings', 'input_ids'], 'hidden'),
+        n('Sub', ['total', 'border'], 'f'),
+        n('Max', ['f', 'zero'], 'from'),
+        n('Range', ['zero', 'total', 'one'], 'keys'),
+        n('Greater', ['keys', 'from'], 'seen'),
+        n('Where', ['seen', 'zero', 'last'], 'mask'),
+        n('Add', ['hidden', 'mask'], 'scores'),
+      ],
+    ],
+    [
+      'a mask that is written into a larger one',
+      [
+        n('Gather', ['embeddings', 'input_ids'], 'hidden'),
+        n('Range', ['zero', 'total', 'one'], 'keys'),
+        n('Div', ['total', 'two'], 'half'),
+        n('ScatterND', ['keys', 'half', 'keys'], 'mask'),
+        n('Add', ['hidden', 'mask'], 'scores'),
+      ],
+    ],
+  ])('takes %s for a dependence where it reaches back from the end', (_, nodes) => {
+    expect(flow([...THE_TOTAL, ...nodes]).byLength).not.toBeNull();
+  });
+
+  it('lets biases that count from the end pass into a softmax alone', () => {
+    const biased = [
+      ...[...THE_TOTAL, n('Neg', ['total'], 'minus'), n('Slice', ['long', 'minus', 'far'], 'bias')],
+      ...[n('Gather', ['embeddings', 'input_ids'], 'hidden'), n('Add', ['hidden', 'bias'], 'scores')],
+    ];
+    expect(flow([...biased, n('Softmax', ['scores'], 'weights'), n('Cos', ['weights'], 'used')]).byLength).toBeNull();
+    expect(flow([...biased, n('Cos', ['scores'], 'used')]).byLength).not.toBeNull();
+  });
+
   it('looks into functions of the model, also within each other', () => {
     const power = functionOf('Inner', ['x'], 'y', n('Log', ['x'], 'y'));
     const outer = functionOf(
@@ -202,7 +319,8 @@ describe('finding numbers that depend on the length of a sequence', () => {
       'positions of a range',
       [
         n('Range', ['zero', 'total', 'one'], 'range'),
-        n('MatMul', ['range', 'frequencies'], 'angles'),
+        n('Unsqueeze', ['range', 'one'], 'column'),
+        n('MatMul', ['column', 'frequencies'], 'angles'),
         n('Cos', ['angles'], 'cos'),
         ...TURNED,
       ],
@@ -230,28 +348,6 @@ describe('finding numbers that depend on the length of a sequence', () => {
         n('Slice', ['s', 'last', 'border'], 'size'),
         n('Sqrt', ['size'], 'root'),
         n('Div', ['hidden', 'root'], 'scaled'),
-      ],
-    ],
-    [
-      'a mask of a window',
-      [
-        n('Gather', ['embeddings', 'input_ids'], 'hidden'),
-        n('Sub', ['total', 'border'], 'f'),
-        n('Max', ['f', 'zero'], 'from'),
-        n('Range', ['zero', 'total', 'one'], 'keys'),
-        n('Greater', ['keys', 'from'], 'seen'),
-        n('Where', ['seen', 'zero', 'last'], 'mask'),
-        n('Add', ['hidden', 'mask'], 'scores'),
-      ],
-    ],
-    [
-      'a mask that is written into a larger one',
-      [
-        n('Gather', ['embeddings', 'input_ids'], 'hidden'),
-        n('Range', ['zero', 'total', 'one'], 'keys'),
-        n('Div', ['total', 'two'], 'half'),
-        n('ScatterND', ['keys', 'half', 'keys'], 'mask'),
-        n('Add', ['hidden', 'mask'], 'scores'),
       ],
     ],
     [
