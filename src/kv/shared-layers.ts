@@ -4,7 +4,7 @@ import {
   HOST_HEADER,
   SHARED_FILE_NAME,
   SHARED_TYPE,
-  SharedAnswer,
+  SharedObjectAnswer,
   type SharedValuePlace,
   sharingHost,
 } from '../objects/shared-object.js';
@@ -25,7 +25,7 @@ const PLACES = 4_096;
 const ASK_AGAIN_MS = 5_000;
 
 interface KnownPlace {
-  readonly answer: SharedAnswer;
+  readonly answer: SharedObjectAnswer;
   /** When the worker was asked last. */
   readonly atMs: number;
 }
@@ -54,7 +54,7 @@ export class SharedLayers {
     const answer = await api.send({ ...call, headers });
     if (answer.status === 404) return null;
     if (answer.header('content-type') !== SHARED_TYPE) return answer.bytes;
-    const place = SharedAnswer.parse(answer.json());
+    const place = SharedObjectAnswer.parse(answer.json());
     const shared = this.at(place);
     this.failures = shared === null ? this.failures + 1 : 0;
     if (shared !== null) {
@@ -87,12 +87,12 @@ export class SharedLayers {
     return this.marks.holds(pid, mark) ? this.at(answer) : null;
   }
 
-  private remember(path: string, answer: SharedAnswer): void {
+  private remember(path: string, answer: SharedObjectAnswer): void {
     if (this.places.size >= PLACES) this.places.delete(this.places.keys().next().value!);
     if (answer.mark) this.places.set(path, { answer, atMs: Date.now() });
   }
 
-  private at({ bytes, ...place }: SharedAnswer): Buffer | null {
+  private at({ bytes, ...place }: SharedObjectAnswer): Buffer | null {
     const known = this.known.get(place.token)?.deref();
     if (known !== undefined) return Buffer.from(known, 0, bytes);
     const found = this.open(place, bytes);

@@ -40,14 +40,14 @@ export const SharedMark = z.object({
 export type SharedMark = z.infer<typeof SharedMark>;
 
 /** The body of such an answer. */
-export const SharedAnswer = SharedValuePlace.extend({
+export const SharedObjectAnswer = SharedValuePlace.extend({
   bytes: z.int().min(0),
   mark: SharedMark.nullable().optional(),
   /** Milliseconds since 1970; null if it does not expire. */
   expiresAtMs: z.int().nullable().optional(),
 });
 
-export type SharedAnswer = z.infer<typeof SharedAnswer>;
+export type SharedObjectAnswer = z.infer<typeof SharedObjectAnswer>;
 
 /** `elsewhere`: the object is not in shared memory of that host; its bytes have to be read. */
 export type SharedOutcome =
