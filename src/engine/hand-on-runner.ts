@@ -155,15 +155,29 @@ export class HandOnRunner implements GraphRunner {
       const logits = this.feed.bind(binding, { ids, pasts: [slot.tokens], keep, regime: slot.regime });
       await session.run(binding, options);
       const made = binding.outputs();
-      this.replace(
-        slot,
-        names.present.map((name) => made.get(name)!),
-        slot.tokens + ids.length,
-      );
+      const tokens = slot.tokens + ids.length;
+      const present = names.present.map((name) => made.get(name)!);
+      try {
+        this.requireTokens(present, tokens);
+      } catch (error) {
+        releaseAll(present);
+        throw error;
+      }
+      this.replace(slot, present, tokens);
       return logits;
     } finally {
       binding.release();
     }
+  }
+
+  /** K/V that a graph shortened would be handed on, and shared, as that of other tokens. */
+  private requireTokens(present: readonly Value[], tokens: number): void {
+    const kv = present.slice(0, present.length - (this.graph.layout.states?.length ?? 0));
+    const wrong = kv.findIndex(({ shape }) => shape[2] !== tokens);
+    if (wrong < 0) return;
+    throw new InternalError(
+      `the graph's output "${this.graph.names.present[wrong]}" has K/V of ${kv[wrong]!.shape[2]} tokens after ${tokens}: it does not return that of all tokens, as a graph that keeps a window`,
+    );
   }
 
   private replace(slot: LooseSlot, past: readonly Value[], tokens: number): void {

@@ -8,6 +8,7 @@ import { type GraphSignature, graphSignature } from '../model/graph-signature.js
 import { kvDependence } from '../model/kv-dependence.js';
 import { FileSource } from '../model/onnx/byte-source.js';
 import { detachedGraph } from '../model/onnx/detached-graph.js';
+import { shortenedKv } from '../model/onnx/kept-past.js';
 import { REGIME_TOKENS, withRegimeTokens } from '../model/onnx/length-choices.js';
 import { LOGITS_TO_KEEP, withLogitsToKeep } from '../model/onnx/logits-to-keep.js';
 import type { WeightCache } from '../model/weight-cache.js';
@@ -98,6 +99,12 @@ export async function loadModelGraph(
   if (folder.config.contextTokens < LEAST_CONTEXT_TOKENS) {
     throw new Refused(
       `cannot run the model ${folder.name}: its configuration states a context of ${folder.config.contextTokens} tokens; at least ${LEAST_CONTEXT_TOKENS} are needed; correct it`,
+    );
+  }
+  const shortened = shortenedKv(folder.graph);
+  if (shortened !== null) {
+    throw new Refused(
+      `cannot run the model ${folder.name}: its output "${shortened}" does not have the K/V of all tokens, as in a graph that keeps a window; use an export that returns all past K/V`,
     );
   }
   const dependence = kvDependence(folder);

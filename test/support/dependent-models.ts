@@ -51,6 +51,48 @@ export function pastPositionsModel(from: string, to: string): Promise<void> {
   return editedModel(from, to, (model, graph) => ownPositions(model, graph, TOTAL_OF_PAST));
 }
 
+/**
+ * Copies a model folder with a graph that returns the K/V of the last `tokens` tokens alone.
+ * @param from a model folder whose graph joins K/V by Concat
+ * @param through an operator between the joined K/V and the cut, which adds 0
+ */
+export function windowedModel(from: string, to: string, tokens: number, through: 'Identity' | 'Add'): Promise<void> {
+  return editedModel(from, to, (model, graph) => {
+    const joins = graph.nodes.filter(({ outputs }) => outputs[0]?.startsWith('present.'));
+    const places = joins.map((node) => {
+      const [output] = node.outputs as [string];
+      const nodes: Node[] = [
+        { op: 'Concat', inputs: [...node.inputs], outputs: [`${output}.joined`], attributes: { axis: 2n } },
+        {
+          op: through,
+          inputs: [`${output}.joined`, 'kept.nothing'].slice(0, through === 'Add' ? 2 : 1),
+          outputs: [`${output}.same`],
+        },
+        { op: 'Slice', inputs: [`${output}.same`, 'kept.first', 'kept.end', 'kept.axis'], outputs: [output] },
+      ];
+      return { ...node.place, bytes: joined(nodes.map((one) => bytesField(GRAPH.node, nodeMessage(one)))) };
+    });
+    const readers = graph.nodes.flatMap((node) => {
+      const index = node.inputs.findIndex((input) => input.startsWith('present.'));
+      if (index < 0) return [];
+      const bytes = bytesField(GRAPH.node, withInput(model, node, index, `${node.inputs[index]}.joined`));
+      return [{ ...node.place, bytes }];
+    });
+    const list = (name: string, value: number) =>
+      tensorMessage({ name, type: 'int64', dims: [1] }, BigInt64Array.of(BigInt(value)));
+    const weights = [
+      ...[list('kept.first', -tokens), list('kept.end', 2 ** 40), list('kept.axis', 2)],
+      tensorMessage({ name: 'kept.nothing', type: 'float32', dims: [1] }, new Float32Array(1)),
+    ];
+    const { end } = graph.place;
+    return [
+      ...places,
+      ...readers,
+      { start: end, end, bytes: joined(weights.map((tensor) => bytesField(GRAPH.initializer, tensor))) },
+    ];
+  });
+}
+
 /** Nodes that compute `at.past` and `at.total`, of `at.new`. */
 const TOTAL_OF_MASK: readonly Node[] = [
   { op: 'Shape', inputs: ['attention_mask'], outputs: ['at.mask'] },

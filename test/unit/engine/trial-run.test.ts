@@ -12,7 +12,12 @@ import { loadModelGraph, type ModelGraph } from '../../../src/engine/model-graph
 import { requireCarriedStates, trialNotice, trialRun } from '../../../src/engine/trial-run.js';
 import { openModelFolder } from '../../../src/model/folder.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
-import { dynamicallyQuantizedModel, longRopeModel, maskPositionsModel } from '../../support/dependent-models.js';
+import {
+  dynamicallyQuantizedModel,
+  longRopeModel,
+  maskPositionsModel,
+  windowedModel,
+} from '../../support/dependent-models.js';
 import { tinyModel } from './support/rig.js';
 
 const RECALL = fileURLToPath(new URL('../../../models/recall', import.meta.url));
@@ -49,6 +54,19 @@ async function tried(
 }
 
 describe('a trial of a model', () => {
+  it.each([
+    ['by its operators', 'Identity', /its output "present\.0\.key" does not have the K\/V of all tokens/],
+    ['in the trial', 'Add', /output "present\.0\.key" has K\/V of 20 tokens after \d+/],
+  ] as const)('refuses a graph that keeps a window of K/V %s', async (_, through, words) => {
+    const { folder, remove } = await tinyModel({ attention: 'concat' });
+    try {
+      await windowedModel(folder.dir, join(dir, through), 20, through);
+      await expect(tried(join(dir, through))).rejects.toThrow(words);
+    } finally {
+      await remove();
+    }
+  });
+
   it.each([
     ['that appends K/V in place', 'gqa'],
     ['that hands K/V on', 'concat'],
