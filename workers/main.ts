@@ -130,7 +130,7 @@ async function buildWorker(
   const bus = life.use(transport.bus, (open) => open.close());
   logBusStatus(bus, new PacedLog(log, clock));
   const joining = { transport, clock, log, config, fingerprint, model: folder.name };
-  const checkCharter = await joinFleet({ ...joining, onOutlawed: (why) => own.end(why) });
+  const charter = await joinFleet({ ...joining, onOutlawed: (why) => own.end(why) });
   const generation = await takeGeneration({ transport, log, config });
   const named = { role: 'worker', id, version: packageVersion(), log } as const;
   const tracer = await openTracer(life, config.trace, { ...named, reloads });
@@ -150,7 +150,7 @@ async function buildWorker(
   const addresses = await worker.start();
   const { wallMs } = surroundings;
   await sendMetrics(life, config.trace, { ...named, registry: worker.metrics, clock, wallMs });
-  const checks = [checkCharter, generationCheck({ transport, config }, () => worker.generation)];
+  const checks = [() => charter.check(), generationCheck({ transport, config }, () => worker.generation)];
   await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));
   await life.start(new OpenFilesWatch(clock, log));
   await settled(bus);

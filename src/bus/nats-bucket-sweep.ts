@@ -2,19 +2,27 @@ import type { IsKept } from './transport.js';
 
 /** Frees the room in a bucket of NATS JetStream that values without use take. */
 
-/** A bucket with less free room than this part of its limit is swept. */
+/** A bucket with less free room than this part of one of its limits is swept. */
 const LEAST_FREE = 1 / 4;
 /** Values that one sweep reads at most. */
-const VALUES_PER_SWEEP = 2_000;
+const VALUES_PER_SWEEP = 4_000;
 
 /** The part of the library's API of streams that this needs. */
 interface Streams {
-  info(stream: string): Promise<{
-    readonly config: { readonly max_bytes: number };
-    readonly state: { readonly bytes: number; readonly last_seq: number };
-  }>;
   getMessage(stream: string, query: { seq: number }): Promise<StoredValue | null>;
   deleteMessage(stream: string, sequence: number, erase: boolean): Promise<boolean>;
+}
+
+/** What the server says of the stream of a bucket. Limits of 0 or below are none. */
+export interface BucketInfo {
+  readonly config: { readonly max_bytes: number; readonly max_msgs: number };
+  readonly state: { readonly bytes: number; readonly messages: number; readonly last_seq: number };
+}
+
+/** The part of a bucket that is used: the greater one of its bytes and of its values. */
+export function usedPart({ config, state }: BucketInfo): number {
+  const of = (used: number, limit: number) => (limit > 0 ? used / limit : 0);
+  return Math.max(of(state.bytes, config.max_bytes), of(state.messages, config.max_msgs));
 }
 
 interface StoredValue {
@@ -41,10 +49,9 @@ export class BucketSweep {
    * If the bucket is nearly full, erases the traces of removed values, and the values that are not to be kept. Each call goes on where the last one
    * ended. A value that changes meanwhile stays. Resolves with the number of erased ones; rejects with the library's errors.
    */
-  async run(streams: Streams, isKept: IsKept): Promise<number> {
-    const { config, state } = await streams.info(this.stream);
-    const hasRoom = config.max_bytes <= 0 || state.bytes <= (1 - LEAST_FREE) * config.max_bytes;
-    if (hasRoom || state.last_seq === this.sweptTo) return 0;
+  async run(streams: Streams, info: BucketInfo, isKept: IsKept): Promise<number> {
+    const { state } = info;
+    if (usedPart(info) <= 1 - LEAST_FREE || state.last_seq === this.sweptTo) return 0;
     let erased = 0;
     for (let read = 0; read < VALUES_PER_SWEEP; read++) {
       const query = { seq: this.next, next_by_subj: `${this.prefix}>` };

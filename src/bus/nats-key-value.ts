@@ -1,16 +1,19 @@
 import { setTimeout } from 'node:timers/promises';
 import {
+  DiscardPolicy,
   JetStreamApiCodes,
   JetStreamApiError,
   jetstream,
   jetstreamManager,
   StorageType,
   type StreamAPI,
+  type StreamInfo,
 } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import { type Clock, SystemClock } from '../clock.js';
 import { Unavailable } from '../errors.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
+import { bucketFault } from './nats-bucket-fault.js';
 import { BucketSweep, isRemoval } from './nats-bucket-sweep.js';
 import type { NatsBus } from './nats-bus.js';
 import { type BucketStore, isNamed, isRefusal, useStore } from './nats-store.js';
@@ -21,6 +24,8 @@ import type { IsKept } from './transport.js';
 
 /** Default limit on the size of a bucket. */
 const KEY_VALUE_BYTES = 64 * 1024;
+/** Default limit on the values of a bucket. */
+const KEY_VALUE_COUNT = 1_024;
 /** Default time limit for one request to the server. */
 const KEY_VALUE_TIMEOUT_MS = 2_000;
 /** Servers of a cluster that keep a bucket, so that it outlives one of them. */
@@ -32,7 +37,9 @@ const KEY_VALUE_PAUSE_MS = 10;
 
 export interface BucketOptions {
   /** Limit on the bucket's size, if it is created. */
-  readonly maxBytes?: number | undefined;
+  readonly maxBytes?: number;
+  /** Limit on its values, and traces of removed ones, if it is created. */
+  readonly maxValues?: number;
   /** Time limit for each request to the server. */
   readonly timeoutMs?: number;
   /** Learns whether the store answers. */
@@ -48,7 +55,7 @@ export class NatsKeyValue implements KeyValue {
   private readonly sweeping: BucketSweep;
 
   private constructor(
-    private readonly store: BucketStore,
+    private readonly store: BucketStore & { readonly maxBytes: number },
     private kv: KV,
     private readonly streams: StreamAPI,
     private readonly reopen: () => Promise<KV>,
@@ -66,19 +73,20 @@ export class NatsKeyValue implements KeyValue {
     {
       timeoutMs = KEY_VALUE_TIMEOUT_MS,
       maxBytes = KEY_VALUE_BYTES,
+      maxValues = KEY_VALUE_COUNT,
       state = new StoreState(),
       clock = new SystemClock(),
     }: BucketOptions = {},
   ): Promise<NatsKeyValue> {
     const { connection } = bus;
-    const store = { bucket, connection, connected: () => bus.connected, state, clock };
+    const store = { bucket, maxBytes, connection, connected: () => bus.connected, state, clock };
     const options = { timeout: timeoutMs, checkAPI: false };
     const kvm = new Kvm(jetstream(connection, options));
     return useStore(store, 'read', async () => {
       const { streams } = await jetstreamManager(connection, options);
       const open = async () => {
         const replicas = connection.info?.cluster === undefined ? 1 : KEY_VALUE_REPLICAS;
-        const kv = await openOrCreate(kvm, streams, { bucket, maxBytes, replicas });
+        const kv = await openOrCreate(kvm, streams, { bucket, maxBytes, maxValues, replicas });
         if (replicas > 1) await replicate(streams, kv, replicas);
         return kv;
       };
@@ -106,9 +114,20 @@ export class NatsKeyValue implements KeyValue {
     return this.use('write', (kv) => kv.delete(key));
   }
 
-  /** If the bucket is nearly full, makes room in it; see `BucketSweep`. */
-  sweep(isKept: IsKept): Promise<number> {
-    return this.use('read', () => this.sweeping.run(this.streams, isKept));
+  /** Notes whether the bucket takes values. With `isKept`, makes room in it if it is nearly full; see `BucketSweep`. */
+  tend(isKept: IsKept | null): Promise<number> {
+    return this.use('read', async () => {
+      const erased = isKept === null ? 0 : await this.sweeping.run(this.streams, await this.describe(), isKept);
+      if (isKept === null || erased > 0) await this.describe();
+      return erased;
+    });
+  }
+
+  private async describe(): Promise<StreamInfo> {
+    const { bucket, state, maxBytes } = this.store;
+    const info = await this.streams.info(streamOf(bucket));
+    state.described(bucket, bucketFault(bucket, info, maxBytes));
+    return info;
   }
 
   /** Uses the bucket. If NATS has lost it, creates it again first. */
@@ -138,6 +157,7 @@ const TOO_FEW_SERVERS: readonly number[] = [10005, 10023, 10074];
 interface Wanted {
   readonly bucket: string;
   readonly maxBytes: number;
+  readonly maxValues: number;
   readonly replicas: number;
 }
 
@@ -146,7 +166,8 @@ async function openOrCreate(kvm: Kvm, streams: StreamAPI, wanted: Wanted): Promi
   const { bucket } = wanted;
   if (await isThere(streams, bucket)) return kvm.open(bucket);
   try {
-    return await create(kvm, wanted);
+    await create(streams, wanted);
+    return await kvm.open(bucket);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     throw new Unavailable(
@@ -155,9 +176,14 @@ async function openOrCreate(kvm: Kvm, streams: StreamAPI, wanted: Wanted): Promi
   }
 }
 
+/** The stream of a bucket, as NATS names it. */
+function streamOf(bucket: string): string {
+  return `KV_${bucket}`;
+}
+
 async function isThere(streams: StreamAPI, bucket: string): Promise<boolean> {
   try {
-    await streams.info(`KV_${bucket}`);
+    await streams.info(streamOf(bucket));
     return true;
   } catch (error) {
     if (!hasCode(error, [JetStreamApiCodes.StreamNotFound])) throw error;
@@ -165,18 +191,26 @@ async function isThere(streams: StreamAPI, bucket: string): Promise<boolean> {
   }
 }
 
-async function create(kvm: Kvm, { bucket, maxBytes, replicas }: Wanted): Promise<KV> {
+async function create(streams: StreamAPI, { bucket, maxBytes, maxValues, replicas }: Wanted): Promise<void> {
   let servers = replicas;
   for (let attempts = 1; ; attempts++) {
     try {
-      return await kvm.create(bucket, {
-        history: 1,
-        storage: StorageType.File,
+      await streams.add({
+        name: streamOf(bucket),
+        subjects: [`$KV.${bucket}.>`],
+        max_msgs_per_subject: 1,
         max_bytes: maxBytes,
-        replicas: servers,
+        max_msgs: maxValues,
+        discard: DiscardPolicy.New,
+        storage: StorageType.File,
+        num_replicas: servers,
         // A direct read could be answered by a replica that lags behind.
         allow_direct: false,
+        // One message could empty it.
+        deny_purge: true,
+        allow_rollup_hdrs: false,
       });
+      return;
     } catch (error) {
       if (attempts === KEY_VALUE_ATTEMPTS) throw error;
       if (servers > 1 && hasCode(error, TOO_FEW_SERVERS)) servers = 1;

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import { changedSettings, fullBucket } from './nats-bucket-fault.js';
 import type { StoreFault, StoreRequest } from './store-state.js';
 
 /**
@@ -42,6 +43,7 @@ export interface ServerConnection {
 }
 
 interface Circumstances {
+  readonly bucket: string;
   readonly request: StoreRequest;
   /** The store has answered this process before. */
   readonly worked: boolean;
@@ -54,7 +56,7 @@ export async function storeFault(
   error: unknown,
   connection: ServerConnection,
   clock: Clock,
-  { request, worked, serverId }: Circumstances,
+  { bucket, request, worked, serverId }: Circumstances,
 ): Promise<StoreFault | null> {
   if (!(error instanceof Error)) return null;
   const server = `nats-server at ${connection.getServer()}`;
@@ -64,7 +66,7 @@ export async function storeFault(
     if (!worked) return null;
     return { of: 'all', holdsUp: false, why: `${server} has turned JetStream off, ${AS_IF_FULL}; ${FREE_AND_RESTART}` };
   }
-  if (code !== null) return faultOfCode(code, error.message, server);
+  if (code !== null) return faultOfCode(code, error.message, server, bucket);
   if (error.name !== 'TimeoutError' || !(await answers(connection, clock, serverId))) return null;
   const isAlone = connection.info?.cluster === undefined;
   const cluster = isAlone ? '' : ', or its cluster has no leader';
@@ -82,19 +84,12 @@ export async function storeFault(
 }
 
 /** The fault of the store that an error code of JetStream reports; null if the code reports none. @internal exported for tests. */
-export function faultOfCode(code: number, reason: string, server: string): StoreFault | null {
+export function faultOfCode(code: number, reason: string, server: string, bucket: string): StoreFault | null {
   const couldNotWrite = code === STORE_FAILED;
   if (couldNotWrite && BEING_CLOSED.test(reason)) return null;
-  if (couldNotWrite && BUCKET_IS_FULL.test(reason))
-    return {
-      ...WRITES,
-      why: `the bucket at ${server} is full (${reason}): ${STRANGERS}; ${FREED}, or ${DELETE_BUCKET}`,
-    };
+  if (couldNotWrite && BUCKET_IS_FULL.test(reason)) return { ...WRITES, why: fullBucket(bucket, reason) };
   if (CHANGED_SETTINGS.includes(code) || (couldNotWrite && VALUE_TOO_LARGE.test(reason)))
-    return {
-      ...WRITES,
-      why: `the bucket at ${server} has other settings than shoal gave it (${reason}): ${DELETE_BUCKET}`,
-    };
+    return { ...WRITES, why: changedSettings(bucket, reason) };
   if (couldNotWrite || (NOT_CREATED.includes(code) && NO_SPACE.test(reason)))
     return {
       ...WRITES,
@@ -114,10 +109,6 @@ const WRITES = { of: 'writes', holdsUp: false } as const;
 const AS_IF_FULL = 'its disk may be full';
 const FREE_AND_RESTART =
   'free space on the disk of its JetStream folder (store_dir), then restart it; "shoal up" restarts its own nats-server by itself';
-const STRANGERS = 'a user of NATS that is not of this fleet may have filled it';
-const FREED = 'coordinators free it of such values within seconds';
-const DELETE_BUCKET =
-  'delete the bucket with the nats tool (nats kv del BUCKET), and the fleet creates it again; change the passwords of NATS if others know them';
 const ROOM = 'free space on its disk, or set max_file_store in its configuration';
 const MAJORITY = 'more than half of the servers of its cluster have to run';
 

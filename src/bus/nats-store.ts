@@ -45,7 +45,7 @@ export async function useStore<T>(
     const stoodStill = stillness.longestMs >= STILL_MS;
     const fault = stoodStill
       ? null
-      : await storeFault(error, connection, clock, { request, worked: state.worked, serverId });
+      : await storeFault(error, connection, clock, { bucket, request, worked: state.worked, serverId });
     if (fault !== null) {
       state.failed(bucket, fault, clock.now(), serverId);
       throw new Unavailable(`cannot use the NATS bucket ${bucket}: ${fault.why}`);

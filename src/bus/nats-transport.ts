@@ -45,11 +45,11 @@ export async function natsTransport({
   const tended = new Map<string, NatsKeyValue>();
   return {
     bus,
-    openKeyValue: (bucket, maxBytes) => NatsKeyValue.open(bus, bucket, { maxBytes, state }),
-    tendBucket: async (bucket, maxBytes, isKept) => {
-      const kept = tended.get(bucket) ?? (await NatsKeyValue.open(bus, bucket, { maxBytes, state }));
+    openKeyValue: (bucket, limits) => NatsKeyValue.open(bus, bucket, { ...limits, state }),
+    tendBucket: async (bucket, limits, isKept) => {
+      const kept = tended.get(bucket) ?? (await NatsKeyValue.open(bus, bucket, { ...limits, state }));
       tended.set(bucket, kept);
-      return kept.sweep(isKept);
+      return kept.tend(isKept);
     },
     storeFault: () => state.fault,
   };

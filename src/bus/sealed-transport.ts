@@ -3,7 +3,7 @@ import type { Random } from '../random.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
 import { MessageOpener, MessageSealer, SEAL_SALT_BYTES, type Sender } from './seal.js';
 import { SealedBus } from './sealed-bus.js';
-import type { Transport } from './transport.js';
+import type { IsKept, Transport } from './transport.js';
 
 /** A transport whose messages and values only members of the fleet can read or write. */
 
@@ -33,8 +33,8 @@ export function sealTransport(transport: Transport, options: SealedTransportOpti
   const opener = new MessageOpener(secret, SEALERS_KEPT, 'values');
   return {
     bus,
-    openKeyValue: async (bucket, maxBytes) =>
-      new SealedKeyValue(await transport.openKeyValue(bucket, maxBytes), bucket, sealer, opener),
+    openKeyValue: async (bucket, limits) =>
+      new SealedKeyValue(await transport.openKeyValue(bucket, limits), bucket, sealer, opener),
     ...tending(transport, opener),
     storeFault: () => transport.storeFault?.() ?? null,
     strangerMessages: () => forged,
@@ -45,11 +45,13 @@ export function sealTransport(transport: Transport, options: SealedTransportOpti
 function tending(transport: Transport, opener: MessageOpener): Pick<Transport, 'tendBucket'> {
   if (transport.tendBucket === undefined) return {};
   return {
-    tendBucket: (bucket, maxBytes, isKept) =>
-      transport.tendBucket!(bucket, maxBytes, (key, sealed) => {
+    tendBucket: (bucket, limits, isKept) => {
+      const isSealed: IsKept = (key, sealed) => {
         const value = opened(opener, bucket, key, sealed);
-        return value !== null && isKept(key, value);
-      }),
+        return value !== null && isKept!(key, value);
+      };
+      return transport.tendBucket!(bucket, limits, isKept && isSealed);
+    },
   };
 }
 

@@ -29,13 +29,17 @@ interface KnownFault extends StoreFault {
 export class StoreState {
   /** By bucket: a server may answer about one, and not about another. */
   private readonly faults = new Map<string, KnownFault>();
+  /** By bucket: why it takes no values, by what the server said of it last. */
+  private readonly closed = new Map<string, string>();
   private everAnswered = false;
 
   constructor(private readonly longestPauseMs: number = LONGEST_PAUSE_MS) {}
 
   /** A fault of the store, with the bucket that showed it; null if all buckets answered last, or if nothing is known of them. */
   get fault(): (StoreFault & { readonly bucket: string }) | null {
-    return [...this.faults.values()][0] ?? null;
+    for (const fault of this.faults.values()) return fault;
+    for (const [bucket, why] of this.closed) return { of: 'writes', holdsUp: false, bucket, why };
+    return null;
   }
 
   /** Whether it has answered at all. */
@@ -55,6 +59,12 @@ export class StoreState {
   answered(bucket: string, request: StoreRequest): void {
     this.everAnswered = true;
     if (request === 'write' || this.faults.get(bucket)?.of === 'all') this.faults.delete(bucket);
+  }
+
+  /** The server has described a bucket. `why`: it takes no values, or not all; null if it does. */
+  described(bucket: string, why: string | null): void {
+    if (why === null) this.closed.delete(bucket);
+    else this.closed.set(bucket, why);
   }
 
   /** The store of `server` did not do what it was asked to. */

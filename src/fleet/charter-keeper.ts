@@ -11,11 +11,10 @@ import {
   reclaimCharter,
   type StoredCharter,
 } from './charter.js';
+import { ANSWER_INTERVAL_MS } from './charter-word.js';
 
 /** How long a member's message that it lives under another charter counts: longer than until the next two checks. */
 const WORD_MS = 15_000;
-/** Least time between two answers to members with other charters. */
-const ANSWER_INTERVAL_MS = 1_000;
 
 export interface CharterKeeperOptions {
   readonly kv: KeyValue;
@@ -70,8 +69,16 @@ export class CharterKeeper {
     if (isSameFleet(theirs, this.charter)) return;
     const nowMs = this.options.clock.now();
     if (theirs.generation >= this.charter.generation) this.contradictedMs = nowMs;
-    const answers = theirs.generation <= this.charter.generation && this.foreignSinceMs === null;
-    if (!answers || nowMs - this.answeredMs < ANSWER_INTERVAL_MS) return;
+    if (theirs.generation <= this.charter.generation && this.foreignSinceMs === null) this.answer(nowMs);
+  }
+
+  /** A process that starts asks whether members have another charter than this one. */
+  asked(theirs: StoredCharter): void {
+    if (!isSameFleet(theirs, this.charter)) this.answer(this.options.clock.now());
+  }
+
+  private answer(nowMs: number): void {
+    if (nowMs - this.answeredMs < ANSWER_INTERVAL_MS) return;
     this.answeredMs = nowMs;
     this.options.say(this.charter);
   }

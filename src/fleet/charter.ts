@@ -60,6 +60,10 @@ const PROVISIONAL_GENERATION = 1;
 export interface JoinOptions {
   /** Listens for live members of the fleet, for at most this time. Called only if this process finds no charter that it fits. */
   readonly anybodyAlive: (timeMs: number) => Promise<Alive>;
+  /** How the charter of a living member differs from this process's; null if no member says that it does. Called before founding beside members. */
+  readonly contradiction?: () => Promise<string | null>;
+  /** This process is a member without a charter: like other members, it puts its charter in the place of none at once. */
+  readonly isMember?: boolean;
   readonly clock: Clock;
 }
 
@@ -78,20 +82,29 @@ export const CHARTER_KEY = 'charter';
  * join concurrently: all writes are compare-and-set.
  * @throws Refused with each field that differs, both values and a remedy; the errors of `kv`
  */
-export async function joinCharter(kv: KeyValue, mine: Charter, { anybodyAlive, clock }: JoinOptions): Promise<Joined> {
+export async function joinCharter(kv: KeyValue, mine: Charter, options: JoinOptions): Promise<Joined> {
+  const { anybodyAlive, contradiction, isMember = false, clock } = options;
   const first = provisional(mine);
   const waitUntilMs = clock.now() + RESTORE_MS;
   const look = () => new Promise<void>((resolve) => clock.after(LOOK_INTERVAL_MS, resolve));
   let before: number | null = null;
+  let heardMembers = false;
   for (;;) {
     const found = await kv.get(CHARTER_KEY);
     const mayWait = clock.now() < waitUntilMs;
     before ??= found?.revision ?? 0;
     if (found === null) {
-      const alive = mayWait ? await anybodyAlive(ANSWER_MS) : 'nobody';
+      const alive = mayWait && !isMember ? await anybodyAlive(ANSWER_MS) : 'nobody';
+      heardMembers ||= alive === 'members';
       // Members restore the charter that NATS has lost, or this process has missed the founding of a new fleet.
-      if (alive === 'members' || alive === 'unknown') await look();
-      else if (await kv.create(CHARTER_KEY, pack(first))) return { how: 'founded', charter: first };
+      if (alive === 'members' || alive === 'unknown') {
+        await look();
+        continue;
+      }
+      // They may be members that never had one.
+      const difference = heardMembers ? ((await contradiction?.()) ?? null) : null;
+      if (difference !== null) throw new Refused(difference);
+      if (await kv.create(CHARTER_KEY, pack(first))) return { how: 'founded', charter: first };
       continue;
     }
     const difference = misfit(found.value, mine);

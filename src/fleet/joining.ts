@@ -4,7 +4,6 @@ import { Refused, Unavailable, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
 import { encode } from '../wire/msgpack.js';
-import { readMessage } from '../wire/read-message.js';
 import { fleetBucket, openBucket } from './buckets.js';
 import {
   type Alive,
@@ -12,10 +11,10 @@ import {
   type Charter,
   joinCharter,
   provisional,
-  StoredCharter,
+  type StoredCharter,
 } from './charter.js';
 import { CharterKeeper } from './charter-keeper.js';
-import { type CharterWordOptions, contradiction, speakFor } from './charter-word.js';
+import { askedAbout, type CharterWordOptions, contradiction, saidBy, speakFor } from './charter-word.js';
 import { type FleetSubjects, fleetSubjects } from './subjects.js';
 import { tryPublish } from './try-publish.js';
 
@@ -38,32 +37,54 @@ export interface JoiningOptions {
   readonly onOutlawed: (why: string) => void;
 }
 
+/** The charter of a process that has joined. */
+export interface FleetCharter {
+  /** Keeps the charter, or joins it as soon as its bucket can be used. Rejects with the bucket's errors. */
+  check(): Promise<void>;
+  /** Whether this process has joined a stored charter, which proves that it has the fleet's secret. */
+  readonly isHeld: boolean;
+}
+
 /**
  * Joins the fleet's charter. If the bucket cannot be used, it asks the members on the bus, logs a warning and joins without a charter. Call it right
- * before this process announces itself. Returns the check that keeps the charter, or joins it as soon as the bucket can be used; it rejects with the
- * bucket's errors.
+ * before this process announces itself.
  * @throws Refused if this process does not fit the fleet
  */
-export async function joinFleet(options: JoiningOptions): Promise<() => Promise<void>> {
+export async function joinFleet(options: JoiningOptions): Promise<FleetCharter> {
   const mine = charterOf(options);
-  let keeper = await joinAtStart(options, mine);
-  let fallSilent = keeper === null ? speakFor(wordOf(options), provisional(mine)) : null;
-  let isUnfit = false;
-  return async () => {
-    if (keeper !== null) return keeper.check();
-    if (isUnfit) return;
+  const keeper = await joinAtStart(options, mine);
+  return new Membership(options, mine, keeper);
+}
+
+class Membership implements FleetCharter {
+  private isUnfit = false;
+  private fallSilent: () => void = () => {};
+
+  constructor(
+    private readonly options: JoiningOptions,
+    private readonly mine: Charter,
+    private keeper: CharterKeeper | null,
+  ) {
+    if (keeper === null) this.fallSilent = speakFor(wordOf(options), provisional(mine));
+  }
+
+  get isHeld(): boolean {
+    return this.keeper !== null;
+  }
+
+  async check(): Promise<void> {
+    if (this.keeper !== null) return this.keeper.check();
+    if (this.isUnfit) return;
     try {
-      keeper = await joinNow(options, mine);
-      fallSilent?.();
-      fallSilent = null;
+      this.keeper = await joinNow(this.options, this.mine, { isMember: true });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      isUnfit = true;
-      fallSilent?.();
+      this.isUnfit = true;
       // The charter's author may be gone, while this process already serves.
-      options.log.error({}, `this process joined without a charter, and does not fit it: ${error.message}`);
+      this.options.log.error({}, `this process joined without a charter, and does not fit it: ${error.message}`);
     }
-  };
+    this.fallSilent();
+  }
 }
 
 /** Null without a charter. */
@@ -72,7 +93,7 @@ async function joinAtStart(options: JoiningOptions, mine: Charter): Promise<Char
   const untilMs = clock.now() + BUCKET_WAIT_MS;
   for (;;) {
     try {
-      return await joinNow(options, mine);
+      return await joinNow(options, mine, { isMember: false });
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
       const mayCome = !transport.bus.connected || clock.now() < untilMs;
@@ -105,19 +126,27 @@ function wordOf({ transport, clock, config }: JoiningOptions): CharterWordOption
   return { bus: transport.bus, clock, hello: fleetSubjects(config.namespace).hello };
 }
 
-async function joinNow(options: JoiningOptions, mine: Charter): Promise<CharterKeeper> {
+async function joinNow(
+  options: JoiningOptions,
+  mine: Charter,
+  { isMember }: { readonly isMember: boolean },
+): Promise<CharterKeeper> {
   const { transport, clock, log, config, onOutlawed } = options;
   const subjects = fleetSubjects(config.namespace);
   const kv = await openBucket(transport, fleetBucket(config.namespace));
   const listen = (timeMs: number) => anybodyAlive(transport, clock, subjects, timeMs);
-  const { how, charter } = await joinCharter(kv, mine, { anybodyAlive: listen, clock });
+  const { how, charter } = await joinCharter(kv, mine, {
+    ...{ anybodyAlive: listen, isMember, clock },
+    contradiction: () => contradiction(wordOf(options), provisional(mine)),
+  });
   const { bus } = transport;
   const say = (said: StoredCharter) => void tryPublish(bus, subjects.hello, encode(said));
   const keeper = new CharterKeeper(charter, { kv, clock, log, say, onOutlawed });
   // Most of these messages are empty. The subscription ends with the bus.
   bus.subscribe(subjects.hello, ({ payload }) => {
-    const theirs = payload.byteLength === 0 ? null : readMessage(StoredCharter, payload);
-    if (theirs !== null) keeper.heard(theirs);
+    const [said, asked] = [saidBy(payload), askedAbout(payload)];
+    if (said !== null) keeper.heard(said);
+    if (asked !== null) keeper.asked(asked);
   });
   if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
   else if (how === 'restored')

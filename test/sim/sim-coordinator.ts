@@ -58,7 +58,7 @@ export class SimCoordinator {
     const log = world.logOf(process);
     const onOutlawed = (why: string) => world.violate('healthy members live', `${this.id} is not let in: ${why}`);
     const joining = { transport, clock, log, config, fingerprint: SIM_FINGERPRINT, model: 'sim' };
-    const checkCharter = await joinFleet({ ...joining, onOutlawed });
+    const charter = await joinFleet({ ...joining, onOutlawed });
     this.transport = transport;
     const buckets = coordinatorBuckets(transport, config.namespace);
     const parts = makeCoordinatorParts({
@@ -83,7 +83,7 @@ export class SimCoordinator {
       onPoisonRefused: () => {},
     });
     await startCoordinatorParts(new Lifecycle(), parts, { clock, log });
-    const checks = [checkCharter, () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
+    const checks = [() => charter.check(), () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
     new BucketKeeper({ bus: transport.bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
     this.parts = parts;
     this.completions = new SimCompletions(parts.fleet, clock);

@@ -114,7 +114,7 @@ export class SimWorker {
       world.ended(this, why);
     };
     const joining = { transport, clock, log, config, fingerprint: SIM_FINGERPRINT, model: 'sim' };
-    const checkCharter = await joinFleet({ ...joining, onOutlawed: onOver });
+    const charter = await joinFleet({ ...joining, onOutlawed: onOver });
     const generation = await takeGeneration({ transport, log, config });
     this.generation = generation;
     this.worker = new Worker({
@@ -146,7 +146,7 @@ export class SimWorker {
     const { worker } = this;
     await worker.start();
     world.blocks.found(this);
-    const checks = [checkCharter, generationCheck({ transport, config }, () => worker.generation)];
+    const checks = [() => charter.check(), generationCheck({ transport, config }, () => worker.generation)];
     new BucketKeeper({ bus: transport.bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
     this.serving = true;
   }

@@ -1,9 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { headers } from '@nats-io/nats-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
+import type { NatsBus } from '../../../src/bus/nats-bus.js';
 import { natsTransport } from '../../../src/bus/nats-transport.js';
 import { sealTransport } from '../../../src/bus/sealed-transport.js';
 import type { Transport } from '../../../src/bus/transport.js';
@@ -11,7 +14,8 @@ import { SystemClock } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
 import { BucketCare } from '../../../src/fleet/bucket-care.js';
 import { type FleetBucket, openBucket } from '../../../src/fleet/buckets.js';
-import { createLog } from '../../../src/log.js';
+import { PROBE_KEY } from '../../../src/fleet/store-check.js';
+import { createLog, SILENT_LOG } from '../../../src/log.js';
 import { SystemRandom } from '../../../src/random.js';
 
 const clock = new SystemClock();
@@ -44,14 +48,14 @@ afterAll(async () => {
 });
 
 beforeEach(() => {
-  bucket = { name: `shoal-care-${count++}`, maxBytes: 64 * KIB };
+  bucket = { name: `shoal-care-${count++}`, maxBytes: 64 * KIB, maxValues: 1_000 };
   logged = [];
   care = new BucketCare(member, [bucket], createLog({ level: 'warn', write: (line) => logged.push(line) }));
 });
 
 /** Writes values until the bucket takes no more. Resolves with their number. */
 async function fill(bytes: number, key: (i: number) => string): Promise<number> {
-  const kv = await plain.openKeyValue(bucket.name, bucket.maxBytes);
+  const kv = await openBucket(plain, bucket);
   for (let i = 0; ; i++) {
     try {
       await kv.create(key(i), new Uint8Array(bytes).fill(7));
@@ -64,7 +68,7 @@ async function fill(bytes: number, key: (i: number) => string): Promise<number> 
 
 describe('the care of buckets', () => {
   it('creates a missing bucket', async () => {
-    await care.check();
+    await care.check(true);
     expect(await (await openBucket(member, bucket)).get('charter')).toBeNull();
   });
 
@@ -77,10 +81,10 @@ describe('the care of buckets', () => {
     await kv.create('empty', new Uint8Array(0));
     const filled = await fill(bytes, (i) => `filler-${i}`);
     const refused = kv.create('pin', new Uint8Array(8 * KIB));
-    await expect(refused).rejects.toThrow(/the bucket at nats-server .* is full \(maximum bytes exceeded\)/);
+    await expect(refused).rejects.toThrow(/the bucket shoal-care-\d+ is full \(maximum bytes exceeded\)/);
     expect(member.storeFault!()?.why).toContain('is full');
     for (let room = false; !room; room = await kv.create('pin', new Uint8Array(8 * KIB)).catch(() => false))
-      await care.check();
+      await care.check(true);
     expect(logged.join()).toMatch(new RegExp(`"bucket":"${bucket.name}","erased":`));
     expect(filled).toBeGreaterThan(3);
     expect([...(await kv.get('charter'))!.value]).toEqual([1, 2, 3]);
@@ -91,7 +95,7 @@ describe('the care of buckets', () => {
 
   it('frees a bucket of the traces of removed values', async () => {
     const kv = await openBucket(member, bucket);
-    const other = await plain.openKeyValue(bucket.name);
+    const other = await openBucket(plain, bucket);
     for (let i = 0; i < 2_000; i++) {
       if (
         !(await other.delete(`filler-${i}`).then(
@@ -102,23 +106,67 @@ describe('the care of buckets', () => {
         break;
     }
     await expect(kv.create('charter', new Uint8Array(KIB))).rejects.toThrow('is full');
-    await care.check();
+    await care.check(true);
     expect(await kv.create('charter', new Uint8Array(KIB))).toBe(true);
   });
 
   it('leaves a bucket with room alone, and one that members filled', async () => {
     const kv = await openBucket(member, bucket);
-    await (await plain.openKeyValue(bucket.name)).create('filler', new Uint8Array(30 * KIB));
-    await care.check();
+    await (await openBucket(plain, bucket)).create('filler', new Uint8Array(30 * KIB));
+    await care.check(true);
     expect(await kv.get('filler')).not.toBeNull();
     await kv.create('mine', new Uint8Array(30 * KIB));
-    await care.check();
+    await care.check(true);
     expect(await kv.get('filler')).toBeNull();
     await kv.create('more', new Uint8Array(30 * KIB));
-    await care.check();
-    await care.check();
+    await care.check(true);
+    await care.check(true);
     expect((await kv.get('mine'))!.value).toHaveLength(30 * KIB);
     expect(logged).toHaveLength(1);
+  });
+
+  it('erases nothing for a process that may have another secret', async () => {
+    const kv = await openBucket(member, bucket);
+    for (let i = 0; i < 4; i++) await kv.create(`mine-${i}`, new Uint8Array(14 * KIB));
+    const self = { id: 'other', incarnation: '1'.repeat(32) };
+    const secret = 'another secret of many characters';
+    const other = sealTransport(plain, { clock, random: new SystemRandom(), secret, self, namespace: 'shoal' });
+    const theirs = new BucketCare(other, [bucket], SILENT_LOG);
+    await theirs.create();
+    await theirs.check(false);
+    for (let i = 0; i < 4; i++) expect((await kv.get(`mine-${i}`))!.value).toHaveLength(14 * KIB);
+  });
+
+  it('says that a bucket is full or has other settings, until it is not any more', async () => {
+    const kv = await openBucket(member, bucket);
+    await care.check(true);
+    expect(member.storeFault!()).toBeNull();
+    const { streams } = await jetstreamManager((plain.bus as NatsBus).connection);
+    const stream = `KV_${bucket.name}`;
+    await streams.update(stream, { max_msg_size: 100 });
+    for (let i = 0; i < 2; i++) {
+      // Small values still fit.
+      await kv.delete(PROBE_KEY);
+      await care.check(true);
+      expect(member.storeFault!()?.why).toContain(`the bucket ${bucket.name} has other settings than shoal gave it`);
+    }
+    await streams.update(stream, { max_msg_size: -1 });
+    await care.check(true);
+    expect(member.storeFault!()).toBeNull();
+    for (let i = 0; i < 1_000; i++) await kv.create(`mine-${i}`, Uint8Array.of(1)).catch(() => {});
+    await care.check(true);
+    expect(member.storeFault!()?.why).toContain(`the bucket ${bucket.name} is full`);
+  });
+
+  it('is needed by no bucket for one message that empties it', async () => {
+    const kv = await openBucket(member, bucket);
+    await kv.create('mine', Uint8Array.of(1));
+    const { connection } = plain.bus as NatsBus;
+    await connection.request(`$JS.API.STREAM.PURGE.KV_${bucket.name}`);
+    const header = headers();
+    header.set('Nats-Rollup', 'all');
+    await connection.request(`$KV.${bucket.name}.x`, Uint8Array.of(1), { headers: header, timeout: 5_000 });
+    expect(await kv.get('mine')).not.toBeNull();
   });
 
   it('replaces a large foreign value of a key that members use', async () => {

@@ -45,7 +45,7 @@ export class SimMember {
       listen: kind === 'node' ? { unixPath: null, tcpHost: id, tcpPort: 0, advertiseHost: id } : null,
     });
     const fleet = new FleetClient(member, {
-      openBucket: () => transport.openKeyValue('actors', 2 ** 20),
+      openBucket: () => transport.openKeyValue('actors'),
       objects: { sentMs: SENT_MS, budgetBytes: 2 ** 20, dir: null },
       coordinator: { url: 'http://nowhere', apiKey: null },
       onClose: () => life.stop(),

@@ -10,10 +10,10 @@ describe('an error code of JetStream', () => {
     // The text of a full disk comes from the system; `message to large` is that of servers before 2.12.
     [10077, 'no space left on device', 'writes', /^the disk of S is full/],
     [10077, 'write /data/1.blk: input/output error', 'writes', /cannot write to its disk \(write/],
-    [10077, 'maximum bytes exceeded', 'writes', /^the bucket at S is full/],
-    [10077, 'maximum messages exceeded', 'writes', /coordinators free it/],
-    [10077, 'message to large', 'writes', /^the bucket at S has other settings/],
-    [10077, 'message too large', 'writes', /nats kv del/],
+    [10077, 'maximum bytes exceeded', 'writes', /^the bucket B is full/],
+    [10077, 'maximum messages exceeded', 'writes', /coordinators erase/],
+    [10077, 'message to large', 'writes', /^the bucket B has other settings/],
+    [10077, 'message too large', 'writes', /nats kv del B/],
     [10054, 'message size exceeds maximum allowed', 'writes', /other settings/],
     [10065, 'subjects overlap with an existing stream', 'writes', /other settings/],
     [10109, 'invalid operation on sealed stream', 'writes', /other settings/],
@@ -37,7 +37,7 @@ describe('an error code of JetStream', () => {
     [10164, 'wrong last sequence', null, null],
     [10167, 'too many requests', null, null],
   ])('%i (%s) is a fault of: %s', (code, reason, of, why) => {
-    const fault = faultOfCode(code, reason, 'S');
+    const fault = faultOfCode(code, reason, 'S', 'B');
     expect(fault?.of ?? null).toBe(of);
     if (why !== null) expect(fault!.why).toMatch(why);
   });

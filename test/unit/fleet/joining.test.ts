@@ -24,7 +24,8 @@ function world() {
     return opened;
   };
   /** Resolves with the lines of the log. */
-  const join = async (fingerprint: string, open: (bucket: string) => Promise<KeyValue> = openKeyValue) => {
+  const join = async (fingerprint: string, open: (bucket: string) => Promise<KeyValue> = openKeyValue, pauseMs = 0) => {
+    if (pauseMs > 0) await passTime(clock, new Promise<void>((resolve) => clock.after(pauseMs, resolve)));
     const lines: string[] = [];
     const log = createLog({ level: 'info', write: (line) => lines.push(line) });
     const transport = { bus: broker.connect('joining'), openKeyValue: open };
@@ -38,7 +39,8 @@ function world() {
       onOutlawed: (why) => expect.unreachable(why),
     });
     await passTime(clock, joining);
-    checks.push(await joining);
+    const charter = await joining;
+    checks.push(() => charter.check());
     return lines.join('');
   };
   return { broker, clock, buckets, join, checks };
@@ -116,6 +118,53 @@ describe('joining a fleet over a transport in memory', () => {
     await join(THEIRS);
     await expect(join(OURS, none)).rejects.toThrow(/does not fit its charter: fingerprint is bbb/);
     expect(await join(THEIRS, none)).toContain('the bucket is full');
+  });
+
+  test('several that do not fit, one right after the other, are all refused', async () => {
+    const { join } = world();
+    await join(THEIRS);
+    const none = () => Promise.reject(new Unsupported('no buckets here'));
+    for (const pauseMs of [0, 100, 500, 900, 1_000, 1_200]) {
+      const both = [join(OURS, none), join(OURS, none, pauseMs)];
+      for (const each of await Promise.allSettled(both)) expect(each.status).toBe('rejected');
+    }
+  });
+
+  test('a process that fits is not refused because others that start with it do not', async () => {
+    const { join } = world();
+    await join(THEIRS);
+    const none = () => Promise.reject(new Unsupported('no buckets here'));
+    const [wrong, right, late] = await Promise.allSettled([
+      join(OURS, none),
+      join(THEIRS, none),
+      join(THEIRS, none, 300),
+    ]);
+    expect([wrong?.status, right?.status, late?.status]).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+  });
+
+  test('members that never had a charter keep the fleet from one that does not fit, when there is a bucket at last', async () => {
+    const { broker, join, buckets, checks, clock } = world();
+    const none = () => Promise.reject(new Unavailable('no bucket yet'));
+    let isThere = false;
+    const later = async () => {
+      if (!isThere) return none();
+      const opened = buckets.get('shoal-fleet') ?? new MemoryKeyValue();
+      buckets.set('shoal-fleet', opened);
+      return opened;
+    };
+    await join(THEIRS, later);
+    await join(THEIRS, later);
+    const member = broker.connect('member');
+    const { hello, announce } = fleetSubjects('fleet');
+    member.subscribe(hello, () => member.publish(announce, new Uint8Array()));
+    isThere = true;
+    const wrong = join(OURS, later);
+    const members = new Promise<void>((resolve) => clock.after(5_000, resolve)).then(async () => {
+      for (const check of checks) await check();
+    });
+    const [refused] = await Promise.allSettled([wrong, members]);
+    expect(refused.status).toBe('rejected');
+    expect((await readCharter(buckets.get('shoal-fleet')!))?.fingerprint).toBe(THEIRS);
   });
 
   test('processes that joined without a bucket refuse those that do not fit them', async () => {
