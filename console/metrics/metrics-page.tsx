@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { HistoryAnswer } from '../../src/console/feed-messages.js';
 import { HappenedList } from '../parts/happened-list.js';
 import { currentTheme } from '../parts/theme.js';
-import { byteText, timeText } from '../parts/words.js';
+import { byteText, isTrouble, timeText } from '../parts/words.js';
 import { type Api, ApiFailure } from '../session/api.js';
 import { Plot, type PlotProps, type PlotSeries } from './plot.js';
 import { hitShares, joined, type SeriesValues, stacked } from './series.js';
@@ -44,6 +44,7 @@ export function MetricsPage({ api }: { readonly api: Api }) {
             key={plot.title}
             {...plot}
             at={history.at.map((ms) => ms / 1_000)}
+            marks={happened.map((happening) => ({ at: happening.at / 1_000, trouble: isTrouble(happening) }))}
             range={range}
             onRange={setChosen}
             theme={currentTheme()}
@@ -52,6 +53,7 @@ export function MetricsPage({ api }: { readonly api: Api }) {
         <section class="card" aria-labelledby="range-happened">
           <h2 id="range-happened">What happened in this time</h2>
           {happened.length === 0 && <p class="hint">Nothing: no worker joined, left or died.</p>}
+          {happened.length > 0 && <p class="hint">A dashed line in each plot, red where something went wrong.</p>}
           <HappenedList happened={happened} timeOf={(at) => clockText(at / 1_000)} />
         </section>
       </div>

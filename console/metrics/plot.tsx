@@ -13,12 +13,20 @@ export interface PlotSeries {
   readonly own: readonly (number | null)[] | null;
 }
 
+/** An event, as a line over the height of the plot. */
+export interface PlotMark {
+  /** Seconds. */
+  readonly at: number;
+  readonly trouble: boolean;
+}
+
 export interface PlotProps {
   readonly title: string;
   readonly help: string;
   /** Seconds. */
   readonly at: readonly number[];
   readonly series: readonly PlotSeries[];
+  readonly marks: readonly PlotMark[];
   readonly format: (value: number) => string;
   readonly range: { readonly from: number; readonly to: number };
   /** The reader chose a range with the mouse. */
@@ -31,13 +39,13 @@ const HEIGHT = 150;
 /** Plots move their cursors together. */
 const SYNC = uPlot.sync('metrics');
 
-export function Plot({ title, help, at, series, format, range, onRange, theme }: PlotProps) {
+export function Plot({ title, help, at, series, marks, format, range, onRange, theme }: PlotProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const choose = useRef(onRange);
   choose.current = onRange;
-  const latest = useRef(series);
-  latest.current = series;
+  const latest = useRef({ at, series, marks });
+  latest.current = { at, series, marks };
   const shape = `${series.map(({ label }) => label).join()} ${theme}`;
   // A new plot only where its series or colours change.
   useEffect(() => {
@@ -48,7 +56,10 @@ export function Plot({ title, help, at, series, format, range, onRange, theme }:
       element,
     );
     plot.current = made;
-    const resized = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }));
+    const resized = new ResizeObserver(() => {
+      made.setSize({ width: element.clientWidth, height: HEIGHT });
+      showLatest(made, latest.current.at);
+    });
     resized.observe(element);
     return () => {
       resized.disconnect();
@@ -59,8 +70,7 @@ export function Plot({ title, help, at, series, format, range, onRange, theme }:
     const shown = plot.current;
     shown?.setData(dataOf(at, series), false);
     shown?.setScale('x', { min: range.from, max: range.to });
-    // Without a cursor, the legend has the latest values.
-    if (shown !== null && shown.cursor.idx == null && at.length > 0) shown.setLegend({ idx: at.length - 1 });
+    if (shown !== null) showLatest(shown, at);
   });
   const now = series.map(({ label, values, own }) => {
     const value = (own ?? values).at(-1) ?? null;
@@ -78,13 +88,41 @@ export function Plot({ title, help, at, series, format, range, onRange, theme }:
   );
 }
 
+/** Without a cursor, the legend has the latest values. */
+function showLatest(shown: uPlot, at: readonly number[]): void {
+  if (shown.cursor.idx == null && at.length > 0) shown.setLegend({ idx: at.length - 1 });
+}
+
+/** Draws the events below the lines. */
+function drawMarks(shown: uPlot, marks: readonly PlotMark[], colourOf: (mark: PlotMark) => string): void {
+  const { ctx, bbox } = shown;
+  ctx.save();
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  for (const mark of marks) {
+    const x = Math.round(shown.valToPos(mark.at, 'x', true));
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.strokeStyle = colourOf(mark);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+  }
+  ctx.restore();
+}
+
+/** What a plot shows now. */
+interface Shown {
+  readonly current: Pick<PlotProps, 'at' | 'series' | 'marks'>;
+}
+
 function dataOf(at: readonly number[], series: readonly PlotSeries[]): uPlot.AlignedData {
   return [[...at], ...series.map(({ values }) => [...values])];
 }
 
 function optionsOf(
   width: number,
-  latest: { readonly current: readonly PlotSeries[] },
+  latest: Shown,
   format: (value: number) => string,
   onRange: (from: number, to: number) => void,
 ): uPlot.Options {
@@ -104,18 +142,21 @@ function optionsOf(
     ],
     series: [
       { value: (_, seconds) => (seconds === null ? '' : clockText(seconds)) },
-      ...latest.current.map(({ label, colour: name, own }, index) => ({
+      ...latest.current.series.map(({ label, colour: name, own }, index) => ({
         label,
         stroke: colour(name),
         width: 1.5,
         // A value between two gaps has no line.
-        points: { show: () => latest.current[index]?.values.includes(null) ?? false, size: 4 },
+        points: { show: () => latest.current.series[index]?.values.includes(null) ?? false, size: 4 },
         ...(own ? { fill: `${colour(name)}33` } : {}),
         value: (_: uPlot, value: number | null, __: number, at: number | null) =>
-          text(at === null ? value : ((latest.current[index]?.own ?? latest.current[index]?.values)?.[at] ?? null)),
+          text(at === null ? value : (valuesOf(latest.current.series[index])?.[at] ?? null)),
       })),
     ],
     hooks: {
+      drawClear: [
+        (self) => drawMarks(self, latest.current.marks, ({ trouble }) => colour(trouble ? '--bad' : '--soft')),
+      ],
       setSelect: [
         (self) => {
           const { left, width: chosen } = self.select;
@@ -126,6 +167,10 @@ function optionsOf(
       ],
     },
   };
+}
+
+function valuesOf(series: PlotSeries | undefined): PlotSeries['values'] | undefined {
+  return series?.own ?? series?.values;
 }
 
 function clockText(seconds: number): string {

@@ -25,7 +25,8 @@ export function WorkerTable({ workers, api, operator, chaos, selected, onSelect 
   return (
     <section class="card" aria-labelledby="workers-title">
       <h2 id="workers-title">Workers</h2>
-      <div class="scroll">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
+      <section class="scroll" aria-label="Table: workers" tabIndex={0}>
         <table>
           <Head operator={operator} />
           <tbody>
@@ -42,7 +43,7 @@ export function WorkerTable({ workers, api, operator, chaos, selected, onSelect 
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
       <Confirmation deed={deed} onClose={() => setDeed(null)} />
     </section>
   );

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { Prefixes } from '../../bench/chaos/prefixes.js';
 import { readConsoleFiles } from '../../coordinator/console/console-files.js';
 import { packageRoot } from '../../src/config/package-root.js';
 import { axeViolations } from './support/axe.js';
@@ -14,6 +15,7 @@ const CHROMIUM = '/usr/bin/chromium';
 const [ANN, BEA] = ['key-of-ann-with-enough-characters', 'key-of-bea-with-enough-characters'];
 /** Workers take seconds to come back on a busy machine. */
 const PATIENCE = { timeout: 60_000 };
+const LONG = { timeout: 600_000 };
 
 const PAGES = ['Ring', 'Requests', 'Metrics', 'Chat', 'Explain', 'Workers', 'Cache', 'Actors', 'Tenants'];
 
@@ -103,43 +105,76 @@ describe.skipIf(!existsSync(CHROMIUM))(
       expect(faults).toEqual([]);
     });
 
-    it('disturbs a fleet that is asked without a pause, and counts no answer that is wrong or fails', async () => {
-      const fleet = await Fleet.up(['--workers', '3', '--allow-chaos']);
-      onTestFinished(async () => void (await fleet.stop()));
-      const { page, faults } = await open(fleet.url);
-      /** Answers as in calm, wrong ones, and failed requests. */
-      const counts = async () => {
-        const text = (await page.textContent('body')) ?? '';
-        const [, ...numbers] = /([\d,]+) answers? as in calm, ([\d,]+) wrong, ([\d,]+) failed/.exec(text) ?? [
-          '',
-          '0',
-          '0',
-          '0',
-        ];
-        return numbers.map((number) => Number(number.replaceAll(',', '')));
-      };
-      /** Resolves when so many more answers have come. */
-      const answered = async (more: number) => {
-        const [before = 0] = await counts();
-        await expect.poll(async () => (await counts())[0], PATIENCE).toBeGreaterThanOrEqual(before + more);
-      };
-      const disturb = async (fault: string, label: string) => {
-        await click(page, fault);
-        await page.locator('.confirm .primary', { hasText: label }).click();
-        await answered(20);
-      };
+    it(
+      'disturbs a fleet that is asked without a pause, and counts no answer that is wrong or fails',
+      LONG,
+      async () => {
+        const fleet = await Fleet.up(['--workers', '3', '--allow-chaos']);
+        onTestFinished(async () => void (await fleet.stop()));
+        const { page, faults } = await open(fleet.url);
+        /** Answers as in calm, wrong ones, and failed requests. */
+        const counts = async () => {
+          const text = (await page.textContent('body')) ?? '';
+          const [, ...numbers] = /([\d,]+) answers? as in calm, ([\d,]+) wrong, ([\d,]+) failed/.exec(text) ?? [
+            '',
+            '0',
+            '0',
+            '0',
+          ];
+          return numbers.map((number) => Number(number.replaceAll(',', '')));
+        };
+        /** Resolves when so many more answers have come. */
+        const answered = async (more: number) => {
+          const [before = 0] = await counts();
+          await expect.poll(async () => (await counts())[0], LONG).toBeGreaterThanOrEqual(before + more);
+        };
+        const disturb = async (fault: string, label: string) => {
+          await click(page, fault);
+          await page.locator('.confirm .primary', { hasText: label }).click();
+          await answered(20);
+        };
 
-      await click(page, 'Keep asking');
-      await answered(20);
-      await page.getByLabel('Worker to disturb').selectOption('worker-2');
-      await disturb('Pause the chosen worker', 'Pause worker-2');
-      await disturb('Stop NATS', 'Stop NATS');
+        await click(page, 'Keep asking');
+        await answered(20);
+        await page.getByLabel('Worker to disturb').selectOption('worker-2');
+        await disturb('Pause the chosen worker', 'Pause worker-2');
+        await disturb('Stop NATS', 'Stop NATS');
+        await page.getByLabel('Worker to disturb').selectOption('worker-1');
+        await disturb('Slow down the chosen worker', 'Slow down worker-1');
+        await disturb('Kill the chosen worker', 'Kill worker-1');
+        await see(page, '3/3 serving');
+        await page.getByLabel('Worker to disturb').selectOption('worker-3');
+        await page.getByLabel(/^for/).selectOption('20');
+        await disturb('Cut off the chosen worker', 'Cut off worker-3');
+        await see(page, 'worker-3 is dead: its requests continue on other workers');
+        await see(page, 'worker-3 is back: the same process, with its blocks');
+        await see(page, '3/3 serving');
+        await answered(20);
+        expect((await counts()).slice(1)).toEqual([0, 0]);
+        expect(faults).toEqual([]);
+      },
+    );
+
+    it('shows that corrupt blocks are refused, by whom and of whom, and that no answer is wrong', async () => {
+      const fleet = await Fleet.up(['--workers', '2', '--replicas', '1', '--fetch', 'always', '--allow-chaos']);
+      onTestFinished(async () => void (await fleet.stop()));
+      const prefixes = await Prefixes.compute(fleet, 12, { seed: 10_000, worker: 'worker-1' });
+      const homes = await Promise.all(prefixes.prompts.map(({ prompt }) => fleet.blocks(prompt)));
+      const [alone] = prefixes.prompts.filter((_, i) => homes[i]!.every((block) => block.homes[0] === 'worker-1'));
+      const { page, faults } = await open(fleet.url);
       await page.getByLabel('Worker to disturb').selectOption('worker-1');
-      await disturb('Slow down the chosen worker', 'Slow down worker-1');
-      await disturb('Kill the chosen worker', 'Kill worker-1');
-      await see(page, '3/3 serving');
-      await answered(20);
-      expect((await counts()).slice(1)).toEqual([0, 0]);
+      await page.getByLabel(/^for/).selectOption('20');
+      await click(page, 'Corrupt blocks of the chosen worker');
+      await page.locator('.confirm .primary', { hasText: 'Corrupt blocks of worker-1' }).click();
+      await fleet.until(() => fleet.log.includes('begins a fault by order'));
+      // Nobody has pushed these blocks to worker-2.
+      const { cached } = (await fleet.complete({ prompt: alone!.prompt }, { 'x-shoal-worker': 'worker-2' })).shoal;
+      expect(cached.remote).toBe(0);
+      expect(await prefixes.wrong('worker-2')).toBe(0);
+      await see(page, 'worker-2 refused blocks of worker-1: their bytes did not match their digest');
+      await page.locator('nav').getByRole('link', { name: 'Metrics' }).click();
+      await see(page, 'A dashed line in each plot, red where something went wrong.');
+      await see(page, 'worker-2 refused blocks of worker-1');
       expect(faults).toEqual([]);
     });
 
@@ -200,7 +235,8 @@ describe.skipIf(!existsSync(CHROMIUM))(
       expect(faults).toEqual([]);
     });
 
-    it('goes on with a chat whose worker is killed from the page, without a wrong word', async () => {
+    // A thousand tokens, twice: minutes on a busy machine.
+    it('goes on with a chat whose worker is killed from the page, without a wrong word', LONG, async () => {
       const fleet = await Fleet.up(['--workers', '3', '--allow-chaos']);
       onTestFinished(async () => void (await fleet.stop()));
       const { page: chat, faults } = await open(`${fleet.url}/#chat`);
@@ -214,15 +250,22 @@ describe.skipIf(!existsSync(CHROMIUM))(
       );
       await click(ring, `Kill ${busy!.id}`);
       await ring.locator('.confirm .primary').click();
-      await see(ring, `${busy!.id} is dead`);
-      await chat.getByText('First token after').waitFor(PATIENCE);
+      await ring.getByText(`${busy!.id} is dead`).first().waitFor(LONG);
+      const answered = async (count: number) => {
+        await chat
+          .getByText('First token after')
+          .or(chat.getByRole('alert'))
+          .nth(count - 1)
+          .waitFor(LONG);
+        expect(await chat.getByRole('alert').allTextContents()).toEqual([]);
+      };
+      await answered(1);
       const said = await textOf(chat, '.said');
-      await ring.getByText('3/3 serving').waitFor(PATIENCE);
+      await ring.getByText('3/3 serving').waitFor(LONG);
       // Nobody is killed this time.
       await click(chat, 'Send');
-      await chat.locator('.answer').nth(1).waitFor(PATIENCE);
-      await chat.getByText('First token after').nth(1).waitFor(PATIENCE);
-      expect(await textOf(chat, '.said')).toBe(said);
+      await answered(2);
+      expect(await chat.locator('.said').allTextContents()).toEqual([said, said]);
 
       await click(ring, 'Pause');
       const slider = ring.getByLabel('The last minute');
