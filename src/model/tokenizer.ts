@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { InvalidRequest, Refused } from '../errors.js';
 import { CHAR_BYTES } from './byte-chars.js';
 import { withEdgeTokens } from './edge-tokens.js';
+import { type PieceLibrary, useExactPieces } from './exact-pieces.js';
 import type { ModelFolder } from './folder.js';
 import { type EncodingLibrary, guardedEncoder } from './guarded-encoder.js';
 import { NO_SHADOWS, type Shadows, SpecialGuard } from './special-guard.js';
@@ -62,7 +63,10 @@ interface Component {
   prepend_scheme?: string | undefined;
 }
 const TokenizerFile = z.looseObject({
-  model: z.looseObject({ type: z.string().optional(), vocab: z.unknown().optional(), merges: z.unknown().optional() }),
+  model: z.looseObject({
+    ...{ type: z.string().optional(), vocab: z.unknown().optional(), merges: z.unknown().optional() },
+    byte_fallback: z.unknown().optional(),
+  }),
   added_tokens: z.unknown().optional(),
   post_processor: z.unknown(),
   decoder: Component.nullish(),
@@ -138,6 +142,8 @@ export class Tokenizer {
         );
       const library = new Library(prepare({ ...json, decoder: withoutStrip(decoder) }), folder.tokenizerConfig);
       useUnicodeBlanks(library as unknown as BlankLibrary);
+      const { type, byte_fallback } = json.model;
+      useExactPieces(library as unknown as PieceLibrary, type === 'Unigram' && byte_fallback === true);
       return new Tokenizer(library, decoder, form, folder.config.vocabSize);
     } catch (error) {
       if (error instanceof Refused) throw error;
