@@ -150,9 +150,11 @@ async function modelFinding(values: Values, environment: EnvironmentVariables): 
   try {
     const { openModelFolder } = await import('../src/model/folder.js');
     const { kvDependence } = await import('../src/model/kv-dependence.js');
+    const { Tokenizer } = await import('../src/model/tokenizer.js');
     const device = chooseDevice(values.device, surveyDevices()).provider.name;
     const dir = await modelHere(values, environment);
     const folder = await openModelFolder(dir, { ...namedGraph(values), device });
+    await Tokenizer.loadDecoder(folder);
     const detail = `${folder.graphPath}, graph of ${formatByteSize(statSync(folder.graphPath).size)}: ${folder.graphWhy}`;
     const notice = dependenceNotice(kvDependence(folder));
     if (notice === null) return ok('model', detail);

@@ -13,6 +13,7 @@ import { BLOCK_TOKENS } from '../src/limits.js';
 import { openModelFolder } from '../src/model/folder.js';
 import { chooseGraph, type GraphWish } from '../src/model/graph-choice.js';
 import { graphSignature } from '../src/model/graph-signature.js';
+import { Tokenizer } from '../src/model/tokenizer.js';
 import type { CommandContext } from './context.js';
 import { hubApi } from './hub-model.js';
 import { eventText } from './pull-report.js';
@@ -38,6 +39,7 @@ async function ofFolder(named: string | null, { modelFile }: Values, wish: Graph
 
 async function folderLines(dir: string, wish: GraphWish): Promise<Line[]> {
   const folder = await openModelFolder(dir, wish);
+  await Tokenizer.loadDecoder(folder);
   const files = [folder.graphPath, ...folder.externalDataFiles];
   const sizes = await Promise.all(files.map(async (path) => (await stat(path)).size));
   const { modelType, contextTokens, vocabSize } = folder.config;

@@ -93,9 +93,9 @@ export class HubCache {
     await rename(fresh, at);
   }
 
-  /** Remembers the commit of a revision. */
+  /** Remembers the commit of a revision. A cache that has it may be one that cannot be written. */
   async setRevision(revision: string, commit: string): Promise<void> {
-    if (isCommit(revision) || !isInside(revision)) return;
+    if (isCommit(revision) || !isInside(revision) || (await this.commitOf(revision)) === commit) return;
     const at = join(this.places.refs, revision);
     await mkdir(dirname(at), { recursive: true });
     const fresh = `${at}.${process.pid}.part`;

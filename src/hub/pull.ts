@@ -109,6 +109,9 @@ async function loaded(
   }
   const dir = cache.snapshot(commit);
   const { graph } = await findModelFiles(dir, paths, wish, hubIdText(id));
+  const tokenizer = join(home, 'tokenizer.json');
+  if (!files.has(tokenizer))
+    throw missing(id, tokenizer, 'the repository has no tokenizer that shoal reads; use another export');
   await load(files.get(graph.path)!);
   for (const path of dataFiles(dir, graph.path)) {
     const file = files.get(path);

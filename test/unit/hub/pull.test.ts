@@ -1,4 +1,4 @@
-import { mkdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
@@ -73,6 +73,23 @@ describe('a model of the hub', () => {
     const folder = await openModelFolder((await rig.pull()).dir);
     expect(folder.externalDataFiles.map((path) => basename(path))).toEqual(names);
     expect((await load(folder)).logitsToKeep).not.toBeNull();
+  });
+
+  it('is refused without a tokenizer before its weights are downloaded', async () => {
+    const { 'tokenizer.json': _, ...files } = await plain();
+    rig.hub.add(ID, files);
+    await expect(rig.pull()).rejects.toThrow(/tokenizer\.json is missing/);
+    expect(rig.hub.filesAsked).not.toContain('onnx/model.onnx');
+  });
+
+  it('is used from a cache that has all of it and cannot be written, while the hub is there', async () => {
+    rig.hub.add(ID, await plain());
+    const { commit } = await rig.pull();
+    const ref = join(rig.cacheDir, 'models--shoal--tiny-test', 'refs', 'main');
+    const written = (await stat(ref)).ino;
+    expect((await rig.pull()).commit).toBe(commit);
+    // A revision that is written again is another file.
+    expect((await stat(ref)).ino).toBe(written);
   });
 
   it('is not downloaded again, and only what changed of a new commit is', async () => {
