@@ -64,7 +64,7 @@ export class HubApi {
     const path = file.path.split('/').map(encodeURIComponent).join('/');
     const url = this.url(`${id.repository}/resolve/${commit}/${path}`);
     let answer = await this.http.get(url, fromByte > 0 ? { range: `bytes=${fromByte}-` } : {}, signal);
-    if (fromByte > 0 && isNoRange(answer)) {
+    if (fromByte > 0 && isNoRange(answer, fromByte)) {
       answer.discard();
       answer = await this.http.get(url, {}, signal);
     }
@@ -129,9 +129,14 @@ export class HubApi {
   }
 }
 
-/** Whether a server refuses to continue a file, or continues a compressed form of it. */
-function isNoRange({ status, headers }: HubAnswer): boolean {
-  return status === RANGE_REFUSED || (status === PARTIAL && isEncoded(headers['content-encoding']));
+/** Whether a server refuses to continue a file, continues a compressed form of it, or sends another range than that asked for. */
+function isNoRange({ status, headers }: HubAnswer, fromByte: number): boolean {
+  if (status === RANGE_REFUSED) return true;
+  return status === PARTIAL && (isEncoded(headers['content-encoding']) || !startsAt(headers, fromByte));
+}
+
+function startsAt(headers: HubAnswer['headers'], fromByte: number): boolean {
+  return String(headers['content-range']).startsWith(`bytes ${fromByte}-`);
 }
 
 /** How the hub's headers contradict its list of files; null if they do not. */
@@ -156,7 +161,7 @@ async function* skipped(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGe
 }
 
 function rangeOf(answer: HubAnswer, fromByte: number, path: string): AsyncIterable<Uint8Array> {
-  if (String(answer.headers['content-range']).startsWith(`bytes ${fromByte}-`)) return answer.body;
+  if (startsAt(answer.headers, fromByte)) return answer.body;
   answer.discard();
   throw new Corrupt(`cannot continue ${path}: the answer has other bytes than those asked for; check the proxy`);
 }

@@ -22,7 +22,7 @@ const ROTARY: Readonly<Record<string, number>> = { GroupQueryAttention: 7, Rotar
 /** The longest chain of nodes that is searched. */
 const MAX_CHAIN = 64;
 
-/** The limits of a graph's tables. Indices that are computed in another way than by a copy of the model's input are not followed. */
+/** The limits of a graph's tables. Indices are followed that are a copy of the model's input, or that plus a constant. */
 export function tableLimits(graph: Graph): TableLimits {
   const tables = new Tables(flatGraph(graph));
   return {
@@ -39,11 +39,13 @@ class Tables {
     this.producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
   }
 
-  /** The rows of the tables whose rows are taken at the elements of a model's input. */
-  lookedUpBy(input: string): (number | null)[] {
-    return this.graph.nodes
-      .filter(({ opType, inputs }) => LOOKUPS.has(opType) && this.carries(inputs[1] ?? '', input))
-      .map(({ inputs }) => this.rows(inputs[0] ?? ''));
+  /** How many different elements of a model's input the tables allow whose rows are taken at them. */
+  lookedUpBy(input: string): number[] {
+    return this.graph.nodes.flatMap(({ opType, inputs }) => {
+      const ahead = LOOKUPS.has(opType) ? this.ahead(inputs[1] ?? '', input) : null;
+      const rows = ahead === null ? null : this.rows(inputs[0] ?? '');
+      return rows === null ? [] : [rows - ahead!];
+    });
   }
 
   rotary(): (number | null)[] {
@@ -73,15 +75,28 @@ class Tables {
     return choices.includes(null) ? null : Math.max(...choices.map(Number));
   }
 
-  /** Whether a tensor has the elements of a model's input, in order. */
-  private carries(tensor: string, input: string): boolean {
+  /** The constant that was added to the elements of a model's input, in order, to make a tensor; null if it was made in another way. */
+  private ahead(tensor: string, input: string): number | null {
     let at = tensor;
+    let ahead = 0;
     for (let i = 0; i < MAX_CHAIN && at !== input; i++) {
       const node = this.producers.get(at);
-      if (node === undefined || !CARRIERS.has(node.opType)) return false;
-      at = node.inputs[0] ?? '';
+      if (node === undefined) return null;
+      const [first = '', second = ''] = node.inputs;
+      if (CARRIERS.has(node.opType)) at = first;
+      else if (node.opType === 'Sub' && this.scalar(second) !== null) {
+        at = first;
+        ahead -= this.scalar(second)!;
+      } else if (node.opType === 'Add' && (this.scalar(first) ?? this.scalar(second)) !== null) {
+        at = this.scalar(first) === null ? first : second;
+        ahead += (this.scalar(first) ?? this.scalar(second))!;
+      } else return null;
     }
-    return at === input;
+    return at === input ? ahead : null;
+  }
+
+  private scalar(name: string): number | null {
+    return this.graph.constants.get(name)?.scalar ?? null;
   }
 }
 

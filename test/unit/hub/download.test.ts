@@ -104,6 +104,18 @@ describe('a download', () => {
     expect(sha256(await readFile(blob))).toBe(sha256(data));
   });
 
+  it.each([
+    ['another range', { 'content-range': 'bytes 0-9/10' }],
+    ['a range without its place', {}],
+  ])('from a server that answers with %s asks for all of it', async (_, headers) => {
+    await mkdir(join(blob, '..'), { recursive: true });
+    await writeFile(`${blob}.incomplete`, data.subarray(0, 4_321));
+    rig.hub.faults.push({ url: DATA, kind: 'status', status: 206, headers });
+    await rig.pull();
+    expect(ranges()).toEqual(['all']);
+    expect(sha256(await readFile(blob))).toBe(sha256(data));
+  });
+
   it('onto a disk that is full is refused, with what to do', async () => {
     await mkdir(join(blob, '..'), { recursive: true });
     await symlink('/dev/full', `${blob}.incomplete`);

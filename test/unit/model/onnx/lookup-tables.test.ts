@@ -6,7 +6,11 @@ import type { Twin } from '../../../../bench/twins/twin.js';
 import { writeTwin } from '../../../../bench/twins/twin-folder.js';
 import { TWINS } from '../../../../bench/twins/twins.js';
 import { openModelFolder } from '../../../../src/model/folder.js';
+import { memorySource } from '../../../../src/model/onnx/byte-source.js';
+import { readGraph } from '../../../../src/model/onnx/graph.js';
 import { tableLimits } from '../../../../src/model/onnx/lookup-tables.js';
+import { GRAPH, MODEL, nodeMessage, tensorMessage, valueMessage } from '../../../../src/model/onnx/messages.js';
+import { bytesField } from '../../../../src/model/onnx/wire.js';
 import { scratchFolder } from '../folders.js';
 
 /** Opens a twin whose config.json states a context of 1,024 tokens and a vocabulary of 512, as the graph of another twin has them. */
@@ -29,6 +33,26 @@ describe('the tables of a graph', () => {
     const { graph, config } = await opened({ ...twin, contextTokens: 96 });
     expect(tableLimits(graph)).toEqual({ tokens: twin.vocab + twin.paddedLogits, positions: 96 });
     expect(config).toMatchObject({ contextTokens: 96, vocabSize: 512 });
+  });
+
+  it('begin at a row that a constant names, as the positions of OPT: those before are not positions', () => {
+    const graph = readGraph(
+      memorySource(
+        bytesField(MODEL.graph, [
+          ...[
+            { op: 'Add', inputs: ['position_ids', 'two'], outputs: ['rows'] },
+            { op: 'Gather', inputs: ['table', 'rows'], outputs: ['embedded'] },
+          ].map((node) => bytesField(GRAPH.node, nodeMessage(node))),
+          bytesField(GRAPH.initializer, tensorMessage({ name: 'two', type: 'int64', dims: [] }, BigInt64Array.of(2n))),
+          bytesField(
+            GRAPH.initializer,
+            tensorMessage({ name: 'table', type: 'float32', dims: [10, 1] }, new Float32Array(10)),
+          ),
+          bytesField(GRAPH.input, valueMessage('position_ids', 7, [])),
+        ]),
+      ),
+    );
+    expect(tableLimits(graph).positions).toBe(8);
   });
 
   it('bound the vocabulary', async () => {
