@@ -91,22 +91,7 @@ export async function loadModelGraph(
   options: GraphOptions,
 ): Promise<ModelGraph> {
   const signature = graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
-  if (signature.kind === 'in-place' && !signature.hasAttentionMask) {
-    throw new Refused(
-      `cannot run the model ${folder.name}: its graph appends K/V in place but has no input "attention_mask"; export it with one`,
-    );
-  }
-  if (folder.config.contextTokens < LEAST_CONTEXT_TOKENS) {
-    throw new Refused(
-      `cannot run the model ${folder.name}: its configuration states a context of ${folder.config.contextTokens} tokens; at least ${LEAST_CONTEXT_TOKENS} are needed; correct it`,
-    );
-  }
-  const shortened = shortenedKv(folder.graph);
-  if (shortened !== null) {
-    throw new Refused(
-      `cannot run the model ${folder.name}: its output "${shortened}" does not have the K/V of all tokens, as in a graph that keeps a window; use an export that returns all past K/V`,
-    );
-  }
+  requireRunnable(folder, signature);
   const dependence = kvDependence(folder);
   const limitTokens = dependence.kind === 'length' ? dependence.limitTokens : null;
   const files = await weightFiles(folder);
@@ -145,6 +130,26 @@ export async function loadModelGraph(
     weights,
     release: () => session.release(),
   };
+}
+
+/** @throws Refused for a graph whose K/V cannot be kept or shared */
+function requireRunnable(folder: ModelFolder, signature: GraphSignature): void {
+  if (signature.kind === 'in-place' && !signature.hasAttentionMask) {
+    throw new Refused(
+      `cannot run the model ${folder.name}: its graph appends K/V in place but has no input "attention_mask"; export it with one`,
+    );
+  }
+  if (folder.config.contextTokens < LEAST_CONTEXT_TOKENS) {
+    throw new Refused(
+      `cannot run the model ${folder.name}: its configuration states a context of ${folder.config.contextTokens} tokens; at least ${LEAST_CONTEXT_TOKENS} are needed; correct it`,
+    );
+  }
+  const shortened = shortenedKv(folder.graph);
+  if (shortened !== null) {
+    throw new Refused(
+      `cannot run the model ${folder.name}: its output "${shortened}" does not have the K/V of all tokens, as in a graph that keeps a window; use an export that returns all past K/V`,
+    );
+  }
 }
 
 /** Opens the model from shared weights if there is a cache of them, or with its own weights. */

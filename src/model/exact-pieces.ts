@@ -29,7 +29,8 @@ interface UnigramModel {
 
 /** What becomes of matches: the names in tokenizer.json. */
 const BEHAVIORS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
-export type Behavior = (typeof BEHAVIORS)[number];
+/** @internal exported for tests. */
+export type SplitBehavior = (typeof BEHAVIORS)[number];
 
 /** Rust's `char::is_numeric`. */
 const DIGIT = /\p{N}/gu;
@@ -68,8 +69,9 @@ interface Piece {
  * Divides a text by a pattern, after `NormalizedString::split` of the Rust tokenizers.
  * @param pattern with the flag `g`
  * @param isInverted whether what does not match counts as a match
+ * @internal exported for tests.
  */
-export function divided(text: string, pattern: RegExp, behavior: Behavior, isInverted = false): string[] {
+export function divided(text: string, pattern: RegExp, behavior: SplitBehavior, isInverted = false): string[] {
   const pieces = piecesOf(text, pattern, isInverted);
   switch (behavior) {
     case 'Removed':

@@ -147,7 +147,7 @@ export class Tokenizer {
       return new Tokenizer(library, decoder, form, folder.config.vocabSize);
     } catch (error) {
       if (error instanceof Refused) throw error;
-      throw new Refused(`cannot load ${folder.tokenizerPath}: ${whyUnloadable(error)}; fetch it again`, {
+      throw new Refused(`cannot load ${folder.tokenizerPath}: ${whyUnloadable(error)}`, {
         cause: error,
       });
     }
@@ -236,10 +236,11 @@ export class Tokenizer {
 
 /** The errors of the library and the parsers are often about their own code, but they name types that are not supported. */
 function whyUnloadable(error: unknown): string {
-  if (error instanceof SyntaxError && !error.message.includes('regular expression')) return 'it is not JSON';
+  if (error instanceof SyntaxError && !error.message.includes('regular expression'))
+    return 'it is not JSON; fetch it again';
   if (error instanceof z.ZodError || error instanceof TypeError || !(error instanceof Error))
-    return 'it is not a tokenizer';
-  return `it is not a supported tokenizer: ${error.message}`;
+    return 'it is not a tokenizer; fetch it again';
+  return `it is not a supported tokenizer: ${error.message}; use another model`;
 }
 
 /** The parts of a tokenizer.json that only encoding needs, emptied. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Behavior, divided } from '../../../src/model/exact-pieces.js';
+import { divided, type SplitBehavior } from '../../../src/model/exact-pieces.js';
 import { Tokenizer } from '../../../src/model/tokenizer.js';
 
 let dir: string;
@@ -16,7 +16,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 /** By the Rust tokenizers 0.22. */
 const TEXT = ' the-final--countdown! ½ a1٣2';
 
-it.each<[Behavior, boolean, string[]]>([
+it.each<[SplitBehavior, boolean, string[]]>([
   ['Removed', false, [' the', 'final', 'countdown', ' ½ a1٣2']],
   ['Removed', true, ['-', '-', '-', '!']],
   ['Isolated', false, [' the', '-', 'final', '-', '-', 'countdown', '!', ' ½ a1٣2']],
