@@ -146,7 +146,7 @@ export const OPTIONS = {
     type: types.plainName,
     default: 'shoal',
     commands: [...MEMBERS, 'nats-users'],
-    help: 'Name of the fleet. Fleets with different names can share a NATS server, and share nothing else.',
+    help: 'Name of the fleet. Fleets with different names can share a NATS server, whose users then have to trust each other (docs/SECURITY.md).',
   }),
   replicas: option({
     flag: 'replicas',
