@@ -14,7 +14,7 @@ export interface PlotSeries {
 }
 
 /** An event, as a line over the height of the plot. */
-export interface PlotMark {
+interface PlotMark {
   /** Seconds. */
   readonly at: number;
   readonly trouble: boolean;
