@@ -4,7 +4,10 @@ import { Unavailable } from '../src/errors.js';
 
 /** Moves requests away from workers that are reachable only over NATS, while NATS is lost. */
 
-/** How long such a request waits for NATS before another worker continues it. After a shorter outage it is cheaper to wait. */
+/**
+ * How long such a request waits for NATS, in one outage or in several without a word from the worker, before another worker continues it. After a
+ * shorter time it is cheaper to wait.
+ */
 const STRANDED_MS = 3_000;
 const LOOK_INTERVAL_MS = 1_000;
 
@@ -16,21 +19,18 @@ interface Run {
   readonly elsewhere: () => boolean;
   /** Ends the call to the worker. */
   readonly leave: () => void;
+  /** For how long NATS was lost since the worker was heard last. */
+  stalledMs: number;
 }
 
 /** Ends calls that stall because NATS is lost, if another worker can continue. */
 export class Stranded {
   private readonly runs = new Set<Run>();
   private looking: Timer | null = null;
-  private lostMs = 0;
 
-  constructor(
-    bus: Bus,
-    private readonly clock: Clock,
-  ) {
+  constructor(bus: Pick<Bus, 'onStatus'>, clock: Clock) {
     bus.onStatus((status) => {
       this.looking?.cancel();
-      this.lostMs = clock.now();
       this.looking = status === 'lost' ? clock.every(LOOK_INTERVAL_MS, () => this.look()) : null;
     });
   }
@@ -46,12 +46,15 @@ export class Stranded {
   ): AsyncGenerator<T> {
     const ending = new AbortController();
     const abort = () => ending.abort(signal.reason);
-    const run = { reachable, elsewhere, leave: () => ending.abort() };
+    const run = { reachable, elsewhere, leave: () => ending.abort(), stalledMs: 0 };
     if (signal.aborted) abort();
     signal.addEventListener('abort', abort, { once: true });
     this.runs.add(run);
     try {
-      yield* call(ending.signal);
+      for await (const item of call(ending.signal)) {
+        run.stalledMs = 0;
+        yield item;
+      }
     } catch (error) {
       if (!ending.signal.aborted || signal.aborted) throw error;
       throw new Unavailable('NATS, the only way to the worker of the request, was lost; another worker continues it');
@@ -62,7 +65,9 @@ export class Stranded {
   }
 
   private look(): void {
-    if (this.clock.now() - this.lostMs < STRANDED_MS) return;
-    for (const run of this.runs) if (!run.reachable() && run.elsewhere()) run.leave();
+    for (const run of this.runs) {
+      run.stalledMs = run.reachable() ? 0 : run.stalledMs + LOOK_INTERVAL_MS;
+      if (run.stalledMs >= STRANDED_MS && run.elsewhere()) run.leave();
+    }
   }
 }
