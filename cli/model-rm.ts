@@ -1,8 +1,9 @@
 import { formatByteSize } from '../src/config/byte-size.js';
 import { Refused } from '../src/errors.js';
 import { BlobLock } from '../src/hub/blob-lock.js';
+import { usingCache } from '../src/hub/cache-folder.js';
 import { HubCache } from '../src/hub/hub-cache.js';
-import { hubIdText } from '../src/hub/hub-id.js';
+import { type HubId, hubIdText } from '../src/hub/hub-id.js';
 import { hubSettings } from '../src/hub/hub-settings.js';
 import type { CommandContext } from './context.js';
 import { requiredHubId } from './model-pull.js';
@@ -12,15 +13,19 @@ export async function modelRemove(context: CommandContext): Promise<number> {
   const [named] = context.args;
   const id = requiredHubId(named);
   const { cacheDir } = hubSettings(context.environment);
-  const cache = new HubCache(cacheDir, id.repository);
+  return await usingCache(cacheDir, () => removed(context, named!, id, new HubCache(cacheDir, id.repository)));
+}
+
+async function removed(context: CommandContext, named: string, id: HubId, cache: HubCache): Promise<number> {
+  const { cacheDir } = cache;
   if (!(await HubCache.repositories(cacheDir)).includes(id.repository)) {
     throw new Refused(`cannot remove ${id.repository}: it is not in ${cacheDir}; see shoal model list`);
   }
   if (await isDownloading(cache)) {
     throw new Refused(`cannot remove ${id.repository}: a process downloads it; try again when it is done`);
   }
-  const freedBytes = named!.includes('@') ? await removeRevision(cache, id.revision) : await removeAll(cache);
-  context.io.out(`removed ${named!.includes('@') ? hubIdText(id) : id.repository}, ${formatByteSize(freedBytes)}\n`);
+  const freedBytes = named.includes('@') ? await removeRevision(cache, id.revision) : await removeAll(cache);
+  context.io.out(`removed ${named.includes('@') ? hubIdText(id) : id.repository}, ${formatByteSize(freedBytes)}\n`);
   return 0;
 }
 

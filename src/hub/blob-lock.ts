@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../clock.js';
 import { lockFile } from '../native/libc.js';
+import { makeFolder } from './cache-folder.js';
 import { pause } from './hub-http.js';
 
 const POLL_MS = 200;
@@ -15,7 +16,7 @@ const LOCKING = constants.O_RDWR | constants.O_CREAT;
 export class BlobLock {
   /** Waits for the lock while its holder is alive. Calls `onWait` once if it has to wait. @throws Cancelled if `signal` aborts */
   static async acquire(path: string, clock: Clock, signal: AbortSignal, onWait: () => void): Promise<BlobLock> {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     for (let waits = 0; ; waits++) {
       const lock = await BlobLock.tryAcquire(path);
       if (lock !== null) return lock;

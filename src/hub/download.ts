@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatByteSize } from '../config/byte-size.js';
 import { Corrupt, Refused } from '../errors.js';
 import type { HubFile } from './answers.js';
 import { BlobDigest } from './blob-digest.js';
 import { BlobLock } from './blob-lock.js';
+import { makeFolder } from './cache-folder.js';
 import type { HubApi } from './hub-api.js';
 import type { HubCache } from './hub-cache.js';
 import { pause } from './hub-http.js';
@@ -44,7 +45,7 @@ export async function download(
   const { path, byteLength, digest } = file;
   if (await cache.has(commit, path, { blob: digest, byteLength })) return;
   const { locks, blobs } = cache.places;
-  await mkdir(blobs, { recursive: true });
+  await makeFolder(blobs);
   const onWait = () => ports.onEvent({ type: 'waiting', path });
   const lock = await BlobLock.acquire(join(locks, `${digest}.lock`), ports.clock, ports.signal, onWait);
   try {

@@ -1,5 +1,6 @@
-import { lstat, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
+import { makeFolder } from './cache-folder.js';
 import {
   isBlobName,
   isCommit,
@@ -86,7 +87,7 @@ export class HubCache {
   /** Makes a path of a commit a link to a blob that is there. */
   async link(commit: string, path: string, blob: string): Promise<void> {
     const at = join(this.snapshot(commit), path);
-    await mkdir(dirname(at), { recursive: true });
+    await makeFolder(dirname(at));
     const fresh = `${at}.${process.pid}.link`;
     await rm(fresh, { force: true });
     await symlink(linkText(this.places, commit, path, blob), fresh);
@@ -97,7 +98,7 @@ export class HubCache {
   async setRevision(revision: string, commit: string): Promise<void> {
     if (isCommit(revision) || !isInside(revision) || (await this.commitOf(revision)) === commit) return;
     const at = join(this.places.refs, revision);
-    await mkdir(dirname(at), { recursive: true });
+    await makeFolder(dirname(at));
     const fresh = `${at}.${process.pid}.part`;
     await writeFile(fresh, commit);
     await rename(fresh, at);

@@ -4,6 +4,7 @@ import { readGraphFile } from '../model/folder.js';
 import type { GraphWish } from '../model/graph-choice.js';
 import { configHome, findModelFiles, SMALL_FILES } from '../model/model-files.js';
 import type { HubFile } from './answers.js';
+import { usingCache } from './cache-folder.js';
 import { isInside } from './cache-layout.js';
 import { download, type HubBytes } from './download.js';
 import type { MembersModel } from './fleet/fleet-models.js';
@@ -38,6 +39,17 @@ export async function pull(
   api: HubApi,
   ports: PullPorts,
   inFleet: MembersModel | null = null,
+): Promise<PulledModel> {
+  return await usingCache(settings.cacheDir, () => pulled(id, wish, settings, api, ports, inFleet));
+}
+
+async function pulled(
+  id: HubId,
+  wish: GraphWish,
+  settings: HubSettings,
+  api: HubApi,
+  ports: PullPorts,
+  inFleet: MembersModel | null,
 ): Promise<PulledModel> {
   const cache = new HubCache(settings.cacheDir, id.repository);
   const given = inFleet && (await fromFleet(cache, id, inFleet, wish, ports));

@@ -55,6 +55,25 @@ describe('a model of the hub', () => {
     expect(rig.hub.filesAsked).not.toContain('pytorch_model.bin');
   });
 
+  it.each([
+    ['a file', 'ENOTDIR', async (cacheDir: string) => writeFile(cacheDir, '')],
+    ['a folder in which none can be made', 'ENOENT', async (cacheDir: string) => symlink('/proc', cacheDir)],
+    [
+      'one with a folder in place of the file of a revision',
+      'EISDIR',
+      async (cacheDir: string) =>
+        mkdir(join(cacheDir, 'models--shoal--tiny-test', 'refs', 'main', 'x'), { recursive: true }),
+    ],
+  ])('is refused with the cause and a remedy if the cache is %s', async (_, code, spoil) => {
+    rig.hub.add(ID, await plain());
+    await rm(rig.cacheDir, { recursive: true, force: true });
+    await spoil(rig.cacheDir);
+    const pulling = rig.pull();
+    await expect(pulling).rejects.toThrow(Refused);
+    await expect(pulling).rejects.toThrow(`cannot use the cache of the hub in ${rig.cacheDir}: ${code}: `);
+    await expect(pulling).rejects.toThrow('or set HF_HUB_CACHE to a folder');
+  });
+
   it('opens and loads from the links of the cache, and is named like its repository', async () => {
     rig.hub.add(ID, await plain());
     const folder = await openModelFolder((await rig.pull()).dir);
