@@ -10,6 +10,8 @@ import {
 import type { HostingConfig } from '../src/config/hosting-config.js';
 import { namedHubId } from '../src/config/model-folder.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
+import { WrongUsage } from '../src/config/wrong-usage.js';
+import { ShoalError } from '../src/errors.js';
 import type { PullEvent } from '../src/hub/pull-ports.js';
 import { createLog, type LogLevel } from '../src/log.js';
 import type { MetricsRegistry } from '../src/metrics/registry.js';
@@ -131,8 +133,9 @@ function role(
   const describe = (error: unknown) => (error instanceof Error ? error.message : String(error));
   // The role's log may not be open yet, or may be closed already. Write the line directly.
   const onError = (error: unknown) => {
-    const stack = error instanceof Error ? error.stack : undefined;
-    line('fatal', describe(error), { stack });
+    // A refusal says what to do; where in the code it was made helps nobody.
+    const isPlain = error instanceof ShoalError || error instanceof WrongUsage;
+    line('fatal', describe(error), { stack: error instanceof Error && !isPlain ? error.stack : undefined });
   };
   return runRole({ start, describe, onError, onHangup: (running) => reload.run(running) }, link);
 }

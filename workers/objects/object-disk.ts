@@ -39,6 +39,8 @@ export interface ObjectDiskOptions {
 export class ObjectDisk {
   /** The least recently used first. */
   private readonly objects = new Map<ObjectHash, DiskObject>();
+  /** The bytes of each file, of those too that no object has any more. */
+  private readonly files = new Map<ObjectHash, number>();
   private usedBytes = 0;
   private readonly pause: WritePause;
   private onLost: (object: DiskObject) => void = () => {};
@@ -95,19 +97,20 @@ export class ObjectDisk {
     return this.changes.run(async () => {
       if (!isWanted() || !this.takes(info.bytes)) return false;
       await this.drop(name.hash);
+      if (this.files.has(name.hash)) return false;
       while (this.usedBytes + info.bytes > this.budgetBytes || this.objects.size >= DISK_OBJECTS) {
         const [oldest] = this.objects.values();
         if (oldest === undefined) return false;
         this.objects.delete(oldest.name.hash);
         this.onLost(oldest);
-        if (!(await this.removeFile(oldest))) return false;
+        if (!(await this.removeFile(oldest.name.hash))) return false;
       }
-      this.usedBytes += info.bytes;
+      this.count(name.hash, info.bytes);
       try {
         await this.options.files.write(name.hash, value.extents);
         this.pause.accepted();
       } catch (error) {
-        this.usedBytes -= info.bytes;
+        this.uncount(name.hash);
         this.pause.refused(error);
         return false;
       }
@@ -165,10 +168,9 @@ export class ObjectDisk {
 
   /** Forgets an object at once; its file goes later, and counts until then. */
   remove(hash: ObjectHash): void {
-    const object = this.objects.get(hash);
-    if (object === undefined) return;
-    this.objects.delete(hash);
-    void this.changes.run(() => this.removeFile(object));
+    if (!this.objects.delete(hash)) return;
+    // Until then, a later version may have been written over it.
+    void this.changes.run(async () => this.objects.has(hash) || this.removeFile(hash));
   }
 
   /** Gives an object another version and metadata, with the same bytes. */
@@ -193,22 +195,32 @@ export class ObjectDisk {
     await this.options.files.close();
   }
 
-  /** Forgets an object, and removes its file. False if that fails. */
-  private async drop(hash: ObjectHash): Promise<boolean> {
-    const object = this.objects.get(hash);
-    if (object === undefined) return true;
+  /** Forgets an object, and removes the file of its name. */
+  private async drop(hash: ObjectHash): Promise<void> {
     this.objects.delete(hash);
-    return this.removeFile(object);
+    await this.removeFile(hash);
   }
 
-  private async removeFile({ name, info }: DiskObject): Promise<boolean> {
+  /** False if that fails. */
+  private async removeFile(hash: ObjectHash): Promise<boolean> {
+    if (!this.files.has(hash)) return true;
     try {
-      await this.options.files.remove(name.hash);
-      this.usedBytes -= info.bytes;
+      await this.options.files.remove(hash);
+      this.uncount(hash);
       return true;
     } catch (error) {
       this.pause.refused(error);
       return false;
     }
+  }
+
+  private count(hash: ObjectHash, bytes: number): void {
+    this.files.set(hash, bytes);
+    this.usedBytes += bytes;
+  }
+
+  private uncount(hash: ObjectHash): void {
+    this.usedBytes -= this.files.get(hash) ?? 0;
+    this.files.delete(hash);
   }
 }

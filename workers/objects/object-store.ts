@@ -254,9 +254,10 @@ export class ObjectStore {
     for (const { name } of this.onDiskAlone()) if (name.space === space) yield name;
   }
 
-  /** Frees all memory that is not being read. */
+  /** Frees all memory that is not being read, and removes all files. */
   close(): void {
     for (const object of [...this.residency.all()]) this.drop(object, 'moved');
+    for (const { name } of this.onDiskAlone()) this.dropFromDisk(name, 'moved');
   }
 
   private listingOf(space: string): Listing<ObjectName> {
