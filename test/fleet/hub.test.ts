@@ -70,6 +70,17 @@ describe('a fleet whose model is an id on the hub', () => {
     expect(hub.requests.some(({ range }) => /^bytes=\d+-$/.test(range ?? ''))).toBe(true);
   });
 
+  it('is refused when it is downloaded, if its tokenizer is not supported', async () => {
+    const files = await filesIn(RECALL);
+    const tokenizer = JSON.parse(Buffer.from(files['tokenizer.json']!).toString()) as { model: { type: string } };
+    tokenizer.model.type = 'WordPiece';
+    hub.add('shoal/words', { ...files, 'tokenizer.json': JSON.stringify(tokenizer) });
+    const { code, out, err } = await shoal('model', 'pull', 'shoal/words');
+    expect(code).toBe(1);
+    expect(out).not.toContain('to serve it');
+    expect(err).toMatch(/its model has the type "WordPiece"; supported are BPE and Unigram/);
+  });
+
   it('gives its model to workers of another host that have neither the model nor a way to the hub', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'shoal-far-'));
     const server = await startNatsServer({ path: (await findNatsServer()).path, dir: folder });
