@@ -232,6 +232,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./nats/users.js')).natsUsers,
   },
   {
+    name: 'nats-buckets',
+    help: "Create a fleet's buckets on one's own nats-server, as a coordinator does, for nodes that run without one.",
+    options: OPTIONS,
+    load: async () => (await import('./nats/create-buckets.js')).natsBuckets,
+  },
+  {
     name: 'key',
     argument: ['[id]', 'id and tenant of the key; a random id if there is none'],
     help: 'Make a random API key, and its entry for a keys file, which holds only its digest.',

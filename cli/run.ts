@@ -11,7 +11,7 @@ import { Lifecycle } from '../src/lifecycle.js';
 import type { CommandContext } from './context.js';
 import { startNatsServer } from './nats/embedded-server.js';
 import { natsProgram } from './nats/nats-process.js';
-import { fleetUsers } from './nats/users.js';
+import { natsUser } from './nats/users.js';
 import { Child } from './process/child.js';
 
 /** `shoal run`: runs a program against a fleet, with its own node if modules are given, and its own NATS server if no address is given. */
@@ -48,8 +48,10 @@ async function fleetOf(life: Lifecycle, values: Values, context: CommandContext)
   given.SHOAL_LOG_LEVEL ??= 'warn';
   if (values.nats !== null) return given;
   const path = await natsProgram(values.natsServer, (line) => context.io.err(`${line}\n`));
-  const { node } = fleetUsers(values.namespace);
-  const server = life.use(await startNatsServer({ path, users: [node] }), (running) => running.stop());
+  // No one else uses this server.
+  const server = life.use(await startNatsServer({ path, users: [natsUser('node', null)] }), (running) =>
+    running.stop(),
+  );
   const { url, user, password } = server;
   const secret = clusterSecret(values) ?? randomBytes(SECRET_BYTES).toString('hex');
   return { ...given, SHOAL_NATS: url, SHOAL_NATS_USER: user, SHOAL_NATS_PASSWORD: password, SHOAL_SECRET: secret };

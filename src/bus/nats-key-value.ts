@@ -171,7 +171,7 @@ async function openOrCreate(kvm: Kvm, streams: StreamAPI, wanted: Wanted): Promi
   } catch (error) {
     if (!isRefusal(error)) throw error;
     throw new Unavailable(
-      `cannot use the NATS bucket ${bucket}: it is missing, and this user of NATS may not create it; a coordinator of the fleet does, so start one`,
+      `cannot use the NATS bucket ${bucket}: it is missing, and this user of NATS may not create it; start a coordinator of the fleet, which does, or run shoal nats-buckets with its credentials`,
     );
   }
 }

@@ -24,6 +24,7 @@ export type Command =
   | 'cost'
   | 'plan'
   | 'nats-users'
+  | 'nats-buckets'
   | 'key'
   | 'audit'
   | 'config print'

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type EmbeddedServer, startNatsServer } from '../../cli/nats/embedded-server.js';
 import { findNatsServer } from '../../cli/nats/find-server.js';
 import { fleetUsers } from '../../cli/nats/users.js';
+import { fleetBuckets } from '../../src/fleet/buckets.js';
 import { connect } from '../../src/index.js';
 import { CLI } from './support/fleet.js';
 
@@ -32,9 +33,12 @@ beforeAll(async () => {
     const code = new RegExp(`\`${file}\`:\\n\\n\`\`\`js\\n([\\s\\S]*?)\`\`\``).exec(guide)![1]!;
     await writeFile(join(dir, file), code);
   }
-  const { node } = fleetUsers('shoal');
-  server = await startNatsServer({ path: (await findNatsServer()).path, dir, users: [node] });
+  const { node, coordinator } = fleetUsers('shoal');
+  server = await startNatsServer({ path: (await findNatsServer()).path, dir, users: [node, coordinator] });
   const { url, user, password } = server;
+  const creator = { SHOAL_NATS: url, SHOAL_NATS_USER: coordinator.user, SHOAL_NATS_PASSWORD: coordinator.password };
+  const { stdout } = await ran(process.execPath, [CLI, 'nats-buckets'], { env: { ...process.env, ...creator } });
+  expect(stdout.split('\n')).toEqual([...fleetBuckets('shoal').map(({ name }) => name), '']);
   variables = {
     SHOAL_NATS: url,
     SHOAL_NATS_USER: user,

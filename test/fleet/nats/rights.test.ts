@@ -187,7 +187,7 @@ describe('a bucket that is missing', () => {
     try {
       const opened = NatsKeyValue.open(worker, FLEET);
       await expect(opened).rejects.toThrow(
-        `cannot use the NATS bucket ${FLEET}: it is missing, and this user of NATS may not create it; a coordinator of the fleet does, so start one`,
+        `cannot use the NATS bucket ${FLEET}: it is missing, and this user of NATS may not create it; start a coordinator of the fleet, which does, or run shoal nats-buckets with its credentials`,
       );
       await expect(opened).rejects.not.toThrow(Unsupported);
       await NatsKeyValue.open(coordinator, FLEET);
