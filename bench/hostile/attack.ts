@@ -71,12 +71,12 @@ export const ATTACKS: readonly Attack[] = [
     prepare: (target) => {
       const table = (members: number) => Object.fromEntries(Array.from({ length: members }, (_, i) => [`k${i}`, i]));
       const tables = Array.from({ length: 15 }, () => table(4_000));
-      const ids = Array.from({ length: 2 ** 20 - 64 }, (_, i) => i % 50);
+      const ids = Array.from({ length: 2 ** 19 - 64 }, (_, i) => i % 50);
       return () =>
         postAll(target, '/v1/completions', [
           { prompt: ids },
           { prompt: 'x', max_tokens: 1, unknown: table(60_000) },
-          { prompt: 'x', max_tokens: 1, unknown: { ids: ids.slice(0, 900_000), tables } },
+          { prompt: 'x', max_tokens: 1, unknown: { ids: ids.slice(0, 450_000), tables } },
         ]);
     },
   },

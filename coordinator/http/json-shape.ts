@@ -2,8 +2,8 @@ import { ApiError } from '../openai/api-error.js';
 
 /** The limits on JSON that costs more than its length suggests: `[[[[` or `{},{},` cost a hundred times as much as text of the same length. */
 
-/** More than the token ids of five of the longest prompts. */
-const SCALARS = 2 ** 20;
+/** More than the token ids of two of the longest prompts. */
+const SCALARS = 2 ** 19;
 /** Enough for a chat of 4,096 messages with a tool call each. */
 const STRINGS = 2 ** 16;
 const CONTAINERS = 2 ** 15;
