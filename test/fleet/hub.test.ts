@@ -79,6 +79,7 @@ describe('a fleet whose model is an id on the hub', () => {
     expect(code).toBe(1);
     expect(out).not.toContain('to serve it');
     expect(err).toMatch(/its model has the type "WordPiece"; supported are BPE and Unigram/);
+    expect((await shoal('model', 'rm', 'shoal/words')).code).toBe(0);
   });
 
   it('gives its model to workers of another host that have neither the model nor a way to the hub', async () => {
