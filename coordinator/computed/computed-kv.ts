@@ -37,6 +37,16 @@ export interface ComputedBlock {
   readonly bytes: Uint8Array;
 }
 
+/** Blocks that are being read. */
+export interface OpenedKv {
+  /** How many there are. */
+  readonly blocks: number;
+  /** The next block; null after the last one. */
+  next(): Promise<ComputedBlock | null>;
+  /** Must be called at the end, also if not all blocks were read. */
+  close(): void;
+}
+
 export class ComputedKv {
   readonly blockBytes: number;
   private readonly turns = new Semaphore(READS);
@@ -67,22 +77,54 @@ export class ComputedKv {
     return chain.reverse();
   }
 
-  /** Reads blocks, in order. Rejects with `Unavailable` at the first one that no worker gives. */
-  async *read(keys: readonly BlockKey[], signal: AbortSignal): AsyncGenerator<ComputedBlock> {
+  /**
+   * Begins to read blocks, in order. What the fleet holds is known late: a block may be gone. If one of the first is, the blocks end before it; if it is
+   * a later one, `next` rejects with `Unavailable`.
+   */
+  async open(keys: readonly BlockKey[], signal: AbortSignal): Promise<OpenedKv> {
+    const parts = this.parts(keys, signal);
+    const first = (await parts.next()).value ?? [];
+    const isWhole = first.length === Math.min(keys.length, this.atOnce);
+    const blocks = isWhole ? keys.length : first.length;
+    let part: readonly ComputedBlock[] = first;
+    let given = 0;
+    let before = 0;
+    return {
+      blocks,
+      next: async () => {
+        if (given === blocks) return null;
+        if (given - before === part.length) {
+          before = given;
+          part = (await parts.next()).value ?? [];
+          if (part.length === 0) throw new Unavailable(`no worker gives block ${keys[given]} any more; ask again`);
+        }
+        return part[given++ - before]!;
+      },
+      close: () => void parts.return(undefined),
+    };
+  }
+
+  /** Some blocks at a time; fewer than asked for, and none after them, where no worker gives one. */
+  private async *parts(keys: readonly BlockKey[], signal: AbortSignal): AsyncGenerator<ComputedBlock[], undefined> {
     await this.turns.acquire();
     try {
-      const atOnce = Math.min(FETCH_BLOCKS, Math.max(1, Math.floor(FETCH_BYTES / this.blockBytes)));
+      const { atOnce } = this;
       let coming = this.fetch(keys.slice(0, atOnce), signal);
       for (let from = 0; from < keys.length; from += atOnce) {
         const here = await coming;
         coming = this.fetch(keys.slice(from + atOnce, from + 2 * atOnce), signal);
         // A reader that leaves does not wait for it.
         coming.catch(() => {});
-        yield* here;
+        yield here;
+        if (here.length < Math.min(atOnce, keys.length - from)) return;
       }
     } finally {
       this.turns.release();
     }
+  }
+
+  private get atOnce(): number {
+    return Math.min(FETCH_BLOCKS, Math.max(1, Math.floor(FETCH_BYTES / this.blockBytes)));
   }
 
   /**
@@ -124,14 +166,14 @@ export class ComputedKv {
     return this.options.peers.push(target, offered, pin, AbortSignal.timeout(PUSH_MS));
   }
 
-  /** Some blocks, each from any worker that holds it. */
+  /** The blocks before the first that no worker gives, each from any worker that holds it. */
   private async fetch(keys: readonly BlockKey[], signal: AbortSignal): Promise<ComputedBlock[]> {
     const got: ComputedBlock[] = [];
     const failed = new Set<string>();
     while (got.length < keys.length) {
       const next = keys[got.length]!;
       const [holder] = this.holdersOf(next, failed);
-      if (holder === undefined) throw new Unavailable(`no worker gives block ${next} any more; ask again`);
+      if (holder === undefined) break;
       await this.fetchFrom(holder, keys.slice(got.length), got, signal).catch((error: unknown) => {
         if (signal.aborted) throw error;
         failed.add(holder.id);

@@ -19,7 +19,7 @@ import type { ObjectValue } from '../../../src/objects/object-value.js';
 import type { ValueStaging } from '../../../src/objects/value-staging.js';
 import { checkModel } from '../../access/model-access.js';
 import { saltOf } from '../../access/principal.js';
-import type { ComputedBlock, ComputedKv } from '../../computed/computed-kv.js';
+import type { ComputedBlock, ComputedKv, OpenedKv } from '../../computed/computed-kv.js';
 import { type Layers, sharesOf } from '../../layers/layers.js';
 import { layerSalt } from '../../layers/published-prefixes.js';
 import { ApiError } from '../../openai/api-error.js';
@@ -28,9 +28,9 @@ import type { PromptReader } from '../../openai/prompt.js';
 import { ExplainRequest } from '../../openai/requests.js';
 import type { ServedModel } from '../../openai/served-model.js';
 import type { Router } from '../../router.js';
-import { tooLarge } from '../body.js';
 import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
+import { receive } from '../upload.js';
 
 /** `/v1/cache/kv`: the K/V that the fleet's engine computed, as tensors. Everyone reads the blocks of prompts of their own; members alone write. */
 
@@ -142,14 +142,17 @@ async function read(exchange: Exchange, deps: Deps): Promise<BytesAnswer> {
   const request = checkBody(ReadRequest, exchange.body);
   const [from, to] = layersOf(request.layers, computed.layout);
   const found = await find(exchange, request, deps);
-  const head = headFrame({ ...found, layers: [from, to] } satisfies EnginePrefix);
+  const opened = await computed.open(found.keys, exchange.signal);
+  const { blocks } = opened;
+  const there = { ...found, tokens: blocks * found.block_tokens, keys: found.keys.slice(0, blocks) };
+  const head = headFrame({ ...there, layers: [from, to] } satisfies EnginePrefix);
   const [start, end] = [tensorsBytes(computed.layout, 2 * from), tensorsBytes(computed.layout, 2 * to)];
-  const bytes = head.byteLength + found.keys.length * (end - start);
+  const bytes = head.byteLength + blocks * (end - start);
   return {
     kind: 'bytes',
     status: 200,
     headers: { 'content-type': 'application/octet-stream', 'content-length': String(bytes) },
-    body: bodyOf(head, computed.read(found.keys, exchange.signal), [start, end]),
+    body: bodyOf(head, opened, [start, end]),
   };
 }
 
@@ -173,7 +176,7 @@ function tensorsBytes(layout: KvLayout, tensors: number): number {
 }
 
 /** The head, then a part of each block. */
-function bodyOf(head: Buffer, blocks: AsyncGenerator<ComputedBlock>, [start, end]: [number, number]): ObjectBody {
+function bodyOf(head: Buffer, blocks: OpenedKv, [start, end]: [number, number]): ObjectBody {
   let begun = false;
   const release = () => {};
   return {
@@ -183,16 +186,14 @@ function bodyOf(head: Buffer, blocks: AsyncGenerator<ComputedBlock>, [start, end
         return { bytes: head, release };
       }
       const next = await blocks.next();
-      return next.done
-        ? null
-        : { bytes: Buffer.from(next.value.bytes.buffer, next.value.bytes.byteOffset + start, end - start), release };
+      return next && { bytes: Buffer.from(next.bytes.buffer, next.bytes.byteOffset + start, end - start), release };
     },
-    close: () => void blocks.return(undefined),
+    close: () => blocks.close(),
   };
 }
 
 async function write(exchange: Exchange, deps: Deps): Promise<JsonAnswer> {
-  const value = await receive(exchange, deps);
+  const value = await receive(exchange.upload!, deps.writeBytes, deps.staging, null);
   try {
     const { head, start } = checkedHead(exchange, value, deps);
     const blocks = blocksOf(exchange, head, value, start, deps);
@@ -276,24 +277,4 @@ function blocksOf(
     const bytes = value.copy(start + at * blockBytes, start + (at + 1) * blockBytes);
     return { block: { ...meta, digest: digestOf(bytes), maker: self }, bytes };
   });
-}
-
-/** Takes a body in. The caller has a reference to the value. */
-async function receive({ upload }: Exchange, { staging, writeBytes }: Deps): Promise<ObjectValue> {
-  const { bytes, chunks } = upload!;
-  const writer = staging.writer(bytes ?? writeBytes, null);
-  try {
-    for await (const chunk of chunks) {
-      for (let at = 0; at < chunk.byteLength; ) {
-        const target = writer.target();
-        if (target.byteLength === 0) throw tooLarge(writeBytes);
-        const taken = chunk.copy(target, 0, at);
-        writer.advance(taken);
-        at += taken;
-      }
-    }
-    return bytes === null ? writer.finishEarly() : writer.finish();
-  } finally {
-    writer.abort();
-  }
 }
