@@ -200,7 +200,7 @@ export class LiveFleet implements Fleet {
 /** Without the store, requests are answered, and pins and purges are not. Nothing, if it works or nothing is known of it. */
 function storeChecks(fault: string | null): HealthCheck[] {
   if (fault === null) return [];
-  const detail = `pins, purges and the charter cannot be changed: ${fault}`;
+  const detail = `not all of the charter, pins, purges and actors can be changed: ${fault}`;
   return [{ name: 'store', ok: false, required: false, latencyMs: 0, detail }];
 }
 

@@ -1,7 +1,7 @@
 import { natsTransport } from '../../src/bus/nats-transport.js';
 import { SystemClock } from '../../src/clock.js';
 import { readValues } from '../../src/config/config.js';
-import { natsAccess } from '../../src/config/nats-access.js';
+import { DEFAULT_NATS_URL, natsAccess } from '../../src/config/nats-access.js';
 import { Unavailable } from '../../src/errors.js';
 import { fleetBuckets, openBucket } from '../../src/fleet/buckets.js';
 import { natsInbox } from '../../src/fleet/nats-rights.js';
@@ -9,7 +9,6 @@ import type { CommandContext } from '../context.js';
 
 /** How long the command waits for NATS. */
 const CONNECT_MS = 10_000;
-const DEFAULT_URL = 'nats://127.0.0.1:4222';
 
 /**
  * `shoal nats-buckets`: creates the buckets of a fleet, with the credentials of a coordinator. Coordinators do it by themselves; nodes that run without
@@ -18,7 +17,7 @@ const DEFAULT_URL = 'nats://127.0.0.1:4222';
 export async function natsBuckets(context: CommandContext): Promise<number> {
   const values = readValues('nats-buckets', context);
   const { namespace } = values;
-  const access = natsAccess(values.nats ?? DEFAULT_URL, values);
+  const access = natsAccess(values.nats ?? DEFAULT_NATS_URL, values);
   const clock = new SystemClock();
   const giving = new AbortController();
   let why = `no server answers at ${access.url}`;

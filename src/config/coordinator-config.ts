@@ -10,7 +10,7 @@ import { type JwtConfig, jwtConfig } from './jwt-config.js';
 import { readKeysFile } from './keys-file.js';
 import type { Machine } from './machine.js';
 import { modelFolder, type NamedGraph, namedGraph } from './model-folder.js';
-import { type NatsAccess, natsAccess } from './nats-access.js';
+import { DEFAULT_NATS_URL, type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { checkRedisExposure, type RedisConfig, redisConfig } from './redis-config.js';
@@ -136,7 +136,7 @@ export function coordinatorConfig(values: Values, machine: Machine): Coordinator
   return {
     id: values.coordinatorId ?? `coordinator-${machine.nameEnd}`,
     namespace: values.namespace,
-    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
+    nats: natsAccess(values.nats ?? DEFAULT_NATS_URL, values),
     secret: requiredSecret(values),
     peerTls: peerTls(values),
     host: values.host,

@@ -2,6 +2,9 @@ import type { Values } from './options.js';
 import { readSecretFile } from './secret-file.js';
 import { WrongUsage } from './wrong-usage.js';
 
+/** The server of processes that are given none. */
+export const DEFAULT_NATS_URL = 'nats://127.0.0.1:4222';
+
 /** The addresses of the NATS servers, and the credentials for them. */
 export interface NatsAccess {
   /** One or more URLs, separated by commas. Without credentials, so that it can be logged. */

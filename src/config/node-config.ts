@@ -2,7 +2,7 @@ import type { LogLevel } from '../log.js';
 import { requiredSecret } from './cluster-secret.js';
 import { type HostingConfig, hostingConfig } from './hosting-config.js';
 import type { Machine } from './machine.js';
-import { type NatsAccess, natsAccess } from './nats-access.js';
+import { DEFAULT_NATS_URL, type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { type TraceConfig, traceConfig } from './trace-config.js';
@@ -34,7 +34,7 @@ export function nodeConfig(values: Values, machine: Machine): NodeConfig {
     ...hosting,
     id: values.nodeId ?? `node-${machine.nameEnd}`,
     namespace: values.namespace,
-    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
+    nats: natsAccess(values.nats ?? DEFAULT_NATS_URL, values),
     secret: requiredSecret(values),
     peerTls: peerTls(values),
     peer: peerConfig(values, machine),

@@ -8,7 +8,7 @@ import { requiredSecret, secretInFile } from './cluster-secret.js';
 import { type HostingConfig, hostingConfig } from './hosting-config.js';
 import type { Machine } from './machine.js';
 import { modelFolder, type NamedGraph, namedGraph } from './model-folder.js';
-import { type NatsAccess, natsAccess } from './nats-access.js';
+import { DEFAULT_NATS_URL, type NatsAccess, natsAccess } from './nats-access.js';
 import type { Values } from './options.js';
 import { type PeerTlsConfig, peerTls } from './peer-tls.js';
 import { type RedisConfig, redisConfig } from './redis-config.js';
@@ -158,7 +158,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
   return {
     id: values.workerId ?? `worker-${machine.nameEnd}`,
     namespace: values.namespace,
-    nats: natsAccess(values.nats ?? 'nats://127.0.0.1:4222', values),
+    nats: natsAccess(values.nats ?? DEFAULT_NATS_URL, values),
     secret,
     peerTls: peerTls(values),
     modelDir,

@@ -4,7 +4,7 @@ import { clusterSecret } from '../config/cluster-secret.js';
 import { readValues } from '../config/config.js';
 import { objectsConfig } from '../config/hosting-config.js';
 import { readMachine } from '../config/machine.js';
-import { natsAccess } from '../config/nats-access.js';
+import { DEFAULT_NATS_URL, natsAccess } from '../config/nats-access.js';
 import { peerTls } from '../config/peer-tls.js';
 import { Cancelled, InvalidRequest, Unavailable } from '../errors.js';
 import { Lifecycle } from '../lifecycle.js';
@@ -53,7 +53,7 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
   const id = options.id ?? `driver-${readMachine().nameEnd}`;
   const natsUser = options.user ?? values.natsUser;
   const natsPassword = options.password ?? values.natsPassword;
-  const nats = natsAccess(url ?? values.nats ?? 'nats://127.0.0.1:4222', { ...values, natsUser, natsPassword });
+  const nats = natsAccess(url ?? values.nats ?? DEFAULT_NATS_URL, { ...values, natsUser, natsPassword });
   return Lifecycle.build(async (life) => {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const joined = await joinInTime(timeoutMs, (leaving) =>

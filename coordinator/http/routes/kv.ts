@@ -11,8 +11,8 @@ import type { ValueStaging } from '../../../src/objects/value-staging.js';
 import { spaceOf } from '../../objects/key-access.js';
 import { ApiError } from '../../openai/api-error.js';
 import { checkBody } from '../../openai/parameters/check-body.js';
-import { tooLarge } from '../body.js';
 import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json } from '../route.js';
+import { receive } from '../upload.js';
 import {
   checkBodyHeaders,
   demandOf,
@@ -189,7 +189,9 @@ async function put(exchange: Exchange, { objects, objectBytes, staging, wallMs }
     throw new ApiError(400, 'content-type: must have at most 128 characters');
   const fields = fieldsOf(exchange.headers);
   checkFields(fields);
-  const value = await receive(exchange, objectBytes, staging);
+  const { principal } = exchange;
+  const space = principal === null ? null : spaceOf(principal);
+  const value = await receive(exchange.upload!, objectBytes, staging, space);
   try {
     const condition = await conditionOf(demand, name, objects, exchange.signal);
     const written = await objects.put(name, value, { contentType, fields, expiry, condition }, exchange.signal);
@@ -222,30 +224,6 @@ function checkFields(fields: Readonly<Record<string, string>>): void {
     400,
     'x-shoal-meta-*: at most 16 fields are allowed, with names of 64 and values of 256 characters',
   );
-}
-
-/** Takes a body in. The caller has a reference to the value. */
-async function receive(
-  { upload, principal }: Exchange,
-  mostBytes: number,
-  staging: ValueStaging,
-): Promise<ObjectValue> {
-  const { bytes, chunks } = upload!;
-  const writer = staging.writer(bytes ?? mostBytes, principal === null ? null : spaceOf(principal));
-  try {
-    for await (const chunk of chunks) {
-      for (let at = 0; at < chunk.byteLength; ) {
-        const target = writer.target();
-        if (target.byteLength === 0) throw tooLarge(mostBytes);
-        const taken = chunk.copy(target, 0, at);
-        writer.advance(taken);
-        at += taken;
-      }
-    }
-    return bytes === null ? writer.finishEarly() : writer.finish();
-  } finally {
-    writer.abort();
-  }
 }
 
 async function remove(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnswer> {
