@@ -35,22 +35,27 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      {
+      ...[
+        { name: 'fleet', folder: 'test/fleet' },
+        { name: 'deploy', folder: 'test/deploy' },
+      ].map(({ name, folder }) => ({
         test: {
-          name: 'fleet',
-          include: ['test/fleet/**/*.test.ts'],
+          name,
+          include: [`${folder}/**/*.test.ts`],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // Fleets mostly wait: for a death to be noticed, an outage to end.
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
-      },
+      })),
       {
+        // What measures, or takes minutes: `npm run test:long`.
         test: {
-          name: 'deploy',
-          include: ['test/deploy/**/*.test.ts'],
-          testTimeout: 120_000,
+          name: 'long',
+          include: ['test/long/**/*.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
           sequence: { groupOrder: 3 },
         },
