@@ -24,6 +24,8 @@ import {
 
 /** Attempts to change the list, which several coordinators may change at once. */
 const CHANGE_ATTEMPTS = 16;
+/** Slots that one `sync` compares with the prompts that this process knows: all 512 within about a minute. */
+const SLOTS_PER_SYNC = 8;
 const LIST = 'list';
 
 /** The value of a slot that has no prompt. */
@@ -58,6 +60,8 @@ export class RetentionStore {
 
   /** The list as this process read or wrote it last. */
   private last = NO_LIST;
+  /** How many slots were compared so far. */
+  private compared = 0;
 
   constructor(
     private readonly kv: KeyValue,
@@ -71,12 +75,14 @@ export class RetentionStore {
     return found.retentions;
   }
 
-  /** Lists all retentions and caches their prompts, so that `load` can restore them; call it every second. */
+  /** Lists all retentions, caches their prompts, and puts back those that NATS has lost; call it every second. */
   async sync(): Promise<readonly Retention[]> {
     const found = await this.load();
     const { retentions } = found;
     this.remember(found);
     for (const retention of retentions) await this.prompt(retention);
+    for (let i = Math.min(SLOTS_PER_SYNC, retentions.length); i > 0; i--)
+      await this.keepPrompt(retentions[this.compared++ % retentions.length]!);
     return retentions;
   }
 
@@ -129,6 +135,27 @@ export class RetentionStore {
       const left = present.filter(({ id }) => !ids.has(id));
       return left.length === present.length ? null : left;
     });
+    // Another coordinator may have put a prompt back while its retention was in the list.
+    for (const retention of retentions) await this.erasePrompt(retention);
+  }
+
+  /** Puts the prompt of a listed retention back if its slot does not have it. */
+  private async keepPrompt(retention: Retention): Promise<void> {
+    const { id, slot } = retention;
+    const known = this.prompts.get(id);
+    if (known === undefined) return;
+    const found = await this.kv.get(slotKey(slot));
+    if (found !== null && readMessage(RetainedPrompt, found.value)?.id === id) return;
+    // The slot may have got another prompt since the list was read.
+    if (!(await this.isListed(retention))) return;
+    const value = encode(retainedPrompt(id, known));
+    const writing = found ? this.kv.update(slotKey(slot), value, found.revision) : this.kv.create(slotKey(slot), value);
+    if ((await writing) && !(await this.isListed(retention))) await this.erasePrompt(retention);
+  }
+
+  private async isListed({ id, slot }: Retention): Promise<boolean> {
+    const { retentions } = await this.read();
+    return retentions.some((each) => each.id === id && each.slot === slot);
   }
 
   /** Another retention may have got the slot meanwhile: the comparison spares its prompt. */

@@ -71,6 +71,29 @@ describe('a store of retentions', () => {
     expect([await other.sync(), await other.sync()]).toEqual([[], []]);
   });
 
+  it('puts a prompt back whose slot was overwritten or erased, while the list stayed', async () => {
+    const added: Retention[] = [];
+    for (let i = 0; i < 20; i++) added.push(await add(one, `p${i}`, i));
+    await one.sync();
+    await kv.update('prompt-3', Uint8Array.of(1, 2), (await kv.get('prompt-3'))!.revision);
+    await kv.delete('prompt-17');
+    for (let i = 0; i < 3; i++) await one.sync();
+    for (const each of added) expect(await storeOf(kv, 3).prompt(each)).toEqual({ tokens, salt: 's', tenant: null });
+  });
+
+  it('leaves no prompt of a retention that another coordinator removes meanwhile', async () => {
+    for (let waits = 0; waits < 12; waits++) {
+      const added = await add(one, 'p', 0);
+      await other.sync();
+      await kv.delete('prompt-0');
+      const syncing = other.sync();
+      for (let i = 0; i < waits; i++) await Promise.resolve();
+      await one.remove([added]);
+      await syncing;
+      expect(await storeOf(kv, 3).prompt(added)).toBeNull();
+    }
+  });
+
   it('is put back by the first call that finds the bucket empty, whichever that is', async () => {
     const added = await add(one, 'p', 3);
     const calls: (() => Promise<unknown>)[] = [
