@@ -12,5 +12,5 @@ export async function enterFleet(joining: JoiningOptions, log: Log): Promise<rea
   const care = new BucketCare(transport, fleetBuckets(config.namespace), log);
   await care.create();
   const charter = await joinFleet(joining);
-  return [() => care.check(charter.isHeld), () => charter.check()];
+  return [() => care.check(charter.provesSecret), () => charter.check()];
 }

@@ -1,4 +1,5 @@
 import { type BucketInfo, usedPart } from './nats-bucket-sweep.js';
+import type { BucketLimits } from './transport.js';
 
 /** Tells by what the server says of a bucket whether it takes values. */
 
@@ -8,6 +9,9 @@ const FULL = 0.98;
 /** What the server says of the stream of a bucket. Settings that a server does not know are absent. */
 export interface BucketSettings extends BucketInfo {
   readonly config: BucketInfo['config'] & {
+    readonly subjects?: readonly string[];
+    readonly discard?: string;
+    readonly deny_delete?: boolean;
     readonly max_msg_size?: number;
     readonly max_age?: number;
     readonly sealed?: boolean;
@@ -15,23 +19,38 @@ export interface BucketSettings extends BucketInfo {
   };
 }
 
-/** Why a bucket takes no values, or not all; null if it does. `maxBytes`: the size that it was created with. */
-export function bucketFault(bucket: string, info: BucketSettings, maxBytes: number): string | null {
+/** Why a bucket takes no values, or not all, or loses some; null if it keeps what it gets. `limits`: those that it was created with. */
+export function bucketFault(bucket: string, info: BucketSettings, limits: BucketLimits): string | null {
   const { config } = info;
-  const { max_msg_size: valueBytes = -1, max_age: ageNs = 0 } = config;
+  const { max_msg_size: valueBytes = -1, max_age: ageNs = 0, subjects = [], discard = 'new' } = config;
+  const isLess = (limit: number, wanted: number) => limit > 0 && limit < wanted;
   const changes = [
+    subjects.join() !== subjectsOf(bucket).join() && `it stores ${subjects.join(' and ') || 'nothing'}`,
     config.sealed === true && 'it is sealed',
     config.no_ack === true && 'it confirms no writes',
     valueBytes >= 0 && `its values may have ${valueBytes} bytes`,
     ageNs > 0 && 'its values expire',
-    config.max_bytes > 0 && config.max_bytes < maxBytes && `it may have ${config.max_bytes} bytes of ${maxBytes}`,
+    discard !== 'new' && 'new values drop old ones',
+    config.deny_delete === true && 'its values cannot be erased',
+    isLess(config.max_bytes, limits.maxBytes) && `it may have ${config.max_bytes} bytes of ${limits.maxBytes}`,
+    isLess(config.max_msgs, limits.maxValues) && `it may have ${config.max_msgs} values of ${limits.maxValues}`,
   ].filter((change) => change !== false);
   if (changes.length > 0) return changedSettings(bucket, changes.join(', '));
   return usedPart(info) >= FULL ? fullBucket(bucket) : null;
 }
 
+/** The subjects of a bucket's values. */
+export function subjectsOf(bucket: string): string[] {
+  return [`$KV.${bucket}.>`];
+}
+
 export function changedSettings(bucket: string, reason: string): string {
   return `the bucket ${bucket} has other settings than shoal gave it (${reason}): ${deletion(bucket)}`;
+}
+
+/** Another stream has taken the subjects of a bucket, which therefore cannot be created. */
+export function takenSubjects(bucket: string, reason: string): string {
+  return `another stream stores the values of the bucket ${bucket} (${reason}): find it with the nats tool (nats stream ls --subject '${subjectsOf(bucket)[0]}') and delete it, and the fleet creates the bucket; change the passwords of NATS if others know them`;
 }
 
 export function fullBucket(bucket: string, reason?: string): string {

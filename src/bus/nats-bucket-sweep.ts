@@ -7,10 +7,12 @@ const LEAST_FREE = 1 / 4;
 /** Values that one sweep reads at most. */
 const VALUES_PER_SWEEP = 4_000;
 
-/** The part of the library's API of streams that this needs. */
-interface Streams {
-  getMessage(stream: string, query: { seq: number }): Promise<StoredValue | null>;
-  deleteMessage(stream: string, sequence: number, erase: boolean): Promise<boolean>;
+/** The values of a bucket on the server. */
+export interface StoredValues {
+  /** The first value from this sequence on; null if there is none. */
+  next(query: { readonly seq: number; readonly next_by_subj: string }): Promise<StoredValue | null>;
+  /** By its sequence, which no later value of the key has. False if the value has changed, or another process has erased it. */
+  erase(sequence: number): Promise<boolean>;
 }
 
 /** What the server says of the stream of a bucket. Limits of 0 or below are none. */
@@ -37,11 +39,9 @@ export class BucketSweep {
   private next = 0;
   /** The last sequence when a sweep reached the end: until others come, another sweep would erase nothing. */
   private sweptTo = 0;
-  private readonly stream: string;
   private readonly prefix: string;
 
   constructor(bucket: string) {
-    this.stream = `KV_${bucket}`;
     this.prefix = `$KV.${bucket}.`;
   }
 
@@ -49,21 +49,20 @@ export class BucketSweep {
    * If the bucket is nearly full, erases the traces of removed values, and the values that are not to be kept. Each call goes on where the last one
    * ended. A value that changes meanwhile stays. Resolves with the number of erased ones; rejects with the library's errors.
    */
-  async run(streams: Streams, info: BucketInfo, isKept: IsKept): Promise<number> {
+  async run(values: StoredValues, info: BucketInfo, isKept: IsKept): Promise<number> {
     const { state } = info;
     if (usedPart(info) <= 1 - LEAST_FREE || state.last_seq === this.sweptTo) return 0;
     let erased = 0;
     for (let read = 0; read < VALUES_PER_SWEEP; read++) {
       const query = { seq: this.next, next_by_subj: `${this.prefix}>` };
-      const found = await streams.getMessage(this.stream, query);
+      const found = await values.next(query);
       if (found === null) {
         this.next = 0;
         this.sweptTo = state.last_seq;
         break;
       }
       this.next = found.seq + 1;
-      // By its sequence, which no later value of the key has.
-      if (!this.isOfUse(found, isKept) && (await streams.deleteMessage(this.stream, found.seq, false))) erased++;
+      if (!this.isOfUse(found, isKept) && (await values.erase(found.seq))) erased++;
     }
     return erased;
   }

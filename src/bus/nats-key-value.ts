@@ -13,12 +13,12 @@ import { type KV, Kvm } from '@nats-io/kv';
 import { type Clock, SystemClock } from '../clock.js';
 import { Unavailable } from '../errors.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
-import { bucketFault } from './nats-bucket-fault.js';
-import { BucketSweep, isRemoval } from './nats-bucket-sweep.js';
+import { bucketFault, subjectsOf } from './nats-bucket-fault.js';
+import { BucketSweep, isRemoval, type StoredValues } from './nats-bucket-sweep.js';
 import type { NatsBus } from './nats-bus.js';
 import { type BucketStore, isNamed, isRefusal, useStore } from './nats-store.js';
 import { StoreState } from './store-state.js';
-import type { IsKept } from './transport.js';
+import type { BucketLimits, IsKept, Sweeping } from './transport.js';
 
 /** Key-value buckets in NATS JetStream. */
 
@@ -52,15 +52,15 @@ export interface BucketOptions {
  * the next use creates it again, empty. Names of buckets consist of letters, digits, `-` and `_`; keys may also contain `.`, `/` and `=`.
  */
 export class NatsKeyValue implements KeyValue {
-  private readonly sweeping: BucketSweep;
+  private readonly sweep: BucketSweep;
 
   private constructor(
-    private readonly store: BucketStore & { readonly maxBytes: number },
-    private kv: KV,
+    private readonly store: BucketStore & BucketLimits,
+    private opened: OpenedBucket,
     private readonly streams: StreamAPI,
-    private readonly reopen: () => Promise<KV>,
+    private readonly reopen: () => Promise<OpenedBucket>,
   ) {
-    this.sweeping = new BucketSweep(store.bucket);
+    this.sweep = new BucketSweep(store.bucket);
   }
 
   /**
@@ -79,16 +79,16 @@ export class NatsKeyValue implements KeyValue {
     }: BucketOptions = {},
   ): Promise<NatsKeyValue> {
     const { connection } = bus;
-    const store = { bucket, maxBytes, connection, connected: () => bus.connected, state, clock };
+    const store = { bucket, maxBytes, maxValues, connection, connected: () => bus.connected, state, clock };
     const options = { timeout: timeoutMs, checkAPI: false };
     const kvm = new Kvm(jetstream(connection, options));
     return useStore(store, 'read', async () => {
       const { streams } = await jetstreamManager(connection, options);
       const open = async () => {
         const replicas = connection.info?.cluster === undefined ? 1 : KEY_VALUE_REPLICAS;
-        const kv = await openOrCreate(kvm, streams, { bucket, maxBytes, maxValues, replicas });
-        if (replicas > 1) await replicate(streams, kv, replicas);
-        return kv;
+        const opened = await openOrCreate(kvm, streams, { bucket, maxBytes, maxValues, replicas });
+        if (replicas > 1) await replicate(streams, opened.kv, replicas);
+        return opened;
       };
       return new NatsKeyValue(store, await open(), streams, open);
     });
@@ -114,19 +114,21 @@ export class NatsKeyValue implements KeyValue {
     return this.use('write', (kv) => kv.delete(key));
   }
 
-  /** Notes whether the bucket takes values. With `isKept`, makes room in it if it is nearly full; see `BucketSweep`. */
-  tend(isKept: IsKept | null): Promise<number> {
+  /** Notes whether the bucket takes values. If `sweeping` covers it, makes room in it if it is nearly full; see `BucketSweep`. */
+  tend(sweeping: Sweeping, isKept: IsKept): Promise<number> {
     return this.use('read', async () => {
-      const erased = isKept === null ? 0 : await this.sweeping.run(this.streams, await this.describe(), isKept);
-      if (isKept === null || erased > 0) await this.describe();
+      const info = await this.describe();
+      const mayErase = sweeping === 'any' || (sweeping === 'created' && info.created === this.opened.created);
+      const erased = mayErase ? await this.sweep.run(storedValues(this.streams, this.store.bucket), info, isKept) : 0;
+      if (erased > 0) await this.describe();
       return erased;
     });
   }
 
   private async describe(): Promise<StreamInfo> {
-    const { bucket, state, maxBytes } = this.store;
+    const { bucket, state } = this.store;
     const info = await this.streams.info(streamOf(bucket));
-    state.described(bucket, bucketFault(bucket, info, maxBytes));
+    state.described(bucket, bucketFault(bucket, info, this.store));
     return info;
   }
 
@@ -134,11 +136,11 @@ export class NatsKeyValue implements KeyValue {
   private use<T>(request: 'read' | 'write', act: (kv: KV) => Promise<T>): Promise<T> {
     return useStore(this.store, request, async () => {
       try {
-        return await act(this.kv);
+        return await act(this.opened.kv);
       } catch (error) {
         if (!isMissing(error)) throw error;
-        this.kv = await this.reopen();
-        return act(this.kv);
+        this.opened = await this.reopen();
+        return act(this.opened.kv);
       }
     });
   }
@@ -154,26 +156,48 @@ const OTHER_SETTINGS = 10058;
 /** The server's error codes if too few servers are there for the replicas. */
 const TOO_FEW_SERVERS: readonly number[] = [10005, 10023, 10074];
 
-interface Wanted {
+interface Wanted extends BucketLimits {
   readonly bucket: string;
-  readonly maxBytes: number;
-  readonly maxValues: number;
   readonly replicas: number;
 }
 
+interface OpenedBucket {
+  readonly kv: KV;
+  /** When this process created it, by the server's clock; null if it was there. */
+  readonly created: string | null;
+}
+
 /** @throws Unavailable if the bucket is missing, and this user may not create it */
-async function openOrCreate(kvm: Kvm, streams: StreamAPI, wanted: Wanted): Promise<KV> {
+async function openOrCreate(kvm: Kvm, streams: StreamAPI, wanted: Wanted): Promise<OpenedBucket> {
   const { bucket } = wanted;
-  if (await isThere(streams, bucket)) return kvm.open(bucket);
+  if (await isThere(streams, bucket)) return { kv: await kvm.open(bucket), created: null };
   try {
-    await create(streams, wanted);
-    return await kvm.open(bucket);
+    const { created } = await create(streams, wanted);
+    return { kv: await kvm.open(bucket), created };
   } catch (error) {
     if (!isRefusal(error)) throw error;
     throw new Unavailable(
       `cannot use the NATS bucket ${bucket}: it is missing, and this user of NATS may not create it; start a coordinator of the fleet, which does, or run shoal nats-buckets with its credentials`,
     );
   }
+}
+
+/** The server's error codes if a value to erase is not there any more. */
+const VALUE_IS_GONE: readonly number[] = [10037, 10043, 10057];
+
+function storedValues(streams: StreamAPI, bucket: string): StoredValues {
+  const stream = streamOf(bucket);
+  return {
+    next: (query) => streams.getMessage(stream, query),
+    erase: async (sequence) => {
+      try {
+        return await streams.deleteMessage(stream, sequence, false);
+      } catch (error) {
+        if (!hasCode(error, VALUE_IS_GONE)) throw error;
+        return false;
+      }
+    },
+  };
 }
 
 /** The stream of a bucket, as NATS names it. */
@@ -191,13 +215,13 @@ async function isThere(streams: StreamAPI, bucket: string): Promise<boolean> {
   }
 }
 
-async function create(streams: StreamAPI, { bucket, maxBytes, maxValues, replicas }: Wanted): Promise<void> {
+async function create(streams: StreamAPI, { bucket, maxBytes, maxValues, replicas }: Wanted): Promise<StreamInfo> {
   let servers = replicas;
   for (let attempts = 1; ; attempts++) {
     try {
-      await streams.add({
+      return await streams.add({
         name: streamOf(bucket),
-        subjects: [`$KV.${bucket}.>`],
+        subjects: subjectsOf(bucket),
         max_msgs_per_subject: 1,
         max_bytes: maxBytes,
         max_msgs: maxValues,
@@ -210,7 +234,6 @@ async function create(streams: StreamAPI, { bucket, maxBytes, maxValues, replica
         deny_purge: true,
         allow_rollup_hdrs: false,
       });
-      return;
     } catch (error) {
       if (attempts === KEY_VALUE_ATTEMPTS) throw error;
       if (servers > 1 && hasCode(error, TOO_FEW_SERVERS)) servers = 1;

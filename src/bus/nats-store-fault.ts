@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { changedSettings, fullBucket } from './nats-bucket-fault.js';
+import { changedSettings, fullBucket, takenSubjects } from './nats-bucket-fault.js';
 import type { StoreFault, StoreRequest } from './store-state.js';
 
 /**
@@ -15,11 +15,10 @@ const PING_PAUSE_MS = 100;
 const STORE_FAILED = 10077;
 const BUCKET_IS_FULL = /^maximum .*exceeded$/i;
 const BEING_CLOSED = /^store is closed$/i;
-/**
- * A bucket takes no value of any size, or not those of this size, or its values go to another stream: settings that shoal never gives it. Older
- * servers report a limit on the size of values as a write that failed.
- */
-const CHANGED_SETTINGS: readonly number[] = [10054, 10065, 10109];
+/** A bucket takes no value of any size, or not those of this size: settings that shoal never gives it. Older servers report the latter as a write that failed. */
+const CHANGED_SETTINGS: readonly number[] = [10054, 10109];
+/** The values of a bucket go to another stream. */
+const SUBJECTS_OVERLAP = 10065;
 const VALUE_TOO_LARGE = /^message too? large$/i;
 /** A bucket could not be created, for one of several reasons: only the text tells whether the disk is to blame. */
 const NOT_CREATED: readonly number[] = [10049, 10051];
@@ -90,6 +89,7 @@ export function faultOfCode(code: number, reason: string, server: string, bucket
   if (couldNotWrite && BUCKET_IS_FULL.test(reason)) return { ...WRITES, why: fullBucket(bucket, reason) };
   if (CHANGED_SETTINGS.includes(code) || (couldNotWrite && VALUE_TOO_LARGE.test(reason)))
     return { ...WRITES, why: changedSettings(bucket, reason) };
+  if (code === SUBJECTS_OVERLAP) return { ...WRITES, why: takenSubjects(bucket, reason) };
   if (couldNotWrite || (NOT_CREATED.includes(code) && NO_SPACE.test(reason)))
     return {
       ...WRITES,

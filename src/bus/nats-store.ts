@@ -48,12 +48,14 @@ export async function useStore<T>(
       : await storeFault(error, connection, clock, { bucket, request, worked: state.worked, serverId });
     if (fault !== null) {
       state.failed(bucket, fault, clock.now(), serverId);
-      throw new Unavailable(`cannot use the NATS bucket ${bucket}: ${fault.why}`);
+      throw new Unavailable(`cannot use NATS as a store: ${state.closedBecause(bucket) ?? fault.why}`);
     }
     const reason = error instanceof Error ? error.message : String(error);
     const unsupported = isNamed(error, 'JetStreamNotEnabled') || isRefusal(error) || isOffForAccount(error);
     throw new (unsupported ? Unsupported : Unavailable)(
-      `cannot use the NATS bucket ${bucket}: ${reason}; check that JetStream is on and that these credentials may use it`,
+      isRefusal(error)
+        ? `cannot use the NATS bucket ${bucket}: this user of NATS may not (${reason}); use the user, the password and the namespace of this role`
+        : `cannot use the NATS bucket ${bucket}: ${reason}; check that JetStream is on`,
     );
   } finally {
     stillness.stop();

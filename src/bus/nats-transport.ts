@@ -46,10 +46,10 @@ export async function natsTransport({
   return {
     bus,
     openKeyValue: (bucket, limits) => NatsKeyValue.open(bus, bucket, { ...limits, state }),
-    tendBucket: async (bucket, limits, isKept) => {
+    tendBucket: async (bucket, limits, sweeping, isKept = () => true) => {
       const kept = tended.get(bucket) ?? (await NatsKeyValue.open(bus, bucket, { ...limits, state }));
       tended.set(bucket, kept);
-      return kept.tend(isKept);
+      return kept.tend(sweeping, isKept);
     },
     storeFault: () => state.fault,
   };

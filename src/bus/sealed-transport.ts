@@ -45,12 +45,12 @@ export function sealTransport(transport: Transport, options: SealedTransportOpti
 function tending(transport: Transport, opener: MessageOpener): Pick<Transport, 'tendBucket'> {
   if (transport.tendBucket === undefined) return {};
   return {
-    tendBucket: (bucket, limits, isKept) => {
+    tendBucket: (bucket, limits, sweeping, isKept = () => true) => {
       const isSealed: IsKept = (key, sealed) => {
         const value = opened(opener, bucket, key, sealed);
-        return value !== null && isKept!(key, value);
+        return value !== null && isKept(key, value);
       };
-      return transport.tendBucket!(bucket, limits, isKept && isSealed);
+      return transport.tendBucket!(bucket, limits, sweeping, isSealed);
     },
   };
 }

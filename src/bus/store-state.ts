@@ -35,11 +35,22 @@ export class StoreState {
 
   constructor(private readonly longestPauseMs: number = LONGEST_PAUSE_MS) {}
 
-  /** A fault of the store, with the bucket that showed it; null if all buckets answered last, or if nothing is known of them. */
+  /**
+   * A fault of the store, with the first bucket that showed it and the reasons of all; null if all buckets answered last, or if nothing is known of them.
+   * What the server says of a bucket tells more than requests that failed.
+   */
   get fault(): (StoreFault & { readonly bucket: string }) | null {
-    for (const fault of this.faults.values()) return fault;
-    for (const [bucket, why] of this.closed) return { of: 'writes', holdsUp: false, bucket, why };
+    const failed = [...this.faults].filter(([bucket]) => !this.closed.has(bucket));
+    const reasons = [...this.closed.values(), ...failed.map(([, { why }]) => why)];
+    const why = [...new Set(reasons)].join('; ');
+    for (const bucket of this.closed.keys()) return { of: 'writes', holdsUp: false, bucket, why };
+    for (const [, fault] of failed) return { ...fault, why };
     return null;
+  }
+
+  /** Why a bucket takes no values, by what the server said of it last; null if it does. */
+  closedBecause(bucket: string): string | null {
+    return this.closed.get(bucket) ?? null;
   }
 
   /** Whether it has answered at all. */

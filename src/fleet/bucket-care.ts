@@ -1,4 +1,4 @@
-import type { IsKept, Transport } from '../bus/transport.js';
+import type { Sweeping, Transport } from '../bus/transport.js';
 import { ShoalError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { FleetBucket } from './buckets.js';
@@ -16,28 +16,29 @@ export class BucketCare {
 
   /** Creates the missing buckets. One that cannot be used now is left to `check`: the parts that need it say why. */
   async create(): Promise<void> {
-    await this.tendAll(null).catch((error: unknown) => {
+    await this.tendAll('none').catch((error: unknown) => {
       if (!(error instanceof ShoalError)) throw error;
     });
   }
 
   /**
-   * Takes care of all buckets. Rejects with the error of one of those that cannot be used. Values are erased only by a process that is known to have the
-   * fleet's secret (`isMember`): to others, all values look foreign.
+   * Takes care of all buckets. Rejects with the error of one of those that cannot be used. To a process with another secret all values look foreign.
+   * Unless this process is known to have the fleet's (`provesSecret`), it therefore erases only in buckets that it has created itself: no other fleet
+   * had values there before.
    */
-  async check(isMember: boolean): Promise<void> {
-    await this.tendAll(isMember ? () => true : null);
+  async check(provesSecret: boolean): Promise<void> {
+    await this.tendAll(provesSecret ? 'any' : 'created');
   }
 
   /** The last one comes after the others. */
-  private async tendAll(isKept: IsKept | null): Promise<void> {
-    const others = await Promise.allSettled(this.buckets.slice(0, -1).map((bucket) => this.tend(bucket, isKept)));
-    for (const last of this.buckets.slice(-1)) await this.tend(last, isKept);
+  private async tendAll(sweeping: Sweeping): Promise<void> {
+    const others = await Promise.allSettled(this.buckets.slice(0, -1).map((bucket) => this.tend(bucket, sweeping)));
+    for (const last of this.buckets.slice(-1)) await this.tend(last, sweeping);
     for (const each of others) if (each.status === 'rejected') throw each.reason;
   }
 
-  private async tend({ name, maxBytes, maxValues }: FleetBucket, isKept: IsKept | null): Promise<void> {
-    const erased = (await this.transport.tendBucket?.(name, { maxBytes, maxValues }, isKept)) ?? 0;
+  private async tend({ name, maxBytes, maxValues }: FleetBucket, sweeping: Sweeping): Promise<void> {
+    const erased = (await this.transport.tendBucket?.(name, { maxBytes, maxValues }, sweeping)) ?? 0;
     if (erased === 0) return;
     this.log.warn(
       { bucket: name, erased },

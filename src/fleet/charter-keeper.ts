@@ -6,6 +6,7 @@ import {
   type ForeignCharter,
   isProvisional,
   isSameFleet,
+  type Joined,
   keepCharter,
   PROVISIONAL_MS,
   reclaimCharter,
@@ -41,14 +42,27 @@ export class CharterKeeper {
   /** Since when a foreign charter has been stored; null if the stored one was this one at the last check. */
   private foreignSinceMs: number | null = null;
   private replaced = false;
+  /** Of the stored charter that this process wrote last. */
+  private wroteGeneration: number | null = null;
+  private isProven: boolean;
+  private charter: StoredCharter;
 
-  /** @param charter the one under which this process has joined */
   constructor(
-    private charter: StoredCharter,
+    { how, charter }: Joined,
     private readonly options: CharterKeeperOptions,
   ) {
+    this.charter = charter;
+    this.isProven = how === 'restored' || (how === 'joined' && !isProvisional(charter));
     this.joinedMs = options.clock.now();
     this.log = new PacedLog(options.log, options.clock);
+  }
+
+  /**
+   * Whether this process is known to have the fleet's secret: it has opened a charter that another process sealed and that survived the time in which
+   * members put theirs back, or has heard members. Who founds or replaces a charter proves nothing.
+   */
+  get provesSecret(): boolean {
+    return this.isProven;
   }
 
   /** Compares the charter with the stored one. Rejects with the errors of the bucket. */
@@ -56,6 +70,9 @@ export class CharterKeeper {
     const proven = this.options.clock.now() - this.joinedMs >= PROVISIONAL_MS;
     const kept = await keepCharter(this.options.kv, this.charter, proven);
     if (kept.outcome === 'foreign') return this.faceForeign(kept);
+    const { generation } = kept.charter;
+    if (kept.by === 'written') this.wroteGeneration = generation;
+    else if (kept.by === 'found' && !isProvisional(kept.charter)) this.isProven ||= generation !== this.wroteGeneration;
     if (kept.charter.generation > this.charter.generation)
       this.log.info(kept.charter, 'the charter of the fleet stands');
     this.stands(kept.charter);
@@ -100,6 +117,7 @@ export class CharterKeeper {
     }
     const reclaimed = await reclaimCharter(kv, this.charter, foreign);
     if (reclaimed === null) return;
+    this.wroteGeneration = reclaimed.generation;
     this.stands(reclaimed);
     this.log.warn(
       reclaimed,

@@ -156,7 +156,12 @@ export interface ForeignCharter {
  * back; or it is foreign.
  */
 export type Kept =
-  | { readonly outcome: 'own' | 'restored'; readonly charter: StoredCharter }
+  | {
+      readonly outcome: 'own' | 'restored';
+      readonly charter: StoredCharter;
+      /** Whether the member has written it now, or found it as it is; neither if another process changed it meanwhile. */
+      readonly by: 'written' | 'found' | 'neither';
+    }
   | ({ readonly outcome: 'foreign' } & ForeignCharter);
 
 /** Compares the stored charter with a member's, and restores the member's if that is later. `proven`: it survived `PROVISIONAL_MS`. */
@@ -168,8 +173,9 @@ export async function keepCharter(kv: KeyValue, own: StoredCharter, proven: bool
   if (difference === null && generation !== null) {
     const least = proven ? PROVISIONAL_GENERATION + 1 : PROVISIONAL_GENERATION;
     const charter = { ...own, generation: Math.max(own.generation, generation, least) };
-    if (charter.generation > generation) await kv.update(CHARTER_KEY, pack(charter), found.revision);
-    return { outcome: 'own', charter };
+    if (charter.generation === generation) return { outcome: 'own', charter, by: 'found' };
+    const written = await kv.update(CHARTER_KEY, pack(charter), found.revision);
+    return { outcome: 'own', charter, by: written ? 'written' : 'neither' };
   }
   if (generation === null || generation < own.generation)
     return restored(own, await kv.update(CHARTER_KEY, pack(own), found.revision));
@@ -197,7 +203,7 @@ export function isSameFleet(one: Charter, other: Charter): boolean {
 }
 
 function restored(charter: StoredCharter, written: boolean): Kept {
-  return { outcome: written ? 'restored' : 'own', charter };
+  return written ? { outcome: 'restored', charter, by: 'written' } : { outcome: 'own', charter, by: 'neither' };
 }
 
 function pack(charter: StoredCharter): Uint8Array {
@@ -232,7 +238,7 @@ export function misfit(bytes: Uint8Array, mine: Charter): string | null {
     return `cannot read the fleet's charter on this NATS: it was written with another cluster secret or another release; give this process the secret (SHOAL_SECRET) and the release of the fleet, or ${OWN_FLEET_REMEDY}`;
   }
   const fields = (Object.keys(REMEDIES) as Field[]).filter((field) => theirs[field] !== mine[field]);
-  const models = `; the model is ${theirs.model} there, ${mine.model} here`;
+  const models = theirs.model === mine.model ? '' : `; the model is ${theirs.model} there, ${mine.model} here`;
   return fields.length === 0 ? null : refusal(fields, theirs, mine, models);
 }
 

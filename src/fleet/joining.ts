@@ -41,8 +41,8 @@ export interface JoiningOptions {
 export interface FleetCharter {
   /** Keeps the charter, or joins it as soon as its bucket can be used. Rejects with the bucket's errors. */
   check(): Promise<void>;
-  /** Whether this process has joined a stored charter, which proves that it has the fleet's secret. */
-  readonly isHeld: boolean;
+  /** Whether this process is known to have the fleet's secret; see `CharterKeeper`. */
+  readonly provesSecret: boolean;
 }
 
 /**
@@ -68,8 +68,8 @@ class Membership implements FleetCharter {
     if (keeper === null) this.fallSilent = speakFor(wordOf(options), provisional(mine));
   }
 
-  get isHeld(): boolean {
-    return this.keeper !== null;
+  get provesSecret(): boolean {
+    return this.keeper?.provesSecret ?? false;
   }
 
   async check(): Promise<void> {
@@ -90,6 +90,7 @@ class Membership implements FleetCharter {
 /** Null without a charter. */
 async function joinAtStart(options: JoiningOptions, mine: Charter): Promise<CharterKeeper | null> {
   const { transport, clock, log } = options;
+  let told: string | null = null;
   const untilMs = clock.now() + BUCKET_WAIT_MS;
   for (;;) {
     try {
@@ -105,7 +106,9 @@ async function joinAtStart(options: JoiningOptions, mine: Charter): Promise<Char
         log.warn({ reason: error.message }, consequence);
         return null;
       }
-      log.info({ reason: error.message }, 'waiting for the bucket with the charter of the fleet');
+      if (error.message !== told)
+        log.info({ reason: error.message }, 'waiting for the bucket with the charter of the fleet');
+      told = error.message;
       await new Promise<void>((resolve) => clock.after(BUCKET_RETRY_MS, resolve));
     }
   }
@@ -135,19 +138,20 @@ async function joinNow(
   const subjects = fleetSubjects(config.namespace);
   const kv = await openBucket(transport, fleetBucket(config.namespace));
   const listen = (timeMs: number) => anybodyAlive(transport, clock, subjects, timeMs);
-  const { how, charter } = await joinCharter(kv, mine, {
+  const joined = await joinCharter(kv, mine, {
     ...{ anybodyAlive: listen, isMember, clock },
     contradiction: () => contradiction(wordOf(options), provisional(mine)),
   });
   const { bus } = transport;
   const say = (said: StoredCharter) => void tryPublish(bus, subjects.hello, encode(said));
-  const keeper = new CharterKeeper(charter, { kv, clock, log, say, onOutlawed });
+  const keeper = new CharterKeeper(joined, { kv, clock, log, say, onOutlawed });
   // Most of these messages are empty. The subscription ends with the bus.
   bus.subscribe(subjects.hello, ({ payload }) => {
     const [said, asked] = [saidBy(payload), askedAbout(payload)];
     if (said !== null) keeper.heard(said);
     if (asked !== null) keeper.asked(asked);
   });
+  const { how } = joined;
   if (how === 'replaced') log.warn(mine, 'replaced the charter of an older fleet without live members');
   else if (how === 'restored')
     log.warn(mine, 'restored the charter, which a process without the cluster secret had overwritten');

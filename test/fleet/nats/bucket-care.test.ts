@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { DiscardPolicy, jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { headers } from '@nats-io/nats-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
@@ -137,22 +137,62 @@ describe('the care of buckets', () => {
     for (let i = 0; i < 4; i++) expect((await kv.get(`mine-${i}`))!.value).toHaveLength(14 * KIB);
   });
 
+  it('makes room without a proof in a bucket that the process created itself', async () => {
+    await care.create();
+    const kv = await openBucket(member, bucket);
+    const filled = await fill(15 * KIB, (i) => `filler-${i}`);
+    await care.check(false);
+    expect(logged.join()).toContain(`"erased":${filled}`);
+    expect(await kv.create('pin', new Uint8Array(8 * KIB))).toBe(true);
+  });
+
+  it('makes room while other coordinators do, and while values change', async () => {
+    await openBucket(member, bucket);
+    await fill(20, (i) => `filler-${i}`);
+    const others = [0, 1, 2].map(() => new BucketCare(member, [bucket], SILENT_LOG));
+    const rewriting = (async () => {
+      const kv = await openBucket(plain, bucket);
+      for (let i = 0; i < 100; i++) await kv.delete(`filler-${i}`).catch(() => {});
+    })();
+    await Promise.all([rewriting, care.check(true), ...others.map((each) => each.check(true))]);
+    await care.check(true);
+    const { streams } = await jetstreamManager((plain.bus as NatsBus).connection);
+    expect((await streams.info(`KV_${bucket.name}`)).state.messages).toBeLessThan(800);
+  });
+
   it('says that a bucket is full or has other settings, until it is not any more', async () => {
     const kv = await openBucket(member, bucket);
     await care.check(true);
     expect(member.storeFault!()).toBeNull();
     const { streams } = await jetstreamManager((plain.bus as NatsBus).connection);
     const stream = `KV_${bucket.name}`;
-    await streams.update(stream, { max_msg_size: 100 });
-    for (let i = 0; i < 2; i++) {
-      // Small values still fit.
+    const own = {
+      max_msg_size: -1,
+      discard: DiscardPolicy.New,
+      max_msgs: bucket.maxValues,
+      subjects: [`$KV.${bucket.name}.>`],
+    };
+    const changes: [Partial<StreamConfig>, string][] = [
+      [{ max_msg_size: 100 }, 'its values may have 100 bytes'],
+      [{ discard: DiscardPolicy.Old }, 'new values drop old ones'],
+      [{ max_msgs: 40 }, 'it may have 40 values of 1000'],
+      [{ subjects: ['elsewhere.>'] }, 'it stores elsewhere.>'],
+    ];
+    for (const [change, why] of changes) {
+      await streams.update(stream, change);
+      for (let i = 0; i < 2; i++) {
+        // Small values still fit in some.
+        await kv.delete(PROBE_KEY).catch(() => {});
+        await care.check(true);
+        expect(member.storeFault!()?.why).toBe(
+          `the bucket ${bucket.name} has other settings than shoal gave it (${why}): delete it with the nats tool (nats kv del ${bucket.name}), and the fleet creates it again; change the passwords of NATS if others know them`,
+        );
+      }
+      await streams.update(stream, own);
       await kv.delete(PROBE_KEY);
       await care.check(true);
-      expect(member.storeFault!()?.why).toContain(`the bucket ${bucket.name} has other settings than shoal gave it`);
+      expect(member.storeFault!()).toBeNull();
     }
-    await streams.update(stream, { max_msg_size: -1 });
-    await care.check(true);
-    expect(member.storeFault!()).toBeNull();
     for (let i = 0; i < 1_000; i++) await kv.create(`mine-${i}`, Uint8Array.of(1)).catch(() => {});
     await care.check(true);
     expect(member.storeFault!()?.why).toContain(`the bucket ${bucket.name} is full`);

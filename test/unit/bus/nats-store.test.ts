@@ -15,7 +15,7 @@ describe('an error code of JetStream', () => {
     [10077, 'message to large', 'writes', /^the bucket B has other settings/],
     [10077, 'message too large', 'writes', /nats kv del B/],
     [10054, 'message size exceeds maximum allowed', 'writes', /other settings/],
-    [10065, 'subjects overlap with an existing stream', 'writes', /other settings/],
+    [10065, 'subjects overlap with an existing stream', 'writes', /another stream stores the values/],
     [10109, 'invalid operation on sealed stream', 'writes', /other settings/],
     [10077, 'store is closed', null, null],
     [10049, 'mkdir /data/KV_a: no space left on device', 'writes', /^the disk of S is full/],

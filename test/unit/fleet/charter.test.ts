@@ -7,6 +7,7 @@ import { Refused } from '../../../src/errors.js';
 import {
   type Alive,
   type Charter,
+  type Joined,
   type JoinOptions,
   joinCharter as joinAs,
   PROVISIONAL_MS,
@@ -207,20 +208,35 @@ describe('a charter that NATS lost', () => {
   };
 
   /** A keeper of the charter that is stored now. `stand` has its process run for as long as charters are provisional. */
-  async function keeperOf(kv: KeyValue) {
+  async function keeperOf(kv: KeyValue, how: Joined['how'] = 'joined') {
     const own = new SimulatedClock();
     const outlawed: string[] = [];
     const said: StoredCharter[] = [];
     const charter = (await readCharter(kv))!;
     const say = (spoken: StoredCharter) => void said.push(spoken);
     const onOutlawed = (why: string) => void outlawed.push(why);
-    const keeper = new CharterKeeper(charter, { kv, clock: own, log: SILENT_LOG, say, onOutlawed });
+    const keeper = new CharterKeeper({ how, charter }, { kv, clock: own, log: SILENT_LOG, say, onOutlawed });
     const stand = async () => {
       await own.advance(PROVISIONAL_MS);
       await keeper.check();
     };
     return { keeper, stand, outlawed, said };
   }
+
+  test('proves that a process has the secret if another one has sealed it, and it stands', async () => {
+    const kv = await founded(recall);
+    const [founder, second] = [await keeperOf(kv, 'founded'), await keeperOf(kv)];
+    for (const { keeper } of [founder, second]) await keeper.check();
+    expect([founder, second].map(({ keeper }) => keeper.provesSecret)).toEqual([false, false]);
+    await founder.stand();
+    for (const { keeper } of [founder, second]) await keeper.check();
+    expect([founder, second].map(({ keeper }) => keeper.provesSecret)).toEqual([false, true]);
+    expect((await keeperOf(kv)).keeper.provesSecret).toBe(true);
+    for (const how of ['founded', 'replaced', 'restored'] as const) {
+      const { keeper } = await keeperOf(kv, how);
+      expect(keeper.provesSecret).toBe(how === 'restored');
+    }
+  });
 
   test('or that cannot be read, or is older, is put back by a member', async () => {
     const { kv, keeper, said } = await member();
@@ -389,7 +405,7 @@ class Race {
       for (const look of this.checks) if (look !== check) look(said);
     };
     const ports = { kv: this.slowKv(), clock: this.clock, log: SILENT_LOG, say, onOutlawed: leave };
-    const keeper = new CharterKeeper(charter, ports);
+    const keeper = new CharterKeeper({ how: 'joined', charter }, ports);
     const check = (said?: StoredCharter) => {
       if (said) keeper.heard(said);
       void keeper.check();
