@@ -69,6 +69,8 @@ export interface FleetView {
   readonly coordinators: readonly { readonly id: string; readonly pid: number; readonly host: string }[];
   readonly workers: readonly Member[];
   readonly natsConnected: boolean;
+  /** Why a bucket of the fleet in NATS does not work, with a remedy; null if all do. */
+  readonly storeFault: string | null;
   /** The processes that made wrong blocks. */
   readonly quarantined: readonly Accused[];
 }

@@ -57,6 +57,7 @@ export class LiveFleet implements Fleet {
       coordinators: siblings.list(),
       workers: roster.members(),
       natsConnected: bus.connected,
+      storeFault: this.options.storeFault(),
       quarantined: this.options.quarantined.accused,
     };
   }

@@ -3,7 +3,7 @@ import { SystemClock } from '../../src/clock.js';
 import { readValues } from '../../src/config/config.js';
 import { DEFAULT_NATS_URL, natsAccess } from '../../src/config/nats-access.js';
 import { Unavailable } from '../../src/errors.js';
-import { fleetBuckets, openBucket } from '../../src/fleet/buckets.js';
+import { fleetBuckets } from '../../src/fleet/buckets.js';
 import { natsInbox } from '../../src/fleet/nats-rights.js';
 import type { CommandContext } from '../context.js';
 
@@ -34,9 +34,11 @@ export async function natsBuckets(context: CommandContext): Promise<number> {
   late.cancel();
   try {
     for (const bucket of fleetBuckets(namespace)) {
-      await openBucket(transport, bucket);
+      await transport.tendBucket?.(bucket.name, bucket, 'none');
       context.io.out(`${bucket.name}\n`);
     }
+    const fault = transport.storeFault?.() ?? null;
+    if (fault !== null) throw new Unavailable(fault.why);
   } finally {
     await transport.bus.close();
   }

@@ -4,7 +4,7 @@ import type { Salt } from '../../src/core/salt.js';
 import { COORDINATOR_REQUESTS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
 import type { CoordinatorMetrics } from '../../src/metrics/coordinator-metrics.js';
-import { watchFleet, watchRecommendation } from '../../src/metrics/fleet-metrics.js';
+import { watchFleet, watchRecommendation, watchStore } from '../../src/metrics/fleet-metrics.js';
 import { type Random, SystemRandom } from '../../src/random.js';
 import type { Tracer } from '../../src/trace/span.js';
 import type { Access } from '../access/access.js';
@@ -115,6 +115,7 @@ export interface HttpDeps {
 export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   const { fleet, options, log, metrics, clock } = deps;
   watchFleet(metrics.registry, () => fleet.view());
+  watchStore(metrics.registry, () => fleet.view().storeFault);
   watchRecommendation(metrics.registry, () => fleet.recommendation().wanted);
   const repeats = new Repeats(clock);
   const console = consoleOf(deps);

@@ -12,7 +12,7 @@ export async function settled(bus: Bus): Promise<void> {
 /** Logs when this process loses NATS, and when it is connected again, perhaps to another server. */
 export function logBusStatus(bus: Bus, log: Log): void {
   bus.onStatus((status) => {
-    if (status === 'lost') log.warn({}, 'lost NATS; requests are served over direct connections');
+    if (status === 'lost') log.warn({}, 'lost NATS; members reach each other over direct connections alone');
     else log.info({}, 'connected to NATS again');
     if (status === 'found' && bus.shortcoming !== null)
       log.error({}, `some messages fail over NATS: ${bus.shortcoming}`);

@@ -36,6 +36,17 @@ export function watchFleet(registry: MetricsRegistry, view: () => FleetCounts): 
   );
 }
 
+/** Registers the gauge of the store of NATS. Each scrape calls `fault`, which says why a bucket of the fleet does not work; null if all do. */
+export function watchStore(registry: MetricsRegistry, fault: () => string | null): void {
+  registry.gauge(
+    {
+      name: 'shoal_store_works',
+      help: '1 while the buckets of the fleet in NATS take and keep values, as far as this coordinator knows; else 0 (GET /health says why).',
+    },
+    (gauge) => gauge.set(fault() === null ? 1 : 0),
+  );
+}
+
 /** Registers the gauge that an autoscaler follows. Each scrape calls `wanted`. */
 export function watchRecommendation(registry: MetricsRegistry, wanted: () => number): void {
   registry.gauge(

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type PlainNats, plainNats } from '../../bench/fleet/plain-nats.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
@@ -111,6 +113,15 @@ describe.skipIf(promtool.path === null)('a fault', () => {
     expect(await look('ShoalNoWorkers')).toMatch(/suspect|dead/);
     await fires('ShoalErrors', () => coordinator.post('/v1/completions', { prompt: 'a', max_tokens: 1 }));
     expect(await look('ShoalErrors')).not.toBe('');
+  });
+
+  it('of a bucket of NATS fires ShoalStoreFault', async () => {
+    const connection = await connect({ servers: nats.url });
+    const { streams } = await jetstreamManager(connection);
+    await streams.update('KV_shoal-shoal-pins', { max_msg_size: 10 });
+    await fires('ShoalStoreFault');
+    expect(await look('ShoalStoreFault')).toContain('the bucket shoal-shoal-pins has other settings');
+    await connection.close();
   });
 
   it('of NATS fires ShoalNatsLost', async () => {

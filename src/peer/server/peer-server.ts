@@ -16,7 +16,7 @@ import { type StrangerLimits, Strangers } from '../wire/strangers.js';
 import type { BlockHost } from './block-host.js';
 import type { Comparer } from './compare-answer.js';
 import { OfferMemory } from './offer-memory.js';
-import { Session, type SessionOptions } from './session.js';
+import { PeerSession, type PeerSessionOptions } from './session.js';
 import { SocketPath } from './socket-path.js';
 
 /** Listens for peers, and chooses by the purpose of each connection what serves it. */
@@ -88,7 +88,7 @@ export class PeerServer {
   private readonly clock: Clock;
   private readonly random: Random;
   private readonly emptied = new Deferred<void>();
-  private readonly sessionOptions: SessionOptions | null;
+  private readonly sessionOptions: PeerSessionOptions | null;
   private readonly limit: number;
   private readonly strangers: Strangers;
   /** Connections whose peers have proved themselves. */
@@ -204,7 +204,7 @@ export class PeerServer {
     const { sessionOptions } = this;
     if (purpose === 'blocks') {
       if (!sessionOptions) throw new Refused('this process has no blocks');
-      return (connection) => new Session(connection, sessionOptions);
+      return (connection) => new PeerSession(connection, sessionOptions);
     }
     const { onCalls, onObjects, onModels } = this.options;
     if (purpose === 'models') {

@@ -26,7 +26,7 @@ import { tracedAnswer } from './traced-answer.js';
 
 /** The dialled side of one connection for blocks, after the handshake. */
 
-export interface SessionOptions {
+export interface PeerSessionOptions {
   readonly host: BlockHost;
   readonly comparer: Comparer;
   /** Whether the peer is a worker of the fleet now, in this incarnation, or a coordinator with a link for calls. */
@@ -81,7 +81,7 @@ const PONG: Answer = {
 };
 
 /** Answers the requests of one peer. */
-export class Session implements ConnectionOwner {
+export class PeerSession implements ConnectionOwner {
   private readonly answers = new Map<number, Answer>();
   /** Answers whose last message the socket has not taken yet. */
   private ending = 0;
@@ -93,7 +93,7 @@ export class Session implements ConnectionOwner {
 
   constructor(
     private readonly connection: Connection,
-    private readonly options: SessionOptions,
+    private readonly options: PeerSessionOptions,
   ) {}
 
   admit(prelude: Prelude): void {

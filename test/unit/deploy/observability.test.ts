@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { AdapterMetrics } from '../../../src/metrics/adapter-metrics.js';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
-import { watchFleet, watchQuarantine, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
+import { watchFleet, watchQuarantine, watchRecommendation, watchStore } from '../../../src/metrics/fleet-metrics.js';
 import { MetricsRegistry } from '../../../src/metrics/registry.js';
 import { RuntimeMetrics } from '../../../src/metrics/runtime-metrics.js';
 import { WorkerMetrics } from '../../../src/metrics/worker-metrics.js';
@@ -19,6 +19,7 @@ async function exported(): Promise<Set<string>> {
   new AdapterMetrics(worker, () => ({ adapters: 0, bytes: 0, budgetBytes: 0 }));
   watchQuarantine(worker, () => []);
   watchRecommendation(coordinator, () => 1);
+  watchStore(coordinator, () => null);
   new RuntimeMetrics(worker, () => []);
   for (const registry of [coordinator, worker]) {
     registry.watchProcess();

@@ -3,7 +3,7 @@ import { describe, it } from 'vitest';
 import { AdapterMetrics } from '../../../src/metrics/adapter-metrics.js';
 import { callCounter } from '../../../src/metrics/call-counter.js';
 import { CoordinatorMetrics } from '../../../src/metrics/coordinator-metrics.js';
-import { watchFleet, watchQuarantine, watchRecommendation } from '../../../src/metrics/fleet-metrics.js';
+import { watchFleet, watchQuarantine, watchRecommendation, watchStore } from '../../../src/metrics/fleet-metrics.js';
 import { ObjectMetrics } from '../../../src/metrics/object-metrics.js';
 import { RedisMetrics } from '../../../src/metrics/redis-metrics.js';
 import {
@@ -61,6 +61,7 @@ describe('docs/METRICS.md', () => {
         new CoordinatorMetrics(registry);
         watchFleet(registry, fleetView);
         watchRecommendation(registry, () => 1);
+        watchStore(registry, () => null);
       }),
       'worker metrics': table((registry) => {
         const worker = new WorkerMetrics(registry);

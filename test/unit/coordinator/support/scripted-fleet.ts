@@ -42,6 +42,7 @@ export class ScriptedFleet implements Fleet {
       coordinators,
       workers: this.workers,
       natsConnected: true,
+      storeFault: null,
       quarantined: this.quarantined,
     };
   }
