@@ -14,6 +14,8 @@ import type { DamagedBlock, PeerObserver } from '../src/peer/observer.js';
 import type { AuditOutcome } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
 
+const SOURCES = ['local', 'remote', 'computed'] as const;
+const DIRECTIONS = ['h2d', 'd2h', 'd2d'] as const;
 const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
 
 /** Receives the events to log. */
@@ -32,6 +34,7 @@ export class Instruments {
   private server: MetricsServer | null = null;
   private copied: DeviceCopies = { h2d: 0, d2h: 0, d2d: 0 };
   private counted = { local: 0, remote: 0, computed: 0, generated: 0 };
+  private sampled = false;
 
   readonly engine: EngineObserver = {
     onQueue: (ms) => {
@@ -139,15 +142,21 @@ export class Instruments {
     const { requests } = this.metrics;
     requests.running.set(running);
     requests.waiting.set(waiting);
-    for (const source of ['local', 'remote', 'computed'] as const) {
-      requests.promptTokens.add(promptTokens[source] - this.counted[source], { source });
+    const { counted, copied, sampled } = this;
+    // The first sample makes the series; later ones, of which most find no change, cost little.
+    for (const source of SOURCES) {
+      const more = promptTokens[source] - counted[source];
+      if (more > 0 || !sampled) requests.promptTokens.add(more, { source });
     }
-    requests.generatedTokens.add(generatedTokens - this.counted.generated);
-    for (const direction of ['h2d', 'd2h', 'd2d'] as const) {
-      this.metrics.deviceCopyBytes.add(copies[direction] - this.copied[direction], { direction });
+    requests.generatedTokens.add(generatedTokens - counted.generated);
+    for (const direction of DIRECTIONS) {
+      const more = copies[direction] - copied[direction];
+      if (more > 0 || !sampled) this.metrics.deviceCopyBytes.add(more, { direction });
     }
-    this.counted = { ...promptTokens, generated: generatedTokens };
+    const { local, remote, computed } = promptTokens;
+    this.counted = { local, remote, computed, generated: generatedTokens };
     this.copied = copies;
+    this.sampled = true;
   }
 
   /** Connects the metrics that are read from cache and fleet at each scrape, and counts evictions. Call once. */

@@ -258,9 +258,15 @@ export class Worker {
     const damaged = instruments.damagedByPeer;
     const cached = promptTokens.local + promptTokens.remote;
     const prompts = cached + promptTokens.computed;
-    return {
-      ...identity,
-      ...roster.rank,
+    const { generation, incarnation, refutation } = roster.rank;
+    // An announcement is made for each change of load, and a literal without spreads costs a tenth.
+    const announcement: Announcement = {
+      id: identity.id,
+      generation,
+      incarnation,
+      refutation,
+      pid: identity.pid,
+      host: identity.host,
       state: this.state,
       device: device.kind,
       deviceReason: this.options.deviceReason,
@@ -280,9 +286,10 @@ export class Worker {
       rates: { computeMsPerToken, decodeMsPerStep, fetchBytesPerMs: fetcher.rates.overall },
       computeAgeMs,
       disk: store.disk,
-      ...(adapters.length > 0 && { adapters }),
-      ...(config.allowChaos && damaged.length > 0 && { damaged }),
       holdingsSeq: holdings.lastSeq,
     };
+    const tellsDamaged = config.allowChaos && damaged.length > 0;
+    if (adapters.length === 0 && !tellsDamaged) return announcement;
+    return { ...announcement, ...(adapters.length > 0 && { adapters }), ...(tellsDamaged && { damaged }) };
   }
 }

@@ -30,6 +30,7 @@ export function checkPattern(pattern: string): void {
 
 export function matches(pattern: string, subject: string): boolean {
   if (pattern === subject) return true;
+  if (!pattern.includes('*') && !pattern.endsWith('>')) return false;
   const wanted = pattern.split('.');
   const given = subject.split('.');
   for (const [i, token] of wanted.entries()) {

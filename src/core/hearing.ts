@@ -40,7 +40,7 @@ export function atStep(hearing: Hearing, nowMs: number): Hearing {
   const pauseMs = nowMs - hearing.steppedAtMs;
   const echoedAtMs = hearing.echoedAtMs + Math.max(0, pauseMs - STEP_MS);
   return {
-    ...hearing,
+    busLost: hearing.busLost,
     echoedAtMs,
     steppedAtMs: nowMs,
     deaf: hearing.deaf || nowMs - echoedAtMs > DEAF_AFTER_MS,
@@ -51,7 +51,8 @@ export function atStep(hearing: Hearing, nowMs: number): Hearing {
 /** The hearing after an echo came back. */
 function afterEcho(hearing: Hearing, nowMs: number): Hearing {
   const judgeFromMs = hearing.deaf ? Math.max(hearing.judgeFromMs, nowMs) : hearing.judgeFromMs;
-  return { ...hearing, deaf: false, echoedAtMs: nowMs, judgeFromMs };
+  const { busLost, steppedAtMs } = hearing;
+  return { busLost, deaf: false, echoedAtMs: nowMs, steppedAtMs, judgeFromMs };
 }
 
 function afterBusLost(hearing: Hearing): Hearing {

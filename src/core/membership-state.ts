@@ -57,14 +57,23 @@ export function emptyMembership(self: OwnRank | null, fingerprint: string, nowMs
 
 /** The view of the current state. Load comes from the last announcements. */
 export function viewOf(state: MembershipState): MembershipView {
-  const entries = Array.from(state.entries, ([, entry]) => entry).sort((a, b) =>
-    a.announcement.id < b.announcement.id ? -1 : 1,
-  );
-  const ring = entries.filter(hasPlace).map(({ announcement }) => ringMember(announcement));
-  const members = entries
+  const ring = inOrder(state)
+    .filter(hasPlace)
+    .map(({ announcement }) => ringMember(announcement));
+  return { epoch: epochOf(ring), ring, members: membersOf(state) };
+}
+
+/** The members of the view, which cost less than the view. */
+export function membersOf(state: MembershipState): Member[] {
+  return inOrder(state)
     .filter((entry) => entry.standing.kind !== 'left')
     .map((e): Member => ({ ...e.announcement, state: stateOf(e) }));
-  return { epoch: epochOf(ring), ring, members };
+}
+
+function inOrder(state: MembershipState): Entry[] {
+  return Array.from(state.entries, ([, entry]) => entry).sort((a, b) =>
+    a.announcement.id < b.announcement.id ? -1 : 1,
+  );
 }
 
 function ringMember({ id, incarnation, budget }: Announcement): RingMember {

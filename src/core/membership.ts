@@ -107,7 +107,7 @@ class Turn {
 
   end(): { state: MembershipState; effects: MembershipEffect[] } {
     const state: MembershipState = {
-      ...this.before,
+      fingerprint: this.before.fingerprint,
       entries: this.draft?.done() ?? this.before.entries,
       refusals: this.refusals,
       self: this.self,

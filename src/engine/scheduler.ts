@@ -274,10 +274,7 @@ export class Scheduler {
     try {
       const ids = sequences.map(({ lastToken }) => lastToken);
       const logits = await runner.decode(batch, ids);
-      return sequences.map((sequence, i) => ({
-        ...{ sequence, slot: batch[i]! },
-        ...this.stepOutcome(sequence, () => logits.row(i)),
-      }));
+      return sequences.map((sequence, i) => this.stepOutcome(sequence, batch[i]!, logits, i));
     } catch (error) {
       const failure = batch.length === 1 ? error : failedTogether(error);
       return sequences.map((sequence, i) => ({ sequence, slot: batch[i]!, ended: true, error: failure }));
@@ -289,12 +286,12 @@ export class Scheduler {
     else await this.offers.offer(sequence, slot);
   }
 
-  private stepOutcome(sequence: Sequence, logits: () => Float32Array): Pick<StepOutcome, 'ended' | 'error'> {
-    if (sequence.cancelled) return { ended: true, error: null };
+  private stepOutcome(sequence: Sequence, slot: SequenceSlot, logits: LogitRows, row: number): StepOutcome {
+    if (sequence.cancelled) return { sequence, slot, ended: true, error: null };
     try {
-      return { ended: !this.advance(sequence, logits()), error: null };
+      return { sequence, slot, ended: !this.advance(sequence, logits.row(row)), error: null };
     } catch (error) {
-      return { ended: true, error };
+      return { sequence, slot, ended: true, error };
     }
   }
 

@@ -7,7 +7,7 @@ import type { Maker } from '../core/maker.js';
 import type { Announcement, Member, PeerAddress } from '../core/member.js';
 import { stepAll } from '../core/membership.js';
 import type { MembershipEffect, MembershipEvent, MembershipView } from '../core/membership-events.js';
-import { emptyMembership, type MembershipState, viewOf } from '../core/membership-state.js';
+import { emptyMembership, type MembershipState, membersOf, viewOf } from '../core/membership-state.js';
 import { firstRank } from '../core/own-rank.js';
 import { type ProcessRank, type Rank, rankOf } from '../core/rank.js';
 import { InternalError } from '../errors.js';
@@ -170,7 +170,7 @@ export class Roster {
 
   /** All members, including the dead, with the load of their last announcements. */
   members(): readonly Member[] {
-    if (this.listed?.state !== this.state) this.listed = { state: this.state, members: viewOf(this.state).members };
+    if (this.listed?.state !== this.state) this.listed = { state: this.state, members: membersOf(this.state) };
     return this.listed.members;
   }
 

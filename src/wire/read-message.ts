@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { accepts } from './accepts.js';
 import { decode } from './msgpack.js';
 
 /** Decodes a payload and checks it against a schema. Returns null for an unreadable message, which then counts as lost. */
@@ -9,6 +10,7 @@ export function readMessage<T>(schema: z.ZodType<T>, payload: Uint8Array): T | n
   } catch {
     return null;
   }
+  if (accepts(schema, value)) return value;
   const parsed = schema.safeParse(value);
   return parsed.success ? parsed.data : null;
 }

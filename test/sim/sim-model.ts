@@ -32,8 +32,19 @@ export function valueWord(key: number, token: number): number {
 
 /** The token that follows the first `tokens` tokens of a slot, which reads all of their K and V. */
 export function nextToken(kv: Uint32Array, tokens: number): number {
-  let sum = 0x1234567;
-  for (let i = 0; i < KV_WORDS * tokens; i++) sum = Math.imul(sum ^ kv[i]!, 0x01000193);
+  return tokenOf(sumOver(FIRST_SUM, kv, 0, tokens), tokens);
+}
+
+const FIRST_SUM = 0x1234567;
+
+/** The sum over the K and V of tokens `[from, to)`, after those before. */
+function sumOver(before: number, kv: Uint32Array, from: number, to: number): number {
+  let sum = before;
+  for (let i = KV_WORDS * from; i < KV_WORDS * to; i++) sum = Math.imul(sum ^ kv[i]!, 0x01000193);
+  return sum;
+}
+
+function tokenOf(sum: number, tokens: number): number {
   return (mix(sum, tokens) >>> 0) % (VOCAB - 1);
 }
 
@@ -57,11 +68,13 @@ export function reference(
   const kv = new Uint32Array(KV_WORDS * tokens.length);
   computeKv(kv, 0, prompt);
   const answer: number[] = [];
+  let sum = sumOver(FIRST_SUM, kv, 0, prompt.length);
   for (let at = prompt.length; at < tokens.length; at++) {
-    const token = nextToken(kv, at);
+    const token = tokenOf(sum, at);
     answer.push(token);
     tokens[at] = token;
     computeKv(kv, at, [token]);
+    sum = sumOver(sum, kv, at, at + 1);
   }
   const blocks = new Map<string, Uint8Array>();
   const seed = rootSeed({ fingerprint: SIM_FINGERPRINT, adapter: '', salt: '' });

@@ -160,11 +160,13 @@ export class NatsServer {
 
   publish(from: Connection, message: Omit<BusMessage, 'nobody'>): void {
     let heard = false;
+    const { subject, payload } = message;
+    const sent: BusMessage = { subject, payload, reply: message.reply, nobody: false };
     for (const connection of this.connections) {
-      for (const id of matchingOf(connection, message.subject)) {
+      for (const id of matchingOf(connection, subject)) {
         heard = true;
         for (let left = this.drawArrivals(); left > 0; left--)
-          connection.out.send(() => connection.client.deliver(connection, id, { ...message, nobody: false }));
+          connection.out.send(() => connection.client.deliver(connection, id, sent));
       }
     }
     if (heard || message.reply === null) return;

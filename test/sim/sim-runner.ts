@@ -14,6 +14,8 @@ const CUT_MS = 0.1;
 interface Slot extends SequenceSlot {
   tokens: number;
   readonly kv: Uint32Array;
+  /** Valid until the next run. */
+  readonly logits: Float32Array;
 }
 
 export interface SimRunnerOptions {
@@ -42,7 +44,8 @@ export class SimRunner implements GraphRunner {
   }
 
   acquire(regime: Regime): SequenceSlot {
-    const slot: Slot = { tokens: 0, regime, adapter: null, kv: new Uint32Array(KV_WORDS * this.options.contextTokens) };
+    const kv = new Uint32Array(KV_WORDS * this.options.contextTokens);
+    const slot: Slot = { tokens: 0, regime, adapter: null, kv, logits: new Float32Array(VOCAB) };
     this.slots.add(slot);
     this.prefilling = slot;
     return slot;
@@ -125,8 +128,8 @@ export class SimRunner implements GraphRunner {
   private rows(slots: readonly Slot[]): LogitRows {
     return {
       row: (i) => {
-        const logits = new Float32Array(VOCAB);
-        const { kv, tokens } = slots[i]!;
+        const { kv, tokens, logits } = slots[i]!;
+        logits.fill(0);
         logits[nextToken(kv, tokens)] = 1;
         return logits;
       },

@@ -21,6 +21,7 @@ import type {
 import type { ObjectValue } from '../../objects/object-value.js';
 import type { SharedOutcome } from '../../objects/shared-object.js';
 import type { Version } from '../../objects/version.js';
+import { accepts } from '../../wire/accepts.js';
 import { AskExchange } from './ask-exchange.js';
 import type { ObjectLink } from './object-link.js';
 import {
@@ -168,6 +169,7 @@ export class RemoteObjects implements ObjectPeer {
 }
 
 function checked<T>(schema: z.ZodType<T>, value: unknown): T {
+  if (accepts(schema, value)) return value;
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new Corrupt(`a peer sent a wrong answer: ${result.error.issues[0]?.message ?? ''}`);

@@ -212,7 +212,7 @@ export class FrameReader {
       at += came;
       if (this.inPayload) break;
     }
-    this.scratch.copyWithin(0, at, this.filled);
+    if (at > 0 && at < this.filled) this.scratch.copyWithin(0, at, this.filled);
     this.filled -= at;
   }
 
