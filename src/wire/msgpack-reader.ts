@@ -124,7 +124,7 @@ export class MsgpackReader {
     if (isAt(last, this.bytes, from, length)) return last;
     const text = utf8.decode(this.bytes.subarray(from, this.at));
     // Of other texts, units and bytes differ.
-    if (isAt(text, this.bytes, from, length)) known[slot] = text;
+    if (isAt(text, this.bytes, from, length)) known[slot] = asKey(text);
     return text;
   }
 
@@ -189,6 +189,11 @@ function slotOf(bytes: Uint8Array, from: number, length: number): number {
   const ends = Math.imul(bytes[from]!, 31) + bytes[from + length - 1]!;
   const inner = Math.imul(bytes[from + (length >> 1)]!, 31) + bytes[from + (length >> 2)]!;
   return (Math.imul(Math.imul(length, 31) + ends, 0x9e3779b1) + Math.imul(inner, 0x85ebca6b)) >>> KNOWN_SHIFT;
+}
+
+/** The same text in the form in which V8 keeps names of properties. It would look for that form at each use of another as a key. */
+function asKey(text: string): string {
+  return Object.keys({ [text]: null })[0] ?? text;
 }
 
 /** Whether each unit of the text is the byte at its place: the text is ASCII, and the one that begins at an offset of the bytes. */

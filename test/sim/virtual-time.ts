@@ -1,17 +1,10 @@
-import { Heap, type HeapItem } from '../../src/core/heap.js';
+import { type Due, EventQueue } from './event-queue.js';
 import { rest } from './turns.js';
 
 /** Virtual time, and the events that are due in it. */
 
 /** Wall clock at the beginning of a simulation, in milliseconds since 1970. */
 export const WALL_ORIGIN_MS = 1_700_000_000_000;
-
-/** An event that is due at a moment. */
-interface Due extends HeapItem {
-  readonly atMs: number;
-  readonly order: number;
-  readonly run: () => void;
-}
 
 export interface Pending {
   cancel(): void;
@@ -23,17 +16,17 @@ export class VirtualTime {
   /** Events that have happened. */
   events = 0;
   private order = 0;
-  private readonly due = new Heap<Due>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order));
+  private readonly due = new EventQueue();
 
   /** @param onError receives what an event throws */
   constructor(private readonly onError: (error: unknown) => void) {}
 
   at(atMs: number, run: () => void): Pending {
-    const due: Due = { atMs: Math.max(atMs, this.nowMs), order: this.order++, run, heapIndex: -1 };
+    const due: Due = { atMs: Math.max(atMs, this.nowMs), order: this.order++, run };
     this.due.add(due);
     return {
       cancel: () => {
-        if (due.heapIndex >= 0) this.due.remove(due);
+        due.run = null;
       },
     };
   }
@@ -46,10 +39,12 @@ export class VirtualTime {
   runUntil(untilMs: number, over: () => boolean = () => false): void {
     this.settle(() => {});
     for (let next = this.due.first(); next && next.atMs <= untilMs && !over(); next = this.due.first()) {
-      this.due.remove(next);
+      const run = next.run!;
+      next.run = null;
+      this.due.removeFirst();
       this.nowMs = next.atMs;
       this.events++;
-      this.settle(next.run);
+      this.settle(run);
     }
     if (!over()) this.nowMs = Math.max(this.nowMs, untilMs);
   }
