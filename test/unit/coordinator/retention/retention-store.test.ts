@@ -8,7 +8,16 @@ const tokens = Uint32Array.from({ length: 64 }, (_, i) => i);
 
 function retention(id: string, slot: number): Retention {
   return {
-    ...{ id, slot, owner: null, layer: null, tokens: 64, blocks: 1, segments: new Uint8Array(32), last: 'a'.repeat(64) },
+    ...{
+      id,
+      slot,
+      owner: null,
+      layer: null,
+      tokens: 64,
+      blocks: 1,
+      segments: new Uint8Array(32),
+      last: 'a'.repeat(64),
+    },
     ...{ createdMs: 0, expiresMs: 1, stage: 'pending', reason: null },
   };
 }
