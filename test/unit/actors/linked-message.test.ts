@@ -9,12 +9,12 @@ import {
 import { encode } from '../../../src/wire/msgpack.js';
 
 const from = { node: 'worker-1', incarnation: '0001' };
-const packed = Buffer.from(encode({ type: 'tokens', ids: [1] }));
+const packed = new Uint8Array(encode({ type: 'tokens', ids: [1] }));
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 const call = { type: 'call', id: 7, from, actor: 'engine', protocol: 'engine', method: 'generate' } as const;
 
 const MESSAGES: readonly LinkedMessage[] = [
-  { to: 'node', message: { ...call, kind: 'stream', deadlineMs: 1_500.5, request: { tokens: Buffer.from([1]) } } },
+  { to: 'node', message: { ...call, kind: 'stream', deadlineMs: 1_500.5, request: { tokens: Uint8Array.of(1) } } },
   { to: 'node', message: { ...call, kind: 'ask', deadlineMs: null, request: {} } },
   { to: 'node', message: { ...call, kind: 'tell', deadlineMs: 0, request: undefined } },
   { to: 'node', message: { ...call, kind: 'ask', deadlineMs: null, request: {}, trace: TRACE } },
