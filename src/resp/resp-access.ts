@@ -42,7 +42,7 @@ export interface RespAccess {
 /** The space of all clients where no key is needed. */
 export const OPEN_SPACE = 'open';
 
-/** The command may run, and those after it need not be counted. */
+/** The command may run, and those after it need not be counted. @internal exported for tests. */
 export const UNLIMITED: RespVerdict = { refused: null, limited: false };
 
 /** Access without keys. @internal exported for tests. */

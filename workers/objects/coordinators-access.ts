@@ -11,7 +11,6 @@ import {
   type RespPrincipal,
   type RespUse,
   type RespVerdict,
-  UNLIMITED,
 } from '../../src/resp/resp-access.js';
 
 /** Asks the coordinators for the principals of a worker's clients. Until one has answered, no client is admitted. */
@@ -67,7 +66,7 @@ export class CoordinatorsAccess implements RespAccess {
     throw new Unavailable('no coordinator answers, and only coordinators know keys; retry');
   }
 
-  /** Where no coordinator answers, the command runs: its client is checked again within seconds, and then needs one. */
+  /** Rejects with `Unavailable` where no coordinator answers: nobody else knows what a key may still do, or has the audit log. */
   async use(use: RespUse): Promise<RespVerdict> {
     for (const coordinator of await this.coordinators()) {
       try {
@@ -76,7 +75,7 @@ export class CoordinatorsAccess implements RespAccess {
         // The next one counts for the same limits.
       }
     }
-    return UNLIMITED;
+    throw new Unavailable('no coordinator answers, and only coordinators know the limits of keys; retry');
   }
 
   private async ask(): Promise<void> {
