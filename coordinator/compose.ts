@@ -40,6 +40,7 @@ import { PoisonGuard } from './poison/poison-guard.js';
 import { workerRelay } from './poison/worker-relay.js';
 import { PurgeStore } from './purge/purge-store.js';
 import { LivePurges } from './purge/purges.js';
+import { RetryAnswers } from './purge/retry-answers.js';
 import { QuarantinedWorkers } from './quarantined-workers.js';
 import { Quotas } from './quota/quotas.js';
 import { LazyBucket } from './retention/lazy-bucket.js';
@@ -150,7 +151,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
     ...{ load, bus, clock, actors, roster, holdings, router },
     ...{ siblings, tiers, replicas, quarantined, storeFault },
   });
-  const retained = makeRetentions(options, { actors, roster, router, holdings });
+  const retained = makeRetentions(options, { actors, roster, router, holdings, siblings });
   const news = new DirectNews(actors, roster, clock);
   const { wallMs } = options.surroundings;
   const quotas = new Quotas({ bus, clock, wallMs, subject: subjects.usage, self: incarnation });
@@ -202,7 +203,9 @@ export async function startCoordinatorParts(
 
 function makeRetentions(
   { config, incarnation, clock, surroundings, openRetentions, dependence, trail, ...options }: CoordinatorOptions,
-  { actors, roster, router, holdings }: { actors: ActorSystem; roster: Roster; router: Router; holdings: Holdings },
+  { actors, roster, router, holdings, siblings }: Pick<CoordinatorParts, 'actors' | 'roster' | 'router' | 'siblings'> & {
+    readonly holdings: Holdings;
+  },
 ): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper' | 'layers' | 'purges'> {
   const { replicas } = config;
   const log = new PacedLog(options.log, clock);
@@ -226,6 +229,7 @@ function makeRetentions(
     store: purgeStore,
     retentions: store,
     blocksOf,
+    answers: new RetryAnswers(actors, () => siblings.list().length, log),
     trail,
     log,
   });

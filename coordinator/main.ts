@@ -23,6 +23,7 @@ import { largestObject } from '../src/objects/object.js';
 import { OpenFilesWatch } from '../src/open-files-watch.js';
 import { PacedLog } from '../src/paced-log.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
+import { ANSWERS_ACTOR, AnswersProtocol } from '../src/protocol/answers.js';
 import { Reloads } from '../src/reload.js';
 import { fleetResp } from '../src/resp/fleet-resp.js';
 import type { RunningRole } from '../src/running-role.js';
@@ -51,6 +52,7 @@ import { accessBehavior, KeyAccess } from './objects/key-access.js';
 import { objectUses } from './objects/object-uses.js';
 import { openModel, withOffered } from './open-model.js';
 import type { ServedModel } from './openai/served-model.js';
+import { answersBehavior } from './purge/retry-answers.js';
 import { DividedTrail } from './trail/divided-trail.js';
 import { FileTrail, NO_TRAIL, type Trail } from './trail/trail.js';
 import { TrailFile } from './trail/trail-file.js';
@@ -291,6 +293,7 @@ async function serveHttp(
   const sender = { role: 'coordinator', id: config.id, version: own.version, clock, wallMs, log } as const;
   await sendMetrics(life, config.trace, { ...sender, registry: metrics.registry });
   const http = life.use(await createHttpServer(deps), (server) => server.close());
+  await parts.actors.spawn(AnswersProtocol, ANSWERS_ACTOR, () => answersBehavior((group) => http.forgetAnswers(group)));
   await life.start(new OpenFilesWatch(clock, log));
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);

@@ -22,9 +22,9 @@ export interface PurgeOptions {
  * dropped blocks are on a disk that does not answer, or does not let go of them.
  */
 export async function purge(
-  { labels, keys }: PurgeSelector,
+  { labels, keys }: Pick<PurgeSelector, 'labels' | 'keys'>,
   options: PurgeOptions,
-): Promise<PurgeCounts & { readonly beyond: readonly BlockKey[] }> {
+): Promise<Omit<PurgeCounts, 'values' | 'responses'> & { readonly beyond: readonly BlockKey[] }> {
   const { store } = options;
   const counts = { device: 0, host: 0, disk: 0, blocks: 0, replicas: 0 };
   const counted = new Set<BlockKey>();
@@ -39,7 +39,7 @@ export async function purge(
 
 /** Returns how many blocks were here. */
 function dropAll(
-  selector: PurgeSelector,
+  selector: Pick<PurgeSelector, 'labels' | 'keys'>,
   { store, isReplica }: PurgeOptions,
   counts: Record<TierName | 'blocks' | 'replicas', number>,
   counted: Set<BlockKey>,

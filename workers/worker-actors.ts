@@ -13,6 +13,7 @@ import type { Auditor } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
 import { FailedRuns } from './failed-runs.js';
 import type { HoldingsLog } from './holdings-log.js';
+import type { ServedObjects } from './objects/served-objects.js';
 import { purge } from './purge.js';
 import type { Replicator } from './replication/replicator.js';
 import { WorkerRetention } from './retention.js';
@@ -28,6 +29,8 @@ export interface WorkerActorParts {
   readonly replicator: Replicator;
   readonly auditor: Auditor;
   readonly suspicions: SuspicionRelay;
+  /** Null: this worker has no objects. */
+  readonly objects: Pick<ServedObjects, 'purge'> | null;
   /** Whether another worker is the first home of a block. */
   readonly isReplica: (block: BlockMeta) => boolean;
   readonly log: Log;
@@ -46,7 +49,7 @@ export interface WorkerActorParts {
 
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
-  const { engine, store, holdings, replicator, auditor, suspicions, isReplica, log, tracer } = parts;
+  const { engine, store, holdings, replicator, auditor, suspicions, objects, isReplica, log, tracer } = parts;
   const { draining, drain, undrain, disturb, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
@@ -79,9 +82,13 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       const answer = retention.obey(fence, unpackKeys(keys));
       return answer.type === 'retained' ? { ...answer, missing: packKeys(answer.missing) } : answer;
     },
-    purge: async ({ labels, keys }) => {
-      const answer = await purge({ labels, keys: new Set(unpackKeys(keys)) }, { store, isReplica });
-      return { ...answer, beyond: packKeys(answer.beyond) };
+    purge: async ({ labels, keys, objects: chosen }) => {
+      const [answer, dropped] = await Promise.all([
+        purge({ labels, keys: new Set(unpackKeys(keys)) }, { store, isReplica }),
+        chosen === undefined ? null : objects?.purge(chosen),
+      ]);
+      const complete = answer.complete && (dropped?.complete ?? true);
+      return { ...answer, ...(dropped ?? NO_OBJECTS), complete, beyond: packKeys(answer.beyond) };
     },
     reset: async () => {
       replicator.forget();
@@ -111,6 +118,8 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
   await actors.spawn(ShardProtocol, 'shard', () => shardBehavior, { supervision });
   await actors.spawn(WorkerProtocol, 'worker', () => workerBehavior, { supervision });
 }
+
+const NO_OBJECTS = { values: 0, responses: 0, before: 0 };
 
 /** A block and those before it, the latest first, as far as they are here. */
 function chainTo(

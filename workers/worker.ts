@@ -101,7 +101,8 @@ export class Worker {
 
   /** Starts the engine and the actors. */
   private async startAnswering(): Promise<void> {
-    const { actors, engine, store, holdings, linked, replicator, auditor, suspicions, quarantine, roster } = this.parts;
+    const { actors, engine, store, holdings, linked, replicator, auditor, suspicions, quarantine, roster, objects } =
+      this.parts;
     this.life.use(actors, () => actors.stop());
     // Stops run in reverse order: the announcer leaves when the engine has closed, while the actors can still inform coordinators directly.
     this.life.use(this.announcer, async (announcer) => {
@@ -121,7 +122,7 @@ export class Worker {
     quarantine.start();
     actors.start();
     await spawnWorkerActors(actors, {
-      ...{ engine, store, holdings, replicator, auditor, suspicions },
+      ...{ engine, store, holdings, replicator, auditor, suspicions, objects },
       isReplica: ({ segment }) => roster.ring.homes(segment, 1)[0] !== this.options.config.id,
       log: this.paced,
       tracer: this.options.tracer ?? PASSING_TRACER,

@@ -4,7 +4,7 @@ import { type Column, DataTable } from '../parts/data-table.js';
 import type { Api } from '../session/api.js';
 import { receiptSentence } from './receipt-words.js';
 
-/** The receipt of a purge: the dropped blocks by worker, and the workers that have not answered yet. */
+/** The receipt of a purge: the dropped blocks, values and answers by worker, and the workers that have not answered yet. */
 
 const REFRESH_MS = 2_000;
 
@@ -21,6 +21,8 @@ const COLUMNS: readonly Column<ReceiptRow>[] = [
   { key: 'device', title: 'On the device', numeric: true, value: ({ device }) => device },
   { key: 'host', title: 'In host memory', numeric: true, value: ({ host }) => host },
   { key: 'disk', title: 'On disk', numeric: true, value: ({ disk }) => disk },
+  { key: 'values', title: 'Values', numeric: true, value: ({ values }) => values },
+  { key: 'responses', title: 'Stored answers', numeric: true, value: ({ responses }) => responses },
 ];
 
 export function PurgeReceipt({ api, ordered }: { readonly api: Api; readonly ordered: CachePurge }) {

@@ -70,6 +70,13 @@ export class AnswerMemory<T> {
     if (this.entryOf(key, answer) !== null) this.drop(key);
   }
 
+  /** Forgets some answers, running or not. Returns their number. */
+  forgetAll(isChosen: (answer: T) => boolean): number {
+    const chosen = [...this.remembered].filter(([, { answer }]) => isChosen(answer));
+    for (const [key] of chosen) this.drop(key);
+    return chosen.length;
+  }
+
   /** Forgets the answers that ended longer ago than the window. */
   expire(nowMs: number): void {
     for (const [key, { endedMs }] of this.remembered) {

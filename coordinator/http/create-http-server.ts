@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey } from '../../src/core/block.js';
+import type { SaltGroup } from '../../src/core/purge-selector.js';
 import type { Salt } from '../../src/core/salt.js';
 import { COORDINATOR_REQUESTS } from '../../src/limits.js';
 import type { Log } from '../../src/log.js';
@@ -111,8 +112,14 @@ export interface HttpDeps {
   readonly random?: Random;
 }
 
+/** The API of a fleet. */
+interface ApiServer extends HttpServer {
+  /** Forgets the answers that a group may still ask for again. Returns their number. */
+  forgetAnswers(group: SaltGroup): number;
+}
+
 /** Serves the OpenAI-compatible API of a fleet. Resolves once listening; rejects with `Unavailable` if it cannot listen. */
-export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
+export async function createHttpServer(deps: HttpDeps): Promise<ApiServer> {
   const { fleet, options, log, metrics, clock } = deps;
   watchFleet(metrics.registry, () => fleet.view());
   watchStore(metrics.registry, () => fleet.view().storeFault);
@@ -140,6 +147,7 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
     return {
       url: server.url,
       renewTls: (tls) => server.renewTls(tls),
+      forgetAnswers: (group) => repeats.forget(group),
       close: () => {
         // Pages would stay until the end of the time that running answers have.
         console.feed.stop();

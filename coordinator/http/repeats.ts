@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../../src/clock.js';
+import { isInGroup, type SaltGroup } from '../../src/core/purge-selector.js';
 import { Unavailable } from '../../src/errors.js';
+import { saltOf } from '../access/principal.js';
 import { AnswerMemory, type AnswerMemoryLimits } from './answer-memory.js';
 import { sentRequestId } from './request-id.js';
 import type { Exchange, HttpRoute, RouteAnswer } from './route.js';
@@ -30,6 +32,8 @@ export class Repeats {
   private readonly running = new Set<SharedAnswer>();
   /** Keys of requests by their bodies, one body per request: a large body takes time to hash. */
   private readonly keys = new WeakMap<object, string>();
+  /** The salts of the requests' prompts. */
+  private readonly salts = new WeakMap<SharedAnswer, string>();
 
   constructor(
     private readonly clock: Clock,
@@ -49,6 +53,11 @@ export class Repeats {
       },
       handle: (exchange) => this.answer(route, exchange),
     };
+  }
+
+  /** Forgets the answers of a group: those that run are not remembered, and go on. Returns their number. */
+  forget(group: SaltGroup): number {
+    return this.answers.forgetAll((answer) => isInGroup(this.salts.get(answer) ?? '', group));
   }
 
   /** Drops all answers, and ends the ones that no client waits for any more. */
@@ -93,9 +102,15 @@ export class Repeats {
     };
     const answer = new SharedAnswer(exchange, compute, options);
     this.running.add(answer);
+    this.salts.set(answer, saltOf(exchange.principal, cacheSaltOf(exchange.body)) ?? '');
     this.answers.add(key, answer);
     return answer;
   }
+}
+
+function cacheSaltOf(body: unknown): string | undefined {
+  const { cache_salt: salt } = (body ?? {}) as { cache_salt?: unknown };
+  return typeof salt === 'string' ? salt : undefined;
 }
 
 function keyOf({ path }: HttpRoute, exchange: Exchange, id: string): string {

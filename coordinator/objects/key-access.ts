@@ -1,5 +1,6 @@
 import type { Behavior } from '../../src/actors/protocol.js';
 import { Unavailable } from '../../src/errors.js';
+import { keySpace } from '../../src/objects/object-name.js';
 import type { AccessProtocol } from '../../src/protocol/access.js';
 import {
   OPEN_SPACE,
@@ -18,7 +19,7 @@ import type { Trail } from '../trail/trail.js';
 
 /** The space of a principal's objects: it follows the salts of its prompts, so that a key's scope applies to both. */
 export function spaceOf(principal: Principal | null): string {
-  return principal === null ? OPEN_SPACE : `key/${principal.saltPrefix}`;
+  return principal === null ? OPEN_SPACE : keySpace(principal.saltPrefix);
 }
 
 /** The rest of a coordinator, as far as clients of the Redis protocol concern it. */

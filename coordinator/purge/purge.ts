@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import type { BlockKey } from '../../src/core/block.js';
 import { KEY_BYTES, packKeys, unpackKeys } from '../../src/core/key.js';
+import { versionTime } from '../../src/objects/version.js';
 import { packed } from '../../src/protocol/bytes.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
-import { PurgeCounts, PurgeLabels } from '../../src/protocol/worker.js';
+import { PurgeCounts, PurgedObjects, PurgeLabels } from '../../src/protocol/worker.js';
 
-/** A purge: a client's order that the fleet drops blocks, and what has become of it. */
+/** A purge: a client's order that the fleet drops what it keeps, and what has become of it. */
 
 /** Limit on the purges of a fleet that are remembered. */
 export const PURGES = 64;
@@ -41,6 +42,10 @@ export const Purge = z.strictObject({
   createdMs: z.number(),
   /** Pins that it ended. */
   pins: z.int().min(0),
+  /** The objects that it drops; null for none. `before` is known once workers have answered. */
+  objects: PurgedObjects.nullable().default(null),
+  /** Answers for retries that coordinators forgot. */
+  answers: z.int().min(0).default(0),
   rows: z.array(PurgeRow).max(PURGE_WORKERS),
 });
 export type Purge = z.infer<typeof Purge>;
@@ -60,7 +65,10 @@ export const PurgeList = z.strictObject({
 });
 export type PurgeList = z.infer<typeof PurgeList>;
 
-export const NOTHING_DROPPED: PurgeCounts = { device: 0, host: 0, disk: 0, blocks: 0, replicas: 0, complete: true };
+export const NOTHING_DROPPED: PurgeCounts = {
+  ...{ device: 0, host: 0, disk: 0, blocks: 0, replicas: 0, values: 0, responses: 0 },
+  complete: true,
+};
 
 /** Whether every worker that is known to have had blocks has done it. */
 export function isComplete({ rows }: Pick<Purge, 'rows'>): boolean {
@@ -96,6 +104,14 @@ export function withKeys(keys: Uint8Array, beyond: ReadonlySet<BlockKey>): Uint8
   return packKeys([...new Set([...known, ...beyond])].slice(0, REMEMBERED_KEYS));
 }
 
+/**
+ * The objects of a purge, once more workers have dropped those before the times `answered`. What is written after all of them stays, whoever is asked
+ * later: workers that were away, and those that these gave objects to.
+ */
+export function withCutOff({ objects, createdMs }: Pick<Purge, 'objects' | 'createdMs'>, answered: readonly number[]) {
+  return objects && { ...objects, before: Math.max(objects.before ?? versionTime(createdMs), ...answered) };
+}
+
 export function sum(a: PurgeCounts, b: PurgeCounts): PurgeCounts {
   return {
     device: a.device + b.device,
@@ -103,6 +119,8 @@ export function sum(a: PurgeCounts, b: PurgeCounts): PurgeCounts {
     disk: a.disk + b.disk,
     blocks: a.blocks + b.blocks,
     replicas: a.replicas + b.replicas,
+    values: a.values + b.values,
+    responses: a.responses + b.responses,
     complete: b.complete,
   };
 }

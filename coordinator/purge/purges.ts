@@ -7,7 +7,7 @@ import { ShoalError } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import type { Log } from '../../src/log.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
-import { type PurgeAnswer, type PurgeCounts, ShardProtocol } from '../../src/protocol/worker.js';
+import { type PurgeAnswer, type PurgeCounts, type PurgedObjects, ShardProtocol } from '../../src/protocol/worker.js';
 import type { Random } from '../../src/random.js';
 import { RETENTION_ROUND_MS } from '../retention/retention-keeper.js';
 import type { RetentionStore } from '../retention/retention-store.js';
@@ -21,11 +21,13 @@ import {
   type PurgeRow,
   sum,
   withAnswer,
+  withCutOff,
   withKeys,
 } from './purge.js';
 import type { PurgeStore } from './purge-store.js';
+import type { RetryAnswers } from './retry-answers.js';
 
-/** Drops blocks in the whole fleet, also where a worker is away when it is asked for. */
+/** Drops what the fleet keeps of a tenant, a salt or a prompt, also where a worker is away when it is asked for. */
 
 /** Interval of the look for workers that have come back. @internal exported for tests. */
 export const PURGE_ROUND_MS = 2_000;
@@ -39,8 +41,8 @@ const PURGE_TIMEOUT_MS = 10_000;
 /** The port between the HTTP layer and the purges of a fleet. */
 export interface Purges {
   /**
-   * Ends the pins that the selector chooses, drops its blocks at all workers that can be reached, and remembers the others. Rejects with
-   * `Unavailable` if it cannot be remembered: then nothing was dropped.
+   * Ends the pins that the selector chooses, drops its blocks and objects at all workers that can be reached, and remembers the others; coordinators
+   * forget its answers. Rejects with `Unavailable` if it cannot be remembered: then nothing was dropped.
    */
   order(what: Purge['what'], selector: PurgeSelector, owner: string | null): Promise<Purge>;
   /** Null if it is not remembered. */
@@ -57,11 +59,17 @@ export interface LivePurgesOptions {
   readonly store: PurgeStore;
   readonly retentions: RetentionStore;
   readonly blocksOf: BlocksOf;
+  readonly answers: Pick<RetryAnswers, 'forget'>;
   readonly trail: Trail;
   readonly log: Log;
 }
 
 type Process = Pick<PurgeRow, 'worker' | 'incarnation'>;
+
+/** What workers are asked to drop. */
+interface Order extends Pick<PurgeSelector, 'labels' | 'keys'> {
+  readonly objects: PurgedObjects | null;
+}
 
 export class LivePurges implements Purges {
   private timer: Timer | null = null;
@@ -88,16 +96,18 @@ export class LivePurges implements Purges {
     const workers = roster.members().map(({ id: worker, incarnation }) => ({ worker, incarnation }));
     const rows = workers.map((process): PurgeRow => ({ ...process, state: 'unreachable', counts: NOTHING_DROPPED }));
     const chosen = { labels: [...selector.labels], keys: packKeys([...selector.keys]) };
-    const ordered = { id, owner, what, ...chosen, createdMs: wallMs(), pins: 0, rows };
+    const objects = selector.objects ? { ...selector.objects, before: null } : null;
+    const ordered = { id, owner, what, ...chosen, createdMs: wallMs(), pins: 0, objects, answers: 0, rows };
     // Stored first: if this coordinator dies now, another one continues.
     await store.add(ordered);
+    const answers = selector.answers ? await this.options.answers.forget(selector.answers) : 0;
     const pins = await this.endPins(selector);
-    await this.everywhere(id, selector);
+    await this.everywhere(id, { ...selector, objects });
     // Until every coordinator has noticed, one may compute for these pins, and prompts may use the prefix that one of them published.
     if (pins > 0) await new Promise<void>((resolve) => this.options.clock.after(PINS_NOTICED_MS, resolve));
     // While one worker was asked, another that was not asked yet may have pushed blocks to it.
-    await this.everywhere(id, selector);
-    return (await store.change(id, (purge) => ({ ...purge, pins }))) ?? ordered;
+    await this.everywhere(id, { ...selector, objects: withCutOff((await store.get(id)) ?? ordered, []) });
+    return (await store.change(id, (purge) => ({ ...purge, pins, answers }))) ?? ordered;
   }
 
   get(id: string): Promise<Purge | null> {
@@ -131,59 +141,62 @@ export class LivePurges implements Purges {
   }
 
   private async catchUpWith(purge: Purge, processes: readonly Process[]): Promise<void> {
-    const selector = selectorOf(purge);
+    const order = orderOf(purge);
     const owing = processes.filter(({ worker, incarnation }) => concerns(purge, worker, incarnation));
     for (const process of processes) if (!owing.includes(process)) this.settle(purge.id, process);
-    const { blocks } = await this.ask(purge.id, selector, owing);
-    // Until it was asked, a worker that came back may have given its blocks to others.
-    if (blocks > 0) await this.everywhere(purge.id, selector);
+    const { dropped } = await this.ask(purge.id, order, owing);
+    // Until it was asked, a worker that came back may have given what it had to others.
+    if (dropped > 0) await this.everywhere(purge.id, order);
   }
 
   /**
    * Asks all live workers, and again for descendants of blocks that another worker has dropped: a worker cannot tell which blocks a late part of a
    * prompt descends from, if others have the part before.
    */
-  private async everywhere(id: string, selector: PurgeSelector): Promise<void> {
-    const asked = new Set(selector.keys);
-    for (let next = selector, round = 0; round < CHAIN_ROUNDS; round++) {
+  private async everywhere(id: string, order: Order): Promise<void> {
+    const asked = new Set(order.keys);
+    for (let next = order, round = 0; round < CHAIN_ROUNDS; round++) {
       const { beyond } = await this.ask(id, next, this.alive());
       const fresh = [...beyond].filter((key) => !asked.has(key)).slice(0, HOLDINGS_KEYS_PER_MESSAGE);
       if (fresh.length === 0) return;
       for (const key of fresh) asked.add(key);
-      next = { labels: [], keys: new Set(fresh) };
+      next = { labels: [], keys: new Set(fresh), objects: null };
     }
   }
 
-  /** Asks workers, and records their answers. Returns the number of blocks that they dropped, and the descendants of the requested blocks. */
+  /** Asks workers, and records their answers. Returns the number of blocks and objects that they dropped, and the descendants of the requested blocks. */
   private async ask(
     id: string,
-    selector: PurgeSelector,
+    order: Order,
     processes: readonly Process[],
-  ): Promise<{ readonly blocks: number; readonly beyond: ReadonlySet<BlockKey> }> {
-    if (processes.length === 0) return { blocks: 0, beyond: new Set() };
+  ): Promise<{ readonly dropped: number; readonly beyond: ReadonlySet<BlockKey> }> {
+    if (processes.length === 0) return { dropped: 0, beyond: new Set() };
     const { store, trail } = this.options;
-    const answers = await Promise.all(processes.map((process) => this.askOne(selector, process)));
-    const beyond = new Set(answers.flatMap((answer) => (answer === null ? [] : unpackKeys(answer.beyond))));
+    const answers = await Promise.all(processes.map((process) => this.askOne(order, process)));
+    const given = answers.filter((answer) => answer !== null);
+    const beyond = new Set(given.flatMap((answer) => unpackKeys(answer.beyond)));
+    const cutOffs = given.map(({ before }) => before);
     let completed = false;
     const changed = await store.change(id, (purge) => {
       let { rows } = purge;
       for (const [i, process] of processes.entries()) rows = withAnswer(rows, process, countsOf(answers[i] ?? null));
       completed = !isComplete(purge) && isComplete({ rows });
-      return { ...purge, rows, keys: withKeys(purge.keys, beyond) };
+      return { ...purge, rows, keys: withKeys(purge.keys, beyond), objects: withCutOff(purge, cutOffs) };
     });
     for (const [i, process] of processes.entries()) if (answers[i]?.complete) this.settle(id, process);
     if (changed !== null && completed) {
       const blocks = totalOf(changed).blocks;
       trail.write({ event: 'purge_complete', purge: id, tenant: changed.owner, blocks });
     }
-    return { blocks: answers.reduce((total, answer) => total + (answer?.blocks ?? 0), 0), beyond };
+    const dropped = given.reduce((total, { blocks, values, responses }) => total + blocks + values + responses, 0);
+    return { dropped, beyond };
   }
 
   /** Null if the worker does not answer. */
-  private async askOne(selector: PurgeSelector, { worker, incarnation }: Process): Promise<PurgeAnswer | null> {
+  private async askOne({ labels, keys, objects }: Order, { worker, incarnation }: Process): Promise<PurgeAnswer | null> {
     const { actors, log } = this.options;
     const shard = actors.ref(ShardProtocol, { node: worker, incarnation, actor: 'shard' });
-    const message = { labels: [...selector.labels], keys: packKeys([...selector.keys]) };
+    const message = { labels: [...labels], keys: packKeys([...keys]), ...(objects && { objects }) };
     try {
       return await shard.ask('purge', message, { timeoutMs: PURGE_TIMEOUT_MS });
     } catch (err) {
@@ -218,15 +231,16 @@ export class LivePurges implements Purges {
 
 function countsOf(answer: PurgeAnswer | null): PurgeCounts | null {
   if (answer === null) return null;
-  const { beyond: _, ...counts } = answer;
+  const { beyond: _, before: __, ...counts } = answer;
   return counts;
 }
 
-/** The dropped copies and blocks of all workers together. */
+/** The dropped copies, blocks and objects of all workers together. */
 export function totalOf({ rows }: Pick<Purge, 'rows'>): PurgeCounts {
   return rows.reduce((total, { counts }) => sum(total, counts), NOTHING_DROPPED);
 }
 
-function selectorOf({ labels, keys }: Purge): PurgeSelector {
-  return { labels, keys: new Set(unpackKeys(keys)) };
+function orderOf(purge: Purge): Order {
+  const { labels, keys } = purge;
+  return { labels, keys: new Set(unpackKeys(keys)), objects: withCutOff(purge, []) };
 }

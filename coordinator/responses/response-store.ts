@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { Semaphore } from '../../src/async/semaphore.js';
 import type { Clock } from '../../src/clock.js';
+import { saltDigest } from '../../src/core/salt.js';
 import { Overloaded, Unavailable } from '../../src/errors.js';
 import type { Log } from '../../src/log.js';
+import { RESPONSE_SALT } from '../../src/objects/object.js';
 import { wholeValue } from '../../src/objects/object-body.js';
 import { databaseSpace, type ObjectName, objectName, RESPONSES_DATABASE } from '../../src/objects/object-name.js';
 import { ObjectValue } from '../../src/objects/object-value.js';
@@ -45,6 +47,12 @@ export interface ResponseStoreOptions {
   readonly log: Log;
 }
 
+/** Whose an answer is, and the salt of its prompt, by which a purge finds it. */
+export interface ResponseOwner {
+  readonly principal: Principal | null;
+  readonly salt: string;
+}
+
 export class ResponseStore {
   private readonly reads = new Semaphore(READS_AT_ONCE);
   private readonly log: PacedLog;
@@ -54,14 +62,20 @@ export class ResponseStore {
   }
 
   /** Stores an answer. False if it is too large, or if no worker takes it. */
-  async save(principal: Principal | null, id: string, stored: StoredResponse, signal: AbortSignal): Promise<boolean> {
+  async save(
+    { principal, salt }: ResponseOwner,
+    id: string,
+    stored: StoredResponse,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const { objects, objectBytes, ttlMs, wallMs } = this.options;
     const bytes = encode(stored);
     if (bytes.byteLength > Math.min(objectBytes, STORED_RESPONSE_BYTES)) return false;
     if (stored.items.length > CONVERSATION_ITEMS) return false;
     const value = ObjectValue.of(bytes);
     const expiry = { kind: 'at' as const, atMs: Math.floor(wallMs() + ttlMs) };
-    const options = { contentType: null, fields: {}, expiry, condition: { kind: 'absent' as const } };
+    const fields = { [RESPONSE_SALT]: saltDigest(salt) };
+    const options = { contentType: null, fields, expiry, condition: { kind: 'absent' as const } };
     try {
       return (await objects.put(nameOf(principal, id), value, options, signal)).type === 'written';
     } catch (error) {

@@ -1,4 +1,4 @@
-import type { Principal } from '../access/principal.js';
+import { type Principal, saltOf } from '../access/principal.js';
 import { ApiError } from '../openai/api-error.js';
 import { CONVERSATION_ITEMS, type ConversationItem } from '../openai/responses/conversation-item.js';
 import type { InputItem } from '../openai/responses/response-input.js';
@@ -17,6 +17,7 @@ export interface TurnRequest {
   readonly input: readonly InputItem[];
   readonly previous_response_id?: string | undefined;
   readonly store?: boolean | undefined;
+  readonly cache_salt?: string | undefined;
 }
 
 export class ResponseTurn {
@@ -47,13 +48,14 @@ export class ResponseTurn {
   }
 
   /** Stores the answer to `conversation`; null if the request or the fleet has none stored. */
-  keeperOf({ store }: TurnRequest, id: string) {
+  keeperOf({ store, cache_salt }: TurnRequest, id: string) {
     const responses = this.store;
     if (responses === null || store === false) return null;
     const { principal, signal } = this.caller;
+    const owner = { principal, salt: saltOf(principal, cache_salt) ?? '' };
     return (response: object, output: readonly ConversationItem[]) => {
       const items = [...this.before, ...output];
-      return responses.save(principal, id, { response: JSON.stringify(response), items }, signal);
+      return responses.save(owner, id, { response: JSON.stringify(response), items }, signal);
     };
   }
 

@@ -44,15 +44,22 @@ export interface CachePurge {
   readonly created_at: number;
   /** Pins that it ended. */
   readonly pins: number;
+  /** Answers for retries that coordinators forgot. */
+  readonly answers: number;
   readonly dropped: DroppedCopies;
   readonly workers: readonly (DroppedCopies & { readonly id: string; readonly state: 'done' | 'unreachable' })[];
 }
 
-/** Copies by tier, and blocks, each counted once. `replicas` are the blocks that have another worker as first home. */
+/**
+ * Copies of blocks by tier, and blocks, each counted once. `replicas` are the blocks that have another worker as first home. `values` and `responses` are
+ * copies of values of clients and of stored answers.
+ */
 interface DroppedCopies {
   readonly device: number;
   readonly host: number;
   readonly disk: number;
   readonly blocks: number;
   readonly replicas: number;
+  readonly values: number;
+  readonly responses: number;
 }

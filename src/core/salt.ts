@@ -47,19 +47,26 @@ export const LABEL_BYTES = 8;
  * label a worker finds the blocks of an owner or of a salt without knowing either. Labels do not separate salts: the digest in the key does.
  */
 export function saltLabel(salt: string): string {
-  return ownerLabel(ownerOf(salt)) + digest(`shoal/salt/1\0${salt}`);
+  return ownerLabel(ownerOf(salt)) + saltDigest(salt).slice(0, LABEL_BYTES);
+}
+
+/** SHA-256 of a salt, in hex: names it where a label, which others may have by chance, would not do. */
+export function saltDigest(salt: string): string {
+  return hash('sha256', `shoal/salt/1\0${salt}`, 'hex');
 }
 
 /** The first half of the labels of an owner's salts, in hex. */
 export function ownerLabel(owner: string): string {
-  return digest(`shoal/owner/1\0${owner}`);
+  return ownerDigest(owner).slice(0, LABEL_BYTES);
 }
 
-function ownerOf(salt: string): string {
+/** SHA-256 of an owner, in hex. */
+export function ownerDigest(owner: string): string {
+  return hash('sha256', `shoal/owner/1\0${owner}`, 'hex');
+}
+
+/** The owner of a salt, or of the prefix of salts: the text before the first colon. */
+export function ownerOf(salt: string): string {
   const end = salt.indexOf(':');
   return end === -1 ? salt : salt.slice(0, end);
-}
-
-function digest(text: string): string {
-  return hash('sha256', text, 'hex').slice(0, LABEL_BYTES);
 }

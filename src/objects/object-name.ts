@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { ownerOf } from '../core/salt.js';
 import { InvalidRequest } from '../errors.js';
 
 /** The name of an object: a key in the namespace of a tenant. Its hash places the object on the ring. */
@@ -36,6 +37,23 @@ export const RESPONSES_DATABASE = 16;
 /** The space of one of a tenant's databases. The first is the space of the tenant itself. */
 export function databaseSpace(space: string, database: number): string {
   return database === 0 ? space : `${space}#${database}`;
+}
+
+/** The space of clients that have keys. @param saltPrefix begins the salts of their prompts, so that a key's scope applies to both */
+export function keySpace(saltPrefix: string): string {
+  return KEYS + saltPrefix;
+}
+
+/** The owner of the salts of those who have a space, or one of its databases; null for a space of all clients. */
+export function ownerOfSpace(space: string): string | null {
+  return space.startsWith(KEYS) ? ownerOf(tenantOfSpace(space).slice(KEYS.length)) : null;
+}
+
+const KEYS = 'key/';
+
+/** Whether a space has stored answers of the Responses API. */
+export function hasResponses(space: string): boolean {
+  return space.endsWith(`#${RESPONSES_DATABASE}`);
 }
 
 /** The tenant of a space: `SELECT` gives each of a tenant's databases a space, with the database's number behind a `#`. */

@@ -15,6 +15,8 @@ export const LATEST_EXPIRY_MS = 2 ** 53 - 1;
 export const ObjectFields = z
   .record(z.string().min(1).max(FIELD_NAME_CHARS), z.string().max(FIELD_VALUE_CHARS))
   .refine((fields) => Object.keys(fields).length <= OBJECT_FIELDS, `must be at most ${OBJECT_FIELDS} fields`);
+/** The field of a stored answer of the Responses API with the digest of the salt of its prompt. */
+export const RESPONSE_SALT = 'salt';
 export const ContentType = z.string().max(CONTENT_TYPE_CHARS).nullable();
 
 interface ObjectMeta {

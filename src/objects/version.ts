@@ -23,6 +23,11 @@ export function isNewer(a: Version, b: Version | null): boolean {
   return b === null || compareVersions(a, b) > 0;
 }
 
+/** The `at` of a version that is given at a time, in milliseconds since 1970. */
+export function versionTime(wallMs: number): number {
+  return Math.floor(wallMs) * TICKS_PER_MS;
+}
+
 /** Gives the versions of one process. */
 export class HybridClock {
   private last = 0;
@@ -35,7 +40,7 @@ export class HybridClock {
 
   /** A version newer than all that this clock has given or heard of. */
   next(): Version {
-    this.last = Math.max(this.last + 1, Math.floor(this.wallMs()) * TICKS_PER_MS);
+    this.last = Math.max(this.last + 1, versionTime(this.wallMs()));
     return { at: this.last, writer: this.writer };
   }
 

@@ -22,20 +22,32 @@ export type WorkerFault = z.infer<typeof WorkerFault>;
 /** Labels that a purge names: whole ones of salts, or the halves that name owners. */
 export const PurgeLabels = z.array(z.string().regex(/^(?:[0-9a-f]{8}){1,2}$/)).max(16);
 
-/** Counts of a worker's dropped copies by tier, and of dropped blocks, each once. `replicas` are the blocks that have another worker as first home. */
+/** An owner of salts or a salt, whose objects a purge drops. */
+export const PurgedGroup = z.strictObject({ by: z.enum(['owner', 'salt']), digest: z.string().regex(/^[0-9a-f]{64}$/) });
+
+/** `before`: objects of this version time and later stay, since they were written after the purge; null: all that the worker has. */
+export const PurgedObjects = PurgedGroup.extend({ before: z.int().min(0).nullable() });
+export type PurgedObjects = z.infer<typeof PurgedObjects>;
+
+/** Counts of a worker's dropped copies by tier, and of dropped blocks, each once. `replicas` are the blocks that have another worker as first home. `values` and `responses` are copies of values of clients, and of stored answers. */
 export const PurgeCounts = z.strictObject({
   device: z.int().min(0),
   host: z.int().min(0),
   disk: z.int().min(0),
   blocks: z.int().min(0),
   replicas: z.int().min(0),
+  values: z.int().min(0).default(0),
+  responses: z.int().min(0).default(0),
   /** False if a tier does not answer: its blocks are still there. */
   complete: z.boolean(),
 });
 export type PurgeCounts = z.infer<typeof PurgeCounts>;
 
-/** `beyond` are dropped descendants of the requested blocks, which other workers may have further descendants of. */
-const PurgeAnswer = PurgeCounts.extend({ beyond: HoldingsKeys });
+/**
+ * `beyond` are dropped descendants of the requested blocks, which other workers may have further descendants of. `before` is the version time before
+ * which the worker dropped objects; 0 if it dropped none.
+ */
+const PurgeAnswer = PurgeCounts.extend({ beyond: HoldingsKeys, before: z.int().min(0).default(0) });
 export type PurgeAnswer = z.infer<typeof PurgeAnswer>;
 
 /** Owns a worker's blocks. */
@@ -60,8 +72,8 @@ export const ShardProtocol = defineProtocol('shard', {
       z.strictObject({ type: z.literal('fenced'), fence: z.int().min(1) }),
     ]),
   ),
-  /** Drops the blocks that have one of these labels or keys, and all that stand on them. */
-  purge: ask(z.strictObject({ labels: PurgeLabels, keys: HoldingsKeys }), PurgeAnswer),
+  /** Drops the blocks that have one of these labels or keys, and all that stand on them; and objects. */
+  purge: ask(z.strictObject({ labels: PurgeLabels, keys: HoldingsKeys, objects: PurgedObjects.optional() }), PurgeAnswer),
   /** Drops all blocks. Memory that is being read is freed when its last reader is done. */
   reset: ask(Empty, z.strictObject({ dropped: z.int().min(0) })),
 });

@@ -19,11 +19,22 @@ const secret = (id: string) => `the-secret-of-${id}`;
 const entry = (id: string, tenant: string, fields = '') =>
   `  - { id: ${id}, secret: ${secret(id)}, tenant: ${tenant}${fields} }\n`;
 
+const JSON_BODY = { 'content-type': 'application/json' };
+/** Values of a tenant: so many that every worker is a home of some. */
+const VALUES = 12;
+
 interface Receipt {
   readonly id: string;
   readonly state: string;
   readonly pins: number;
-  readonly dropped: { readonly device: number; readonly blocks: number; readonly replicas: number };
+  readonly answers: number;
+  readonly dropped: {
+    readonly device: number;
+    readonly blocks: number;
+    readonly replicas: number;
+    readonly values: number;
+    readonly responses: number;
+  };
   readonly workers: readonly { readonly id: string; readonly state: string; readonly blocks: number }[];
 }
 
@@ -33,6 +44,12 @@ describe('tenants of a fleet', () => {
   const api = (id: string) => new FleetApi(fleet.url, secret(id));
   const cached = async (id: string, prompt: string, cache_salt = '') =>
     (await api(id).complete({ prompt, cache_salt })).usage.prompt_tokens_details.cached_tokens;
+
+  const kv = (id: string, key: number, method = 'GET') =>
+    fetch(`${fleet.url}/v1/kv/k${key}`, {
+      ...{ method, headers: { authorization: `Bearer ${secret(id)}` } },
+      ...(method === 'PUT' && { body: `the value of ${id}` }),
+    });
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'shoal-tenants-'));
@@ -73,6 +90,10 @@ describe('tenants of a fleet', () => {
     const prompt = `${second!.prompt} ${'and so on '.repeat(60)}`;
     const eve = api('eve');
     await eve.complete({ prompt });
+    const stored = (await (await eve.post('/v1/responses', { input: prompt, max_output_tokens: 4 })).json()) as {
+      id: string;
+    };
+    for (let i = 0; i < VALUES; i++) for (const id of ['eve', 'bob']) expect((await kv(id, i, 'PUT')).status).toBe(201);
     const operator = api('olaf');
     // Replicas are pushed after the answer.
     while ((await eve.copies(prompt)).some((copies) => copies < 2)) await operator.workers();
@@ -80,12 +101,18 @@ describe('tenants of a fleet', () => {
     const away = (await operator.workers()).find(({ id }) => held.includes(id))!;
     process.kill(away.pid, 'SIGSTOP');
     await operator.until((workers) => workers.some(({ id, state }) => id === away.id && state === 'dead'));
+    const named = { authorization: `Bearer ${secret('eve')}`, 'x-request-id': 'repeated', ...JSON_BODY };
+    const asked = { method: 'POST', headers: named, body: JSON.stringify({ prompt: 'x', max_tokens: 1 }) };
+    expect((await fetch(`${fleet.url}/v1/completions`, asked)).status).toBe(200);
     const response = await eve.post('/v1/cache/purge', { tenant: 'eve' });
     expect(response.status).toBe(202);
     const receipt = (await response.json()) as Receipt;
     expect(receipt.state).toBe('incomplete');
     expect(receipt.workers.find(({ id }) => id === away.id)).toMatchObject({ state: 'unreachable', blocks: 0 });
     expect(receipt.dropped.blocks).toBeGreaterThan(0);
+    expect(receipt.answers).toBe(1);
+    // Written while a worker is away that has older ones.
+    expect((await kv('eve', VALUES, 'PUT')).status).toBe(201);
     process.kill(away.pid, 'SIGCONT');
     const read = async () => {
       const headers = { authorization: `Bearer ${secret('eve')}` };
@@ -95,7 +122,15 @@ describe('tenants of a fleet', () => {
     while (done.state !== 'complete') done = await read();
     expect(done.workers.find(({ id }) => id === away.id)).toMatchObject({ state: 'done', blocks: expect.any(Number) });
     expect(done.workers.find(({ id }) => id === away.id)!.blocks).toBeGreaterThan(0);
+    // Each value and the stored response had two copies, of which the worker that was away had some.
+    expect([done.dropped.values, done.dropped.responses]).toEqual([2 * VALUES, 2]);
     expect(await cached('eve', prompt)).toBe(0);
+    const statuses = async (id: string) =>
+      Promise.all(Array.from({ length: VALUES + 1 }, async (_, i) => (await kv(id, i)).status));
+    expect(await statuses('eve')).toEqual([...Array(VALUES).fill(404), 200]);
+    expect(await statuses('bob')).toEqual([...Array(VALUES).fill(200), 404]);
+    const headers = { authorization: `Bearer ${secret('eve')}` };
+    expect((await fetch(`${fleet.url}/v1/responses/${stored.id}`, { headers })).status).toBe(404);
     // What others have stays.
     expect(await cached('ann', first!.prompt)).toBeGreaterThan(0);
   });

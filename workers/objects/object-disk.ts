@@ -42,6 +42,8 @@ export class ObjectDisk {
   /** The bytes of each file, of those too that no object has any more. */
   private readonly files = new Map<ObjectHash, number>();
   private usedBytes = 0;
+  /** Whether the files of earlier processes are gone. */
+  private opened = false;
   private readonly pause: WritePause;
   private onLost: (object: DiskObject) => void = () => {};
   /** Serializes changes of the folder. */
@@ -78,6 +80,7 @@ export class ObjectDisk {
   async open(): Promise<void> {
     await this.changes.run(async () => {
       for (const { key } of await this.options.files.list()) await this.options.files.remove(key);
+      this.opened = true;
     });
   }
 
@@ -183,6 +186,17 @@ export class ObjectDisk {
   has(hash: ObjectHash, { version }: ObjectInfo): boolean {
     const object = this.objects.get(hash);
     return object !== undefined && compareVersions(object.info.version, version) === 0;
+  }
+
+  /** Removes the files that no object has. False if one stays, or if those of earlier processes are still there. */
+  clean(): Promise<boolean> {
+    return this.changes.run(async () => {
+      let gone = this.opened;
+      for (const hash of [...this.files.keys()]) {
+        if (!this.objects.has(hash)) gone = (await this.removeFile(hash)) && gone;
+      }
+      return gone;
+    });
   }
 
   /** Resolves when no file is being written or removed. */

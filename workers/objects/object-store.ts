@@ -41,12 +41,10 @@ export class ObjectStore {
   private readonly tombstones = new Tombstones();
   private readonly spaces = new Map<string, Listing<ObjectName>>();
   private readonly flushes = new Map<string, Version>();
-
   /** Objects on their way from the disk into memory. */
   private readonly loading = new Map<ObjectHash, Promise<StoredObject | null>>();
   private readonly disk: ObjectDisk | null;
   private readonly demoter: ObjectDemoter | null;
-
   private evictions = 0;
 
   constructor(private readonly options: ObjectStoreOptions) {
@@ -194,16 +192,33 @@ export class ObjectStore {
 
   /** Drops all objects of a space that are older than a version, and takes none that is older later. */
   flush(space: string, version: Version): void {
-    if (!isNewer(version, this.flushes.get(space) ?? null)) return;
-    this.flushes.delete(space);
-    this.flushes.set(space, version);
-    if (this.flushes.size > FLUSHED_SPACES) this.flushes.delete(this.flushes.keys().next().value!);
-    for (const object of [...this.residency.all()]) {
-      if (object.name.space === space && isNewer(version, object.info.version)) this.drop(object, 'deleted');
+    this.flushAll([space], version);
+  }
+
+  /** As `flush`, for several spaces. */
+  flushAll(spaces: Iterable<string>, version: Version): void {
+    const flushed = new Set<string>();
+    for (const space of spaces) {
+      if (!isNewer(version, this.flushes.get(space) ?? null)) continue;
+      flushed.add(space);
+      this.flushes.delete(space);
+      this.flushes.set(space, version);
+      if (this.flushes.size > FLUSHED_SPACES) this.flushes.delete(this.flushes.keys().next().value!);
     }
-    for (const { name, info } of this.onDiskAlone()) {
-      if (name.space === space && isNewer(version, info.version)) this.dropFromDisk(name, 'deleted');
+    for (const { name, info } of [...this.held()]) {
+      if (flushed.has(name.space) && isNewer(version, info.version)) this.replace(name.hash, 'deleted');
     }
+  }
+
+  /** Spaces with objects. */
+  get spaceNames(): readonly string[] {
+    return [...this.spaces.keys()];
+  }
+
+  /** Names and metadata of all objects, also those whose time is over. */
+  *held(): Generator<{ readonly name: ObjectName; readonly info: ObjectInfo }> {
+    for (const { name, info } of this.residency.all()) yield { name, info };
+    for (const { name, info } of this.onDiskAlone()) yield { name, info };
   }
 
   /** Other workers are the homes of the object now, and have it. */
@@ -233,8 +248,7 @@ export class ObjectStore {
 
   /** Names and versions of all objects and deletions. */
   *known(): Generator<{ readonly name: ObjectName; readonly version: Version }> {
-    for (const { name, info } of this.residency.all()) yield { name, version: info.version };
-    for (const { name, info } of this.onDiskAlone()) yield { name, version: info.version };
+    for (const { name, info } of this.held()) yield { name, version: info.version };
     yield* this.tombstones.all();
   }
 
@@ -250,8 +264,7 @@ export class ObjectStore {
 
   /** All names in a space. */
   *namesIn(space: string): Generator<ObjectName> {
-    for (const { name } of this.residency.all()) if (name.space === space) yield name;
-    for (const { name } of this.onDiskAlone()) if (name.space === space) yield name;
+    for (const { name } of this.held()) if (name.space === space) yield name;
   }
 
   /** Frees all memory that is not being read, and removes all files. */

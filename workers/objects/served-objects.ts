@@ -14,6 +14,7 @@ import { PacedLog } from '../../src/paced-log.js';
 import { ObjectLinks, type ObjectLinksOptions } from '../../src/peer/objects/object-links.js';
 import { ObjectSession } from '../../src/peer/objects/object-session.js';
 import type { OpenSession } from '../../src/peer/wire/greeting.js';
+import type { PurgedObjects } from '../../src/protocol/worker.js';
 import { fleetResp } from '../../src/resp/fleet-resp.js';
 import type { RespServer } from '../../src/resp/resp-server.js';
 import type { Surroundings } from '../../src/surroundings.js';
@@ -97,6 +98,11 @@ export class ServedObjects {
     if (this.clients === null) return;
     await life.start(this.clients.access);
     await life.start(this.clients.server);
+  }
+
+  /** As `WorkerObjects.purge`. */
+  purge(objects: PurgedObjects): ReturnType<WorkerObjects['purge']> {
+    return this.objects.purge(objects);
   }
 
   /** Resolves when no copy is owed to another worker. */

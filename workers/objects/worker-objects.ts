@@ -2,10 +2,12 @@ import type { Clock, Timer } from '../../src/clock.js';
 import type { ObjectPeer } from '../../src/objects/object-node.js';
 import type { ObjectRing } from '../../src/objects/object-ring.js';
 import { HybridClock } from '../../src/objects/version.js';
+import type { PurgedObjects } from '../../src/protocol/worker.js';
 import { HandOver } from './hand-over.js';
 import { ObjectAntiEntropy } from './object-anti-entropy.js';
 import type { ObjectDisk } from './object-disk.js';
 import { ObjectHome } from './object-home.js';
+import { type DroppedObjects, purgeObjects } from './object-purge.js';
 import { type GoneReason, ObjectStore } from './object-store.js';
 import { Settling } from './settling.js';
 import { Spreading } from './spreading.js';
@@ -38,9 +40,17 @@ export interface WorkerObjectsOptions {
   readonly disk?: ObjectDisk | null;
 }
 
+/** What a worker dropped: all objects of the purge that are older than the version time `before`. */
+interface ObjectPurgeAnswer extends DroppedObjects {
+  readonly before: number;
+  /** False if a file of one stays on the disk. */
+  readonly complete: boolean;
+}
+
 export class WorkerObjects {
   readonly store: ObjectStore;
   readonly home: ObjectHome;
+  private readonly versions: HybridClock;
   private readonly settling: Settling;
   private readonly handOver: HandOver;
   private readonly antiEntropy: ObjectAntiEntropy;
@@ -71,10 +81,11 @@ export class WorkerObjects {
       quiet: () => this.settled && this.owedCopies === 0,
       owe: (home, name) => this.handOver.owe(home, name),
     });
+    this.versions = new HybridClock(self.incarnation, wallMs);
     this.home = new ObjectHome({
       ...shared,
       store: this.store,
-      versions: new HybridClock(self.incarnation, wallMs),
+      versions: this.versions,
       settling: this.settling,
       sharing: options.sharing ?? null,
       spreading,
@@ -86,6 +97,13 @@ export class WorkerObjects {
   /** Whether this worker answers for its objects without asking others. */
   get settled(): boolean {
     return this.settling.settled;
+  }
+
+  /** Drops the objects of a purge, from the disk too. */
+  async purge({ before, ...group }: PurgedObjects): Promise<ObjectPurgeAnswer> {
+    const version = before === null ? this.versions.next() : { at: before, writer: '' };
+    const dropped = purgeObjects(this.store, group, version);
+    return { ...dropped, before: version.at, complete: (await this.options.disk?.clean()) ?? true };
   }
 
   /** Copies that this worker still has to make. */

@@ -1,7 +1,7 @@
 import { LOOP_TURNS } from '../../../src/async/loop-turns.js';
 import type { BlockKey } from '../../../src/core/block.js';
-import type { PurgeSelector } from '../../../src/core/purge-selector.js';
-import { layersOf, ownerLabel, type Salt, saltLabel } from '../../../src/core/salt.js';
+import type { PurgeSelector, SaltGroup } from '../../../src/core/purge-selector.js';
+import { layersOf, ownerDigest, ownerLabel, type Salt, saltDigest, saltLabel } from '../../../src/core/salt.js';
 import { InvalidRequest } from '../../../src/errors.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../../src/protocol/holdings.js';
 import { type Principal, PUBLIC_SCOPE, saltOf, saltOwner } from '../../access/principal.js';
@@ -17,7 +17,7 @@ import { type Purges, totalOf } from '../../purge/purges.js';
 import { type Exchange, type HttpRoute, json } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
 
-/** `POST /v1/cache/purge`: drops the blocks of a tenant, a salt or a prompt everywhere; `GET /v1/cache/purge/{id}`: the receipt. */
+/** `POST /v1/cache/purge`: drops what is kept of a tenant, a salt or a prompt everywhere; `GET /v1/cache/purge/{id}`: the receipt. */
 
 export interface PurgeDeps {
   readonly purges: Purges;
@@ -32,7 +32,7 @@ export function purgeRoutes(deps: PurgeDeps): HttpRoute[] {
     {
       method: 'POST',
       path: '/v1/cache/purge',
-      about: { summary: 'Drops cached blocks everywhere.', body: PurgeRequest },
+      about: { summary: 'Drops cached blocks everywhere, and what else is kept of a tenant or a salt.', body: PurgeRequest },
       access: 'key',
       handle: async (exchange) => {
         const { what, selector } = await chosen(exchange, deps);
@@ -77,11 +77,11 @@ async function chosen(
     checkScope(principal);
     const { tokens } = await prompts.readPrompt(request, request, textCallerOf(exchange));
     const salts = layers.saltsFor(tokens, principal, request.cache_salt);
-    return { what: 'prompt', selector: await ofPrompt(tokens, salts, keysOf) };
+    const answers = saltGroup(saltOf(principal, request.cache_salt) ?? '');
+    return { what: 'prompt', selector: { ...(await ofPrompt(tokens, salts, keysOf)), answers } };
   }
-  const labels = [labelFor(request, principal)];
-  const what = request.tenant !== undefined ? 'tenant' : request.share !== undefined ? 'share' : 'salt';
-  return { what, selector: { labels, keys: new Set() } };
+  const { what, label, group } = named(request, principal);
+  return { what, selector: { labels: [label], keys: new Set(), objects: group, answers: group } };
 }
 
 /** The caller's own blocks of a prompt. Blocks of a layer belong to its publisher. */
@@ -103,21 +103,33 @@ async function ofPrompt(
   return { labels: [], keys };
 }
 
-function labelFor({ tenant, share, cache_salt: salt }: PurgeRequest, principal: Principal | null): string {
-  if (tenant !== undefined) return ownerLabel(saltOwner(ownTenant(tenant, principal)));
+/** A tenant, a layer or a salt of the caller, as labels of blocks and as a group of all else; a layer has blocks alone. */
+function named(
+  { tenant, share, cache_salt }: PurgeRequest,
+  principal: Principal | null,
+): { readonly what: Purge['what']; readonly label: string; readonly group: SaltGroup | null } {
+  if (tenant !== undefined) {
+    const owner = saltOwner(ownTenant(tenant, principal));
+    return { what: 'tenant', label: ownerLabel(owner), group: { by: 'owner', digest: ownerDigest(owner) } };
+  }
   if (share !== undefined) {
     if (!mayOperate(principal)) throw notAllowed('share', `drop what was published into '${share}'`, principal);
-    return saltLabel(layerSalt(share));
+    return { what: 'share', label: saltLabel(layerSalt(share)), group: null };
   }
   checkScope(principal);
-  return saltLabel(saltOf(principal, salt) ?? '');
+  const salt = saltOf(principal, cache_salt) ?? '';
+  return { what: 'salt', label: saltLabel(salt), group: saltGroup(salt) };
 }
 
-/** A caller may drop its own tenant's blocks; an operator may drop any. */
+function saltGroup(salt: string): SaltGroup {
+  return { by: 'salt', digest: saltDigest(salt) };
+}
+
+/** A caller may drop what is its own tenant's; an operator may drop any tenant's. */
 function ownTenant(tenant: string, principal: Principal | null): string {
   if (principal === null) throw new InvalidRequest('tenant: there are no tenants, since no key is needed', 'tenant');
   if (tenant === principal.tenant || mayOperate(principal)) return tenant;
-  throw notAllowed('tenant', `drop the blocks of the tenant '${tenant}'`, principal);
+  throw notAllowed('tenant', `drop what is kept of the tenant '${tenant}'`, principal);
 }
 
 /** The blocks of the scope `public` belong to all tenants with that scope. */
@@ -142,6 +154,7 @@ function receipt(purge: Purge) {
     state: isComplete(purge) ? 'complete' : 'incomplete',
     created_at: Math.floor(purge.createdMs / 1_000),
     pins: purge.pins,
+    answers: purge.answers,
     dropped: total,
     workers: purge.rows.map(({ worker, state, counts: { complete: __, ...dropped } }) => ({
       id: worker,

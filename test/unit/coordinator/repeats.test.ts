@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { REPEAT_GRACE_MS, REPEAT_LIMITS } from '../../../coordinator/http/repeats.js';
 import { SimulatedClock } from '../../../src/clock.js';
+import { ownerDigest, saltDigest } from '../../../src/core/salt.js';
 import { Overloaded, Unavailable } from '../../../src/errors.js';
 import { aborted, failing, saying, started } from './support/scripted-fleet.js';
 import { idsOf, testServer } from './support/test-server.js';
@@ -99,6 +101,38 @@ describe('a repeated request', () => {
     await clock.advance(1);
     await (await post('/v1/completions', body, ID)).text();
     expect(fleet.asked).toHaveLength(2);
+  });
+
+  it('is computed again once the answers of its tenant or its salt are forgotten, also while it runs', async () => {
+    const { post, fleet, forgetAnswers } = await testServer({ apiKeys: ['key-of-one-tenant', 'key-of-another-one'] });
+    fleet.script = () => saying(idsOf(' the harbor'));
+    const ask = async (key: string, cache_salt?: string) => {
+      const before = fleet.asked.length;
+      const headers = { ...ID, authorization: `Bearer ${key}` };
+      await (await post('/v1/completions', { ...body, cache_salt }, headers)).text();
+      return fleet.asked.length - before;
+    };
+    const askAll = async () => [
+      await ask('key-of-one-tenant'),
+      await ask('key-of-one-tenant', 'x'),
+      await ask('key-of-another-one'),
+    ];
+    expect([await askAll(), await askAll()]).toEqual([
+      [1, 1, 1],
+      [0, 0, 0],
+    ]);
+    const owner = createHash('sha256').update('shoal api key\0key-of-one-tenant').digest('hex');
+    expect(forgetAnswers({ by: 'salt', digest: saltDigest(`${owner}:x`) })).toBe(1);
+    expect(await askAll()).toEqual([0, 1, 0]);
+    expect(forgetAnswers({ by: 'owner', digest: ownerDigest(owner) })).toBe(2);
+    expect(await askAll()).toEqual([1, 1, 0]);
+    const { script, goOn } = held();
+    fleet.script = script;
+    const running = ask('key-of-one-tenant', 'runs');
+    await expect.poll(() => fleet.asked.at(-1)?.request.salt).toBe(`${owner}:runs`);
+    expect(forgetAnswers({ by: 'salt', digest: saltDigest(`${owner}:runs`) })).toBe(1);
+    goOn();
+    expect([await running, await ask('key-of-one-tenant', 'runs')]).toEqual([1, 1]);
   });
 
   it('is computed again after an error, also one in mid-stream', async () => {

@@ -140,6 +140,8 @@ describe('stored responses, with OpenAI’s SDK', () => {
   });
 });
 
+const NOBODY = { principal: null, salt: '' };
+
 describe('the store of responses', () => {
   const signal = new AbortController().signal;
   const clock = new SystemClock();
@@ -151,7 +153,7 @@ describe('the store of responses', () => {
     const wallMs = () => nowMs;
     const objects = new MemoryObjects(wallMs);
     const store = new ResponseStore({ objects, ttlMs: 500, objectBytes: 2 ** 24, clock, wallMs, log });
-    expect(await store.save(null, 'resp_1', { response: '{}', items: [item] }, signal)).toBe(true);
+    expect(await store.save(NOBODY, 'resp_1', { response: '{}', items: [item] }, signal)).toBe(true);
     nowMs = 1_499;
     expect(await store.load(null, 'resp_1', signal)).toEqual({ response: '{}', items: [item] });
     nowMs = 1_500;
@@ -161,7 +163,7 @@ describe('the store of responses', () => {
   it('stores no response beyond its limits, and no second one under an id', async () => {
     const objects = new MemoryObjects(() => 0);
     const store = new ResponseStore({ objects, ttlMs: 1, objectBytes: 2 ** 24, clock, wallMs: () => 0, log });
-    const save = (response: string, items = [item]) => store.save(null, 'resp_1', { response, items }, signal);
+    const save = (response: string, items = [item]) => store.save(NOBODY, 'resp_1', { response, items }, signal);
     expect(await save('x'.repeat(STORED_RESPONSE_BYTES))).toBe(false);
     expect(await save('{}', Array(4_097).fill(item))).toBe(false);
     expect(await save('{}')).toBe(true);

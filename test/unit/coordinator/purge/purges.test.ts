@@ -6,10 +6,11 @@ import { segmentsOf } from '../../../../coordinator/retention/retention.js';
 import { RetentionStore } from '../../../../coordinator/retention/retention-store.js';
 import { MemoryKeyValue } from '../../../../src/bus/memory-key-value.js';
 import { blockKeys, rootSeed } from '../../../../src/core/key.js';
-import { type PurgeSelector, selects } from '../../../../src/core/purge-selector.js';
-import { ownerLabel, type Salt, saltLabel, withLayers } from '../../../../src/core/salt.js';
+import { type PurgeSelector, type SaltGroup, selects } from '../../../../src/core/purge-selector.js';
+import { ownerDigest, ownerLabel, type Salt, saltLabel, withLayers } from '../../../../src/core/salt.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { SeededRandom } from '../../../../src/random.js';
+import { versionTime } from '../../../../src/objects/version.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { withDescendants } from '../../../../workers/audit/descendants.js';
 import { Hive, type ScriptedWorker } from '../support/hive.js';
@@ -28,6 +29,7 @@ let purges: LivePurges;
 let trail: TrailEvent[];
 let kv: MemoryKeyValue;
 let retentions: RetentionStore;
+let forgotten: SaltGroup[];
 const memories = new Map<string, Set<string>>();
 
 function script(id: string) {
@@ -45,6 +47,7 @@ const add = (id: string, over = {}) => hive.add(id, over, [], script(id));
 beforeEach(async () => {
   hive = new Hive();
   trail = [];
+  forgotten = [];
   kv = new MemoryKeyValue();
   const { clock, roster, actors } = hive;
   const wallMs = () => 1_700_000_000_000 + clock.now();
@@ -61,6 +64,12 @@ beforeEach(async () => {
     store,
     retentions,
     blocksOf,
+    answers: {
+      forget: async (group) => {
+        forgotten.push(group);
+        return 3;
+      },
+    },
     trail: written,
     log: SILENT_LOG,
   });
@@ -192,6 +201,70 @@ describe('a purge', () => {
     expect(await during(purges.order('salt', { labels: [], keys: new Set() }, 'beta'))).toMatchObject({
       owner: 'beta',
     });
+  });
+});
+
+describe('the objects that a purge drops', () => {
+  const GROUP: SaltGroup = { by: 'owner', digest: ownerDigest('tenant/acme') };
+  /** The version times of a worker's objects, and of its clock. */
+  const values = new Map<string, { times: number[]; now: number }>();
+
+  beforeEach(() => {
+    for (const [i, id] of ['a', 'b', 'c'].entries()) {
+      values.set(id, { times: [10, 20], now: 2 ** 51 + i });
+      hive.workers.find((worker) => worker.id === id)!.onPurge = ({ objects }) => {
+        const here = values.get(id)!;
+        if (!objects) return NOTHING_DROPPED;
+        expect({ by: objects.by, digest: objects.digest }).toEqual(GROUP);
+        const before = objects.before ?? here.now;
+        const kept = here.times.filter((at) => at >= before);
+        const dropped = here.times.length - kept.length;
+        here.times = kept;
+        return { ...NOTHING_DROPPED, values: dropped, before };
+      };
+    }
+  });
+
+  it('are those from before it, on a worker that comes back too, and not what was written since', async () => {
+    const away = hive.workers.find(({ id }) => id === 'b')!;
+    await away.die();
+    const purge = await during(purges.order('tenant', { ...ACME, objects: GROUP }, 'acme'));
+    expect(totalOf(purge).values).toBe(4);
+    const since = 2 ** 51 + 100;
+    values.get('a')!.times.push(since);
+    values.get('b')!.times.push(since);
+    await add('b', { generation: 2, incarnation: 'b-2' });
+    const { onPurge } = away;
+    let given = [10];
+    hive.workers.at(-1)!.onPurge = (selector) => {
+      // It has given what it had to another worker before it is asked.
+      values.get('a')!.times.push(...given);
+      given = [];
+      return onPurge(selector);
+    };
+    await hive.pass(2 * PURGE_ROUND_MS);
+    expect(values.get('a')!.times).toEqual([since]);
+    expect(values.get('b')!.times).toEqual([since]);
+    expect(totalOf((await purges.get(purge.id))!).values).toBe(7);
+  });
+
+  it('are dropped as of the order if no worker was there', async () => {
+    for (const worker of [...hive.workers]) await worker.die();
+    await during(purges.order('tenant', { ...ACME, objects: GROUP }, 'acme'));
+    const since = versionTime(1_700_000_000_000 + hive.clock.now());
+    values.get('a')!.times.push(since);
+    const { onPurge } = hive.workers[0]!;
+    await add('a', { generation: 2, incarnation: 'a-2' });
+    hive.workers.at(-1)!.onPurge = onPurge;
+    await hive.pass(2 * PURGE_ROUND_MS);
+    expect(values.get('a')!.times).toEqual([since]);
+  });
+
+  it('leave no answers for retries', async () => {
+    const purge = await during(purges.order('tenant', { ...ACME, objects: GROUP, answers: GROUP }, 'acme'));
+    expect([forgotten, purge.answers]).toEqual([[GROUP], 3]);
+    await during(purges.order('share', ACME, 'acme'));
+    expect(forgotten).toHaveLength(1);
   });
 });
 

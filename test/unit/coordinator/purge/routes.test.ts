@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { selects } from '../../../../src/core/purge-selector.js';
+import { ownerDigest, saltDigest } from '../../../../src/core/salt.js';
 import { keysUnder, testServer } from '../support/test-server.js';
 
 const bearer = (id: string) => ({ authorization: `Bearer the-secret-of-${id}` });
@@ -48,6 +49,17 @@ it('a purge by tenant chooses the blocks of all its salts, and of no other', asy
   for (const [who, salt] of [['bob'], ['bob', 'tenant/acme:all:'], ['pia'], ['olaf']] as const) {
     expect(all(await keysFor(who, salt))).toEqual([false, false, false]);
   }
+});
+
+it('a purge by tenant or salt chooses values, stored answers and answers for retries too, one by prompt only the last', async () => {
+  const { chosen } = await server();
+  const acme = { by: 'owner', digest: ownerDigest('tenant/acme') };
+  expect(await chosen('ann', { tenant: 'acme' })).toMatchObject({ objects: acme, answers: acme });
+  const salt = { by: 'salt', digest: saltDigest('tenant/acme:all:x') };
+  expect(await chosen('ann', { cache_salt: 'x' })).toMatchObject({ objects: salt, answers: salt });
+  const byPrompt = await chosen('ann', { tokens: [...TOKENS], cache_salt: 'x' });
+  expect([byPrompt.objects, byPrompt.answers]).toEqual([undefined, salt]);
+  expect(await chosen('olaf', { share: 'public' })).toMatchObject({ objects: null, answers: null });
 });
 
 it('a purge by salt or prompt chooses blocks of the caller in that salt alone', async () => {
@@ -107,7 +119,8 @@ it('the receipt is for who ordered it, and for operators', async () => {
     object: 'cache.purge',
     what: 'tenant',
     state: 'incomplete',
-    dropped: { device: 3, host: 0, disk: 2, blocks: 3, replicas: 1 },
+    answers: 6,
+    dropped: { device: 3, host: 0, disk: 2, blocks: 3, replicas: 1, values: 5, responses: 4 },
     workers: [
       { id: 'w1', state: 'done', device: 3, disk: 2 },
       { id: 'w2', state: 'unreachable', device: 0, disk: 0 },

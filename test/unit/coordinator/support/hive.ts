@@ -21,7 +21,13 @@ import { fleetSubjects } from '../../../../src/fleet/subjects.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../../../../src/protocol/coordinator.js';
 import type { GenerateEvent, GenerateRequest } from '../../../../src/protocol/generate.js';
-import { EngineProtocol, type PurgeCounts, ShardProtocol, WorkerProtocol } from '../../../../src/protocol/worker.js';
+import {
+  EngineProtocol,
+  type PurgeCounts,
+  type PurgedObjects,
+  ShardProtocol,
+  WorkerProtocol,
+} from '../../../../src/protocol/worker.js';
 import { SeededRandom } from '../../../../src/random.js';
 import { encode } from '../../../../src/wire/msgpack.js';
 import { SuspicionRelay } from '../../../../workers/suspicion-relay.js';
@@ -31,6 +37,10 @@ const NAMESPACE = 'hive';
 
 type RetainAnswer = z.infer<typeof ShardProtocol.methods.retain.response>;
 type Generate = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>;
+
+interface PurgeOrder extends Pick<PurgeSelector, 'labels' | 'keys'> {
+  readonly objects: PurgedObjects | null;
+}
 
 /** A worker as a coordinator sees it: actors whose answers a test scripts. */
 export class ScriptedWorker {
@@ -42,7 +52,8 @@ export class ScriptedWorker {
   seq = 0;
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
-  onPurge: (selector: PurgeSelector) => PurgeCounts & { readonly beyond?: readonly string[] } = () => NOTHING_DROPPED;
+  onPurge: (order: PurgeOrder) => PurgeCounts & { readonly beyond?: readonly string[]; readonly before?: number } = () =>
+    NOTHING_DROPPED;
   onRetain: (fence: number, keys: string[]) => RetainAnswer = () => ({ type: 'retained', missing: packKeys([]) });
   tierOf: (key: string) => TierName | null = () => 'device';
   /** How often a snapshot of its holdings was requested. */
@@ -80,8 +91,8 @@ export class ScriptedWorker {
       tiers: ({ keys }) => ({ tiers: unpackKeys(keys).map((key) => this.tierOf(key)) }),
       chain: () => ({ keys: packKeys([]), parent: packKeys([]) }),
       retain: ({ fence, keys }) => this.onRetain(fence, unpackKeys(keys)),
-      purge: ({ labels, keys }) => {
-        const { beyond = [], ...counts } = this.onPurge({ labels, keys: new Set(unpackKeys(keys)) });
+      purge: ({ labels, keys, objects = null }) => {
+        const { beyond = [], ...counts } = this.onPurge({ labels, keys: new Set(unpackKeys(keys)), objects });
         return { ...counts, beyond: packKeys(beyond) };
       },
       reset: () => {

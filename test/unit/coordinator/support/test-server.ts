@@ -4,7 +4,6 @@ import { RequestJournal } from '../../../../coordinator/console/request-journal.
 import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { AdapterCommands } from '../../../../coordinator/http/routes/adapters.js';
-import type { HttpServer } from '../../../../coordinator/http/server.js';
 import { Layers } from '../../../../coordinator/layers/layers.js';
 import { messageFormatOf } from '../../../../coordinator/openai/message/message-format.js';
 import { NO_ADAPTERS, type ServedModel } from '../../../../coordinator/openai/served-model.js';
@@ -88,7 +87,7 @@ const NO_RUNTIME: RuntimeView = { nodes: () => [], actors: none, tasks: none, gr
 /** The cluster secret of a test server. */
 export const TEST_SECRET = 'a secret that all of the fleet know';
 
-export interface TestServer extends HttpServer {
+export interface TestServer extends Awaited<ReturnType<typeof createHttpServer>> {
   readonly fleet: ScriptedFleet;
   readonly retentions: ScriptedRetentions;
   readonly layers: Layers;
@@ -191,6 +190,7 @@ export async function testServer(
     trail,
     url: server.url,
     renewTls: (tls) => server.renewTls(tls),
+    forgetAnswers: (group) => server.forgetAnswers(group),
     close: () => server.close(),
     post: (path, body, headers = {}) =>
       fetch(server.url + path, {
