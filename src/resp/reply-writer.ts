@@ -6,6 +6,8 @@ import type { ObjectValue } from '../objects/object-value.js';
 export interface ReplyPart {
   readonly bytes: Buffer;
   readonly release: (() => void) | null;
+  /** Whether the bytes belong to the reply alone, and not to a value that this process keeps anyway. */
+  readonly own: boolean;
 }
 
 const CHUNK_BYTES = 16 * 1024;
@@ -22,10 +24,16 @@ export class ReplyWriter {
   private from = 0;
   private used = 0;
   private pending = 0;
+  private pendingOwn = 0;
 
   /** Bytes that have not been taken. */
   get bytes(): number {
     return this.pending + this.used - this.from;
+  }
+
+  /** Those of them that belong to the replies alone. */
+  get ownBytes(): number {
+    return this.pendingOwn + this.used - this.from;
   }
 
   /** All that was written since the last call. */
@@ -34,6 +42,7 @@ export class ReplyWriter {
     const { parts } = this;
     this.parts = [];
     this.pending = 0;
+    this.pendingOwn = 0;
     return parts;
   }
 
@@ -79,7 +88,7 @@ export class ReplyWriter {
       for (const piece of value.pieces(from, end)) this.copy(piece);
       value.release();
     } else {
-      for (const piece of value.pieces(from, end)) this.part(piece, null);
+      for (const piece of value.pieces(from, end)) this.push(piece, null, false);
       this.part(EMPTY, () => value.release());
     }
     this.raw('\r\n');
@@ -91,9 +100,7 @@ export class ReplyWriter {
   }
 
   part(bytes: Buffer, release: (() => void) | null): void {
-    this.closePart();
-    this.parts.push({ bytes, release });
-    this.pending += bytes.byteLength;
+    this.push(bytes, release, true);
   }
 
   bulkEnd(): void {
@@ -132,12 +139,22 @@ export class ReplyWriter {
     this.used = 0;
   }
 
+  private push(bytes: Buffer, release: (() => void) | null, own: boolean): void {
+    this.closePart();
+    this.append(bytes, release, own);
+  }
+
+  private append(bytes: Buffer, release: (() => void) | null, own: boolean): void {
+    this.parts.push({ bytes, release, own });
+    this.pending += bytes.byteLength;
+    if (own) this.pendingOwn += bytes.byteLength;
+  }
+
   private closePart(): void {
     if (this.used === this.from) return;
     const bytes = this.chunk.subarray(this.from, this.used);
     this.from = this.used;
-    this.parts.push({ bytes, release: null });
-    this.pending += bytes.byteLength;
+    this.append(bytes, null, true);
     if (this.chunk.byteLength - this.used < HEAD_BYTES) this.nextChunk();
   }
 }

@@ -1,4 +1,5 @@
 import type net from 'node:net';
+import tls from 'node:tls';
 import type { Timer } from '../clock.js';
 import { InvalidRequest, ShoalError as KnownError, type ShoalError } from '../errors.js';
 import type { Log } from '../log.js';
@@ -8,6 +9,8 @@ import { type RespCommand, RespFault } from './command.js';
 import type { CommandMemory } from './command-memory.js';
 import { COMMANDS } from './command-table.js';
 import { BrokenReply } from './commands/strings.js';
+import type { ReplyMemory } from './reply-memory.js';
+import { ReplyOutlet } from './reply-outlet.js';
 import { printableText, ReplyWriter } from './reply-writer.js';
 import type { PlacedClient } from './resp-places.js';
 import { type RespArg, RespProtocolError, RespReader, type RespTaker } from './resp-reader.js';
@@ -15,8 +18,6 @@ import { type RespHost, RespSession, wordOf } from './resp-session.js';
 
 /** One client of the Redis protocol: reads its commands, runs them one after another, and writes the replies. */
 
-/** Bytes of replies that wait for the client to take them; beyond that its next command waits. */
-const UNSENT_BYTES = 2 ** 20;
 /** A client that stalls for this long in the middle of a command, or of taking a reply, is disconnected. */
 const STALLED_MS = 30_000;
 /** A client that has to prove itself has so much time. */
@@ -26,6 +27,7 @@ export interface RespConnectionOptions {
   readonly host: RespHost;
   readonly staging: ValueStaging;
   readonly memory: CommandMemory;
+  readonly replies: ReplyMemory;
   readonly log: Log;
   readonly id: number;
   readonly socket: SocketOptions;
@@ -44,7 +46,7 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
   private readonly leaving = new AbortController();
   private readonly socket: net.Socket;
   private readonly proving: Timer;
-  private readonly drained: (() => void)[] = [];
+  private readonly outlet: ReplyOutlet;
   private over = false;
   private refused = false;
   /** Whether the client had proved itself when its last command ended. */
@@ -60,8 +62,14 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     const address = accepted.remoteAddress === undefined ? 'unix' : `${accepted.remoteAddress}:${accepted.remotePort}`;
     const slow = () => this.refuse('ERR the command came too slowly while others needed its memory');
     this.reader = new RespReader(this, staging, options.memory.share(slow));
-    const flush = () => this.flush();
-    this.session = new RespSession(host, id, this.reply, this.leaving.signal, flush, address);
+    this.outlet = new ReplyOutlet({
+      reply: this.reply,
+      share: options.replies.share(),
+      socket: () => this.socket,
+      tenant: () => this.tenant,
+      copies: accepted instanceof tls.TLSSocket,
+    });
+    this.session = new RespSession(host, id, this.reply, this.leaving.signal, this.outlet, address);
     this.activeMs = host.clock.now();
     this.wasTrusted = this.trusted;
     this.proving = host.clock.after(PROOF_MS, () => {
@@ -106,7 +114,7 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     this.refused = true;
     this.reply.error(error);
     this.reader.stop();
-    this.send();
+    this.outlet.send();
     this.socket.pause();
     this.socket.end(() => this.close());
   }
@@ -129,12 +137,13 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     const running = this.begin(args, fault);
     if (running === undefined) {
       this.ended(args, startedMs);
+      this.pace();
       return;
     }
     this.reader.blocked = true;
     running
       .catch((error: unknown) => this.fail(error))
-      .then(() => this.flush())
+      .then(() => this.outlet.end())
       .then(() => {
         this.ended(args, startedMs);
         this.unblock();
@@ -181,7 +190,7 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     }
     if (!this.session.leaving) return;
     this.reader.blocked = true;
-    this.send();
+    this.outlet.send();
     this.socket.end();
   }
 
@@ -208,10 +217,15 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
       return;
     }
     if (this.reader.blocked || this.over) return;
-    this.send();
-    if (this.socket.writableLength <= UNSENT_BYTES) return;
+    this.outlet.send();
+    this.pace();
+  }
+
+  /** The next command waits while replies have no room. */
+  private pace(): void {
+    if (this.reader.blocked || this.over || this.refused || !this.outlet.full) return;
     this.reader.blocked = true;
-    this.flush().then(() => this.unblock());
+    this.outlet.flush().then(() => this.unblock());
   }
 
   private hold(): void {
@@ -228,52 +242,15 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     this.socket.resume();
   }
 
-  /** Sends the written bytes, and waits until the client has taken most of them. */
-  private async flush(): Promise<void> {
-    this.send();
-    while (this.socket.writableLength > UNSENT_BYTES && !this.over) {
-      await new Promise<void>((resolve) => this.drained.push(resolve));
-    }
-  }
-
-  private send(): void {
-    const parts = this.reply.take();
-    if (parts.length === 0) return;
-    if (this.over) {
-      for (const { release } of parts) release?.();
-      return;
-    }
-    const [only] = parts;
-    // One write of one buffer is cheaper than a vector of two.
-    if (parts.length === 1 && only!.release === null) {
-      this.socket.write(only!.bytes, () => this.wakeDrained());
-      return;
-    }
-    this.socket.cork();
-    for (const { bytes, release } of parts) {
-      if (release === null) this.socket.write(bytes);
-      else this.socket.write(bytes, () => release());
-    }
-    this.socket.write(NOTHING, () => this.wakeDrained());
-    this.socket.uncork();
-  }
-
-  private wakeDrained(): void {
-    for (const resolve of this.drained.splice(0)) resolve();
-  }
-
   private closed(): void {
     this.over = true;
     this.proving.cancel();
     this.leaving.abort();
     this.reader.stop();
-    this.send();
-    this.wakeDrained();
+    this.outlet.close();
     this.options.onClosed();
   }
 }
-
-const NOTHING = Buffer.alloc(0);
 
 /** The error of a command in Redis' form: a code in capitals, then a text of one line. */
 function faultOf(error: unknown): string {

@@ -13,6 +13,7 @@ import type { SocketOptions } from '../peer/wire/socket.js';
 import type { StrangerLimits } from '../peer/wire/strangers.js';
 import { countGreetings } from '../peer/wire/tls-greetings.js';
 import { CommandMemory } from './command-memory.js';
+import { ReplyMemory } from './reply-memory.js';
 import { RespConnection } from './resp-connection.js';
 import { RespPlaces } from './resp-places.js';
 import type { RespHost } from './resp-session.js';
@@ -23,6 +24,8 @@ import type { RespHost } from './resp-session.js';
 const CLIENTS = 2_048;
 /** Memory of commands, over all clients. */
 const COMMANDS_BYTES = 64 * 2 ** 20;
+/** Memory of replies that clients have not taken, over all clients. */
+const REPLIES_BYTES = 64 * 2 ** 20;
 const TLS_HANDSHAKE_MS = 10_000;
 const FULL = '-ERR max number of clients reached\r\n';
 
@@ -43,6 +46,8 @@ export interface RespServerOptions {
   readonly stagingBytes: number;
   /** Limit on the memory of all other arguments of commands that come in or are at work, over all clients. */
   readonly commandBytes?: number;
+  /** Limit on the memory of replies that clients have not taken, over all clients, beside values in memory. */
+  readonly replyBytes?: number;
   readonly log: Log;
   readonly setSendBuffer?: SocketOptions['setSendBuffer'];
   readonly onCommand?: (command: string, ms: number) => void;
@@ -57,6 +62,7 @@ export class RespServer {
   private readonly connections = new Set<RespConnection>();
   private readonly staging: ValueStaging;
   private readonly memory: CommandMemory;
+  private readonly replies: ReplyMemory;
   private readonly host: RespHost;
   private readonly log: Log;
   private readonly places: RespPlaces;
@@ -66,6 +72,7 @@ export class RespServer {
   constructor(private readonly options: RespServerOptions) {
     this.staging = new ValueStaging(options.stagingBytes);
     this.memory = new CommandMemory(options.commandBytes ?? COMMANDS_BYTES, options.host.clock);
+    this.replies = new ReplyMemory(options.replyBytes ?? REPLIES_BYTES);
     this.log = new PacedLog(options.log, options.host.clock);
     const own = { port: () => this.port, clients: () => this.connections.size, swaps: new KeyedMutex<ObjectHash>() };
     this.host = { ...options.host, ...own };
@@ -86,6 +93,11 @@ export class RespServer {
   /** Memory of commands that come in or are at work. */
   get commandBytes(): number {
     return this.memory.usedBytes;
+  }
+
+  /** Memory of replies that clients have not taken, beyond what each has without asking. */
+  get replyBytes(): number {
+    return this.replies.usedBytes;
   }
 
   /** @throws Unavailable if it cannot listen */
@@ -148,6 +160,7 @@ export class RespServer {
       host: this.host,
       staging: this.staging,
       memory: this.memory,
+      replies: this.replies,
       log,
       id: ++this.ids,
       socket: { setSendBuffer },

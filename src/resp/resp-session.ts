@@ -7,6 +7,7 @@ import { ObjectValue } from '../objects/object-value.js';
 import type { Objects } from '../objects/objects.js';
 import { ReadFloors } from '../objects/read-floors.js';
 import type { RespCommand } from './command.js';
+import type { ReplyOutlet } from './reply-outlet.js';
 import type { ReplyWriter } from './reply-writer.js';
 import { OPEN_SPACE, type RespAccess, type RespCredentials, type RespPrincipal } from './resp-access.js';
 import type { RespArg } from './resp-reader.js';
@@ -38,9 +39,6 @@ export interface RespHost {
   readonly clients: () => number;
 }
 
-/** Sends the command's output so far, and waits until the client's socket has room for more. */
-export type Flush = () => Promise<void>;
-
 export class RespSession {
   principal: RespPrincipal | null;
   database = 0;
@@ -61,7 +59,7 @@ export class RespSession {
     readonly id: number,
     readonly reply: ReplyWriter,
     readonly signal: AbortSignal,
-    readonly flush: Flush,
+    readonly outlet: ReplyOutlet,
     readonly address: string,
   ) {
     this.principal = host.access.anonymous();

@@ -2,6 +2,7 @@ import { costOf, type ObjectInfo, type WriteCondition } from '../../objects/obje
 import { POSITIONS } from '../../objects/object-name.js';
 import { ALL_KEYS, integerOf, NO_KEYS, ONE_KEY, type RespCommand, RespFault, SYNTAX_FAULT } from '../command.js';
 import { matches } from '../glob.js';
+import { REPLY_FREE_BYTES } from '../reply-memory.js';
 import { printableText } from '../reply-writer.js';
 import type { RespArg } from '../resp-reader.js';
 import { bytesOf, type RespSession, wordOf } from '../resp-session.js';
@@ -16,6 +17,8 @@ const SCAN_KEYS = 10;
 /** Limits on the keys of one reply. */
 const SCAN_MOST = 256;
 const KEYS_MOST = 100_000;
+/** Memory of a key in a list, besides its bytes. */
+const KEY_OVERHEAD_BYTES = 96;
 /** Attempts to change an expiry while others write the same key. */
 const RETIME_TRIES = 16;
 
@@ -148,7 +151,9 @@ async function scan(session: RespSession, args: readonly RespArg[]): Promise<voi
 
 async function keys(session: RespSession, [, arg]: readonly RespArg[]): Promise<void> {
   const pattern = checkPattern(bytesOf(arg!))!;
+  const { outlet, reply } = session;
   const found: Buffer[] = [];
+  let bytes = 0;
   for (let from: number | null = 0; from !== null; ) {
     const page: { keys: readonly Buffer[]; next: number | null } = await session.objects.list(
       session.space,
@@ -156,12 +161,21 @@ async function keys(session: RespSession, [, arg]: readonly RespArg[]): Promise<
       SCAN_MOST,
       session.signal,
     );
-    for (const key of page.keys) if (matches(pattern, key)) found.push(key);
+    const matching = page.keys.filter((key) => matches(pattern, key));
+    found.push(...matching);
+    bytes += matching.reduce((sum, key) => sum + key.byteLength + KEY_OVERHEAD_BYTES, 0);
     if (found.length > KEYS_MOST) throw new RespFault(`ERR more than ${KEYS_MOST} keys match; use SCAN`);
+    if (!outlet.reserve(bytes)) throw new RespFault('OOM no memory for all keys that match; retry later, or use SCAN');
     from = page.next;
   }
-  session.reply.array(found.length);
-  for (const key of found) session.reply.bulk(key);
+  reply.array(found.length);
+  for (const key of found) {
+    reply.bulk(key);
+    bytes -= key.byteLength + KEY_OVERHEAD_BYTES;
+    if (reply.ownBytes <= REPLY_FREE_BYTES) continue;
+    outlet.reserve(bytes);
+    await outlet.flush();
+  }
 }
 
 async function randomKey(session: RespSession): Promise<void> {

@@ -1,8 +1,10 @@
 import type { Expiry, ObjectInfo, WriteCondition } from '../../objects/object.js';
+import { EXTENT_BYTES } from '../../objects/extent-pool.js';
 import type { ObjectName } from '../../objects/object-name.js';
 import type { ObjectValue } from '../../objects/object-value.js';
 import type { GetOutcome } from '../../objects/objects.js';
 import { ALL_KEYS, integerOf, ONE_KEY, type RespCommand, RespFault, SYNTAX_FAULT } from '../command.js';
+import { REPLY_FREE_BYTES } from '../reply-memory.js';
 import type { RespArg } from '../resp-reader.js';
 import { argValue, type RespSession, wordOf } from '../resp-session.js';
 import { type ExpiryUnit, expiryAfter, isExpiryUnit } from './expiry-option.js';
@@ -23,30 +25,60 @@ function get(session: RespSession, key: RespArg): void | Promise<void> {
   const here = session.objects.getNow(name);
   if (here === undefined || !session.floors.allows(name.hash, here?.info ?? null)) return getElsewhere(session, name);
   if (here === null) session.reply.null();
-  else session.reply.value(here.value.hold());
+  else return sendValue(session, here.value.hold());
 }
 
 async function getElsewhere(session: RespSession, name: ObjectName): Promise<void> {
-  const { reply, floors, signal } = session;
-  const read = await session.objects.get(name, { floors }, signal);
-  if (read.type === 'absent') reply.null();
-  else if (read.type === 'here') reply.value(read.value);
+  const { floors, signal } = session;
+  await sendRead(session, await session.objects.get(name, { floors }, signal));
+}
+
+async function sendRead(session: RespSession, read: GetOutcome): Promise<void> {
+  if (read.type === 'absent') session.reply.null();
+  else if (read.type === 'here') await sendValue(session, read.value);
   else await sendBody(session, read, read.info.bytes);
+}
+
+/** Sends a value of this process, or a part of it. Takes over a reference to it. */
+function sendValue(session: RespSession, value: ObjectValue, from = 0, end = value.bytes): void | Promise<void> {
+  if (session.outlet.copies && end - from > REPLY_FREE_BYTES) return sendPieces(session, value, from, end);
+  session.reply.value(value, from, end);
+}
+
+/** Sends a value piece by piece, so that a client that takes no more has only a few pieces copied. */
+async function sendPieces({ reply, outlet, signal }: RespSession, value: ObjectValue, from: number, end: number) {
+  reply.bulkHead(end - from);
+  try {
+    for (const piece of value.pieces(from, end)) {
+      await outlet.flush(piece.byteLength);
+      if (signal.aborted) return;
+      value.hold();
+      reply.part(piece, () => value.release());
+    }
+    await outlet.flush();
+  } finally {
+    value.release();
+  }
+  reply.bulkEnd();
 }
 
 /** Sends a value piece by piece, as the client takes it. If it breaks off, the connection must be closed: the reply is incomplete. */
 async function sendBody(
-  { reply, flush }: RespSession,
+  { reply, outlet }: RespSession,
   { body }: Extract<GetOutcome, { type: 'found' }>,
   bytes: number,
 ): Promise<void> {
   reply.bulkHead(bytes);
   try {
-    for (let piece = await body.next(); piece !== null; piece = await body.next()) {
+    for (let left = bytes; ; ) {
+      await outlet.flush(Math.min(left, EXTENT_BYTES));
+      const piece = await body.next();
+      if (piece === null) break;
+      left -= piece.bytes.byteLength;
       const { release } = piece;
       reply.part(piece.bytes, () => release());
-      await flush();
     }
+    await outlet.flush();
   } catch (error) {
     throw new BrokenReply(error instanceof Error ? error.message : String(error));
   } finally {
@@ -113,11 +145,8 @@ async function setAndGet(
   value: ObjectValue,
   options: SetOptions,
 ): Promise<void> {
-  const { host, reply } = session;
-  const old = await host.swaps.run(name.hash, () => swap(session, name, value, options));
-  if (old.type === 'absent') reply.null();
-  else if (old.type === 'here') reply.value(old.value);
-  else await sendBody(session, old, old.info.bytes);
+  const old = await session.host.swaps.run(name.hash, () => swap(session, name, value, options));
+  await sendRead(session, old);
 }
 
 /** Gives the value that was replaced, or the one that stays. */
@@ -185,7 +214,7 @@ async function mget(session: RespSession, args: readonly RespArg[]): Promise<voi
     } catch (error) {
       throw new BrokenReply(error instanceof Error ? error.message : String(error));
     }
-    await session.flush();
+    await session.outlet.flush();
   }
 }
 
@@ -219,7 +248,7 @@ async function getrange(session: RespSession, [, key, first, last]: readonly Res
   if (from >= end) return reply.bulk('');
   const read = await objects.get(name, { floors, from, end }, signal);
   if (read.type === 'absent') return reply.bulk('');
-  if (read.type === 'here') return reply.value(read.value, from, Math.min(end, read.value.bytes));
+  if (read.type === 'here') return sendValue(session, read.value, from, Math.min(end, read.value.bytes));
   await sendBody(session, read, Math.max(0, Math.min(end, read.info.bytes) - from));
 }
 

@@ -33,6 +33,7 @@ export interface StationOptions {
   readonly objectBytes?: number;
   readonly stagingBytes?: number;
   readonly commandBytes?: number;
+  readonly replyBytes?: number;
   readonly clock?: Clock;
   readonly maxClients?: number;
   readonly strangers?: StrangerLimits;
@@ -90,6 +91,7 @@ export class RespStation {
       },
       stagingBytes: options.stagingBytes ?? 64 * MiB,
       ...(options.commandBytes !== undefined && { commandBytes: options.commandBytes }),
+      ...(options.replyBytes !== undefined && { replyBytes: options.replyBytes }),
       log: createLog({ level: 'silent', fields: {} }),
       ...(options.maxClients !== undefined && { maxClients: options.maxClients }),
       ...(options.strangers !== undefined && { strangers: options.strangers }),
