@@ -18,7 +18,7 @@ export function diskKeyFile(environment: EnvironmentVariables): string | null {
   const path = join(folder, 'disk-cache-key');
   const own = `${path}.${process.pid}`;
   try {
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(own, randomBytes(KEY_BYTES).toString('base64url'), { mode: 0o600 });
     linkSync(own, path);
   } catch (error) {

@@ -111,7 +111,7 @@ async function buildWorker(
   const clock = new SystemClock();
   const machine = machineSurroundings();
   const { folder, ...loaded } = await openModel(life, config, leaving, clock, log);
-  const files = await openFiles(life, config, clock);
+  const files = await openFiles(life, config, { clock, log });
   const fingerprint = await modelFingerprint(folder, loaded.graph.layout);
   const own = new OwnEnd(log);
   let serving = false;
@@ -142,7 +142,7 @@ async function buildWorker(
     vocabulary: await vocabularyOf(folder, loaded.graph.vocab),
     ...loaded,
     files,
-    objectFiles: await openObjectFiles(life, config, clock),
+    objectFiles: await openObjectFiles(life, config, { clock, log }),
     ...{ bus, clock, surroundings, faults, log, tracer },
     onOver: (why) => own.end(why),
   });
@@ -315,10 +315,10 @@ function logDependence({ dependence }: ModelGraph, log: Log): void {
 async function openObjectFiles(
   life: Lifecycle,
   { objectBytes, objectDiskBytes, diskCacheDir }: WorkerConfig,
-  clock: Clock,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Promise<BlockFiles | null> {
   if (objectBytes === 0 || objectDiskBytes === 0 || diskCacheDir === null) return null;
-  const files = await openedInTime(() => BlockFolder.open(join(diskCacheDir, 'objects')), clock);
+  const files = await openedInTime(() => BlockFolder.open(join(diskCacheDir, 'objects'), (doubt) => log.warn({}, doubt)), clock);
   return life.use(files, (open) => within(clock, FILES_CLOSE_MS, open.close()));
 }
 
@@ -326,10 +326,10 @@ async function openObjectFiles(
 async function openFiles(
   life: Lifecycle,
   { cache, diskCacheDir }: WorkerConfig,
-  clock: Clock,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Promise<BlockFiles | null> {
   if (!cache || diskCacheDir === null) return null;
-  const files = await openedInTime(() => BlockFolder.open(diskCacheDir), clock);
+  const files = await openedInTime(() => BlockFolder.open(diskCacheDir, (doubt) => log.warn({}, doubt)), clock);
   // A disk that does not answer must not keep the process from its end.
   return life.use(files, (open) => within(clock, FILES_CLOSE_MS, open.close()));
 }

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { cacheFolder, inCacheFolder } from '../../src/config/cache-folder.js';
 import { Refused, Unavailable } from '../../src/errors.js';
+import { ForeignFolder, ownFolder } from '../../src/own-folder.js';
 import { installFromDebian } from './debian.js';
 import { natsServerVersion } from './install.js';
 import { installRelease, type NatsRelease, PINNED_RELEASE, releaseFolder } from './release.js';
@@ -53,7 +54,7 @@ export async function existingNatsServer(options: FindOptions = {}): Promise<Fou
   const named = options.path ?? env.SHOAL_NATS_SERVER;
   if (named !== undefined && named !== '') return mustWork(named);
 
-  for (const path of [...inPath(env), ...(await inCache(cacheFolder(env), release))]) {
+  for (const path of [...inPath(env), ...(await inCache(cacheFolder(env), release, onProgress))]) {
     const version = await natsServerVersion(path);
     if (version !== null && recent(version)) return { path, version };
     if (version !== null) onProgress(`skipping ${path}: version ${version} is older than ${OLDEST.join('.')}`);
@@ -109,10 +110,22 @@ function inPath(env: Readonly<Record<string, string | undefined>>): string[] {
 }
 
 /** Paths in the cache folder: the pinned release first, then all others. */
-async function inCache(cacheFolder: string | null, release: NatsRelease): Promise<string[]> {
+async function inCache(
+  cacheFolder: string | null,
+  release: NatsRelease,
+  onProgress: (line: string) => void,
+): Promise<string[]> {
   if (cacheFolder === null) return [];
   const cacheDir = serversIn(cacheFolder);
   const folders = (await readdir(cacheDir).catch(() => [])).filter((folder) => !folder.startsWith('.')).sort();
+  if (folders.length === 0) return [];
+  try {
+    for (const folder of [cacheFolder, cacheDir]) await ownFolder(folder);
+  } catch (error) {
+    if (!(error instanceof ForeignFolder)) throw error;
+    onProgress(`skipping the servers in ${cacheDir}: ${error.message}`);
+    return [];
+  }
   const pinned = releaseFolder(release);
   const ordered = [...folders.filter((f) => f === pinned), ...folders.filter((f) => f !== pinned)];
   return ordered.map((folder) => join(cacheDir, folder, 'nats-server'));

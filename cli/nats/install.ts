@@ -43,7 +43,7 @@ export async function install(
   name: string,
   fetch: (scratchDir: string) => Promise<string>,
 ): Promise<string> {
-  await mkdir(cacheDir, { recursive: true });
+  await mkdir(cacheDir, { recursive: true, mode: 0o700 });
   const scratchDir = await mkdtemp(join(cacheDir, '.partial-'));
   try {
     const found = await fetch(scratchDir);

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Unavailable } from '../errors.js';
+import { ForeignFolder, ownFolder } from '../own-folder.js';
 import type { EnvironmentVariables } from './read-options.js';
 
 /** The folder for data that shoal can fetch or make again: programs and models of benchmarks. */
@@ -36,9 +36,10 @@ export async function inCacheFolder<T>(
   const remedy = `set XDG_CACHE_HOME to a folder that this user may write to, or ${otherwise}`;
   if (folder === null) throw new Unavailable(`cannot ${what}: this user has no home folder; ${remedy}`);
   try {
-    await mkdir(folder, { recursive: true });
+    await ownFolder(folder);
     return await work(folder);
   } catch (error) {
+    if (error instanceof ForeignFolder) throw new Unavailable(`cannot ${what}: ${error.message}`, { cause: error });
     if (!isDenied(error)) throw error;
     throw new Unavailable(`cannot ${what} in ${folder}: ${error.message}; ${remedy}`, { cause: error });
   }

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Clock } from '../clock.js';
 import { Cancelled, Unavailable } from '../errors.js';
 import { lockFile } from '../native/libc.js';
+import { ForeignFolder, ownFolder } from '../own-folder.js';
 
 /** A folder of weights in the form in which ONNX Runtime computes with them, for the workers of this host to map. */
 
@@ -18,7 +19,6 @@ const LEAST_BYTES = 64 * 2 ** 20;
 const LOCK_POLL_MS = 100;
 const PARTIAL = '.partial';
 const SUMS = 'sha256.json';
-const WRITABLE_BY_OTHERS = 0o022;
 
 const Sums = z.record(z.string(), z.string());
 
@@ -46,7 +46,6 @@ export class WeightCache {
    */
   async entry(key: string, byteLength: number, build: (folder: string) => Promise<void>): Promise<string> {
     const folder = join(this.folder, key);
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
     await this.requireOwn();
     if (await this.isWhole(folder)) return folder;
     const lock = await this.lock();
@@ -111,12 +110,12 @@ export class WeightCache {
   }
 
   private async requireOwn(): Promise<void> {
-    const { uid, mode } = await stat(this.folder);
-    const owner = process.getuid?.() ?? uid;
-    if (uid === owner && (mode & WRITABLE_BY_OTHERS) === 0) return;
-    throw new Unavailable(
-      `cannot keep weights in ${this.folder}: other users may write to it; make it a folder of this user, of mode 700`,
-    );
+    try {
+      await ownFolder(this.folder);
+    } catch (cause) {
+      if (!(cause instanceof ForeignFolder)) throw cause;
+      throw new Unavailable(`cannot keep weights in ${this.folder}: ${cause.message}`, { cause });
+    }
   }
 
   private async requireRoom(byteLength: number): Promise<void> {

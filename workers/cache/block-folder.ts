@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlockKey } from '../../src/core/block.js';
 import { Refused, Unavailable } from '../../src/errors.js';
 import { lockFile } from '../../src/native/libc.js';
+import { ForeignFolder, type OwnFolder, ownFolder } from '../../src/own-folder.js';
 
 /** The folder of a disk tier's files, which belongs to one process at a time. */
 
@@ -23,7 +24,7 @@ export interface BlockFiles {
   close(): Promise<void>;
 }
 
-/** Something that has the name of a block's file, and may never answer: a pipe, a device, a folder. */
+/** Something that has the name of a block's file, and may never answer or lead elsewhere: a pipe, a device, a folder, a link. */
 export class NoRegularFile extends Error {
   constructor(path: string) {
     super(`${path} is not a regular file`);
@@ -31,19 +32,17 @@ export class NoRegularFile extends Error {
   }
 }
 
-const { O_APPEND, O_CREAT, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
-/** Without `O_NONBLOCK` the opening of a pipe waits for its other end, and occupies a thread for as long. */
-const READING = O_RDONLY | O_NONBLOCK;
-const WRITING = O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK;
-const PROBING = constants.O_RDWR | O_CREAT | O_TRUNC | O_NONBLOCK;
-const LOCKING = O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK;
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } = constants;
+/** Without `O_NONBLOCK` the opening of a pipe waits for its other end, and occupies a thread for as long. No link is followed to a file elsewhere. */
+const PLAIN = O_NONBLOCK | O_NOFOLLOW;
+const READING = O_RDONLY | PLAIN;
+const WRITING = O_WRONLY | O_CREAT | O_EXCL | PLAIN;
+const PROBING = O_RDWR | O_CREAT | O_TRUNC | PLAIN;
+const LOCKING = O_WRONLY | O_CREAT | O_APPEND | PLAIN;
 
 const ENDING = '.kv';
 const UNFINISHED = '.kv-part';
 const NAME = /^[0-9a-f]{64}\.kv$/;
-const WRITABLE_BY_OTHERS = 0o022;
-/** This user may write to any folder, regardless of its mode. */
-const SUPERUSER = 0;
 const UNFINISHED_NAME = /^[0-9a-f]{64}\.kv-part$/;
 
 /**
@@ -54,11 +53,14 @@ export class BlockFolder implements BlockFiles {
   /**
    * Opens the folder. A missing folder is made, for this user alone. The mode of an existing folder is kept; the files in it are for this user
    * alone in either case.
+   * @param onDoubt told what lets other users put another folder in its place
    * @throws Refused if another process has locked it, if it belongs to another user, if others may write to it, or if it cannot be used; Unavailable if
    * its disk fails, perhaps for a time
    */
-  static async open(path: string): Promise<BlockFolder> {
-    return new BlockFolder(path, await lockedFolder(path));
+  static async open(path: string, onDoubt: (warning: string) => void = () => {}): Promise<BlockFolder> {
+    const { path: real, warning, lock } = await lockedFolder(path);
+    if (warning !== null) onDoubt(`--disk-cache-dir: ${warning}`);
+    return new BlockFolder(real, lock);
   }
 
   private constructor(
@@ -72,7 +74,7 @@ export class BlockFolder implements BlockFiles {
     const found: { key: BlockKey; byteLength: number; writtenAtMs: number }[] = [];
     for (const name of names) {
       if (!NAME.test(name)) continue;
-      const file = await unlessGone(stat(join(this.path, name)));
+      const file = await unlessGone(lstat(join(this.path, name)));
       onStep();
       if (file === null) continue;
       found.push({ key: name.slice(0, -ENDING.length), byteLength: file.size, writtenAtMs: file.mtimeMs });
@@ -111,7 +113,9 @@ export class BlockFolder implements BlockFiles {
 
   async read(key: BlockKey, into: Uint8Array, position: number): Promise<boolean> {
     const path = this.fileOf(key);
-    const file = await unlessGone(open(path, READING));
+    const file = await unlessGone(open(path, READING)).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ELOOP' ? new NoRegularFile(path) : error;
+    });
     if (file === null) return false;
     try {
       if (!(await file.stat()).isFile()) throw new NoRegularFile(path);
@@ -156,7 +160,7 @@ export class BlockFolder implements BlockFiles {
 
   private async makeAgain(): Promise<void> {
     const gone = this.lock;
-    this.lock = await lockedFolder(this.path);
+    this.lock = (await lockedFolder(this.path)).lock;
     await gone.close();
   }
 
@@ -171,15 +175,14 @@ const OF_THE_DISK: ReadonlySet<string> = new Set([
 ]);
 
 /** Makes the folder if it is missing, and locks it. @throws Refused, Unavailable as `BlockFolder.open` */
-async function lockedFolder(path: string): Promise<FileHandle> {
+async function lockedFolder(path: string): Promise<OwnFolder & { readonly lock: FileHandle }> {
   try {
-    const made = await mkdir(path, { recursive: true, mode: 0o700 });
-    if (made === undefined) await refuseWritable(path);
-    const lock = await open(join(path, 'lock'), LOCKING, 0o600);
-    if (lockFile(lock.fd)) return lock;
+    const own = await ownFolder(path);
+    const lock = await open(join(own.path, 'lock'), LOCKING, 0o600);
+    if (lockFile(lock.fd)) return { ...own, lock };
     await lock.close();
   } catch (cause) {
-    if (cause instanceof Refused) throw cause;
+    if (cause instanceof ForeignFolder) throw new Refused(`--disk-cache-dir: ${cause.message}`, { cause });
     const { code = '', message } = cause as NodeJS.ErrnoException;
     if (OF_THE_DISK.has(code)) throw new Unavailable(`--disk-cache-dir: cannot use ${path} now: ${message}`, { cause });
     throw new Refused(`--disk-cache-dir: cannot use ${path}: ${message}; give a folder that this user may write to`, {
@@ -197,22 +200,6 @@ async function unlessGone<T>(found: Promise<T>): Promise<T | null> {
     if (error.code === 'ENOENT') return null;
     throw error;
   });
-}
-
-/** Another user who may write to the folder could replace its files. */
-async function refuseWritable(path: string): Promise<void> {
-  const { mode, uid } = await stat(path);
-  const own = process.getuid?.() ?? uid;
-  if (uid !== own && uid !== SUPERUSER) {
-    throw new Refused(
-      `--disk-cache-dir: ${path} belongs to user ${uid}, and this worker runs as user ${own}; give a folder of this worker's own, for example a new one in it, or change its owner (chown ${own})`,
-    );
-  }
-  if ((mode & WRITABLE_BY_OTHERS) === 0) return;
-  const octal = (mode & 0o7777).toString(8);
-  throw new Refused(
-    `--disk-cache-dir: others may write to ${path} (mode ${octal}); give a folder of this worker's own, for example a new one in it, or forbid group and others to write to it (chmod go-w)`,
-  );
 }
 
 /** One `write` may write less than it is given, and only the next one rejects with the reason. */

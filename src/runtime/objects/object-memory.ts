@@ -1,8 +1,9 @@
-import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Overloaded } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { SharedFile, type SharedFilePlace } from '../../native/shared-file.js';
+import { ownFolder } from '../../own-folder.js';
 import type { Random } from '../../random.js';
 import { joined, type ObjectPieces } from './object-layout.js';
 
@@ -139,7 +140,8 @@ export class ObjectMemory {
 
   private async spillAll(): Promise<void> {
     try {
-      await mkdir(this.options.dir!, { recursive: true, mode: 0o700 });
+      const { warning } = await ownFolder(this.options.dir!);
+      if (warning !== null) this.options.log.warn({}, warning);
       for (const [id, stored] of [...this.objects]) {
         if (this.usedBytes <= (SPILL_FROM / 2) * this.options.budgetBytes) return;
         if (stored.bytes && !stored.ended) await this.spillOne(id, stored, stored.bytes);

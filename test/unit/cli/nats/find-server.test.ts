@@ -55,6 +55,22 @@ async function fakeRelease(answer: (archive: Buffer) => Buffer = (archive) => ar
 const nowhere: NatsRelease = { version: '9.9.9', baseUrl: 'http://127.0.0.1:9', sha256: { [releasePlatform()]: '0' } };
 
 describe('an existing nats-server', () => {
+  test('is not taken from a cache folder that others may write to', async () => {
+    await fakeServer(join(cacheDir, 'debian', 'nats-server'));
+    const steps: string[] = [];
+    const find = () => existingNatsServer({ env, release: nowhere, onProgress: (line) => steps.push(line) });
+    expect(await find()).not.toBeNull();
+    for (const open of [cacheFolder(env)!, cacheDir]) {
+      await chmod(open, 0o777);
+      expect(await find()).toBeNull();
+      expect(steps.at(-1)).toMatch(/^skipping the servers in .*: others may write to .* \(mode 777\)/);
+      await chmod(open, 0o755);
+    }
+    await chmod(cacheFolder(env)!, 0o777);
+    const install = findNatsServer({ env, release: nowhere, debian: false });
+    await expect(install).rejects.toThrow(/^cannot install nats-server: others may write to .* \(mode 777\)/);
+  });
+
   test('is taken from the option, the environment, PATH, and the cache, in this order', async () => {
     const option = await fakeServer(join(dir, 'option'));
     const variable = await fakeServer(join(dir, 'variable'));

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, lchown, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -151,18 +151,78 @@ describe('a folder of blocks', () => {
     expect(await readdir(path)).toEqual([]);
   });
 
-  it('does without a file that is gone by the time it is looked at', async () => {
+  it('follows no link in the place of a file', async () => {
+    const mine = join(path, '..', 'mine');
+    const [block, unfinished] = keys;
+    const text = async () => [await readFile(mine, 'utf8'), (await stat(mine)).mode & 0o777];
+    await writeFile(mine, 'untouched', { mode: 0o640 });
     const folder = await BlockFolder.open(path);
-    await folder.write(keys[0]!, [Uint8Array.of(1)]);
-    // In a listing it is there.
-    await symlink(join(path, 'gone'), join(path, `${keys[1]!}.kv`));
-    expect(await folder.list()).toEqual([{ key: keys[0]!, byteLength: 1 }]);
+    await symlink(mine, join(path, `${block}.kv`));
+    await symlink(mine, join(path, `${unfinished}.kv-part`));
+    await symlink(mine, join(path, 'probe'));
+    await expect(folder.read(block!, new Uint8Array(1), 0)).rejects.toBeInstanceOf(NoRegularFile);
+    await expect(folder.write(unfinished!, [Uint8Array.of(1)])).rejects.toThrow(/EEXIST/);
+    await expect(folder.probe()).rejects.toThrow(/ELOOP/);
+    expect(await text()).toEqual(['untouched', 0o640]);
+    // A block takes the place of a link, and its removal removes the link.
+    await folder.write(unfinished!, [Uint8Array.of(1)]);
+    await folder.write(block!, [Uint8Array.of(2)]);
+    expect(await folder.read(block!, new Uint8Array(1), 0)).toBe(true);
+    await rm(join(path, 'probe'));
+    await symlink(mine, join(path, `${keys[2]}.kv`));
+    await folder.remove(keys[2]!);
     await folder.close();
+    await rm(join(path, 'lock'));
+    await symlink(mine, join(path, 'lock'));
+    await expect(BlockFolder.open(path)).rejects.toThrow(/ELOOP/);
+    expect(await text()).toEqual(['untouched', 0o640]);
+  });
+
+  it('stays where it was opened when a link on the way is changed', async () => {
+    const [there, elsewhere, link] = ['there', 'elsewhere', 'link'].map((name) => join(path, '..', name));
+    await mkdir(there!, { mode: 0o700 });
+    await mkdir(elsewhere!, { mode: 0o700 });
+    await symlink('there', link!);
+    const folder = await BlockFolder.open(join(link!, 'blocks'));
+    await rm(link!);
+    await symlink('elsewhere', link!);
+    await folder.write(keys[0]!, [Uint8Array.of(1)]);
+    expect(await readdir(join(there!, 'blocks'))).toContain(`${keys[0]}.kv`);
+    expect(await readdir(elsewhere!)).toEqual([]);
+    await folder.close();
+  });
+
+  it('names a folder on the way that others may write to, and how to mend it', async () => {
+    const doubts: string[] = [];
+    const parent = join(path, '..');
+    const opened = async (mode: number) => {
+      await chmod(parent, mode);
+      doubts.length = 0;
+      await (await BlockFolder.open(path, (doubt) => doubts.push(doubt))).close();
+      return [...doubts];
+    };
+    expect(await opened(0o777)).toEqual([
+      expect.stringMatching(/^--disk-cache-dir: others may write to .* \(mode 777\): .*\(chmod go-w, or chmod \+t\)$/),
+    ]);
+    expect(await opened(0o770)).toHaveLength(1);
+    expect(await opened(0o1777)).toEqual([]);
+    expect(await opened(0o755)).toEqual([]);
   });
 
   it('gives the reason why it cannot be used', async () => {
     await writeFile(path, 'a file');
     await expect(BlockFolder.open(path)).rejects.toThrow(/^--disk-cache-dir: cannot use /);
+  });
+
+  it('does not take a folder from a link of another user', async () => {
+    const shared = join(path, '..', 'shared');
+    await mkdir(shared);
+    await chmod(shared, 0o1777);
+    await symlink(path, join(shared, 'link'));
+    await (await BlockFolder.open(join(shared, 'link'))).close();
+    if (process.getuid?.() !== 0) return;
+    await lchown(join(shared, 'link'), 12_345, 12_345);
+    await expect(BlockFolder.open(join(shared, 'link'))).rejects.toThrow(/^--disk-cache-dir: the link .* user 12345/);
   });
 
   it('leaves no file after a failed write', async () => {
