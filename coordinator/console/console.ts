@@ -3,6 +3,7 @@ import type { Clock } from '../../src/clock.js';
 import { packageRoot } from '../../src/config/package-root.js';
 import type { ActorsAnswer, SlowAnswer, TenantsAnswer } from '../../src/console/table-answers.js';
 import type { Fleet } from '../fleet.js';
+import { CoarseView } from './coarse-view.js';
 import { type ConsoleFiles, readConsoleFiles } from './console-files.js';
 import { FleetFeed, type FleetFeedOptions } from './fleet-feed.js';
 import { History } from './history.js';
@@ -31,6 +32,8 @@ export interface Console {
   /** The same fleet, which reports its requests to the console. */
   readonly fleet: Fleet;
   readonly feed: FleetFeed;
+  /** What users see of the fleet. */
+  readonly coarse: CoarseView;
   readonly history: History;
   readonly files: ConsoleFiles;
   readonly now: () => number;
@@ -45,11 +48,13 @@ export function openConsole({ fleet, clock, about, ...sources }: ConsoleOptions)
   const history = new History();
   const tenants = new TenantCounts(clock.now());
   const view = () => fleet.view();
-  const feed = new FleetFeed({ clock, view, countBlocks, journal, history, about });
+  const coarse = new CoarseView(clock);
+  const feed = new FleetFeed({ clock, view, coarse, countBlocks, journal, history, about });
   feed.start();
   return {
     fleet: watchedFleet(fleet, { journal, history, tenants, clock }),
     feed,
+    coarse,
     history,
     files: readConsoleFiles(join(packageRoot(), 'dist', 'console')),
     now: () => clock.now(),

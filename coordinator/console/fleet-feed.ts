@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../../src/clock.js';
 import type { FeedMessage, Happening, HelloMessage, RequestStep } from '../../src/console/feed-messages.js';
 import { Overloaded } from '../../src/errors.js';
 import type { FleetView } from '../fleet.js';
+import type { CoarseView } from './coarse-view.js';
 import { FeedClient } from './feed-client.js';
 import { type FleetMoment, fleetDelta, happenings, wholeFleet } from './fleet-changes.js';
 import { HISTORY_STEP_MS, type History } from './history.js';
@@ -26,6 +27,8 @@ export const DAMAGE_PAUSE_MS = 10_000;
 export interface FleetFeedOptions {
   readonly clock: Clock;
   readonly view: () => FleetView;
+  /** What users see of it. */
+  readonly coarse: CoarseView;
   /** The number of blocks with a holder, and of blocks with fewer holders than wanted. */
   readonly countBlocks: (holders: number) => { readonly blocks: number; readonly below: number };
   readonly journal: RequestJournal;
@@ -46,6 +49,8 @@ export class FleetFeed {
   private steps: TenantStep[] = [];
   private skipped = new Map<string | null, number>();
   private last: FleetMoment;
+  /** The same moment, as users see it. */
+  private lastCoarse: FleetMoment;
   /** Whether blocks lack copies after a loss. */
   private short = false;
 
@@ -54,6 +59,7 @@ export class FleetFeed {
 
   constructor(private readonly options: FleetFeedOptions) {
     this.last = this.look();
+    this.lastCoarse = this.coarse(this.last);
   }
 
   start(): void {
@@ -83,7 +89,7 @@ export class FleetFeed {
     const at = clock.now();
     const client = new FeedClient(reader.tenant, () => this.forget(client));
     client.push({ type: 'hello', at, ...about, role: reader.role, happened: [...this.recent] });
-    client.push(wholeFleet(this.last, at));
+    client.push(wholeFleet(reader.tenant === null ? this.last : this.lastCoarse, at));
     if (this.clients.size === 0) journal.watch({ step: (step) => this.steps.push(step), skipped: (t) => this.skip(t) });
     this.clients.add(client);
     signal.addEventListener('abort', () => client.end(), { once: true });
@@ -118,15 +124,22 @@ export class FleetFeed {
     return { view, copies: { blocks, below } };
   }
 
+  private coarse({ view, copies }: FleetMoment): FleetMoment {
+    const { coarse } = this.options;
+    return { view: coarse.of(view), copies: coarse.copies(copies) };
+  }
+
   private pulse(): void {
     const at = this.options.clock.now();
     const now = this.look();
     const before = this.last;
     this.last = now;
+    const [coarse, coarseBefore] = [this.coarse(now), this.lastCoarse];
+    this.lastCoarse = coarse;
     for (const happening of happenings(before, now, at)) this.happen(happening);
     if (this.clients.size === 0) return;
-    const delta = fleetDelta(before, now, at);
-    if (delta !== null) this.send(delta);
+    this.send(fleetDelta(before, now, at), ({ tenant }) => tenant === null);
+    this.send(fleetDelta(coarseBefore, coarse, at), ({ tenant }) => tenant !== null);
     this.sendSteps();
   }
 
@@ -176,7 +189,8 @@ export class FleetFeed {
     });
   }
 
-  private send(message: FeedMessage): void {
-    for (const client of this.clients) client.push(message);
+  private send(message: FeedMessage | null, isFor: (client: FeedClient) => boolean = () => true): void {
+    if (message === null) return;
+    for (const client of this.clients) if (isFor(client)) client.push(message);
   }
 }

@@ -201,7 +201,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...pinRoutes({ retentions, layers, model, prompts }),
     ...(deps.kv ? kvRoutes(deps.kv) : []),
     ...(deps.computed ? computedKvRoutes({ ...deps.computed, layers, model, prompts }) : []),
-    ...fleetRoutes(fleet, model.name),
+    ...fleetRoutes(fleet, console.coarse, model.name),
     ...runtimeRoutes(deps.runtime),
     ...chaosRoutes(fleet, options.chaos ?? null),
     ...consoleRoutes(console),

@@ -2,6 +2,7 @@ import type { Clock } from '../../src/clock.js';
 import type { CoordinatorConfig } from '../../src/config/coordinator-config.js';
 import type { Log } from '../../src/log.js';
 import { largestObject } from '../../src/objects/object.js';
+import { CoarseUse } from '../../src/objects/coarse-use.js';
 import type { Objects } from '../../src/objects/objects.js';
 import { ValueStaging } from '../../src/objects/value-staging.js';
 import type { KvDeps } from '../http/routes/kv.js';
@@ -28,7 +29,7 @@ export function objectUses(
   const largest = largestObject(objectBytes);
   const shared = { objects, objectBytes: largest, ...ports };
   return {
-    kv: { ...shared, staging: new ValueStaging(STAGED_VALUES * largest) },
+    kv: { ...shared, coarse: new CoarseUse(), staging: new ValueStaging(STAGED_VALUES * largest) },
     responses: ttlMs === 0 ? null : new ResponseStore({ ...shared, ttlMs }),
   };
 }

@@ -4,6 +4,7 @@ import tls from 'node:tls';
 import { KeyedMutex } from '../async/keyed-mutex.js';
 import { Unavailable } from '../errors.js';
 import type { Log } from '../log.js';
+import { CoarseUse } from '../objects/coarse-use.js';
 import type { ObjectHash } from '../objects/object-name.js';
 import { ValueStaging } from '../objects/value-staging.js';
 import { connectionLimit } from '../open-files.js';
@@ -41,7 +42,7 @@ interface RespListenOptions {
 
 export interface RespServerOptions {
   readonly listen: RespListenOptions;
-  readonly host: Omit<RespHost, 'port' | 'clients' | 'swaps'>;
+  readonly host: Omit<RespHost, 'port' | 'clients' | 'swaps' | 'coarse'>;
   /** Limit on the memory of incoming values, over all clients. */
   readonly stagingBytes: number;
   /** Limit on the memory of all other arguments of commands that come in or are at work, over all clients. */
@@ -75,7 +76,7 @@ export class RespServer {
     this.replies = new ReplyMemory(options.replyBytes ?? REPLIES_BYTES);
     this.log = new PacedLog(options.log, options.host.clock);
     const own = { port: () => this.port, clients: () => this.connections.size, swaps: new KeyedMutex<ObjectHash>() };
-    this.host = { ...options.host, ...own };
+    this.host = { ...options.host, ...own, coarse: new CoarseUse() };
     const limit = options.maxClients ?? Math.floor(connectionLimit(2 * CLIENTS) / 2);
     this.places = new RespPlaces(limit, options.host.clock, options.strangers);
   }

@@ -1,6 +1,8 @@
 import type { KeyedMutex } from '../async/keyed-mutex.js';
 import type { Clock } from '../clock.js';
+import { coarseCount } from '../core/coarse.js';
 import { InvalidRequest } from '../errors.js';
+import type { CoarseUse } from '../objects/coarse-use.js';
 import { databaseSpace, type ObjectHash, type ObjectName, objectName } from '../objects/object-name.js';
 import type { StoreUse } from '../objects/object-node.js';
 import { ObjectValue } from '../objects/object-value.js';
@@ -16,6 +18,8 @@ import type { RespArg } from './resp-reader.js';
 
 /** Databases of a space, which `SELECT` chooses among. */
 export const DATABASES = 16;
+/** Fewer clients than these are none, for one of several tenants. */
+const LEAST_CLIENTS = 16;
 /** The access by a revoked key or token ends within this time. */
 const TRUST_MS = 5_000;
 
@@ -33,6 +37,8 @@ export interface RespHost {
   readonly objectBytes: number;
   /** The memory for objects in this process, for `INFO` and `CONFIG GET`: null in a coordinator. */
   readonly memory: () => StoreUse | null;
+  /** The same, as one of several tenants may see it. */
+  readonly coarse: CoarseUse;
   /** Serializes this process's replacements of one key that reply with the old value, so that they do not make each other fail. */
   readonly swaps: KeyedMutex<ObjectHash>;
   readonly port: () => number;
@@ -83,6 +89,19 @@ export class RespSession {
     if (this.principal === null) return '';
     const { space } = this.principal;
     return space === OPEN_SPACE ? null : space;
+  }
+
+  /** The memory for objects in this process, exact where all clients are one tenant; null in a coordinator. */
+  get memory(): StoreUse | null {
+    const { memory, coarse, clock } = this.host;
+    const use = memory();
+    return use === null || this.tenant === null ? use : coarse.at(clock.now(), use);
+  }
+
+  /** Clients of this port; rounded unless all are one tenant. */
+  get clients(): number {
+    const clients = this.host.clients();
+    return this.tenant === null ? clients : coarseCount(clients, LEAST_CLIENTS);
   }
 
   /** @throws InvalidRequest for a key that is too long or empty */

@@ -1,6 +1,7 @@
 import type { Member, PeerAddress } from '../../../src/core/member.js';
 import type { Accused } from '../../../src/core/tribunal.js';
 import { mayOperate } from '../../access/roles.js';
+import type { CoarseView } from '../../console/coarse-view.js';
 import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
 import { type HttpRoute, json } from '../route.js';
@@ -9,7 +10,7 @@ import { type HttpRoute, json } from '../route.js';
  * `GET /v1/fleet`: workers and coordinators; `/v1/fleet/recommendation`: workers wanted. `POST /v1/fleet/workers/{id}/drain` and `/undrain`: a worker
  * stops serving, and serves again; `GET …/drain`: whether it can end; `/pardon`: lifts its quarantine.
  */
-export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
+export function fleetRoutes(fleet: Fleet, coarse: CoarseView, modelName: string): HttpRoute[] {
   return [
     {
       method: 'GET',
@@ -18,7 +19,7 @@ export function fleetRoutes(fleet: Fleet, modelName: string): HttpRoute[] {
       access: 'key',
       handle: ({ principal }) => {
         const operates = mayOperate(principal);
-        const { epoch, replicas, coordinators, workers, quarantined } = fleet.view();
+        const { epoch, replicas, coordinators, workers, quarantined } = operates ? fleet.view() : coarse.of(fleet.view());
         const rowOf = operates ? workerRow : publicRow;
         return json({
           model: modelName,
@@ -146,7 +147,7 @@ function workerRow(worker: Member, quarantined: readonly Accused[]) {
   };
 }
 
-/** A worker as a user sees it: nothing of the machine and the process. */
+/** A worker as a user sees it: nothing of the machine and the process. Its counts are coarse. */
 function publicRow(worker: Member, quarantined: readonly Accused[]) {
   return {
     ...workerRow(worker, quarantined),

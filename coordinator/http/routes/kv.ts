@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../../../src/clock.js';
+import type { CoarseUse } from '../../../src/objects/coarse-use.js';
 import type { ObjectInfo, WriteCondition } from '../../../src/objects/object.js';
 import { OBJECT_KEY_BYTES, type ObjectName, objectName, POSITIONS } from '../../../src/objects/object-name.js';
 import type { ObjectBody, StoreUse } from '../../../src/objects/object-node.js';
@@ -8,6 +9,7 @@ import type { Objects } from '../../../src/objects/objects.js';
 import { ReadFloors } from '../../../src/objects/read-floors.js';
 import { SHARED_TYPE, type SharedOutcome } from '../../../src/objects/shared-object.js';
 import type { ValueStaging } from '../../../src/objects/value-staging.js';
+import { mayOperate } from '../../access/roles.js';
 import { spaceOf } from '../../objects/key-access.js';
 import { ApiError } from '../../openai/api-error.js';
 import { checkBody } from '../../openai/parameters/check-body.js';
@@ -43,6 +45,8 @@ export interface KvDeps {
   /** Limit on the bytes of an object. */
   readonly objectBytes: number;
   readonly staging: ValueStaging;
+  /** What users see of the use of memory. */
+  readonly coarse: CoarseUse;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -234,9 +238,12 @@ async function remove(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnsw
   return json({ ...keyOf(name.key), object: 'kv.object', deleted: true });
 }
 
-async function list(exchange: Exchange, { objects }: KvDeps): Promise<JsonAnswer> {
+async function list(exchange: Exchange, { objects, coarse, clock }: KvDeps): Promise<JsonAnswer> {
   const query = queryOf(exchange.target);
-  if (query.get('view') === 'memory') return memory(await objects.use(exchange.signal));
+  if (query.get('view') === 'memory') {
+    const use = await objects.use(exchange.signal);
+    return memory(mayOperate(exchange.principal) ? use : coarse.at(clock.now(), use));
+  }
   const prefix = Buffer.from(query.get('prefix') ?? '');
   const limit = wholeNumber(query.get('limit'), PAGE_KEYS, PAGE_MOST, 'limit');
   let from: number | null = wholeNumber(query.get('after'), 0, POSITIONS - 1, 'after');

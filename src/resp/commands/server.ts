@@ -10,7 +10,7 @@ function info(session: RespSession, args: readonly RespArg[]): void {
   const { host } = session;
   const wanted = args.slice(1).map((arg) => wordOf(arg).toLowerCase());
   const all = wanted.length === 0 || wanted.some((word) => ['default', 'all', 'everything'].includes(word));
-  const memory = host.memory();
+  const { memory } = session;
   const sections: Record<string, Record<string, string | number>> = {
     Server: {
       redis_version: REDIS_VERSION,
@@ -20,7 +20,7 @@ function info(session: RespSession, args: readonly RespArg[]): void {
       shoal_id: host.id,
       tcp_port: host.port(),
     },
-    Clients: { connected_clients: host.clients() },
+    Clients: { connected_clients: session.clients },
     Memory: { used_memory: memory?.bytes ?? 0, maxmemory: memory?.budgetBytes ?? 0, maxmemory_policy: 'allkeys-lru' },
     Stats: memory === null ? {} : { evicted_keys: memory.evicted },
     Persistence: { loading: 0, aof_enabled: 0, rdb_bgsave_in_progress: 0 },

@@ -4,6 +4,7 @@ import { type HttpServer, listen } from '../../../coordinator/http/server.js';
 import { NO_TRAIL } from '../../../coordinator/trail/trail.js';
 import { SystemClock } from '../../../src/clock.js';
 import { SILENT_LOG } from '../../../src/log.js';
+import { CoarseUse } from '../../../src/objects/coarse-use.js';
 import { FleetObjects } from '../../../src/objects/fleet-objects.js';
 import { ValueStaging } from '../../../src/objects/value-staging.js';
 import { SystemRandom } from '../../../src/random.js';
@@ -25,7 +26,7 @@ export function kvServer({ objects: own }: RespStation, apiKeys: string[] = []):
   const config = { apiKeys, metricsKeys: [], keysFile: null, jwt: null, secret: 'a secret of the fleet' };
   const { access } = openAccess(config, { clock, log: SILENT_LOG, wallMs });
   return listen(
-    kvRoutes({ objects, objectBytes: 16 * MiB, staging: new ValueStaging(64 * MiB), clock, wallMs }),
+    kvRoutes({ objects, objectBytes: 16 * MiB, coarse: new CoarseUse(), staging: new ValueStaging(64 * MiB), clock, wallMs }),
     { host: '127.0.0.1', port: 0, closeGraceMs: 0 },
     { access, clock, log: SILENT_LOG, trail: NO_TRAIL, onEnd: () => {} },
   );

@@ -273,6 +273,17 @@ describe('a fleet with keys', () => {
     expect(await client.one('PING')).toBe('PONG');
   });
 
+  it('shows a tenant no exact use of memory by all, and an open fleet does', async () => {
+    await open({ access });
+    await client.call(['AUTH', 'key-of-a'], ['SET', 'k', 'a']);
+    const shown = async () => String(await client.one('INFO'));
+    expect(await shown()).toMatch(/connected_clients:0\r\n.*used_memory:0\r\n.*shoal_objects_here:0\r\n/s);
+    await station.close();
+    await open();
+    await client.one('SET', 'k', 'a');
+    expect(await shown()).toMatch(/connected_clients:1\r\n.*used_memory:[1-9]\d+\r\n.*shoal_objects_here:1\r\n/s);
+  });
+
   it('shows each tenant its own objects only', async () => {
     await open({ access });
     const other = await station.client();

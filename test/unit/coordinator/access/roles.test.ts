@@ -38,6 +38,8 @@ describe('the role', () => {
     const shown = (await (await fetch(`${url}/v1/fleet`, { headers: bearer('ann') })).json()) as Fleet;
     expect(shown.workers[0]).toMatchObject({ id: 'w1', state: 'serving', pid: null, host: null, address: null });
     expect(JSON.stringify(shown)).not.toMatch(/unix:|tcp:/);
+    // It has 3 blocks and runs a request.
+    expect(shown.workers[0]).toMatchObject({ blocks: 0, running: 0, hit_rate: 0.5 });
   });
 
   it('operator may do all of it', async () => {

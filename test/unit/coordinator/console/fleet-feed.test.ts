@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { CoarseView } from '../../../../coordinator/console/coarse-view.js';
 import { FEED_BACKLOG } from '../../../../coordinator/console/feed-client.js';
 import {
   DAMAGE_PAUSE_MS,
@@ -11,6 +12,7 @@ import { History } from '../../../../coordinator/console/history.js';
 import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
 import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { SimulatedClock, settled } from '../../../../src/clock.js';
+import { COARSE_MS } from '../../../../src/core/coarse.js';
 import type { FeedMessage } from '../../../../src/console/feed-messages.js';
 import { Overloaded } from '../../../../src/errors.js';
 import { member, ScriptedFleet } from '../support/scripted-fleet.js';
@@ -25,6 +27,7 @@ class Scene {
   readonly feed = new FleetFeed({
     clock: this.clock,
     view: () => this.fleet.view(),
+    coarse: new CoarseView(this.clock),
     countBlocks: () => this.blocks,
     journal: this.journal,
     history: new History(),
@@ -53,6 +56,33 @@ class Scene {
 }
 
 describe('the feed of the console', () => {
+  it('tells users counts that are rounded and a minute old, and the states of workers at once', async () => {
+    const scene = new Scene();
+    const budget = { device: 8_000, host: 800 };
+    const busy = { blocks: 1_000, bytes: { device: 3_100, host: 0 }, budget, running: 3, waiting: 9, hitRate: 0.56 };
+    scene.fleet.workers = [{ ...member('w1'), ...busy }];
+    scene.blocks = { blocks: 777, below: 3 };
+    await scene.clock.advance(2 * COARSE_MS);
+    const user = scene.page({ role: 'user', tenant: 'acme' });
+    const operator = scene.page();
+    await settled();
+    const coarse = { blocks: 512, bytes: 3_000, budget: 8_800, running: 0, waiting: 8, hit_rate: 0.5 };
+    expect(user.messages.at(-1)).toMatchObject({ copies: { blocks: 512, below: 0 }, workers: [coarse] });
+    expect(operator.messages.at(-1)).toMatchObject({ workers: [{ blocks: 1_000, bytes: 3_100, running: 3, waiting: 9 }] });
+    // What another tenant does within the minute shows to operators alone.
+    scene.fleet.workers = [{ ...member('w1'), ...busy, blocks: 9_000, bytes: { device: 7_900, host: 0 }, running: 60 }];
+    scene.blocks = { blocks: 9_000, below: 900 };
+    await scene.clock.advance(COARSE_MS / 2);
+    expect(user.messages).toHaveLength(2);
+    expect(operator.messages.at(-1)).toMatchObject({ workers: [{ blocks: 9_000, running: 60 }] });
+    scene.fleet.workers = [{ ...scene.fleet.workers[0]!, state: 'draining' }];
+    await scene.clock.advance(100);
+    const told = () => user.messages.filter(({ type }) => type === 'fleet').at(-1);
+    expect(told()).toMatchObject({ workers: [{ ...coarse, state: 'draining' }] });
+    await scene.clock.advance(COARSE_MS);
+    expect(told()).toMatchObject({ copies: { blocks: 8_192 }, workers: [{ blocks: 8_192, running: 32 }] });
+  });
+
   it('begins with what it is and with the whole fleet, then tells only what has changed', async () => {
     const scene = new Scene();
     scene.fleet.workers = [member('w1'), member('w2')];

@@ -5,7 +5,9 @@ import { type HttpServer, listen } from '../../../../coordinator/http/server.js'
 import { NO_TRAIL } from '../../../../coordinator/trail/trail.js';
 import { SystemClock } from '../../../../src/clock.js';
 import { SILENT_LOG } from '../../../../src/log.js';
+import { CoarseUse } from '../../../../src/objects/coarse-use.js';
 import { FleetObjects, type FleetObjectsOptions } from '../../../../src/objects/fleet-objects.js';
+import { operatorKey } from '../../../../src/operator-key.js';
 import { ValueStaging } from '../../../../src/objects/value-staging.js';
 import { SystemRandom } from '../../../../src/random.js';
 import { ALONE, RespStation } from '../../resp/support/resp-station.js';
@@ -52,7 +54,7 @@ describe('objects over HTTP', () => {
     const config = { apiKeys, metricsKeys: [], keysFile: null, jwt: null, secret: 'a secret of the fleet' };
     const { access } = openAccess(config, { clock, log: SILENT_LOG, wallMs });
     server = await listen(
-      kvRoutes({ objects, objectBytes: OBJECT_BYTES, staging, clock, wallMs }),
+      kvRoutes({ objects, objectBytes: OBJECT_BYTES, staging, coarse: new CoarseUse(), clock, wallMs }),
       { host: '127.0.0.1', port: 0, closeGraceMs: 0 },
       { access, clock, log: SILENT_LOG, trail: NO_TRAIL, onEnd: () => {} },
     );
@@ -252,6 +254,22 @@ describe('objects over HTTP', () => {
     await open();
     expect((await put('k', Buffer.alloc(OBJECT_BYTES + 1))).status).toBe(413);
     expect((await fetch(at('k'))).status).toBe(404);
+  });
+
+  it('shows a tenant no exact use of memory by all', async () => {
+    const keys = ['key-of-one-tenant', 'key-of-another-one'];
+    await open(keys);
+    const use = async (key: string) => {
+      const headers = { authorization: `Bearer ${key}` };
+      return (await (await fetch(`${server.url}/v1/kv?view=memory`, { headers })).json()) as { objects: number };
+    };
+    const put = async (name: string) => {
+      const headers = { authorization: `Bearer ${keys[1]}` };
+      expect((await fetch(`${server.url}/v1/kv/${name}`, { method: 'PUT', headers, body: 'v' })).status).toBe(201);
+    };
+    for (let i = 0; i < 3; i++) await put(`k${i}`);
+    expect(await use(keys[0]!)).toMatchObject({ objects: 0, bytes: 0, evicted: 0 });
+    expect((await use(operatorKey('a secret of the fleet'))).objects).toBe(3);
   });
 
   it('needs a key where there are keys, and keeps tenants apart', async () => {
