@@ -203,7 +203,13 @@ export async function startCoordinatorParts(
 
 function makeRetentions(
   { config, incarnation, clock, surroundings, openRetentions, dependence, trail, ...options }: CoordinatorOptions,
-  { actors, roster, router, holdings, siblings }: Pick<CoordinatorParts, 'actors' | 'roster' | 'router' | 'siblings'> & {
+  {
+    actors,
+    roster,
+    router,
+    holdings,
+    siblings,
+  }: Pick<CoordinatorParts, 'actors' | 'roster' | 'router' | 'siblings'> & {
     readonly holdings: Holdings;
   },
 ): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper' | 'layers' | 'purges'> {

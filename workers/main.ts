@@ -318,7 +318,10 @@ async function openObjectFiles(
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Promise<BlockFiles | null> {
   if (objectBytes === 0 || objectDiskBytes === 0 || diskCacheDir === null) return null;
-  const files = await openedInTime(() => BlockFolder.open(join(diskCacheDir, 'objects'), (doubt) => log.warn({}, doubt)), clock);
+  const files = await openedInTime(
+    () => BlockFolder.open(join(diskCacheDir, 'objects'), (doubt) => log.warn({}, doubt)),
+    clock,
+  );
   return life.use(files, (open) => within(clock, FILES_CLOSE_MS, open.close()));
 }
 

@@ -1,8 +1,8 @@
 import type { Clock } from '../../src/clock.js';
 import type { CoordinatorConfig } from '../../src/config/coordinator-config.js';
 import type { Log } from '../../src/log.js';
-import { largestObject } from '../../src/objects/object.js';
 import { CoarseUse } from '../../src/objects/coarse-use.js';
+import { largestObject } from '../../src/objects/object.js';
 import type { Objects } from '../../src/objects/objects.js';
 import { ValueStaging } from '../../src/objects/value-staging.js';
 import type { KvDeps } from '../http/routes/kv.js';

@@ -193,7 +193,10 @@ export class LivePurges implements Purges {
   }
 
   /** Null if the worker does not answer. */
-  private async askOne({ labels, keys, objects }: Order, { worker, incarnation }: Process): Promise<PurgeAnswer | null> {
+  private async askOne(
+    { labels, keys, objects }: Order,
+    { worker, incarnation }: Process,
+  ): Promise<PurgeAnswer | null> {
     const { actors, log } = this.options;
     const shard = actors.ref(ShardProtocol, { node: worker, incarnation, actor: 'shard' });
     const message = { labels: [...labels], keys: packKeys([...keys]), ...(objects && { objects }) };

@@ -23,7 +23,10 @@ export type WorkerFault = z.infer<typeof WorkerFault>;
 export const PurgeLabels = z.array(z.string().regex(/^(?:[0-9a-f]{8}){1,2}$/)).max(16);
 
 /** An owner of salts or a salt, whose objects a purge drops. */
-export const PurgedGroup = z.strictObject({ by: z.enum(['owner', 'salt']), digest: z.string().regex(/^[0-9a-f]{64}$/) });
+export const PurgedGroup = z.strictObject({
+  by: z.enum(['owner', 'salt']),
+  digest: z.string().regex(/^[0-9a-f]{64}$/),
+});
 
 /** `before`: objects of this version time and later stay, since they were written after the purge; null: all that the worker has. */
 export const PurgedObjects = PurgedGroup.extend({ before: z.int().min(0).nullable() });
@@ -73,7 +76,10 @@ export const ShardProtocol = defineProtocol('shard', {
     ]),
   ),
   /** Drops the blocks that have one of these labels or keys, and all that stand on them; and objects. */
-  purge: ask(z.strictObject({ labels: PurgeLabels, keys: HoldingsKeys, objects: PurgedObjects.optional() }), PurgeAnswer),
+  purge: ask(
+    z.strictObject({ labels: PurgeLabels, keys: HoldingsKeys, objects: PurgedObjects.optional() }),
+    PurgeAnswer,
+  ),
   /** Drops all blocks. Memory that is being read is freed when its last reader is done. */
   reset: ask(Empty, z.strictObject({ dropped: z.int().min(0) })),
 });

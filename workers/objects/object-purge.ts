@@ -1,8 +1,8 @@
 import type { SaltGroup } from '../../src/core/purge-selector.js';
 import { ownerDigest } from '../../src/core/salt.js';
+import type { ObjectInfo } from '../../src/objects/object.js';
 import { RESPONSE_SALT } from '../../src/objects/object.js';
 import { hasResponses, type ObjectName, ownerOfSpace } from '../../src/objects/object-name.js';
-import type { ObjectInfo } from '../../src/objects/object.js';
 import { isNewer, type Version } from '../../src/objects/version.js';
 import type { ObjectStore } from './object-store.js';
 
@@ -22,9 +22,7 @@ export function purgeObjects(store: ObjectStore, group: SaltGroup, version: Vers
   const spaces = new Set(group.by === 'owner' ? store.spaceNames.filter((space) => isOwnedBy(group, space)) : []);
   const isChosen = ({ space }: ObjectName, { fields }: ObjectInfo) =>
     group.by === 'owner' ? spaces.has(space) : hasResponses(space) && fields[RESPONSE_SALT] === group.digest;
-  const chosen = [...store.held()].filter(
-    ({ name, info }) => isNewer(version, info.version) && isChosen(name, info),
-  );
+  const chosen = [...store.held()].filter(({ name, info }) => isNewer(version, info.version) && isChosen(name, info));
   if (group.by === 'owner') store.flushAll(spaces, version);
   else for (const { name } of chosen) store.delete(name, version);
   const responses = chosen.filter(({ name }) => hasResponses(name.space)).length;

@@ -19,7 +19,9 @@ export function fleetRoutes(fleet: Fleet, coarse: CoarseView, modelName: string)
       access: 'key',
       handle: ({ principal }) => {
         const operates = mayOperate(principal);
-        const { epoch, replicas, coordinators, workers, quarantined } = operates ? fleet.view() : coarse.of(fleet.view());
+        const { epoch, replicas, coordinators, workers, quarantined } = operates
+          ? fleet.view()
+          : coarse.of(fleet.view());
         const rowOf = operates ? workerRow : publicRow;
         return json({
           model: modelName,

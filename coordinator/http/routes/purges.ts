@@ -32,7 +32,10 @@ export function purgeRoutes(deps: PurgeDeps): HttpRoute[] {
     {
       method: 'POST',
       path: '/v1/cache/purge',
-      about: { summary: 'Drops cached blocks everywhere, and what else is kept of a tenant or a salt.', body: PurgeRequest },
+      about: {
+        summary: 'Drops cached blocks everywhere, and what else is kept of a tenant or a salt.',
+        body: PurgeRequest,
+      },
       access: 'key',
       handle: async (exchange) => {
         const { what, selector } = await chosen(exchange, deps);

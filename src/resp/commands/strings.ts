@@ -1,5 +1,5 @@
-import type { Expiry, ObjectInfo, WriteCondition } from '../../objects/object.js';
 import { EXTENT_BYTES } from '../../objects/extent-pool.js';
+import type { Expiry, ObjectInfo, WriteCondition } from '../../objects/object.js';
 import type { ObjectName } from '../../objects/object-name.js';
 import type { ObjectValue } from '../../objects/object-value.js';
 import type { GetOutcome } from '../../objects/objects.js';

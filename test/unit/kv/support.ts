@@ -26,7 +26,14 @@ export function kvServer({ objects: own }: RespStation, apiKeys: string[] = []):
   const config = { apiKeys, metricsKeys: [], keysFile: null, jwt: null, secret: 'a secret of the fleet' };
   const { access } = openAccess(config, { clock, log: SILENT_LOG, wallMs });
   return listen(
-    kvRoutes({ objects, objectBytes: 16 * MiB, coarse: new CoarseUse(), staging: new ValueStaging(64 * MiB), clock, wallMs }),
+    kvRoutes({
+      objects,
+      objectBytes: 16 * MiB,
+      coarse: new CoarseUse(),
+      staging: new ValueStaging(64 * MiB),
+      clock,
+      wallMs,
+    }),
     { host: '127.0.0.1', port: 0, closeGraceMs: 0 },
     { access, clock, log: SILENT_LOG, trail: NO_TRAIL, onEnd: () => {} },
   );

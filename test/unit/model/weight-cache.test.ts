@@ -129,7 +129,9 @@ describe('a cache of weights', () => {
     await expect(tooMuch).rejects.toThrow(Unavailable);
     await expect(tooMuch).rejects.toThrow(/1000000000000000000 bytes are needed, \d+ are free/);
     await chmod(folder, 0o777);
-    await expect(cache.entry(key(1), 10, build)).rejects.toThrow(/^cannot keep weights in .*: others may write to .* \(mode 777\)/);
+    await expect(cache.entry(key(1), 10, build)).rejects.toThrow(
+      /^cannot keep weights in .*: others may write to .* \(mode 777\)/,
+    );
     expect(builds).toEqual([]);
   });
 });

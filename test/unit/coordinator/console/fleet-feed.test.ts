@@ -12,8 +12,8 @@ import { History } from '../../../../coordinator/console/history.js';
 import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
 import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { SimulatedClock, settled } from '../../../../src/clock.js';
-import { COARSE_MS } from '../../../../src/core/coarse.js';
 import type { FeedMessage } from '../../../../src/console/feed-messages.js';
+import { COARSE_MS } from '../../../../src/core/coarse.js';
 import { Overloaded } from '../../../../src/errors.js';
 import { member, ScriptedFleet } from '../support/scripted-fleet.js';
 
@@ -68,7 +68,9 @@ describe('the feed of the console', () => {
     await settled();
     const coarse = { blocks: 512, bytes: 3_000, budget: 8_800, running: 0, waiting: 8, hit_rate: 0.5 };
     expect(user.messages.at(-1)).toMatchObject({ copies: { blocks: 512, below: 0 }, workers: [coarse] });
-    expect(operator.messages.at(-1)).toMatchObject({ workers: [{ blocks: 1_000, bytes: 3_100, running: 3, waiting: 9 }] });
+    expect(operator.messages.at(-1)).toMatchObject({
+      workers: [{ blocks: 1_000, bytes: 3_100, running: 3, waiting: 9 }],
+    });
     // What another tenant does within the minute shows to operators alone.
     scene.fleet.workers = [{ ...member('w1'), ...busy, blocks: 9_000, bytes: { device: 7_900, host: 0 }, running: 60 }];
     scene.blocks = { blocks: 9_000, below: 900 };

@@ -7,8 +7,8 @@ import { SystemClock } from '../../../../src/clock.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { CoarseUse } from '../../../../src/objects/coarse-use.js';
 import { FleetObjects, type FleetObjectsOptions } from '../../../../src/objects/fleet-objects.js';
-import { operatorKey } from '../../../../src/operator-key.js';
 import { ValueStaging } from '../../../../src/objects/value-staging.js';
+import { operatorKey } from '../../../../src/operator-key.js';
 import { SystemRandom } from '../../../../src/random.js';
 import { ALONE, RespStation } from '../../resp/support/resp-station.js';
 

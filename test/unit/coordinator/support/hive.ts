@@ -52,8 +52,8 @@ export class ScriptedWorker {
   seq = 0;
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
-  onPurge: (order: PurgeOrder) => PurgeCounts & { readonly beyond?: readonly string[]; readonly before?: number } = () =>
-    NOTHING_DROPPED;
+  onPurge: (order: PurgeOrder) => PurgeCounts & { readonly beyond?: readonly string[]; readonly before?: number } =
+    () => NOTHING_DROPPED;
   onRetain: (fence: number, keys: string[]) => RetainAnswer = () => ({ type: 'retained', missing: packKeys([]) });
   tierOf: (key: string) => TierName | null = () => 'device';
   /** How often a snapshot of its holdings was requested. */

@@ -80,7 +80,12 @@ it('A purge drops nothing that was written since, and takes no older copy from a
   expect(left()).toEqual([`${ACME} new`]);
   const value = ObjectValue.of(Buffer.alloc(8));
   const about = { contentType: null, fields: {}, token: '', expiresAtMs: null, bytes: 8, digest: value.digest };
-  const copy = { type: 'value', name: objectName(ACME, Buffer.from('old')), info: { ...about, version: info.version }, value } as const;
+  const copy = {
+    type: 'value',
+    name: objectName(ACME, Buffer.from('old')),
+    info: { ...about, version: info.version },
+    value,
+  } as const;
   expect(await objects.home.take(copy)).toMatchObject({ type: 'newer' });
   value.release();
   expect(left()).toEqual([`${ACME} new`]);
