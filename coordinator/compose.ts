@@ -151,7 +151,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
     ...{ load, bus, clock, actors, roster, holdings, router },
     ...{ siblings, tiers, replicas, quarantined, storeFault },
   });
-  const retained = makeRetentions(options, { actors, roster, router, holdings, siblings });
+  const retained = makeRetentions(options, { actors, roster, router, siblings }, holdings);
   const news = new DirectNews(actors, roster, clock);
   const { wallMs } = options.surroundings;
   const quotas = new Quotas({ bus, clock, wallMs, subject: subjects.usage, self: incarnation });
@@ -203,15 +203,8 @@ export async function startCoordinatorParts(
 
 function makeRetentions(
   { config, incarnation, clock, surroundings, openRetentions, dependence, trail, ...options }: CoordinatorOptions,
-  {
-    actors,
-    roster,
-    router,
-    holdings,
-    siblings,
-  }: Pick<CoordinatorParts, 'actors' | 'roster' | 'router' | 'siblings'> & {
-    readonly holdings: Holdings;
-  },
+  { actors, roster, router, siblings }: Pick<CoordinatorParts, 'actors' | 'roster' | 'router' | 'siblings'>,
+  holdings: Holdings,
 ): Pick<CoordinatorParts, 'retentions' | 'retentionKeeper' | 'layers' | 'purges'> {
   const { replicas } = config;
   const log = new PacedLog(options.log, clock);

@@ -35,7 +35,12 @@ interface Receipt {
     readonly values: number;
     readonly responses: number;
   };
-  readonly workers: readonly { readonly id: string; readonly state: string; readonly blocks: number }[];
+  readonly workers: readonly {
+    readonly id: string;
+    readonly state: string;
+    readonly blocks: number;
+    readonly values: number;
+  }[];
 }
 
 describe('tenants of a fleet', () => {
@@ -122,8 +127,10 @@ describe('tenants of a fleet', () => {
     while (done.state !== 'complete') done = await read();
     expect(done.workers.find(({ id }) => id === away.id)).toMatchObject({ state: 'done', blocks: expect.any(Number) });
     expect(done.workers.find(({ id }) => id === away.id)!.blocks).toBeGreaterThan(0);
-    // Each value and the stored response had two copies, of which the worker that was away had some.
-    expect([done.dropped.values, done.dropped.responses]).toEqual([2 * VALUES, 2]);
+    // Each value and the stored response had two copies, and got others for those of the worker that was away.
+    expect(done.dropped.values).toBeGreaterThanOrEqual(2 * VALUES);
+    expect(done.dropped.responses).toBeGreaterThanOrEqual(2);
+    expect(done.workers.find(({ id }) => id === away.id)!.values).toBeGreaterThan(0);
     expect(await cached('eve', prompt)).toBe(0);
     const statuses = async (id: string) =>
       Promise.all(Array.from({ length: VALUES + 1 }, async (_, i) => (await kv(id, i)).status));
