@@ -1,6 +1,6 @@
 /** Figures over all tenants for callers that must not learn from them what another tenant does: rounded, and the same for a minute. */
 
-/** How long a figure stays as it was taken. */
+/** How long a figure stays as it was taken. @internal exported for tests. */
 export const COARSE_MS = 60_000;
 /** Parts of a whole that are told apart. */
 const PARTS = 8;

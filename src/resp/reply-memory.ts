@@ -4,7 +4,7 @@
  * connection. A client without room waits: none is disconnected, and no reply is lost.
  */
 
-/** What each connection has without asking, so that a client with short replies never waits for others. @internal exported for tests. */
+/** What each connection has without asking, so that a client with short replies never waits for others. */
 export const REPLY_FREE_BYTES = 16 * 1024;
 
 export class ReplyMemory {
