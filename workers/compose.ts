@@ -269,7 +269,7 @@ function makeCacheParts(
   const { blockTokens } = device.layout;
   const subjects = fleetSubjects(config.namespace);
   const hands = new Hands();
-  const host = new GuardedHost(store, hands, trust);
+  const host = new GuardedHost(store, hands, trust, (peer) => instruments.tally.delivered(peer, 'pushed'));
   return {
     hands,
     objects,
@@ -294,6 +294,7 @@ function makeCacheParts(
       computeMsPerToken,
       trust,
       hands,
+      onKept: (peer) => instruments.tally.delivered(peer, 'fetched'),
     }),
     holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
     replicator,

@@ -7,6 +7,7 @@ import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../src/protocol/holdings.js';
+import type { WorkerActivity } from '../src/protocol/activity.js';
 import { EngineProtocol, ShardProtocol, type WorkerFault, WorkerProtocol } from '../src/protocol/worker.js';
 import { NO_SPAN, type Tracer } from '../src/trace/span.js';
 import type { Auditor } from './audit/auditor.js';
@@ -28,6 +29,7 @@ export interface WorkerActorParts {
   readonly replicator: Replicator;
   readonly auditor: Auditor;
   readonly suspicions: SuspicionRelay;
+  readonly activity: () => WorkerActivity;
   /** Whether another worker is the first home of a block. */
   readonly isReplica: (block: BlockMeta) => boolean;
   readonly log: Log;
@@ -47,7 +49,7 @@ export interface WorkerActorParts {
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
   const { engine, store, holdings, replicator, auditor, suspicions, isReplica, log, tracer } = parts;
-  const { draining, drain, undrain, disturb, follow, end } = parts;
+  const { activity, draining, drain, undrain, disturb, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
@@ -105,6 +107,7 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
     },
     follow: ({ forMs, epoch }, { from }) => follow(from, forMs, epoch),
     suspicion: (message, { from }) => suspicions.hear(message, from),
+    activity: () => activity(),
     suspicions: () => ({ messages: suspicions.list() }),
   };
   await actors.spawn(EngineProtocol, 'engine', () => engineBehavior, { supervision });

@@ -1,7 +1,9 @@
 import type { Clock } from '../../src/clock.js';
 import type { CandidateCost, RequestStep } from '../../src/console/feed-messages.js';
+import type { BlockMeta } from '../../src/core/block.js';
 import type { Candidate } from '../../src/core/placement.js';
 import type { StartEvent } from '../attempts.js';
+import type { SegmentHeat } from './segment-heat.js';
 import type { SlowRequests } from './slow-requests.js';
 
 /** Follows requests through the coordinator, reports the steps of a bounded number of them to watchers, and keeps the steps of the slowest. */
@@ -56,6 +58,7 @@ export class RequestJournal {
   constructor(
     private readonly clock: Pick<Clock, 'now'>,
     private readonly slow: Pick<SlowRequests, 'offer'>,
+    private readonly heat: Pick<SegmentHeat, 'used'>,
   ) {
     this.refilledMs = clock.now();
   }
@@ -100,9 +103,10 @@ export class RequestJournal {
   }
 
   /** The cached prefix of a request is in place. */
-  started(requestId: string, worker: string, { cached, queueMs }: StartEvent): void {
+  started(requestId: string, worker: string, { cached, queueMs }: StartEvent, blocks: readonly BlockMeta[]): void {
     const id = this.followed.get(requestId)?.id;
     if (id === undefined) return;
+    this.heat.used(blocks, cached);
     this.tell(requestId, { step: 'started', id, at: this.clock.now(), worker, cached, queue_ms: queueMs });
   }
 

@@ -83,7 +83,7 @@ function workerOf(index: number, tick: number): FeedWorker {
   const [bytes, budget] = [2 ** 28 + ((index * 977 + tick * 31) % 700) * 2 ** 20, 2 ** 30];
   return {
     ...{ id: idOf(index), state: 'serving', device: 'cpu', quarantined: false, blocks: bytes >> 18, bytes, budget },
-    ...{ running: (index + tick) % 5, waiting: 0, hit_rate: 0.7 },
+    ...{ running: (index + tick) % 5, waiting: 0, hit_rate: 0.7, compute_ms_per_token: 0.5 },
   };
 }
 

@@ -4,7 +4,7 @@ import type { FeedMessage, FeedWorker, FleetMessage } from '../../../src/console
 
 const worker = (id: string, more: Partial<FeedWorker> = {}): FeedWorker => ({
   ...{ id, state: 'serving', device: 'cpu', quarantined: false, blocks: 0, bytes: 0, budget: 100 },
-  ...{ running: 0, waiting: 0, hit_rate: 0 },
+  ...{ running: 0, waiting: 0, hit_rate: 0, compute_ms_per_token: null },
   ...more,
 });
 const fleet = (more: Partial<FleetMessage>): FleetMessage => ({

@@ -77,7 +77,7 @@ describe('the sentence about the fleet', () => {
         `w${i + 1}`,
         {
           ...{ id: `w${i + 1}`, state, device: 'cpu', quarantined: false, blocks: 0, bytes: 0, budget: 1 },
-          ...{ running: 0, waiting: 0, hit_rate: 0 },
+          ...{ running: 0, waiting: 0, hit_rate: 0, compute_ms_per_token: null },
         },
       ]),
     );

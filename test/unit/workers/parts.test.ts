@@ -114,6 +114,10 @@ describe('the instruments of a worker', () => {
     instruments.engine.onEnd('cancelled', 100, untimed);
     instruments.peers.onFetch(640, 2, 'in');
     instruments.peers.onFailure('unavailable');
+    instruments.tally.delivered('bob', 'fetched');
+    instruments.tally.delivered('bob', 'pushed');
+    instruments.tally.delivered('bob', 'pushed');
+    for (const outcome of ['right', 'right', 'wrong', 'skipped'] as const) instruments.audited(outcome);
     cache.fill(['a', 'b', 'c'].flatMap((name) => chain(name, 1)));
     cache.store.reset();
     cache.fill(chain('d', 1));
@@ -153,6 +157,10 @@ describe('the instruments of a worker', () => {
       { stage: 'fetch', peer: 'bob', block: 'k2' },
       { stage: 'push', peer: 'a stranger', block: 'k3' },
     ]);
+    expect(instruments.tally.activity).toEqual({
+      received: [{ peer: 'bob', fetched: 1, pushed: 2 }],
+      ...{ evicted: 1, damaged: 3, audits: { right: 2, wrong: 1, skipped: 1 } },
+    });
     // Two of them for blocks with wrong bytes.
     expect(changes).toBe(5);
     expect(ran).toEqual([

@@ -6,11 +6,13 @@ import type { RequestStep } from '../../../../src/console/feed-messages.js';
 import type { Candidate } from '../../../../src/core/placement.js';
 
 function watched(clock = new SimulatedClock()) {
-  const journal = new RequestJournal(clock, new SlowRequests());
+  const used: unknown[] = [];
+  const heat = { used: (...use: unknown[]) => used.push(use) };
+  const journal = new RequestJournal(clock, new SlowRequests(), heat);
   const steps: RequestStep[] = [];
   const skipped: (string | null)[] = [];
   journal.watch({ step: ({ step }) => steps.push(step), skipped: (tenant) => skipped.push(tenant) });
-  return { journal, steps, skipped, clock };
+  return { journal, steps, skipped, clock, used };
 }
 
 const candidate = (worker: string): Candidate => ({
@@ -27,13 +29,14 @@ const candidate = (worker: string): Candidate => ({
 
 describe('the journal of requests', () => {
   it('tells the way of a request in order', () => {
-    const { journal, steps } = watched();
+    const { journal, steps, used } = watched();
     const request = journal.arrived('r', null, 70);
     journal.placed({ requestId: 'r', worker: 'w2', resumed: 0, candidates: ['w1', 'w2'].map(candidate) });
     const cached = { local: 64, remote: 0, computed: 6 };
-    journal.started('r', 'w2', { type: 'start', cached, queueMs: 2 });
+    journal.started('r', 'w2', { type: 'start', cached, queueMs: 2 }, []);
     request.first();
     request.ended(5, 'done');
+    expect(used).toEqual([[[], cached]]);
     expect(steps).toMatchObject([
       { step: 'arrived', id: 1, tokens: 70 },
       {

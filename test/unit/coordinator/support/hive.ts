@@ -105,6 +105,7 @@ export class ScriptedWorker {
       },
       follow: ({ forMs, epoch }, { from }) => void this.followers.push([from, forMs, epoch]),
       suspicion: (message, { from }) => suspicions.hear(message, from),
+      activity: () => ({ received: [], evicted: 0, damaged: 0, audits: { right: 0, wrong: 0, skipped: 0 } }),
       suspicions: () => ({ messages: suspicions.list() }),
     }));
   }
