@@ -3,7 +3,7 @@ import { currentTheme, type Theme } from './theme.js';
 
 /** The colours of the page's style, for canvases. */
 
-const NAMES = ['ink', 'local', 'remote', 'computed', 'bad', 'faint'] as const;
+const NAMES = ['ink', 'local', 'remote', 'computed', 'copy', 'bad', 'faint'] as const;
 let known: { readonly theme: Theme; readonly palette: Palette } | null = null;
 
 /** The palette of the theme that is shown now. */

@@ -36,6 +36,9 @@ export const LEAST_MS: Readonly<Record<LegKind, number>> = {
   failed: 700,
 };
 
+/** Time for which a request that is over may still be drawn. */
+const LONGEST_MS = Object.values(LEAST_MS).reduce((sum, ms) => sum + ms, 0);
+
 /**
  * The legs of a request so far. A leg that is not over ends at infinity.
  * @param now the legs of a request that has not ended last until then at least
@@ -71,6 +74,5 @@ export function legsOf(trace: RequestTrace): Leg[] {
 
 /** Whether any leg of the request can be seen at a time. Cheap: most requests are long over. */
 export function mayShow({ at, arrivedAt, ended }: RequestTrace, time: number): boolean {
-  const longestMs = Object.values(LEAST_MS).reduce((sum, ms) => sum + ms, 0);
-  return (arrivedAt ?? 0) <= time && (ended === null || at + longestMs >= time);
+  return (arrivedAt ?? 0) <= time && (ended === null || at + LONGEST_MS >= time);
 }

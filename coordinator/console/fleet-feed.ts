@@ -1,11 +1,17 @@
 import type { Clock, Timer } from '../../src/clock.js';
-import type { FeedMessage, FeedSegment, Happening, HelloMessage, RequestStep } from '../../src/console/feed-messages.js';
+import type {
+  FeedMessage,
+  FeedSegment,
+  Happening,
+  HelloMessage,
+  RequestStep,
+} from '../../src/console/feed-messages.js';
 import { Overloaded } from '../../src/errors.js';
 import type { FleetView } from '../fleet.js';
 import { FeedClient } from './feed-client.js';
 import { type FleetMoment, fleetDelta, happenings, wholeFleet } from './fleet-changes.js';
-import { HISTORY_STEP_MS, type History } from './history.js';
 import { Flows } from './flows.js';
+import { HISTORY_STEP_MS, type History } from './history.js';
 import type { RequestJournal, TenantStep } from './request-journal.js';
 import { type SegmentHeat, segmentChanges } from './segment-heat.js';
 import type { WorkerActivities } from './worker-activities.js';
