@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { HistoryAnswer } from '../../src/console/feed-messages.js';
+import { useStore } from '../feed/store.js';
 import { HappenedList } from '../parts/happened-list.js';
-import { currentTheme } from '../parts/theme.js';
+import { THEME } from '../parts/theme.js';
 import { isTrouble } from '../parts/words.js';
 import { type Api, ApiFailure } from '../session/api.js';
 import { Plot } from './plot.js';
@@ -18,6 +19,7 @@ type RangeName = keyof typeof RANGES;
 
 export function MetricsPage({ api }: { readonly api: Api }) {
   const { history, problem } = useHistory(api);
+  const theme = useStore(THEME);
   const [rangeName, setRangeName] = useState<RangeName>('5 min');
   const [chosen, setChosen] = useState<TimeRange | null>(null);
   if (history === null) {
@@ -53,7 +55,7 @@ export function MetricsPage({ api }: { readonly api: Api }) {
             marks={happened.map((happening) => ({ at: happening.at / 1_000, trouble: isTrouble(happening) }))}
             range={range}
             onRange={setChosen}
-            theme={currentTheme()}
+            theme={theme}
           />
         ))}
         <section class="card" aria-labelledby="range-happened">

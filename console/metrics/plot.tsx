@@ -135,7 +135,7 @@ function optionsOf(
     height: HEIGHT,
     cursor: { sync: { key: SYNC.key }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     legend: { live: true, markers: { dash: (_, index) => (dashOf(index - 1).length === 0 ? 'solid' : 'dashed') } },
-    scales: { y: { range: (_, __, max) => [0, Math.max(1e-9, max * 1.1) || 1] } },
+    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
       { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map(clockText) },
       { ...axis, size: 62, space: 32, values: (_, ticks) => ticks.map(format) },
