@@ -29,7 +29,7 @@ export interface WorkerActorParts {
   readonly replicator: Replicator;
   readonly auditor: Auditor;
   readonly suspicions: SuspicionRelay;
-  readonly activity: () => WorkerActivity;
+  readonly activity: (since: number) => WorkerActivity;
   /** Whether another worker is the first home of a block. */
   readonly isReplica: (block: BlockMeta) => boolean;
   readonly log: Log;
@@ -107,7 +107,7 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
     },
     follow: ({ forMs, epoch }, { from }) => follow(from, forMs, epoch),
     suspicion: (message, { from }) => suspicions.hear(message, from),
-    activity: () => activity(),
+    activity: ({ since }) => activity(since),
     suspicions: () => ({ messages: suspicions.list() }),
   };
   await actors.spawn(EngineProtocol, 'engine', () => engineBehavior, { supervision });

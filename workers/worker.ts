@@ -122,7 +122,7 @@ export class Worker {
     actors.start();
     await spawnWorkerActors(actors, {
       ...{ engine, store, holdings, replicator, auditor, suspicions },
-      activity: () => this.parts.instruments.tally.activity,
+      activity: (since) => this.parts.instruments.tally.activity(since),
       isReplica: ({ segment }) => roster.ring.homes(segment, 1)[0] !== this.options.config.id,
       log: this.paced,
       tracer: this.options.tracer ?? PASSING_TRACER,

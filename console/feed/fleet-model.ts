@@ -82,7 +82,10 @@ export function reduce(model: FleetModel, message: FeedMessage): FleetModel {
       return withFleet(model, message);
     case 'steps': {
       const traces = new Map(model.traces);
-      for (const step of message.steps) traces.set(step.id, withStep(traces.get(step.id), step));
+      for (const step of message.steps) {
+        // Of a request that the page has forgotten, what it found is no news.
+        if (step.step !== 'found' || traces.has(step.id)) traces.set(step.id, withStep(traces.get(step.id), step));
+      }
       for (const id of traces.keys()) {
         if (traces.size <= TRACES) break;
         traces.delete(id);

@@ -1,4 +1,4 @@
-import type { CandidateCost, PlacedStep } from '../../src/console/feed-messages.js';
+import type { CandidateCost, PlacedStep, StartedStep } from '../../src/console/feed-messages.js';
 import { firstTokenMs, type RequestTrace } from '../feed/request-trace.js';
 import { counted, sourceOf, timeText } from '../parts/words.js';
 
@@ -19,11 +19,7 @@ export function wayOf(trace: RequestTrace): WayStep[] {
   if (started !== null) {
     const { local, remote, computed } = started.cached;
     if (local > 0) {
-      steps.push({
-        kind: 'local',
-        title: 'Found',
-        text: `${counted(local, 'token')} in the memory of ${started.worker}.`,
-      });
+      steps.push({ kind: 'local', title: 'Found', text: `${counted(local, 'token')} ${tierText(trace, started)}.` });
     }
     if (remote > 0)
       steps.push({ kind: 'remote', title: 'Fetched', text: `${counted(remote, 'token')} ${fetchedFrom(trace)}.` });
@@ -76,8 +72,22 @@ function otherText(chosen: CandidateCost, other: CandidateCost): string {
   return `The next best, ${other.worker}, would have cost ${cost}.`;
 }
 
-/** The coordinator knows who could give the blocks, and in which order they are asked. */
+/** The worker tells of its lower tiers; what it does not tell of was in its device memory. */
+function tierText({ found }: RequestTrace, { worker }: StartedStep): string {
+  const [host, disk] = found?.worker === worker ? [found.host, found.disk] : [0, 0];
+  const lower = [
+    host > 0 ? `${counted(host, 'block')} of them in host memory` : null,
+    disk > 0 ? `${counted(disk, 'block')} of them on its disk` : null,
+  ].filter((part) => part !== null);
+  return [`in the memory of ${worker}`, ...lower].join(', ');
+}
+
+/** Before the worker has told who gave the blocks, the coordinator knows who could, and in which order they are asked. */
 function fetchedFrom(trace: RequestTrace): string {
+  const told = trace.found?.worker === trace.started?.worker ? (trace.found?.from ?? []) : [];
+  if (told.length === 1) return `from ${told[0]!.worker}`;
+  if (told.length > 1)
+    return `from ${told.map(({ worker, blocks }) => `${worker} (${counted(blocks, 'block')})`).join(', ')}`;
   const source = sourceOf(trace);
   const others = (trace.placements.at(-1)?.sources.length ?? 0) - 1;
   if (source === null) return 'from another worker';

@@ -1,4 +1,5 @@
 import type { RequestTrace } from '../feed/request-trace.js';
+import { sourceOf } from '../parts/words.js';
 
 /** How a request travels over the ring: legs with a beginning and an end, so that every moment can be drawn, live or replayed. Pure. */
 
@@ -61,7 +62,7 @@ export function legsOf(trace: RequestTrace): Leg[] {
   const last = trace.placements.at(-1);
   if (started !== null) {
     const { worker, cached, at } = started;
-    const source = last?.sources.find((id) => id !== worker) ?? null;
+    const source = sourceOf(trace);
     if (cached.local > 0) add('local', worker, at, at);
     if (cached.remote > 0) add('remote', worker, at, at, source);
     const computedTo = trace.firstAt ?? ended?.at ?? Number.POSITIVE_INFINITY;

@@ -31,10 +31,10 @@ export function makeConsoleSources({
   });
   const activities = new WorkerActivities({
     members: () => roster.members(),
-    ask: ({ id, incarnation }) =>
+    ask: ({ id, incarnation }, since) =>
       actors
         .ref(WorkerProtocol, { node: id, incarnation, actor: 'worker' })
-        .ask('activity', {}, { timeoutMs: CONTROL_TIMEOUT_MS }),
+        .ask('activity', { since }, { timeoutMs: CONTROL_TIMEOUT_MS }),
   });
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
   return { slow, heat, activities, countBlocks, journal: new RequestJournal(clock, slow, heat) };

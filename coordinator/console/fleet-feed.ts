@@ -167,6 +167,7 @@ export class FleetFeed {
   private ask(): void {
     this.options.activities.round((news) => {
       this.options.history.active(news);
+      this.options.journal.found(news);
       if (this.clients.size > 0) this.flows.add(news);
     });
   }

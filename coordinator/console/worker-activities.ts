@@ -1,6 +1,6 @@
 import type { Member } from '../../src/core/member.js';
 import { Refused, ShoalError } from '../../src/errors.js';
-import type { WorkerActivity } from '../../src/protocol/activity.js';
+import type { FoundPrefix, WorkerActivity } from '../../src/protocol/activity.js';
 
 /** Asks the workers in turns what they have done, and tells what is new since the answer before. */
 
@@ -18,11 +18,14 @@ export interface ActivityNews {
   readonly damaged: number;
   readonly right: number;
   readonly wrong: number;
+  /** What requests found that was not in its device memory already. */
+  readonly found: readonly FoundPrefix[];
 }
 
 export interface WorkerActivitiesOptions {
   readonly members: () => readonly Member[];
-  readonly ask: (worker: Member) => Promise<WorkerActivity>;
+  /** @param since number of the last request of which the worker has told; 0 for none */
+  readonly ask: (worker: Member, since: number) => Promise<WorkerActivity>;
 }
 
 interface Known {
@@ -36,6 +39,8 @@ const NOTHING: WorkerActivity = {
   evicted: 0,
   damaged: 0,
   audits: { right: 0, wrong: 0, skipped: 0 },
+  seq: 0,
+  found: [],
 };
 
 export class WorkerActivities {
@@ -69,10 +74,11 @@ export class WorkerActivities {
     const { id, incarnation } = member;
     this.asking.add(id);
     try {
-      const activity = await this.options.ask(member);
       const before = this.known.get(id);
-      this.known.set(id, { incarnation, activity });
       const base = before?.incarnation === incarnation ? before.activity : null;
+      const activity = await this.options.ask(member, base?.seq ?? 0);
+      // What it told of is not kept.
+      this.known.set(id, { incarnation, activity: { ...activity, found: [] } });
       if (base !== null) listener(newsOf(member, base, activity));
       else if (before !== undefined) listener(newsOf(member, NOTHING, activity));
     } catch (error) {
@@ -102,5 +108,6 @@ function newsOf({ id, blockBytes }: Member, before: WorkerActivity, after: Worke
     damaged: after.damaged - before.damaged,
     right: after.audits.right - before.audits.right,
     wrong: after.audits.wrong - before.audits.wrong,
+    found: after.found,
   };
 }

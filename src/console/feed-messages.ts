@@ -110,7 +110,7 @@ interface StepsMessage {
   readonly skipped: number;
 }
 
-export type RequestStep = ArrivedStep | PlacedStep | StartedStep | FirstStep | EndedStep;
+export type RequestStep = ArrivedStep | PlacedStep | StartedStep | FoundStep | FirstStep | EndedStep;
 
 interface Step {
   /** Numbers the requests of this coordinator. */
@@ -152,6 +152,17 @@ export interface StartedStep extends Step {
   readonly worker: string;
   readonly cached: TokensBySource;
   readonly queue_ms: number;
+}
+
+/** The worker's own account of the blocks that were not in its device memory before. It comes later than it happened, perhaps after the end. */
+export interface FoundStep extends Step {
+  readonly step: 'found';
+  readonly worker: string;
+  /** Blocks that were in its lower tiers. */
+  readonly host: number;
+  readonly disk: number;
+  /** Blocks that came from other workers, the most first. */
+  readonly from: readonly { readonly worker: string; readonly blocks: number }[];
 }
 
 /** Prompt tokens by where their K/V came from. */

@@ -14,7 +14,7 @@ export class GuardedHost implements BlockHost {
     private readonly hands: Hands,
     private readonly trust: Trust,
     /** A block of this peer has been kept. */
-    private readonly onKept: (peer: string) => void,
+    private readonly onKept: (peer: string, key: BlockKey) => void,
   ) {}
 
   pin(key: BlockKey): Promise<PinnedBlock | null> {
@@ -32,7 +32,7 @@ export class GuardedHost implements BlockHost {
     const commit = async () => {
       await reserved.commit();
       this.hands.delivered(block, from);
-      this.onKept(from.id);
+      this.onKept(from.id, block.key);
     };
     return { ...reserved, commit };
   }

@@ -42,7 +42,7 @@ export interface PeerFetcherOptions {
   readonly trust: Trust;
   readonly hands: Hands;
   /** A block of this peer has been kept. */
-  readonly onKept: (peer: string) => void;
+  readonly onKept: (peer: string, key: BlockKey) => void;
 }
 
 /** Fetches blocks from the peers that deliver them sooner than this worker computes them. */
@@ -189,7 +189,7 @@ class StoreSink implements FetchSink {
     const commit = async () => {
       await reserved.commit();
       hands.delivered(block, this.from);
-      onKept(this.from.id);
+      onKept(this.from.id, key);
       this.on.arrived(key);
     };
     return { ...reserved, commit };

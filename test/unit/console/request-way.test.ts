@@ -33,6 +33,26 @@ describe('the way of a request', () => {
     ]);
   });
 
+  it('has the worker’s own account of tiers and sources, when that has come', () => {
+    const steps: RequestStep[] = [
+      placed(),
+      { step: 'started', id: 1, at: 10, worker: 'w2', cached: { local: 192, remote: 256, computed: 40 }, queue_ms: 1 },
+    ];
+    const from = [
+      { worker: 'w7', blocks: 3 },
+      { worker: 'w8', blocks: 1 },
+    ];
+    const found = (worker: string): RequestStep => ({ step: 'found', id: 1, at: 99, worker, host: 1, disk: 2, from });
+    const told = trace(...steps, found('w2'));
+    expect(texts(told).slice(1, 3)).toEqual([
+      'Found: 192 tokens in the memory of w2, 1 block of them in host memory, 2 blocks of them on its disk.',
+      'Fetched: 256 tokens from w7 (3 blocks), w8 (1 block).',
+    ]);
+    expect(told.at).toBe(10);
+    // Of a worker that was lost meanwhile.
+    expect(texts(trace(...steps, found('w1')))[2]).toContain('from w3, or from another');
+  });
+
   it('tells of a move, of a prompt that nobody knew, and of a failure', () => {
     const moved = placed({ worker: 'w1', resumed: 3, sources: [], candidates: [] });
     expect(texts(trace(placed(), moved)).at(-1)).toBe(

@@ -22,7 +22,7 @@ const OPERATOR = { role: 'operator' as const, tenant: null };
 /** Of a worker that has done nothing. */
 const NEWS: ActivityNews = {
   ...{ worker: 'w1', received: [], fetchedBytes: 0, copiedBytes: 0 },
-  ...{ evicted: 0, damaged: 0, right: 0, wrong: 0 },
+  ...{ evicted: 0, damaged: 0, right: 0, wrong: 0, found: [] },
 };
 
 class Scene {

@@ -6,7 +6,7 @@ const LEVELS = { running: 1, waiting: 2, serving: 3, blocks: 4, below: 5, bytes:
 /** Of one worker. */
 const NEWS = {
   ...{ worker: 'w1', received: [], fetchedBytes: 64, copiedBytes: 32 },
-  ...{ evicted: 0, damaged: 1, right: 2, wrong: 0 },
+  ...{ evicted: 0, damaged: 1, right: 2, wrong: 0, found: [] },
 };
 
 describe('the history', () => {

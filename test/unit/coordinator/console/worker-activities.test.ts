@@ -14,18 +14,22 @@ import { member } from '../support/scripted-fleet.js';
 const activity = (fetched: number, pushed = 0): WorkerActivity => ({
   received: [{ peer: 'w9', fetched, pushed }],
   ...{ evicted: 10 * fetched, damaged: 0, audits: { right: fetched, wrong: 0, skipped: 5 } },
+  ...{ seq: fetched, found: [{ requestId: `r${fetched}`, host: 1, disk: 0, from: [] }] },
 });
 
 class Scene {
   members: Member[] = [member('w1')];
-  answer: (worker: Member) => Promise<WorkerActivity> = async () => activity(0);
+  answer: (worker: Member, since: number) => Promise<WorkerActivity> = async () => activity(0);
   readonly asked: string[] = [];
+  /** Of the last question. */
+  since = 0;
   readonly news: ActivityNews[] = [];
   private readonly activities = new WorkerActivities({
     members: () => this.members,
-    ask: (worker) => {
+    ask: (worker, since) => {
       this.asked.push(worker.id);
-      return this.answer(worker);
+      this.since = since;
+      return this.answer(worker, since);
     },
   });
 
@@ -43,11 +47,13 @@ describe('the activities of workers', () => {
     expect(scene.news).toEqual([]);
     scene.answer = async () => activity(5, 1);
     await scene.round();
+    expect(scene.since).toBe(2);
     // Blocks of this worker have 10 bytes.
     expect(scene.news).toEqual([
       {
         ...{ worker: 'w1', received: [{ peer: 'w9', fetched: 3, pushed: 1 }], fetchedBytes: 30, copiedBytes: 10 },
         ...{ evicted: 30, damaged: 0, right: 3, wrong: 0 },
+        found: [{ requestId: 'r5', host: 1, disk: 0, from: [] }],
       },
     ]);
   });
@@ -62,6 +68,7 @@ describe('the activities of workers', () => {
     scene.answer = async () => activity(2);
     await scene.round();
     expect(scene.news).toMatchObject([{ fetchedBytes: 20 }]);
+    expect(scene.since).toBe(0);
     expect(scene.asked).toHaveLength(2);
   });
 
