@@ -64,7 +64,7 @@ export interface FeedWorker {
 }
 
 /** The segments that requests find most often: all of the list at first, then what has changed. Only operators get it. */
-export interface SegmentsMessage {
+interface SegmentsMessage {
   readonly type: 'segments';
   readonly at: number;
   readonly whole: boolean;
@@ -87,7 +87,7 @@ export interface FeedSegment {
 }
 
 /** Blocks that came from one worker to another since the message before. Only operators get it. */
-export interface FlowsMessage {
+interface FlowsMessage {
   readonly type: 'flows';
   readonly at: number;
   readonly flows: readonly BlockFlow[];
