@@ -7,7 +7,7 @@ export function CostBars({ cost, cold }: { readonly cost: AnswerCost; readonly c
   const scale = Math.max(cost.ttft_ms, cold?.ms ?? 0, 0.1);
   return (
     <>
-      <p class="number hint">
+      <p class="hint">
         First token after {timeText(cost.ttft_ms)}, of which queued {timeText(cost.queue_ms)}.
       </p>
       {cold !== null && (

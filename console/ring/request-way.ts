@@ -23,13 +23,7 @@ export function wayOf(trace: RequestTrace): WayStep[] {
     }
     if (remote > 0)
       steps.push({ kind: 'remote', title: 'Fetched', text: `${counted(remote, 'token')} ${fetchedFrom(trace)}.` });
-    if (local + remote === 0) {
-      steps.push({
-        kind: 'computed',
-        title: 'Not found',
-        text: 'No worker had a block of this prompt that is worth fetching.',
-      });
-    }
+    if (local + remote === 0) steps.push(missedStep(trace, started));
     const lasted = firstAt === null ? 'so far' : `in ${timeText(firstAt - started.at)}`;
     if (computed > 0)
       steps.push({ kind: 'computed', title: 'Computed', text: `${counted(computed, 'token')} ${lasted}.` });
@@ -92,6 +86,17 @@ function fetchedFrom(trace: RequestTrace): string {
   const others = (trace.placements.at(-1)?.sources.length ?? 0) - 1;
   if (source === null) return 'from another worker';
   return others > 0 ? `from ${source}, or from another of ${others + 1} workers that had them` : `from ${source}`;
+}
+
+/** A worker may have meant to fetch blocks, and have seen that computing them is faster. */
+function missedStep({ placements }: RequestTrace, { worker }: StartedStep): WayStep {
+  const chosen = placements.at(-1)?.candidates.find((candidate) => candidate.worker === worker);
+  const expected = (chosen?.local ?? 0) + (chosen?.remote ?? 0);
+  const text =
+    expected === 0
+      ? 'No worker had a block of this prompt.'
+      : `${counted(expected, 'block')} could have been had, but computing was faster, or they were gone or came too slowly.`;
+  return { kind: 'computed', title: 'Not found', text };
 }
 
 function streamedStep(trace: RequestTrace, firstAt: number): WayStep {

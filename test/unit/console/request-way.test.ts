@@ -65,6 +65,9 @@ describe('the way of a request', () => {
       { step: 'ended', id: 1, at: 12, tokens: 0, outcome: 'failed' },
     );
     expect(wayOf(failed).map(({ title }) => title)).toEqual(['Placed', 'Not found', 'Computed', 'Failed']);
+    expect(texts(failed)[1]).toBe('Not found: No worker had a block of this prompt.');
+    const given = trace(placed(), { step: 'started', id: 1, at: 10, worker: 'w2', cached, queue_ms: 0 });
+    expect(texts(given)[1]).toMatch(/^Not found: 3 blocks could have been had, but computing was faster/);
     // A request may name its worker: then another one may have been cheaper.
     expect(texts(trace(placed({ worker: 'w1' })))[0]).toContain('w2 would have cost 12 ms, but');
   });
