@@ -13,7 +13,7 @@ import { WorkerMetrics } from '../src/metrics/worker-metrics.js';
 import type { DamagedBlock, PeerObserver } from '../src/peer/observer.js';
 import type { AuditOutcome } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
-import { Tally } from './tally.js';
+import { WorkerTally } from './worker-tally.js';
 
 const STATUS = { done: '200', cancelled: '499', failed: '500' } as const;
 
@@ -30,7 +30,7 @@ export interface InstrumentsOwner {
 /** Collects a worker's metrics from the events and counters of its parts, and serves them. */
 export class Instruments {
   /** For the coordinators' history. */
-  readonly tally = new Tally();
+  readonly tally = new WorkerTally();
   private readonly metrics = new WorkerMetrics(new MetricsRegistry());
   private server: MetricsServer | null = null;
   private copied: DeviceCopies = { h2d: 0, d2h: 0, d2d: 0 };

@@ -8,7 +8,7 @@ import { NO_SPAN, type Span } from '../../src/trace/span.js';
 import type { BlockStore } from '../cache/block-store.js';
 import type { PinnedDeviceBlock } from '../cache/pinned-device-block.js';
 import type { TracedBlocks } from '../replication/traced-blocks.js';
-import type { FoundBlock } from '../tally.js';
+import type { FoundBlock } from '../worker-tally.js';
 
 /** Looks up a prefix: on the device, in transit to it, in lower tiers, at peers. */
 

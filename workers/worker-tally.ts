@@ -6,8 +6,8 @@ import type { AuditOutcome } from './audit/auditor.js';
 /** How a block of a peer came to this worker: it was `fetched` for a request, or the peer `pushed` a copy. */
 export type Delivery = 'fetched' | 'pushed';
 
-/** Blocks of which it is remembered who sent them last. The oldest is forgotten first. @internal exported for tests. */
-export const SENT_BLOCKS = 8_192;
+/** Blocks of which it is remembered who sent them last. The oldest is forgotten first. */
+const SENT_BLOCKS = 8_192;
 
 /** A block of a request's prefix that was not on the device before. */
 export interface FoundBlock {
@@ -17,7 +17,7 @@ export interface FoundBlock {
 }
 
 /** Counts what this worker has done since its start, for the history of the coordinators. */
-export class Tally {
+export class WorkerTally {
   private readonly received = new Map<string, { fetched: number; pushed: number }>();
   private readonly senders = new Map<BlockKey, string>();
   private readonly prefixes: FoundPrefix[] = [];
