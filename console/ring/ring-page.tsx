@@ -1,4 +1,4 @@
-import { useCallback, useState } from 'preact/hooks';
+import { useCallback, useMemo, useState } from 'preact/hooks';
 import { ChaosPanel } from '../chaos/chaos-panel.js';
 import type { FeedConnection } from '../feed/connection.js';
 import { type FleetModel, workersAt } from '../feed/fleet-model.js';
@@ -33,6 +33,13 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   const workers = [...model.workers.values()];
   const operator = model.hello?.role === 'operator';
   const chaos = model.hello?.chaos === true;
+  // These change seldom: to render them with every state of the fleet would cost frames.
+  const hot = useMemo(
+    () => <HotSegments segments={model.segments} chosen={segment} onChoose={setSegment} />,
+    [model.segments, segment],
+  );
+  const second = Math.floor(feed.now() / 1_000);
+  const moving = useMemo(() => <MovingBlocks flows={model.flows} now={1_000 * second} />, [model.flows, second]);
   return (
     <div class="ring-page">
       <section class="figure" aria-labelledby="ring-title">
@@ -63,8 +70,8 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
         <SampleStrip api={api} model={read} />
         <WorkerTable {...{ workers, api, selected }} onSelect={setSelected} operator={operator} chaos={chaos} />
         {operator && chaos && <ChaosPanel workers={workers} api={api} />}
-        {operator && <HotSegments segments={model.segments} chosen={segment} onChoose={setSegment} />}
-        {operator && <MovingBlocks flows={model.flows} now={feed.now()} />}
+        {operator && hot}
+        {operator && moving}
         <section class="card" aria-labelledby="happened-title">
           <h2 id="happened-title">What happened</h2>
           {model.happened.length === 0 && <p class="hint">Nothing since the coordinator started.</p>}
