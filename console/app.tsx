@@ -7,7 +7,7 @@ import { FeedConnection } from './feed/connection.js';
 import { useStore } from './feed/store.js';
 import { MetricsPage } from './metrics/metrics-page.js';
 import { addressOf } from './parts/address.js';
-import { chooseTheme, currentTheme } from './parts/theme.js';
+import { chooseTheme, THEME } from './parts/theme.js';
 import { useAddress } from './parts/use-address.js';
 import { RequestsPage } from './requests/requests-page.js';
 import { RingPage } from './ring/ring-page.js';
@@ -104,7 +104,7 @@ interface HeaderProps {
 function Header({ feed, page, keyed, onLogout }: HeaderProps) {
   const { hello, workers } = useStore(feed.model, 500);
   const status = useStore(feed.status);
-  const [theme, setTheme] = useState(currentTheme);
+  const theme = useStore(THEME);
   const serving = [...workers.values()].filter(({ state }) => state === 'serving').length;
   const next = theme === 'dark' ? 'light' : 'dark';
   return (
@@ -129,14 +129,7 @@ function Header({ feed, page, keyed, onLogout }: HeaderProps) {
           </>
         )}
       </p>
-      <button
-        type="button"
-        class="small"
-        onClick={() => {
-          chooseTheme(next);
-          setTheme(next);
-        }}
-      >
+      <button type="button" class="small" onClick={() => chooseTheme(next)}>
         {next === 'dark' ? 'Dark' : 'Light'}
       </button>
       {keyed && (

@@ -26,9 +26,8 @@ import { LoadWatch } from './advice/load-watch.js';
 import { BlockTiers } from './block-tiers.js';
 import { ComputedKv } from './computed/computed-kv.js';
 import type { ConsoleSources } from './console/console.js';
-import { RequestJournal } from './console/request-journal.js';
+import { makeConsoleSources } from './console/console-sources.js';
 import { RuntimeSurvey } from './console/runtime-survey.js';
-import { SlowRequests } from './console/slow-requests.js';
 import { DirectNews } from './direct-news.js';
 import type { Fleet } from './fleet.js';
 import { IndexKeeper } from './index-keeper.js';
@@ -132,10 +131,9 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const poison = makePoisonGuard(options, { roster, actors, endings }, () => siblings.list().length === 1);
-  const slow = new SlowRequests();
-  const journal = new RequestJournal(clock, slow);
+  const watched = makeConsoleSources({ clock, actors, roster, holdings, replicas });
   const router = new Router({
-    journal,
+    journal: watched.journal,
     ...{ bus, actors, roster, holdings, clock, replicas, poison, onResumed },
     ...{ fingerprint, dependence: options.dependence },
     random: options.surroundings.random,
@@ -161,9 +159,8 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const parts = { fleet, ...retained, actors, links, peers, greetings, roster, keeper, siblings, poison, router, news };
   const objects = new CoordinatorObjects(roster, replicas, peerOptions(options));
   const computed = new ComputedKv({ layout: options.layout, roster, holdings, actors, peers, replicas });
-  const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
   const runtime = new LiveRuntimeView(bus, clock, config.namespace, actors);
-  const console = { journal, countBlocks, slow, runtime: new RuntimeSurvey(runtime, clock) };
+  const console = { ...watched, runtime: new RuntimeSurvey(runtime, clock) };
   return { ...parts, quotas, load, quarantined, objects, computed, console, runtime };
 }
 

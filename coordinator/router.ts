@@ -329,7 +329,7 @@ export class Router {
       },
       sources: [...best.sources],
       trial,
-      started: (event) => journal?.started(requestId, worker, event),
+      started: (event) => journal?.started(requestId, worker, event, blocks),
       prefilled,
       busWasLost: () => route.kind === 'nats' && this.outages.count > outages,
       connectionWasLost: () => route.kind === 'direct' && !route.open,

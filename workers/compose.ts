@@ -269,7 +269,7 @@ function makeCacheParts(
   const { blockTokens } = device.layout;
   const subjects = fleetSubjects(config.namespace);
   const hands = new Hands();
-  const host = new GuardedHost(store, hands, trust);
+  const host = new GuardedHost(store, hands, trust, (peer, key) => instruments.tally.delivered(peer, 'pushed', key));
   return {
     hands,
     objects,
@@ -294,6 +294,7 @@ function makeCacheParts(
       computeMsPerToken,
       trust,
       hands,
+      onKept: (peer, key) => instruments.tally.delivered(peer, 'fetched', key),
     }),
     holdings: new HoldingsLog(store, bus, clock, { id, incarnation, subject: subjects.holdings(id) }, linked),
     replicator,
@@ -324,11 +325,14 @@ function makeEngine(
   }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter' | 'traced'> & Pick<WorkerParts, 'adapters'>,
 ): Engine {
   const { config, fingerprint, eosTokenIds, vocabulary, graph, makeRunner, device, clock } = options;
+  const { tally } = instruments;
   return new Engine({
     graph,
     ...(makeRunner && { makeRunner }),
     device,
-    cache: config.cache ? new PrefixLoader(store, fetcher, promoter, traced) : NO_CACHE,
+    cache: config.cache
+      ? new PrefixLoader(store, fetcher, promoter, traced, (id, blocks) => tally.found(id, blocks))
+      : NO_CACHE,
     adapters,
     fingerprint,
     eosTokenIds,

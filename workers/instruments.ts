@@ -13,6 +13,7 @@ import { WorkerMetrics } from '../src/metrics/worker-metrics.js';
 import type { DamagedBlock, PeerObserver } from '../src/peer/observer.js';
 import type { AuditOutcome } from './audit/auditor.js';
 import type { BlockStore } from './cache/block-store.js';
+import { WorkerTally } from './worker-tally.js';
 
 const SOURCES = ['local', 'remote', 'computed'] as const;
 const DIRECTIONS = ['h2d', 'd2h', 'd2d'] as const;
@@ -30,6 +31,8 @@ export interface InstrumentsOwner {
 
 /** Collects a worker's metrics from the events and counters of its parts, and serves them. */
 export class Instruments {
+  /** For the coordinators' history. */
+  readonly tally = new WorkerTally();
   private readonly metrics = new WorkerMetrics(new MetricsRegistry());
   private server: MetricsServer | null = null;
   private copied: DeviceCopies = { h2d: 0, d2h: 0, d2d: 0 };
@@ -61,6 +64,7 @@ export class Instruments {
     onIntegrityFailure: (damaged) => {
       this.metrics.integrityFailures.fromPeer(damaged.stage, damaged.peer);
       this.on.damaged(damaged);
+      this.tally.refused();
       this.countDamaged(damaged.peer);
     },
   };
@@ -109,6 +113,7 @@ export class Instruments {
 
   /** Counts a damaged file of the disk tier. */
   damagedFile(block: BlockKey): void {
+    this.tally.refused();
     this.metrics.integrityFailures.fromDisk();
     this.on.damaged({ stage: 'disk', peer: null, block });
   }
@@ -120,6 +125,7 @@ export class Instruments {
 
   /** An audit ended, or was not made. */
   audited(outcome: AuditOutcome): void {
+    this.tally.audited(outcome);
     this.metrics.audits.add(1, { outcome });
   }
 
@@ -166,7 +172,12 @@ export class Instruments {
     watchFleet(registry, fleet);
     this.metrics.watchCache(() => store.tiers);
     this.metrics.watchDisk(() => store.disk === 'away');
-    store.listen({ left: (tier, _, reason) => this.metrics.evictions.add(1, { tier, reason }) });
+    store.listen({
+      left: (tier, key, reason) => {
+        this.metrics.evictions.add(1, { tier, reason });
+        if (reason === 'evicted' && store.tiersOf(key).length === 0) this.tally.lost();
+      },
+    });
   }
 
   async serve(

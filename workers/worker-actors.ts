@@ -6,6 +6,7 @@ import type { Engine } from '../src/engine/engine.js';
 import { Unavailable } from '../src/errors.js';
 import { ENGINE_FAILURES } from '../src/limits.js';
 import type { Log } from '../src/log.js';
+import type { WorkerActivity } from '../src/protocol/activity.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../src/protocol/holdings.js';
 import { EngineProtocol, ShardProtocol, type WorkerFault, WorkerProtocol } from '../src/protocol/worker.js';
 import { NO_SPAN, type Tracer } from '../src/trace/span.js';
@@ -31,6 +32,7 @@ export interface WorkerActorParts {
   readonly suspicions: SuspicionRelay;
   /** Null: this worker has no objects. */
   readonly objects: Pick<ServedObjects, 'purge'> | null;
+  readonly activity: (since: number) => WorkerActivity;
   /** Whether another worker is the first home of a block. */
   readonly isReplica: (block: BlockMeta) => boolean;
   readonly log: Log;
@@ -50,7 +52,7 @@ export interface WorkerActorParts {
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
   const { engine, store, holdings, replicator, auditor, suspicions, objects, isReplica, log, tracer } = parts;
-  const { draining, drain, undrain, disturb, follow, end } = parts;
+  const { activity, draining, drain, undrain, disturb, follow, end } = parts;
   const retention = new WorkerRetention(store);
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
@@ -112,6 +114,7 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
     },
     follow: ({ forMs, epoch }, { from }) => follow(from, forMs, epoch),
     suspicion: (message, { from }) => suspicions.hear(message, from),
+    activity: ({ since }) => activity(since),
     suspicions: () => ({ messages: suspicions.list() }),
   };
   await actors.spawn(EngineProtocol, 'engine', () => engineBehavior, { supervision });

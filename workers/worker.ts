@@ -123,6 +123,7 @@ export class Worker {
     actors.start();
     await spawnWorkerActors(actors, {
       ...{ engine, store, holdings, replicator, auditor, suspicions, objects },
+      activity: (since) => this.parts.instruments.tally.activity(since),
       isReplica: ({ segment }) => roster.ring.homes(segment, 1)[0] !== this.options.config.id,
       log: this.paced,
       tracer: this.options.tracer ?? PASSING_TRACER,

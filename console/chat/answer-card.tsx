@@ -1,14 +1,21 @@
 import { SourceBar } from '../parts/source-bar.js';
-import { sourceSentence, timeText } from '../parts/words.js';
+import { sourceSentence } from '../parts/words.js';
 import { storedKey } from '../session/key-store.js';
+import { coldCost } from './cold-cost.js';
+import { CostBars } from './cost-bars.js';
 import type { ColouredText } from './prompt-colours.js';
 import { curlSnippet, sdkSnippet } from './snippets.js';
+import type { AnswerCost } from './stream-answer.js';
 import type { ChatAnswer } from './use-answers.js';
 
 /** One answer of the chat with its cost. */
 
 export interface AnswerCardProps {
   readonly answered: ChatAnswer;
+  /** The costs of the answers to the same prompt before. */
+  readonly earlier: readonly AnswerCost[];
+  /** The measured time in which the worker that answered computes a token of a prompt; null if it is not known. */
+  readonly msPerToken: number | null;
   /** Other workers that may be asked. Empty if requests may not name their worker. */
   readonly others: readonly string[];
   readonly busy: boolean;
@@ -16,7 +23,7 @@ export interface AnswerCardProps {
   readonly onAgain: (worker: string) => void;
 }
 
-export function AnswerCard({ answered, others, busy, onAgain }: AnswerCardProps) {
+export function AnswerCard({ answered, earlier, msPerToken, others, busy, onAgain }: AnswerCardProps) {
   const { messages, text, cost, error, prompt, question } = answered;
   const keyed = storedKey() !== null;
   return (
@@ -30,9 +37,7 @@ export function AnswerCard({ answered, others, busy, onAgain }: AnswerCardProps)
       )}
       {cost !== null && (
         <>
-          <p class="number hint">
-            First token after {timeText(cost.ttft_ms)}, of which queued {timeText(cost.queue_ms)}.
-          </p>
+          <CostBars cost={cost} cold={coldCost(cost, earlier, msPerToken)} />
           <SourceBar cached={cost.cached} />
           <p class="sentence">{sourceSentence(cost.worker, cost.cached, null)}</p>
           <p class="buttons">
@@ -61,6 +66,7 @@ function ColouredPrompt({ parts }: { readonly parts: readonly ColouredText[] }) 
   return (
     <details>
       <summary>The prompt as the model saw it, coloured by source</summary>
+      <p class="hint">Underlined: own memory. Dashed: another worker. Neither: computed.</p>
       <pre class="prompt">
         {parts.map(({ source, text }) => (
           <span key={source} class={source}>

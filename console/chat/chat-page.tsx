@@ -5,7 +5,8 @@ import { SourceLegend } from '../parts/source-bar.js';
 import { SAMPLE_NOTES, SAMPLE_QUESTION } from '../ring/sample-prompt.js';
 import type { Api } from '../session/api.js';
 import { AnswerCard } from './answer-card.js';
-import { type Answers, type SaidMessage, useAnswers } from './use-answers.js';
+import type { AnswerCost } from './stream-answer.js';
+import { type Answers, type ChatAnswer, type SaidMessage, useAnswers } from './use-answers.js';
 
 /** The most tokens of an answer. */
 const LENGTHS = [64, 256, 1_024] as const;
@@ -33,6 +34,8 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
             <AnswerCard
               key={`answer ${index}`}
               answered={answered}
+              earlier={costsBefore(chat.answers.slice(0, index), answered)}
+              msPerToken={workers.get(answered.cost?.worker ?? '')?.compute_ms_per_token ?? null}
               others={nameable.filter((id) => id !== answered.cost?.worker)}
               busy={chat.busy}
               onAgain={(worker) =>
@@ -44,6 +47,12 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
       </section>
     </div>
   );
+}
+
+/** The costs of those answers whose prompt was the same. */
+function costsBefore(before: readonly ChatAnswer[], { messages }: ChatAnswer): AnswerCost[] {
+  const prompt = JSON.stringify(messages);
+  return before.flatMap((each) => (each.cost !== null && JSON.stringify(each.messages) === prompt ? [each.cost] : []));
 }
 
 function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly workers: readonly string[] }) {

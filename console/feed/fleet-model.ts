@@ -1,6 +1,8 @@
 import type {
+  BlockFlow,
   CopyCounts,
   FeedMessage,
+  FeedSegment,
   FeedWorker,
   FleetMessage,
   Happening,
@@ -14,10 +16,12 @@ import { type RequestTrace, withStep } from './request-trace.js';
 export const TRACES = 4_000;
 /** How far back the page can replay. */
 export const REPLAY_MS = 60_000;
-/** Limit on the events that the page keeps. */
-const HAPPENINGS = 256;
-/** States of workers that the page remembers for its replay. */
-const SNAPSHOTS = 600;
+/** Limit on the events that the page keeps. @internal exported for tests. */
+export const HAPPENINGS = 256;
+/** Flows of blocks that the page remembers for its replay. @internal exported for tests. */
+export const FLOWS = 2_000;
+/** States of workers that the page remembers for its replay. @internal exported for tests. */
+export const SNAPSHOTS = 600;
 
 export interface FleetModel {
   readonly hello: HelloMessage | null;
@@ -27,6 +31,10 @@ export interface FleetModel {
   readonly replicas: number;
   readonly nats: boolean;
   readonly copies: CopyCounts;
+  /** The hottest segments, by id. Empty for a user. */
+  readonly segments: ReadonlyMap<string, FeedSegment>;
+  /** Blocks that went from worker to worker, oldest first. Empty for a user. */
+  readonly flows: readonly TimedFlow[];
   /** Oldest first. */
   readonly traces: ReadonlyMap<number, RequestTrace>;
   readonly skipped: number;
@@ -35,6 +43,11 @@ export interface FleetModel {
   /** Workers as they were from a time on, oldest first. */
   readonly snapshots: readonly FleetSnapshot[];
   /** The coordinator's clock at the last message. */
+  readonly at: number;
+}
+
+/** Blocks that went from one worker to another, and when the coordinator told of them. */
+export interface TimedFlow extends BlockFlow {
   readonly at: number;
 }
 
@@ -50,6 +63,8 @@ export const EMPTY_MODEL: FleetModel = {
   replicas: 0,
   nats: true,
   copies: { blocks: 0, below: 0 },
+  segments: new Map(),
+  flows: [],
   traces: new Map(),
   skipped: 0,
   happened: [],
@@ -67,13 +82,27 @@ export function reduce(model: FleetModel, message: FeedMessage): FleetModel {
       return withFleet(model, message);
     case 'steps': {
       const traces = new Map(model.traces);
-      for (const step of message.steps) traces.set(step.id, withStep(traces.get(step.id), step));
+      for (const step of message.steps) {
+        // Of a request that the page has forgotten, what it found is no news.
+        if (step.step !== 'found' || traces.has(step.id)) traces.set(step.id, withStep(traces.get(step.id), step));
+      }
       for (const id of traces.keys()) {
         if (traces.size <= TRACES) break;
         traces.delete(id);
       }
       const at = message.steps.at(-1)?.at ?? model.at;
       return { ...model, traces, skipped: model.skipped + message.skipped, at: Math.max(at, model.at) };
+    }
+    case 'segments': {
+      const segments = new Map(message.whole ? [] : model.segments);
+      for (const segment of message.segments) segments.set(segment.id, segment);
+      for (const id of message.gone) segments.delete(id);
+      return { ...model, segments, at: message.at };
+    }
+    case 'flows': {
+      const recent = model.flows.filter(({ at }) => at > message.at - 2 * REPLAY_MS);
+      const flows = [...recent, ...message.flows.map((flow) => ({ ...flow, at: message.at }))].slice(-FLOWS);
+      return { ...model, flows, at: message.at };
     }
     case 'happened':
       return {

@@ -1,4 +1,4 @@
-import type { EndedStep, PlacedStep, RequestStep, StartedStep } from '../../src/console/feed-messages.js';
+import type { EndedStep, FoundStep, PlacedStep, RequestStep, StartedStep } from '../../src/console/feed-messages.js';
 
 /** One request as the console has seen it, from its steps. */
 export interface RequestTrace {
@@ -8,15 +8,19 @@ export interface RequestTrace {
   readonly promptTokens: number | null;
   readonly placements: readonly PlacedStep[];
   readonly started: StartedStep | null;
+  /** Null until the worker has told of it. */
+  readonly found: FoundStep | null;
   readonly firstAt: number | null;
   readonly ended: EndedStep | null;
-  /** Of the last step. */
+  /** Of the last step, without `found`, which comes late. */
   readonly at: number;
 }
 
 /** The trace after one more step. */
 export function withStep(trace: RequestTrace | undefined, step: RequestStep): RequestTrace {
-  const known = { ...(trace ?? emptyTrace(step.id)), at: step.at };
+  const before = trace ?? emptyTrace(step.id);
+  if (step.step === 'found') return { ...before, found: step };
+  const known = { ...before, at: step.at };
   switch (step.step) {
     case 'arrived':
       return { ...known, arrivedAt: step.at, promptTokens: step.tokens };
@@ -48,6 +52,7 @@ function emptyTrace(id: number): RequestTrace {
     promptTokens: null,
     placements: [],
     started: null,
+    found: null,
     firstAt: null,
     ended: null,
     at: 0,

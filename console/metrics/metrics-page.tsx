@@ -1,11 +1,14 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { HistoryAnswer } from '../../src/console/feed-messages.js';
+import { useStore } from '../feed/store.js';
 import { HappenedList } from '../parts/happened-list.js';
-import { currentTheme } from '../parts/theme.js';
-import { byteText, isTrouble, timeText } from '../parts/words.js';
+import { THEME } from '../parts/theme.js';
+import { isTrouble } from '../parts/words.js';
 import { type Api, ApiFailure } from '../session/api.js';
-import { Plot, type PlotProps, type PlotSeries } from './plot.js';
-import { hitShares, joined, type SeriesValues, stacked } from './series.js';
+import { Plot } from './plot.js';
+import { plotsOf } from './plot-contents.js';
+import { joined } from './series.js';
+import { LEAST_SECONDS, RANGE_STEPS, type RangeStep, stepped, type TimeRange } from './time-range.js';
 
 /** The last hour of the fleet in plots, with the events next to them. */
 
@@ -16,8 +19,9 @@ type RangeName = keyof typeof RANGES;
 
 export function MetricsPage({ api }: { readonly api: Api }) {
   const { history, problem } = useHistory(api);
+  const theme = useStore(THEME);
   const [rangeName, setRangeName] = useState<RangeName>('5 min');
-  const [chosen, setChosen] = useState<PlotProps['range'] | null>(null);
+  const [chosen, setChosen] = useState<TimeRange | null>(null);
   if (history === null) {
     return (
       <section class="card">
@@ -37,7 +41,11 @@ export function MetricsPage({ api }: { readonly api: Api }) {
   };
   return (
     <>
-      <Tools chosen={chosen} rangeName={rangeName} onChoose={choose} problem={problem} />
+      <Tools
+        {...{ chosen, range, rangeName, problem }}
+        onChoose={choose}
+        onStep={(step) => setChosen(stepped(range, step, { from: nowS - RANGES['1 h'], to: nowS }))}
+      />
       <div class="plots">
         {plotsOf(history).map((plot) => (
           <Plot
@@ -47,7 +55,7 @@ export function MetricsPage({ api }: { readonly api: Api }) {
             marks={happened.map((happening) => ({ at: happening.at / 1_000, trouble: isTrouble(happening) }))}
             range={range}
             onRange={setChosen}
-            theme={currentTheme()}
+            theme={theme}
           />
         ))}
         <section class="card" aria-labelledby="range-happened">
@@ -62,13 +70,17 @@ export function MetricsPage({ api }: { readonly api: Api }) {
 }
 
 interface ToolsProps {
-  readonly chosen: PlotProps['range'] | null;
+  /** Null while the plots follow the time. */
+  readonly chosen: TimeRange | null;
+  /** The range that is shown. */
+  readonly range: TimeRange;
   readonly rangeName: RangeName;
   readonly onChoose: (name: RangeName) => void;
+  readonly onStep: (step: RangeStep) => void;
   readonly problem: string | null;
 }
 
-function Tools({ chosen, rangeName, onChoose, problem }: ToolsProps) {
+function Tools({ chosen, range, rangeName, onChoose, onStep, problem }: ToolsProps) {
   return (
     <div class="tools">
       <h1>Metrics</h1>
@@ -86,9 +98,23 @@ function Tools({ chosen, rangeName, onChoose, problem }: ToolsProps) {
           </button>
         ))}
       </fieldset>
+      <fieldset class="segments">
+        <legend class="visually-hidden">Move the range</legend>
+        {(Object.keys(RANGE_STEPS) as RangeStep[]).map((step) => (
+          <button
+            key={step}
+            type="button"
+            class="small"
+            disabled={step === 'narrower' && range.to - range.from <= LEAST_SECONDS}
+            onClick={() => onStep(step)}
+          >
+            {RANGE_STEPS[step]}
+          </button>
+        ))}
+      </fieldset>
       <p class="hint">
         {chosen === null
-          ? 'Drag over a plot to look at a part of it.'
+          ? 'Drag over a plot to look at a part of it, or use the buttons.'
           : `${clockText(chosen.from)} to ${clockText(chosen.to)}. Choose a range to be live again.`}
       </p>
       {problem !== null && (
@@ -98,91 +124,6 @@ function Tools({ chosen, rangeName, onChoose, problem }: ToolsProps) {
       )}
     </div>
   );
-}
-
-type PlotContent = Pick<PlotProps, 'title' | 'help' | 'series' | 'format'>;
-
-function plotsOf({ series }: HistoryAnswer): PlotContent[] {
-  return [...requestPlots(series), ...memoryPlots(series)];
-}
-
-function requestPlots(series: HistoryAnswer['series']): PlotContent[] {
-  const [computed, remote, local] = stacked([series.computed, series.remote, series.local]);
-  return [
-    {
-      title: 'Prompt tokens by source',
-      help: 'Tokens a second, one on top of the other: the less is computed, the better.',
-      format: (value) => `${compact(value)}/s`,
-      series: [
-        line('own memory', '--local', local!, series.local),
-        line('another worker', '--remote', remote!, series.remote),
-        line('computed', '--computed', computed!, series.computed),
-      ],
-    },
-    {
-      title: 'Hit rate',
-      help: 'Share of prompt tokens that were not computed.',
-      format: (value) => `${Math.round(value)} %`,
-      series: [line('hits', '--local', hitShares(series))],
-    },
-    {
-      title: 'Time to first token',
-      help: 'Of the requests that got their first token in the two seconds before.',
-      format: timeText,
-      series: [line('median', '--ink', series.ttft_p50), line('95 %', '--bad', series.ttft_p95)],
-    },
-    {
-      title: 'Requests',
-      help: 'Answered per second, and running or waiting on the workers.',
-      format: compact,
-      series: [
-        line('answered/s', '--ink', series.requests),
-        line('failed/s', '--bad', series.failed),
-        line('running', '--local', series.running),
-        line('waiting', '--remote', series.waiting),
-      ],
-    },
-  ];
-}
-
-function memoryPlots(series: HistoryAnswer['series']): PlotContent[] {
-  return [
-    {
-      title: 'Generated tokens',
-      help: 'Tokens a second, of all answers.',
-      format: (value) => `${compact(value)}/s`,
-      series: [line('generated', '--ink', series.generated)],
-    },
-    {
-      title: 'Blocks',
-      help: 'Distinct blocks in the fleet, and blocks that lack a copy.',
-      format: compact,
-      series: [line('blocks', '--ink', series.blocks), line('lack a copy', '--bad', series.below)],
-    },
-    {
-      title: 'Memory for blocks',
-      help: 'In use, on all workers.',
-      format: byteText,
-      series: [line('bytes', '--ink', series.bytes)],
-    },
-    {
-      title: 'Workers',
-      help: 'Workers that serve.',
-      format: compact,
-      series: [line('serving', '--local', series.serving)],
-    },
-  ];
-}
-
-/** @param own of a series on top of others: its own values, without theirs */
-function line(label: string, colour: string, values: SeriesValues, own: SeriesValues | null = null): PlotSeries {
-  return { label, colour, values, own };
-}
-
-function compact(value: number): string {
-  return value >= 1_000
-    ? Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(value)
-    : String(Math.round(value * 10) / 10);
 }
 
 function clockText(seconds: number): string {

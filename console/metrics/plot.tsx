@@ -134,8 +134,8 @@ function optionsOf(
     width,
     height: HEIGHT,
     cursor: { sync: { key: SYNC.key }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
-    legend: { live: true },
-    scales: { y: { range: (_, __, max) => [0, Math.max(1e-9, max * 1.1) || 1] } },
+    legend: { live: true, markers: { dash: (_, index) => (dashOf(index - 1).length === 0 ? 'solid' : 'dashed') } },
+    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
       { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map(clockText) },
       { ...axis, size: 62, space: 32, values: (_, ticks) => ticks.map(format) },
@@ -146,6 +146,8 @@ function optionsOf(
         label,
         stroke: colour(name),
         width: 1.5,
+        // Lines differ in more than colour.
+        dash: dashOf(index),
         // A value between two gaps has no line.
         points: { show: () => latest.current.series[index]?.values.includes(null) ?? false, size: 4 },
         ...(own ? { fill: `${colour(name)}33` } : {}),
@@ -167,6 +169,11 @@ function optionsOf(
       ],
     },
   };
+}
+
+/** Of the line with this number; empty for a whole line. Filled areas stand one on top of the other. */
+function dashOf(index: number): number[] {
+  return [[], [7, 4], [2, 3], [10, 3, 2, 3]][index] ?? [];
 }
 
 function valuesOf(series: PlotSeries | undefined): PlotSeries['values'] | undefined {

@@ -37,3 +37,8 @@ export function stacked(series: readonly SeriesValues[]): SeriesValues[] {
     }),
   );
 }
+
+/** Rare events, counted a minute instead of a second. */
+export function perMinute(values: SeriesValues): SeriesValues {
+  return values.map((value) => (value === null ? null : 60 * value));
+}

@@ -98,8 +98,10 @@ export function sourceSentence(worker: string, cached: TokensBySource, source: s
   return `${worker} ${parts.length === 0 ? last : `${parts.join(', ')} and ${last}`}.`;
 }
 
-/** The worker that sent the remote blocks of a request, so far as is known. */
-export function sourceOf({ placements, started }: RequestTrace): string | null {
+/** The worker that sent the remote blocks of a request: by the account of the receiver, or, until that has come, the one that is asked first. */
+export function sourceOf({ placements, started, found }: RequestTrace): string | null {
+  const told = found?.worker === started?.worker ? found?.from[0]?.worker : undefined;
+  if (told !== undefined) return told;
   return placements.at(-1)?.sources.find((id) => id !== started?.worker) ?? null;
 }
 

@@ -1,8 +1,10 @@
+import type { TimedFlow } from '../feed/fleet-model.js';
 import type { RequestTrace } from '../feed/request-trace.js';
+import { copiesAt, FLOW_MS } from './flow-legs.js';
 import { chordPoint, middleOf, type Point, pointAt, type WorkerArc } from './ring-layout.js';
 import { type Leg, legsOf, mayShow } from './travel.js';
 
-/** Draws the requests of one moment on a canvas that lies over the ring. */
+/** Draws the requests and copies of one moment on a canvas that lies over the ring. */
 
 /** Radius of the ring's inside, in units of the drawing, whose centre is 0. */
 export const INNER_RADIUS = 214;
@@ -13,15 +15,20 @@ export const HALF = 320;
 /** Time between two dots of a stream, and of a transfer. */
 const DOT_MS = 140;
 const FLIGHT_MS = 420;
+/** Squares of one flow of copies: one for each block up to this many, and the time between two. */
+const COPY_SQUARES = 6;
+const COPY_GAP_MS = 120;
 /** Parts of a chord that is drawn. */
 const CHORD = Array.from({ length: 17 }, (_, i) => i / 16);
 
 /** Colours by meaning, read from the style of the page. */
-export type Palette = Readonly<Record<'ink' | 'local' | 'remote' | 'computed' | 'bad' | 'faint', string>>;
+export type Palette = Readonly<Record<'ink' | 'local' | 'remote' | 'computed' | 'copy' | 'bad' | 'faint', string>>;
 
 export interface Scene {
   readonly arcs: readonly WorkerArc[];
   readonly traces: Iterable<RequestTrace>;
+  /** Oldest first. */
+  readonly flows: readonly TimedFlow[];
   readonly time: number;
   readonly palette: Palette;
   /** Without motion, legs are lines. */
@@ -36,21 +43,15 @@ const blank = new WeakSet<HTMLCanvasElement>();
 
 export function drawScene(canvas: HTMLCanvasElement, scene: Scene): void {
   const shown = [...scene.traces].filter((trace) => mayShow(trace, scene.time));
-  if (shown.length === 0 && blank.has(canvas)) return;
-  const pixels = Math.round(canvas.clientWidth * devicePixelRatio);
-  if (canvas.width !== pixels) {
-    canvas.width = pixels;
-    canvas.height = pixels;
-  }
-  const context = canvas.getContext('2d');
+  const copies = copiesAt(scene.flows, scene.time);
+  const empty = shown.length + copies.length === 0;
+  if (empty && blank.has(canvas)) return;
+  const context = cleared(canvas);
   if (context === null) return;
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.clearRect(0, 0, pixels, pixels);
-  const scale = pixels / (2 * HALF);
-  context.setTransform(scale, 0, 0, scale, pixels / 2, pixels / 2);
-  if (shown.length === 0) blank.add(canvas);
+  if (empty) blank.add(canvas);
   else blank.delete(canvas);
   const middles = new Map(scene.arcs.map((arc) => [arc.worker.id, arc]));
+  for (const flow of copies) drawCopies(context, flow, middles, scene);
   for (const trace of shown) {
     for (const leg of legsFor(trace)) {
       const arc = middles.get(leg.worker);
@@ -58,6 +59,25 @@ export function drawScene(canvas: HTMLCanvasElement, scene: Scene): void {
       drawLeg(context, leg, arc, leg.from === null ? undefined : middles.get(leg.from), trace.id, scene);
     }
   }
+}
+
+/** Clears the canvas, and sets the centre of the drawing to 0. Null if the browser has no canvas. */
+function cleared(canvas: HTMLCanvasElement): CanvasRenderingContext2D | null {
+  const context = canvas.getContext('2d');
+  if (context === null) return null;
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  const pixels = canvas.width;
+  context.clearRect(0, 0, pixels, pixels);
+  const scale = pixels / (2 * HALF);
+  context.setTransform(scale, 0, 0, scale, pixels / 2, pixels / 2);
+  return context;
+}
+
+/** Fits the canvas to its size on the page. Call it when that changes: to ask for the size in each frame would cost a layout of the page. */
+export function fitToPage(canvas: HTMLCanvasElement): void {
+  const pixels = Math.round(canvas.clientWidth * devicePixelRatio);
+  canvas.width = pixels;
+  canvas.height = pixels;
 }
 
 function legsFor(trace: RequestTrace): readonly Leg[] {
@@ -108,6 +128,29 @@ function drawLeg(
     case 'failed':
       glow(context, angle, palette.bad, 1 - share);
       break;
+  }
+}
+
+/** Copies are squares, so that they differ from fetched blocks in more than colour. */
+function drawCopies(
+  context: CanvasRenderingContext2D,
+  { at, from, to, copied }: TimedFlow,
+  middles: ReadonlyMap<string, WorkerArc>,
+  { time, palette, still }: Scene,
+): void {
+  const [source, target] = [middles.get(from), middles.get(to)];
+  if (source === undefined || target === undefined) return;
+  const [begin, end] = [pointAt(middleOf(source), INNER_RADIUS), pointAt(middleOf(target), INNER_RADIUS)];
+  const way = (share: number) => chordPoint(begin, end, share);
+  line(context, CHORD.map(way), palette.copy, 0.4);
+  if (still) return;
+  const squares = Math.min(copied, COPY_SQUARES);
+  context.fillStyle = palette.copy;
+  for (let i = 0; i < squares; i++) {
+    const share = (time - at - i * COPY_GAP_MS) / (FLOW_MS - squares * COPY_GAP_MS);
+    if (share < 0 || share > 1) continue;
+    const { x, y } = way(share);
+    context.fillRect(x - 4, y - 4, 8, 8);
   }
 }
 

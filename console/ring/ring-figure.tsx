@@ -1,11 +1,12 @@
 import { useEffect, useRef } from 'preact/hooks';
-import type { FeedWorker } from '../../src/console/feed-messages.js';
+import type { FeedSegment, FeedWorker } from '../../src/console/feed-messages.js';
 import type { FleetModel } from '../feed/fleet-model.js';
 import { paletteOf } from '../parts/palette.js';
 import { byteText, percent } from '../parts/words.js';
 import { arcPath } from './arc-path.js';
-import { drawScene, HALF, HUB_RADIUS, INNER_RADIUS, OUTER_RADIUS } from './ring-canvas.js';
+import { drawScene, fitToPage, HALF, HUB_RADIUS, INNER_RADIUS, OUTER_RADIUS } from './ring-canvas.js';
 import { middleOf, pointAt, ringLayout, type WorkerArc } from './ring-layout.js';
+import { SegmentLayer } from './segment-layer.js';
 
 /** The ring: an arc for each worker, and over it the requests in progress. */
 
@@ -16,6 +17,9 @@ const NAMED = 32;
 export interface RingFigureProps {
   /** As they are at the time that is shown. */
   readonly workers: readonly FeedWorker[];
+  readonly segments: ReadonlyMap<string, FeedSegment>;
+  /** The segment whose copies are marked; null for none. */
+  readonly chosen: string | null;
   /** The model now, for each frame. */
   readonly model: () => FleetModel;
   /** The time that is shown, for each frame. */
@@ -24,21 +28,28 @@ export interface RingFigureProps {
   readonly onSelect: (worker: string | null) => void;
 }
 
-export function RingFigure({ workers, model, time, selected, onSelect }: RingFigureProps) {
+export function RingFigure({ workers, segments, chosen, model, time, selected, onSelect }: RingFigureProps) {
   const arcs = ringLayout(workers);
   const canvas = useRef<HTMLCanvasElement>(null);
   const shown = useRef(arcs);
   shown.current = arcs;
   useEffect(() => {
     const motion = matchMedia('(prefers-reduced-motion: reduce)');
+    const element = canvas.current!;
+    const resized = new ResizeObserver(() => fitToPage(element));
+    resized.observe(element);
     let frame = 0;
     const draw = () => {
-      const scene = { arcs: shown.current, traces: model().traces.values(), time: time() };
-      if (canvas.current !== null) drawScene(canvas.current, { ...scene, palette: paletteOf(), still: motion.matches });
+      const { traces, flows } = model();
+      const scene = { arcs: shown.current, traces: traces.values(), flows, time: time() };
+      drawScene(element, { ...scene, palette: paletteOf(), still: motion.matches });
       frame = requestAnimationFrame(draw);
     };
     draw();
-    return () => cancelAnimationFrame(frame);
+    return () => {
+      cancelAnimationFrame(frame);
+      resized.disconnect();
+    };
   }, [model, time]);
   return (
     <div class="ring">
@@ -60,6 +71,7 @@ export function RingFigure({ workers, model, time, selected, onSelect }: RingFig
             {arcs.length <= NAMED && <Label arc={arc} full={arcs.length <= LABELLED} />}
           </g>
         ))}
+        <SegmentLayer {...{ arcs, segments, chosen }} />
       </svg>
       <canvas ref={canvas} />
     </div>

@@ -1,4 +1,5 @@
 import type { RequestTrace } from '../feed/request-trace.js';
+import { sourceOf } from '../parts/words.js';
 
 /** How a request travels over the ring: legs with a beginning and an end, so that every moment can be drawn, live or replayed. Pure. */
 
@@ -36,6 +37,9 @@ export const LEAST_MS: Readonly<Record<LegKind, number>> = {
   failed: 700,
 };
 
+/** Time for which a request that is over may still be drawn. */
+const LONGEST_MS = Object.values(LEAST_MS).reduce((sum, ms) => sum + ms, 0);
+
 /**
  * The legs of a request so far. A leg that is not over ends at infinity.
  * @param now the legs of a request that has not ended last until then at least
@@ -58,7 +62,7 @@ export function legsOf(trace: RequestTrace): Leg[] {
   const last = trace.placements.at(-1);
   if (started !== null) {
     const { worker, cached, at } = started;
-    const source = last?.sources.find((id) => id !== worker) ?? null;
+    const source = sourceOf(trace);
     if (cached.local > 0) add('local', worker, at, at);
     if (cached.remote > 0) add('remote', worker, at, at, source);
     const computedTo = trace.firstAt ?? ended?.at ?? Number.POSITIVE_INFINITY;
@@ -71,6 +75,5 @@ export function legsOf(trace: RequestTrace): Leg[] {
 
 /** Whether any leg of the request can be seen at a time. Cheap: most requests are long over. */
 export function mayShow({ at, arrivedAt, ended }: RequestTrace, time: number): boolean {
-  const longestMs = Object.values(LEAST_MS).reduce((sum, ms) => sum + ms, 0);
-  return (arrivedAt ?? 0) <= time && (ended === null || at + longestMs >= time);
+  return (arrivedAt ?? 0) <= time && (ended === null || at + LONGEST_MS >= time);
 }

@@ -9,9 +9,11 @@ import { FleetFeed, type FleetFeedOptions } from './fleet-feed.js';
 import { History } from './history.js';
 import type { RequestJournal } from './request-journal.js';
 import type { RuntimeSurvey } from './runtime-survey.js';
+import type { SegmentHeat } from './segment-heat.js';
 import type { SlowRequests } from './slow-requests.js';
 import { TenantCounts } from './tenant-counts.js';
 import { watchedFleet } from './watched-fleet.js';
+import type { WorkerActivities } from './worker-activities.js';
 
 /** Makes and connects the parts of a coordinator that the console needs. */
 
@@ -24,6 +26,8 @@ export interface ConsoleOptions extends ConsoleSources, Pick<FleetFeedOptions, '
 export interface ConsoleSources {
   readonly journal: RequestJournal;
   readonly countBlocks: FleetFeedOptions['countBlocks'];
+  readonly heat: SegmentHeat;
+  readonly activities: WorkerActivities;
   readonly slow: SlowRequests;
   readonly runtime: Pick<RuntimeSurvey, 'answer'>;
 }
@@ -44,12 +48,12 @@ export interface Console {
 
 /** Starts the feed. The caller has to stop it. */
 export function openConsole({ fleet, clock, about, ...sources }: ConsoleOptions): Console {
-  const { journal, countBlocks, slow, runtime } = sources;
+  const { journal, countBlocks, heat, activities, slow, runtime } = sources;
   const history = new History();
   const tenants = new TenantCounts(clock.now());
   const view = () => fleet.view();
   const coarse = new CoarseView(clock);
-  const feed = new FleetFeed({ clock, view, coarse, countBlocks, journal, history, about });
+  const feed = new FleetFeed({ clock, view, coarse, countBlocks, heat, activities, journal, history, about });
   feed.start();
   return {
     fleet: watchedFleet(fleet, { journal, history, tenants, clock }),

@@ -106,7 +106,13 @@ function rowOf(worker: Member, view: FleetView): FeedWorker {
     running: worker.running,
     waiting: worker.waiting,
     hit_rate: Math.round(worker.hitRate * 1_000) / 1_000,
+    compute_ms_per_token: twoDigits(worker.rates.computeMsPerToken),
   };
+}
+
+/** A measurement that is always a little different would be sent all the time. */
+function twoDigits(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(2));
 }
 
 function sameRow(before: FeedWorker | undefined, after: FeedWorker): boolean {

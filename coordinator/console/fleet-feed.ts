@@ -1,12 +1,21 @@
 import type { Clock, Timer } from '../../src/clock.js';
-import type { FeedMessage, Happening, HelloMessage, RequestStep } from '../../src/console/feed-messages.js';
+import type {
+  FeedMessage,
+  FeedSegment,
+  Happening,
+  HelloMessage,
+  RequestStep,
+} from '../../src/console/feed-messages.js';
 import { Overloaded } from '../../src/errors.js';
 import type { FleetView } from '../fleet.js';
 import type { CoarseView } from './coarse-view.js';
 import { FeedClient } from './feed-client.js';
 import { type FleetMoment, fleetDelta, happenings, wholeFleet } from './fleet-changes.js';
+import { Flows } from './flows.js';
 import { HISTORY_STEP_MS, type History } from './history.js';
 import type { RequestJournal, TenantStep } from './request-journal.js';
+import { type SegmentHeat, segmentChanges } from './segment-heat.js';
+import type { WorkerActivities } from './worker-activities.js';
 
 /** Feeds the pages of the console: looks at the fleet a few times a second, and sends each page what has changed. */
 
@@ -19,6 +28,8 @@ export const FEED_TENANT_CLIENTS = 8;
 /** How often the feed looks at the fleet, and sends what has gathered. */
 const FEED_INTERVAL_MS = 100;
 const BEAT_INTERVAL_MS = 1_000;
+/** How often workers are asked what they have done while a page is open; otherwise once in a step of the history. @internal exported for tests. */
+export const ACTIVITY_INTERVAL_MS = 500;
 /** Limit on the recent events, which are kept for pages that open later. */
 const HAPPENINGS = 256;
 /** Time after which damaged blocks, of the same worker and refused by the same worker, are told of again. @internal exported for tests. */
@@ -31,6 +42,8 @@ export interface FleetFeedOptions {
   readonly coarse: CoarseView;
   /** The number of blocks with a holder, and of blocks with fewer holders than wanted. */
   readonly countBlocks: (holders: number) => { readonly blocks: number; readonly below: number };
+  readonly heat: Pick<SegmentHeat, 'list'>;
+  readonly activities: Pick<WorkerActivities, 'round'>;
   readonly journal: RequestJournal;
   readonly history: History;
   readonly about: Pick<HelloMessage, 'version' | 'routing' | 'chaos'> & { readonly model: string };
@@ -48,6 +61,9 @@ export class FleetFeed {
   private readonly timers: Timer[] = [];
   private steps: TenantStep[] = [];
   private skipped = new Map<string | null, number>();
+  private readonly flows = new Flows();
+  /** The segments that pages know. */
+  private segments: readonly FeedSegment[] = [];
   private last: FleetMoment;
   /** The same moment, as users see it. */
   private lastCoarse: FleetMoment;
@@ -66,8 +82,11 @@ export class FleetFeed {
     const { clock } = this.options;
     this.timers.push(
       clock.every(FEED_INTERVAL_MS, () => this.pulse()),
-      clock.every(BEAT_INTERVAL_MS, () => this.send({ type: 'beat', at: clock.now() })),
+      clock.every(BEAT_INTERVAL_MS, () => this.beat()),
       clock.every(HISTORY_STEP_MS, () => this.endStep()),
+      clock.every(ACTIVITY_INTERVAL_MS, () => {
+        if (this.clients.size > 0) this.ask();
+      }),
     );
   }
 
@@ -90,6 +109,9 @@ export class FleetFeed {
     const client = new FeedClient(reader.tenant, () => this.forget(client));
     client.push({ type: 'hello', at, ...about, role: reader.role, happened: [...this.recent] });
     client.push(wholeFleet(reader.tenant === null ? this.last : this.lastCoarse, at));
+    if (this.clients.size === 0) this.segments = this.options.heat.list();
+    if (reader.role === 'operator')
+      client.push({ type: 'segments', at, whole: true, segments: this.segments, gone: [] });
     if (this.clients.size === 0) journal.watch({ step: (step) => this.steps.push(step), skipped: (t) => this.skip(t) });
     this.clients.add(client);
     signal.addEventListener('abort', () => client.end(), { once: true });
@@ -111,6 +133,7 @@ export class FleetFeed {
     this.options.journal.watch(null);
     this.steps = [];
     this.skipped.clear();
+    this.flows.take();
   }
 
   private skip(tenant: string | null): void {
@@ -141,6 +164,30 @@ export class FleetFeed {
     this.send(fleetDelta(before, now, at), ({ tenant }) => tenant === null);
     this.send(fleetDelta(coarseBefore, coarse, at), ({ tenant }) => tenant !== null);
     this.sendSteps();
+    this.sendFlows(at);
+  }
+
+  private beat(): void {
+    const at = this.options.clock.now();
+    this.send({ type: 'beat', at });
+    if (this.clients.size === 0) return;
+    const now = this.options.heat.list();
+    const changes = segmentChanges(this.segments, now);
+    this.segments = now;
+    if (changes !== null) this.tellOperators({ type: 'segments', at, whole: false, ...changes });
+  }
+
+  private ask(): void {
+    this.options.activities.round((news) => {
+      this.options.history.active(news);
+      this.options.journal.found(news);
+      if (this.clients.size > 0) this.flows.add(news);
+    });
+  }
+
+  private sendFlows(at: number): void {
+    const flows = this.flows.take();
+    if (flows.length > 0) this.tellOperators({ type: 'flows', at, flows });
   }
 
   private happen(happening: Happening): void {
@@ -176,6 +223,7 @@ export class FleetFeed {
   }
 
   private endStep(): void {
+    if (this.clients.size === 0) this.ask();
     const { view, copies } = this.last;
     const alive = view.workers.filter(({ state }) => state !== 'dead');
     const sum = (of: (worker: (typeof alive)[number]) => number) => alive.reduce((total, each) => total + of(each), 0);
@@ -187,6 +235,11 @@ export class FleetFeed {
       below: copies.below,
       bytes: sum(({ bytes }) => bytes.device + bytes.host),
     });
+  }
+
+  /** Where blocks are and go says something of all tenants. */
+  private tellOperators(message: FeedMessage): void {
+    this.send(message, ({ tenant }) => tenant === null);
   }
 
   private send(message: FeedMessage | null, isFor: (client: FeedClient) => boolean = () => true): void {

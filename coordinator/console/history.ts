@@ -1,4 +1,5 @@
 import type { HistorySeries } from '../../src/console/feed-messages.js';
+import type { ActivityNews } from './worker-activities.js';
 
 /** The last hour of the fleet in a fixed amount of memory, so that the console can plot it without another program. */
 
@@ -11,8 +12,9 @@ const LATENCIES = 512;
 
 const SERIES: readonly HistorySeries[] = [
   ...(['requests', 'failed', 'local', 'remote', 'computed', 'generated'] as const),
-  ...(['ttft_p50', 'ttft_p95', 'queue_p50'] as const),
+  ...(['ttft_p50', 'ttft_p95', 'queue_p50', 'itl_p50', 'itl_p95'] as const),
   ...(['running', 'waiting', 'serving', 'blocks', 'below', 'bytes'] as const),
+  ...(['fetched_bytes', 'copied_bytes', 'evicted', 'damaged', 'audits_right', 'audits_wrong'] as const),
 ];
 
 /** The fleet at the end of a step. */
@@ -20,14 +22,23 @@ export type HistoryLevels = Readonly<Record<'running' | 'waiting' | 'serving' | 
 /** The counts of a step. */
 type Counts = Record<'requests' | 'failed' | 'local' | 'remote' | 'computed' | 'generated', number>;
 
+/** The counts of workers in a step. */
+type Activity = Record<
+  'fetched_bytes' | 'copied_bytes' | 'evicted' | 'damaged' | 'audits_right' | 'audits_wrong',
+  number
+>;
+
 export class History {
   private readonly at = new Float64Array(HISTORY_STEPS);
   private readonly values = new Map(SERIES.map((name) => [name, new Float64Array(HISTORY_STEPS)]));
   /** Steps so far. */
   private count = 0;
   private counts = noCounts();
+  /** Null until a worker tells of itself. */
+  private activity: Activity | null = null;
   private readonly firstTokens = new Latencies();
   private readonly queues = new Latencies();
+  private readonly gaps = new Latencies();
 
   started(
     cached: { readonly local: number; readonly remote: number; readonly computed: number },
@@ -41,6 +52,24 @@ export class History {
 
   first(latencyMs: number): void {
     this.firstTokens.add(latencyMs);
+  }
+
+  /** @param gapMs since the token before */
+  next(gapMs: number): void {
+    this.gaps.add(gapMs);
+  }
+
+  /** A worker told what it has done. */
+  active({ fetchedBytes, copiedBytes, evicted, damaged, right, wrong }: ActivityNews): void {
+    const known = this.activity ?? noActivity();
+    this.activity = {
+      fetched_bytes: known.fetched_bytes + fetchedBytes,
+      copied_bytes: known.copied_bytes + copiedBytes,
+      evicted: known.evicted + evicted,
+      damaged: known.damaged + damaged,
+      audits_right: known.audits_right + right,
+      audits_wrong: known.audits_wrong + wrong,
+    };
   }
 
   generated(tokens: number): void {
@@ -59,14 +88,18 @@ export class History {
     const seconds = Number.isNaN(before) ? HISTORY_STEP_MS / 1_000 : Math.max(0.001, (nowMs - before) / 1_000);
     this.at[index] = nowMs;
     for (const [name, count] of Object.entries(this.counts)) this.set(name as HistorySeries, index, count / seconds);
+    for (const name of Object.keys(noActivity()) as (keyof Activity)[])
+      this.set(name, index, this.activity === null ? Number.NaN : this.activity[name] / seconds);
     for (const [name, level] of Object.entries(levels)) this.set(name as HistorySeries, index, level);
     this.set('ttft_p50', index, this.firstTokens.percentile(0.5));
     this.set('ttft_p95', index, this.firstTokens.percentile(0.95));
     this.set('queue_p50', index, this.queues.percentile(0.5));
+    this.set('itl_p50', index, this.gaps.percentile(0.5));
+    this.set('itl_p95', index, this.gaps.percentile(0.95));
     this.count++;
     this.counts = noCounts();
-    this.firstTokens.clear();
-    this.queues.clear();
+    this.activity = null;
+    for (const latencies of [this.firstTokens, this.queues, this.gaps]) latencies.clear();
   }
 
   /** The steps after `sinceMs`, oldest first. */
@@ -92,6 +125,10 @@ function shown(value: number): number | null {
 
 function noCounts(): Counts {
   return { requests: 0, failed: 0, local: 0, remote: 0, computed: 0, generated: 0 };
+}
+
+function noActivity(): Activity {
+  return { fetched_bytes: 0, copied_bytes: 0, evicted: 0, damaged: 0, audits_right: 0, audits_wrong: 0 };
 }
 
 /** Latencies of one step. */

@@ -1,13 +1,18 @@
 import type { Clock } from '../../src/clock.js';
 import type { CandidateCost, RequestStep } from '../../src/console/feed-messages.js';
+import type { BlockMeta } from '../../src/core/block.js';
 import type { Candidate } from '../../src/core/placement.js';
 import type { StartEvent } from '../attempts.js';
+import type { SegmentHeat } from './segment-heat.js';
 import type { SlowRequests } from './slow-requests.js';
+import type { ActivityNews } from './worker-activities.js';
 
 /** Follows requests through the coordinator, reports the steps of a bounded number of them to watchers, and keeps the steps of the slowest. */
 
 /** Requests a second whose steps are reported, and as many at once. @internal exported for tests. */
 export const WATCHED_PER_SECOND = 250;
+/** Requests that are over and still get the step `found`: workers tell of it later. @internal exported for tests. */
+export const ENDED_REQUESTS = 1_024;
 /** Candidates in one step. */
 const CANDIDATES = 6;
 
@@ -47,6 +52,8 @@ interface Followed {
 
 export class RequestJournal {
   private readonly followed = new Map<string, Followed>();
+  /** Oldest first. */
+  private readonly over = new Map<string, Followed>();
   private listener: JournalListener | null = null;
   private requests = 0;
   /** Requests that may still be reported: a token bucket. */
@@ -56,6 +63,7 @@ export class RequestJournal {
   constructor(
     private readonly clock: Pick<Clock, 'now'>,
     private readonly slow: Pick<SlowRequests, 'offer'>,
+    private readonly heat: Pick<SegmentHeat, 'used'>,
   ) {
     this.refilledMs = clock.now();
   }
@@ -79,6 +87,7 @@ export class RequestJournal {
         this.tell(requestId, { step: 'ended', id, at: this.clock.now(), tokens, outcome });
         if (this.followed.get(requestId) !== followed) return;
         this.followed.delete(requestId);
+        this.remember(requestId, followed);
         this.slow.offer(tenant, followed.steps);
       },
     };
@@ -100,15 +109,34 @@ export class RequestJournal {
   }
 
   /** The cached prefix of a request is in place. */
-  started(requestId: string, worker: string, { cached, queueMs }: StartEvent): void {
+  started(requestId: string, worker: string, { cached, queueMs }: StartEvent, blocks: readonly BlockMeta[]): void {
     const id = this.followed.get(requestId)?.id;
     if (id === undefined) return;
+    this.heat.used(blocks, cached);
     this.tell(requestId, { step: 'started', id, at: this.clock.now(), worker, cached, queue_ms: queueMs });
+  }
+
+  /** A worker told what requests found. Those of other coordinators are among them. */
+  found({ worker, found }: Pick<ActivityNews, 'worker' | 'found'>): void {
+    for (const { requestId, host, disk, from } of found) {
+      const known = this.followed.get(requestId) ?? this.over.get(requestId);
+      if (known === undefined) continue;
+      const sources = from.map(({ peer, blocks }) => ({ worker: peer, blocks }));
+      this.record(known, { step: 'found', id: known.id, at: this.clock.now(), worker, host, disk, from: sources });
+    }
+  }
+
+  private remember(requestId: string, followed: Followed): void {
+    this.over.set(requestId, followed);
+    if (this.over.size > ENDED_REQUESTS) this.over.delete(this.over.keys().next().value!);
   }
 
   private tell(requestId: string, step: RequestStep): void {
     const known = this.followed.get(requestId);
-    if (known === undefined || known.id !== step.id) return;
+    if (known !== undefined && known.id === step.id) this.record(known, step);
+  }
+
+  private record(known: Followed, step: RequestStep): void {
     known.steps.push(step);
     // The current watchers may differ from the ones that received its beginning.
     if (known.listener !== null && known.listener === this.listener)

@@ -37,6 +37,7 @@ async function* follow(
   const followed = journal.arrived(requestId, tenant?.name ?? null, prompt.length);
   const use = tenants.begin(tenant?.name ?? null, arrivedMs);
   let generated = 0;
+  let latestMs = arrivedMs;
   // A reader that leaves early ends this generator at a `yield`.
   let outcome: 'done' | 'cancelled' | 'failed' = 'cancelled';
   try {
@@ -46,10 +47,12 @@ async function* follow(
         use.started(event.cached);
       }
       if (event.type === 'tokens') {
+        const nowMs = clock.now();
         if (generated === 0) {
           followed.first();
-          history.first(clock.now() - arrivedMs);
-        }
+          history.first(nowMs - arrivedMs);
+        } else if (event.ids.length > 0) history.next((nowMs - latestMs) / event.ids.length);
+        latestMs = nowMs;
         generated += event.ids.length;
         history.generated(event.ids.length);
         use.generated(event.ids.length);

@@ -1,7 +1,14 @@
 /** The messages that a coordinator sends to its console: the types that both sides share. Times are in milliseconds of the coordinator's clock. */
 
 /** One event of `GET /v1/fleet/events`. `hello` and a `fleet` with all workers come first. */
-export type FeedMessage = HelloMessage | FleetMessage | StepsMessage | HappenedMessage | BeatMessage;
+export type FeedMessage =
+  | HelloMessage
+  | FleetMessage
+  | SegmentsMessage
+  | FlowsMessage
+  | StepsMessage
+  | HappenedMessage
+  | BeatMessage;
 
 export interface HelloMessage {
   readonly type: 'hello';
@@ -52,6 +59,47 @@ export interface FeedWorker {
   readonly waiting: number;
   /** Share of prompt tokens that were not computed, 0 to 1. */
   readonly hit_rate: number;
+  /** Measured time to compute a token of a prompt; null until it has been measured. */
+  readonly compute_ms_per_token: number | null;
+}
+
+/** The segments that requests find most often: all of the list at first, then what has changed. Only operators get it. */
+interface SegmentsMessage {
+  readonly type: 'segments';
+  readonly at: number;
+  readonly whole: boolean;
+  readonly segments: readonly FeedSegment[];
+  /** Ids of segments that are no longer in the list. */
+  readonly gone: readonly string[];
+}
+
+/** A segment: up to eight consecutive blocks of a prompt, which have the same homes. */
+export interface FeedSegment {
+  /** The first digits of its key. */
+  readonly id: string;
+  /** About as many requests of this coordinator found it within the last minute. */
+  readonly hits: number;
+  readonly blocks: number;
+  /** The workers that have to keep it, by the ring. A home that is not among the holders lacks it. */
+  readonly homes: readonly string[];
+  /** The workers that have its first block. Those that are not its homes are guests. */
+  readonly holders: readonly string[];
+}
+
+/** Blocks that came from one worker to another since the message before. Only operators get it. */
+interface FlowsMessage {
+  readonly type: 'flows';
+  readonly at: number;
+  readonly flows: readonly BlockFlow[];
+}
+
+export interface BlockFlow {
+  readonly from: string;
+  readonly to: string;
+  /** Blocks that `to` fetched for a request. */
+  readonly fetched: number;
+  /** Copies that `from` had to make: of new blocks, or to repair what a death has cost. */
+  readonly copied: number;
 }
 
 /** Steps of requests on this coordinator, in order. Callers with the role `user` get only their tenant's steps. */
@@ -62,7 +110,7 @@ interface StepsMessage {
   readonly skipped: number;
 }
 
-export type RequestStep = ArrivedStep | PlacedStep | StartedStep | FirstStep | EndedStep;
+export type RequestStep = ArrivedStep | PlacedStep | StartedStep | FoundStep | FirstStep | EndedStep;
 
 interface Step {
   /** Numbers the requests of this coordinator. */
@@ -104,6 +152,17 @@ export interface StartedStep extends Step {
   readonly worker: string;
   readonly cached: TokensBySource;
   readonly queue_ms: number;
+}
+
+/** The worker's own account of the blocks that were not in its device memory before. It comes later than it happened, perhaps after the end. */
+export interface FoundStep extends Step {
+  readonly step: 'found';
+  readonly worker: string;
+  /** Blocks that were in its lower tiers. */
+  readonly host: number;
+  readonly disk: number;
+  /** Blocks that came from other workers, the most first. */
+  readonly from: readonly { readonly worker: string; readonly blocks: number }[];
 }
 
 /** Prompt tokens by where their K/V came from. */
@@ -172,7 +231,10 @@ export interface HistoryAnswer {
   readonly happened: readonly Happening[];
 }
 
-/** Counts are per second. Latencies are medians and 95th percentiles of the requests that ended in the step, in milliseconds; null if none did. */
+/**
+ * Counts are per second. Latencies are medians and 95th percentiles of the step, in milliseconds; null if there was none. `itl`: from one token of an
+ * answer to the next. The counts of workers, from `fetched_bytes` on, are null if none told of itself in the step.
+ */
 export type HistorySeries =
   | 'requests'
   | 'failed'
@@ -188,4 +250,12 @@ export type HistorySeries =
   | 'serving'
   | 'blocks'
   | 'below'
-  | 'bytes';
+  | 'bytes'
+  | 'itl_p50'
+  | 'itl_p95'
+  | 'fetched_bytes'
+  | 'copied_bytes'
+  | 'evicted'
+  | 'damaged'
+  | 'audits_right'
+  | 'audits_wrong';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ask, defineProtocol, stream, tell } from '../actors/protocol.js';
 import { TIER_NAMES } from '../core/block.js';
 import { FAULT_SECONDS } from '../limits.js';
+import { ActivityRequest, WorkerActivity } from './activity.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsKeys } from './holdings.js';
 import { RememberedSuspicions, SuspicionMessage } from './suspicion.js';
@@ -105,6 +106,8 @@ export const WorkerProtocol = defineProtocol('worker', {
   ),
   /** Passes a coordinator's evidence against prompts on to the other coordinators, and remembers it. */
   suspicion: tell(SuspicionMessage),
+  /** What the worker has done since its start. */
+  activity: ask(ActivityRequest, WorkerActivity),
   /** The evidence that the worker remembers. */
   suspicions: ask(Empty, RememberedSuspicions),
 });

@@ -4,13 +4,17 @@ import { parseArgs } from 'node:util';
 import { UpFleet } from '../../bench/fleet/up-fleet.js';
 import { Browsers } from './browsers.js';
 import { costOfPages } from './cost.js';
+import { firstPaint } from './first-paint.js';
 import { frameTimes } from './frames.js';
+import { pageMemory } from './memory.js';
 import { takePictures } from './pictures.js';
 
 /** The command of the console's developers: takes the pictures of the docs, and measures what the console costs. */
 
 const USAGE = `usage: npm run console-lab -- pictures [--out FOLDER]
        npm run console-lab -- frames [--workers 64] [--rate 200] [--seconds 10]
+       npm run console-lab -- first-paint [--rounds 4]
+       npm run console-lab -- memory [--workers 64] [--rate 200] [--minutes 10] [--speed 10]
        npm run console-lab -- cost [--pages 10] [--seconds 10] [--rounds 4]`;
 
 const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
@@ -26,6 +30,8 @@ async function main(args: readonly string[]): Promise<number> {
       seconds: { type: 'string', default: '10' },
       pages: { type: 'string', default: '10' },
       rounds: { type: 'string', default: '4' },
+      minutes: { type: 'string', default: '10' },
+      speed: { type: 'string', default: '10' },
     },
   });
   const [what] = positionals;
@@ -40,6 +46,17 @@ async function main(args: readonly string[]): Promise<number> {
     case 'frames': {
       const feed = { workers: Number(values.workers), rate: Number(values.rate), seconds };
       await withBrowsers(async (browsers) => print(await frameTimes(browsers, feed)));
+      return 0;
+    }
+    case 'first-paint':
+      await withFleet(['--workers', '1'], ({ url }) =>
+        withBrowsers(async (browsers) => print(await firstPaint(browsers, url, Number(values.rounds)))),
+      );
+      return 0;
+    case 'memory': {
+      const [workers, rate] = [Number(values.workers), Number(values.rate)];
+      const load = { workers, rate, minutes: Number(values.minutes), speed: Number(values.speed) };
+      await withBrowsers(async (browsers) => print(await pageMemory(browsers, load)));
       return 0;
     }
     case 'cost': {

@@ -96,7 +96,11 @@ async function openPage(page: ConsolePage, name: (typeof PAGES)[number]): Promis
   await page.locator('main h1').first().waitFor();
   if (name === 'chat') {
     await page.getByRole('button', { name: 'Send', exact: true }).click();
-    await page.getByText('First token after').first().waitFor();
+    for (const [index, next] of [/^Ask again$/, /^Ask worker-/].entries()) {
+      await page.getByText('First token after').nth(index).waitFor();
+      await page.getByRole('button', { name: next }).first().click();
+    }
+    await page.getByText('First token after').nth(2).waitFor();
   }
   if (name === 'explain') {
     await page.getByRole('button', { name: 'Explain', exact: true }).click();

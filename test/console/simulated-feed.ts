@@ -4,19 +4,24 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { CONSOLE_POLICY, readConsoleFiles } from '../../coordinator/console/console-files.js';
 import { packageRoot } from '../../src/config/package-root.js';
-import type { FeedMessage, FeedWorker, RequestStep } from '../../src/console/feed-messages.js';
+import type { BlockFlow, FeedMessage, FeedSegment, FeedWorker, RequestStep } from '../../src/console/feed-messages.js';
 
 /** The files of the console, with a feed of simulated workers and requests: as many as no fleet of this machine has. */
 
 /** As often as a coordinator sends. */
 const INTERVAL_MS = 100;
+/** The hottest segments; each second some change. Copies are told of as often as workers are asked. */
+const SEGMENTS = 96;
+const [SEGMENT_TICKS, FLOW_TICKS, HAPPENING_TICKS] = [10, 5, 20] as const;
 /** Times of a request after its arrival. */
 const [PLACED_MS, STARTED_MS, FIRST_MS, ENDED_MS] = [1, 20, 60, 400] as const;
 
 export interface SimulatedFeedOptions {
   readonly workers: number;
-  /** Requests a second. */
+  /** Requests a second of its time. */
   readonly rate: number;
+  /** How many times as fast its time passes. Default: 1. */
+  readonly speed?: number;
 }
 
 export class SimulatedFeed {
@@ -51,7 +56,7 @@ export class SimulatedFeed {
   }
 }
 
-function feed(response: ServerResponse, { workers, rate }: SimulatedFeedOptions): void {
+function feed(response: ServerResponse, { workers, rate, speed = 1 }: SimulatedFeedOptions): void {
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   const send = (message: FeedMessage) => response.write(`data: ${JSON.stringify(message)}\n\n`);
   const startedMs = performance.now();
@@ -61,8 +66,7 @@ function feed(response: ServerResponse, { workers, rate }: SimulatedFeedOptions)
   });
   const steps = new SimulatedSteps(workers, rate, startedMs);
   let ticks = 0;
-  const tick = () => {
-    const at = performance.now();
+  const tick = (at: number) => {
     const all = Array.from({ length: workers }, (_, i) => workerOf(i, ticks));
     // A fleet tells of those that changed: in turns, about as many as would.
     const changed = ticks === 0 ? all : all.filter((_, i) => (i + ticks) % 4 === 0);
@@ -72,10 +76,20 @@ function feed(response: ServerResponse, { workers, rate }: SimulatedFeedOptions)
     });
     const told = steps.until(at);
     if (told.length > 0) send({ type: 'steps', steps: told, skipped: 0 });
+    if (ticks % SEGMENT_TICKS === 0) {
+      const segments = Array.from({ length: SEGMENTS }, (_, i) => segmentOf(i, ticks / SEGMENT_TICKS, workers));
+      const some = ticks === 0 ? segments : segments.filter((_, i) => i % 4 === 0);
+      send({ type: 'segments', at, whole: ticks === 0, segments: some, gone: [] });
+    }
+    if (ticks % FLOW_TICKS === 0) send({ type: 'flows', at, flows: flowsOf(ticks, workers) });
+    if (ticks % HAPPENING_TICKS === 1)
+      send({ type: 'happened', happening: { at, kind: 'serving', worker: idOf(ticks % workers) } });
     ticks++;
   };
-  tick();
-  const timer = setInterval(tick, INTERVAL_MS);
+  tick(startedMs);
+  const timer = setInterval(() => {
+    for (let i = 0; i < speed; i++) tick(startedMs + INTERVAL_MS * ticks);
+  }, INTERVAL_MS);
   response.once('close', () => clearInterval(timer));
 }
 
@@ -83,8 +97,22 @@ function workerOf(index: number, tick: number): FeedWorker {
   const [bytes, budget] = [2 ** 28 + ((index * 977 + tick * 31) % 700) * 2 ** 20, 2 ** 30];
   return {
     ...{ id: idOf(index), state: 'serving', device: 'cpu', quarantined: false, blocks: bytes >> 18, bytes, budget },
-    ...{ running: (index + tick) % 5, waiting: 0, hit_rate: 0.7 },
+    ...{ running: (index + tick) % 5, waiting: 0, hit_rate: 0.7, compute_ms_per_token: 0.5 },
   };
+}
+
+function segmentOf(index: number, second: number, workers: number): FeedSegment {
+  const [first, next, guest] = [index * 7, index * 7 + 1, index * 11 + 5].map((i) => idOf(i % workers));
+  const id = (0x1000000 + index * 7919).toString(16).padStart(12, '0');
+  const homes = [first!, next!];
+  return { id, hits: (index * 3 + (second % 9)) % 40, blocks: 8, homes, holders: [first!, guest!] };
+}
+
+function flowsOf(tick: number, workers: number): BlockFlow[] {
+  return Array.from({ length: 8 }, (_, i) => {
+    const from = idOf((tick * 3 + i * 5) % workers);
+    return { from, to: idOf((tick * 3 + i * 5 + 9) % workers), fetched: i % 3, copied: (i + tick) % 4 };
+  });
 }
 
 const idOf = (index: number) => `worker-${index + 1}`;

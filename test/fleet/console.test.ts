@@ -76,6 +76,13 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await click(page, 'Ask again');
       await see(page, /worker-\d found 512 tokens in its own memory/);
       expect(await page.getByText('Answer: The amber key is in the harbor.').count()).toBe(2);
+      await see(page, /On worker-\d\. Estimated cost/);
+      await see(page, /512 tokens in the memory of worker-\d\./);
+      // The homes of the new blocks get their copies, and the page shows from whom.
+      await page.getByRole('region', { name: 'Table: blocks on the move' }).waitFor(PATIENCE);
+      await page.locator('.copies .copy.home').first().waitFor(PATIENCE);
+      await page.getByRole('region', { name: 'Table: hot segments' }).getByRole('button').first().click();
+      expect(await page.locator('.cells .ringed').getAttribute('d')).toContain('a');
 
       await page.getByRole('link', { name: 'Requests' }).click();
       await page.locator('.waterfall .row').nth(1).click();
@@ -84,12 +91,20 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await page.getByRole('link', { name: 'Chat' }).click();
       await click(page, 'Send');
       await see(page, 'First token after');
-      await page.getByText('The prompt as the model saw it').click();
+      await click(page, 'Ask again');
+      await see(page, /An earlier answer to the same prompt, computed from nothing, took/);
+      await page.getByText('The prompt as the model saw it').first().click();
       expect(await textOf(page, 'pre.prompt')).toContain('The amber key is in the harbor.');
 
       await page.getByRole('link', { name: 'Metrics' }).click();
       await see(page, 'Prompt tokens by source');
       await page.locator('.plot canvas').first().waitFor();
+      for (const title of ['Time between tokens', 'Bytes moved', 'Evictions', 'Audits'])
+        await page.getByRole('heading', { name: title, exact: true }).waitFor();
+      // The copies of the blocks are among the bytes that moved.
+      await page.getByText(/^Now: fetched [\d.]+ \S+\/s, copied/).waitFor({ state: 'attached' });
+      await click(page, 'Earlier');
+      await see(page, 'Choose a range to be live again.');
 
       await page.getByRole('link', { name: 'Ring' }).click();
       await click(page, 'Kill worker-2');
@@ -309,6 +324,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await see(page, '1 worker serves.');
       await see(page, 'read-only');
       expect(await page.getByRole('button', { name: /Drain|Kill/ }).count()).toBe(0);
+      expect(await page.getByText(/Hot segments|Blocks on the move/).count()).toBe(0);
       for (const name of PAGES) {
         await page.getByRole('link', { name, exact: true }).first().click();
         await page.locator('main h1, main h2').first().waitFor();

@@ -13,6 +13,8 @@ export class GuardedHost implements BlockHost {
     private readonly store: BlockStore,
     private readonly hands: Hands,
     private readonly trust: Trust,
+    /** A block of this peer has been kept. */
+    private readonly onKept: (peer: string, key: BlockKey) => void,
   ) {}
 
   pin(key: BlockKey): Promise<PinnedBlock | null> {
@@ -30,6 +32,7 @@ export class GuardedHost implements BlockHost {
     const commit = async () => {
       await reserved.commit();
       this.hands.delivered(block, from);
+      this.onKept(from.id, block.key);
     };
     return { ...reserved, commit };
   }

@@ -41,6 +41,8 @@ export interface PeerFetcherOptions {
   readonly computeMsPerToken: () => number | null;
   readonly trust: Trust;
   readonly hands: Hands;
+  /** A block of this peer has been kept. */
+  readonly onKept: (peer: string, key: BlockKey) => void;
 }
 
 /** Fetches blocks from the peers that deliver them sooner than this worker computes them. */
@@ -169,7 +171,7 @@ class StoreSink implements FetchSink {
   private readonly wanted: ReadonlyMap<BlockKey, BlockMeta>;
 
   constructor(
-    private readonly options: Pick<PeerFetcherOptions, 'store' | 'trust' | 'hands'>,
+    private readonly options: Pick<PeerFetcherOptions, 'store' | 'trust' | 'hands' | 'onKept'>,
     private readonly from: Maker,
     blocks: readonly BlockMeta[],
     private readonly on: { arrived(key: BlockKey): void; full(): void },
@@ -178,7 +180,7 @@ class StoreSink implements FetchSink {
   }
 
   reserve({ key, digest, maker }: SealedBlock): Reservation<Uint8Array, Promise<void>> | null {
-    const { store, trust, hands } = this.options;
+    const { store, trust, hands, onKept } = this.options;
     const block = { ...this.wanted.get(key)!, digest, maker };
     if (!trust.accepts(block)) return null;
     const reserved = store.reserveBytes(block, 'fetched');
@@ -187,6 +189,7 @@ class StoreSink implements FetchSink {
     const commit = async () => {
       await reserved.commit();
       hands.delivered(block, this.from);
+      onKept(this.from.id, key);
       this.on.arrived(key);
     };
     return { ...reserved, commit };

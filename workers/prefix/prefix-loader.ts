@@ -1,5 +1,5 @@
 import { OneTimeEvent } from '../../src/async/event.js';
-import type { BlockKey, BlockMeta } from '../../src/core/block.js';
+import type { BlockKey, BlockMeta, TierName } from '../../src/core/block.js';
 import type { Reservation } from '../../src/core/reservation.js';
 import type { DeviceBlock } from '../../src/device/device.js';
 import type { PrefixCache, PrefixRequest, PreparedPrefix } from '../../src/engine/prefix-cache.js';
@@ -8,6 +8,7 @@ import { NO_SPAN, type Span } from '../../src/trace/span.js';
 import type { BlockStore } from '../cache/block-store.js';
 import type { PinnedDeviceBlock } from '../cache/pinned-device-block.js';
 import type { TracedBlocks } from '../replication/traced-blocks.js';
+import type { FoundBlock } from '../worker-tally.js';
 
 /** Looks up a prefix: on the device, in transit to it, in lower tiers, at peers. */
 
@@ -46,17 +47,19 @@ export class PrefixLoader implements PrefixCache {
     private readonly fetcher: PrefixFetcher,
     private readonly promoter: PrefixPromoter,
     private readonly traced: TracedBlocks | null = null,
+    /** A request has its prefix, of which these blocks were not on the device before. */
+    private readonly onFound: (requestId: string, blocks: readonly FoundBlock[]) => void = () => {},
   ) {
     store.listen({ usable: (key) => this.arrived(key) });
   }
 
   async prepare(prefix: PrefixRequest, signal: AbortSignal): Promise<PreparedPrefix> {
     const pinned: PinnedDeviceBlock[] = [];
+    /** Blocks requested from a lower tier, with that tier: if it failed to give them, peers are asked. */
+    const tried = new Map<BlockKey, TierName | null>();
     try {
       // Blocks before this one were requested: the ones that were not found, or not kept, are computed.
       let asked = 0;
-      /** Blocks requested from a lower tier: if it failed to give them, peers are asked. */
-      const tried = new Set<BlockKey>();
       for (;;) {
         this.pinRun(prefix.blocks, pinned);
         const next = prefix.blocks[pinned.length];
@@ -79,6 +82,11 @@ export class PrefixLoader implements PrefixCache {
       for (const { unpin } of pinned) unpin();
       throw error;
     }
+    const found = pinned.flatMap(({ foreign, meta: { key } }): FoundBlock[] => {
+      const tier = tried.get(key) ?? null;
+      return foreign ? [{ key, tier: null }] : tier === null ? [] : [{ key, tier }];
+    });
+    this.onFound(prefix.requestId, found);
     return this.prepared(prefix.blocks, pinned);
   }
 
@@ -95,7 +103,7 @@ export class PrefixLoader implements PrefixCache {
     }
   }
 
-  private isBelow(key: BlockKey, tried: ReadonlySet<BlockKey>): boolean {
+  private isBelow(key: BlockKey, tried: ReadonlyMap<BlockKey, TierName | null>): boolean {
     return !tried.has(key) && this.promoter.worth(key);
   }
 
@@ -103,7 +111,7 @@ export class PrefixLoader implements PrefixCache {
   private async promoteRun(
     { blocks, span = NO_SPAN }: PrefixRequest,
     from: number,
-    tried: Set<BlockKey>,
+    tried: Map<BlockKey, TierName | null>,
     signal: AbortSignal,
   ): Promise<void> {
     const flights = new Map<BlockKey, OneTimeEvent>();
@@ -112,7 +120,7 @@ export class PrefixLoader implements PrefixCache {
       if (this.isTaken(block.key) || !this.isBelow(block.key, tried)) break;
       run.push(block);
       begin(this.fetching, flights, block.key);
-      tried.add(block.key);
+      tried.set(block.key, this.store.tierOf(block.key));
     }
     try {
       await this.promoter.promote(run, signal, span);
@@ -129,7 +137,7 @@ export class PrefixLoader implements PrefixCache {
   private async fetchRun(
     prefix: PrefixRequest,
     from: number,
-    tried: ReadonlySet<BlockKey>,
+    tried: ReadonlyMap<BlockKey, TierName | null>,
     signal: AbortSignal,
   ): Promise<number> {
     const { blocks } = prefix;

@@ -1,10 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { EMPTY_MODEL, type FleetModel, reduce, TRACES, workersAt } from '../../../console/feed/fleet-model.js';
+import {
+  EMPTY_MODEL,
+  FLOWS,
+  type FleetModel,
+  HAPPENINGS,
+  REPLAY_MS,
+  reduce,
+  SNAPSHOTS,
+  TRACES,
+  workersAt,
+} from '../../../console/feed/fleet-model.js';
 import type { FeedMessage, FeedWorker, FleetMessage } from '../../../src/console/feed-messages.js';
 
 const worker = (id: string, more: Partial<FeedWorker> = {}): FeedWorker => ({
   ...{ id, state: 'serving', device: 'cpu', quarantined: false, blocks: 0, bytes: 0, budget: 100 },
-  ...{ running: 0, waiting: 0, hit_rate: 0 },
+  ...{ running: 0, waiting: 0, hit_rate: 0, compute_ms_per_token: null },
   ...more,
 });
 const fleet = (more: Partial<FleetMessage>): FleetMessage => ({
@@ -49,6 +59,44 @@ describe('the model of the fleet', () => {
       'suspect',
       'dead',
     ]);
+  });
+
+  it('knows the hottest segments, by what has changed', () => {
+    const segment = (id: string, hits: number) => ({ id, hits, blocks: 8, homes: ['a'], holders: ['a'] });
+    const model = modelOf(
+      { type: 'segments', at: 1, whole: true, segments: [segment('s1', 1), segment('s2', 1)], gone: [] },
+      { type: 'segments', at: 2, whole: false, segments: [segment('s2', 5), segment('s3', 2)], gone: ['s1'] },
+    );
+    expect([...model.segments.values()].map(({ id, hits }) => `${id} ${hits}`)).toEqual(['s2 5', 's3 2']);
+  });
+
+  it('keeps a bounded number of everything, however long the load lasts', () => {
+    const workers = Array.from({ length: 8 }, (_, i) => worker(`w${i}`));
+    let model = modelOf(hello, fleet({ at: 0, whole: true, workers }));
+    for (let tick = 1; tick <= 650; tick++) {
+      const at = 100 * tick;
+      const ids = Array.from({ length: 7 }, (_, i) => 7 * tick + i);
+      const flow = { from: 'w1', to: 'w2', fetched: 1, copied: 1 };
+      const segment = { id: `s${tick}`, hits: 1, blocks: 8, homes: ['w1'], holders: ['w1'] };
+      const messages: FeedMessage[] = [
+        fleet({ at, workers: [worker(`w${tick % 8}`, { blocks: tick })] }),
+        { type: 'steps', steps: ids.map((id) => ({ step: 'arrived', id, at, tokens: 1 })), skipped: 0 },
+        { type: 'flows', at, flows: Array.from({ length: 8 }, () => flow) },
+        { type: 'segments', at, whole: false, segments: [segment], gone: [`s${tick - 96}`] },
+        { type: 'happened', happening: { at, kind: 'serving', worker: 'w1' } },
+      ];
+      model = messages.reduce(reduce, model);
+    }
+    const { traces, flows, segments, happened, snapshots } = model;
+    expect([traces.size, flows.length, segments.size, happened.length, snapshots.length]).toEqual([
+      TRACES,
+      FLOWS,
+      96,
+      HAPPENINGS,
+      SNAPSHOTS,
+    ]);
+    const late = reduce(model, { type: 'flows', at: model.at + 2 * REPLAY_MS, flows: [] });
+    expect(late.flows).toEqual([]);
   });
 
   it('puts the steps of a request together, and forgets the oldest requests', () => {

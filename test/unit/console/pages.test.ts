@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { coldCost, coldSentence } from '../../../console/chat/cold-cost.js';
 import { splitAt } from '../../../console/chat/prompt-colours.js';
 import { curlSnippet, sdkSnippet } from '../../../console/chat/snippets.js';
 import { EMPTY_MODEL, type FleetModel } from '../../../console/feed/fleet-model.js';
 import { type RequestTrace, withStep } from '../../../console/feed/request-trace.js';
 import { SseReader } from '../../../console/feed/sse-reader.js';
-import { hitShares, joined, stacked } from '../../../console/metrics/series.js';
+import { hitShares, joined, perMinute, stacked } from '../../../console/metrics/series.js';
+import { LEAST_SECONDS, stepped } from '../../../console/metrics/time-range.js';
 import { byteText, sourceSentence, timeText } from '../../../console/parts/words.js';
 import { durationMs, phasesOf, shownRequests } from '../../../console/requests/waterfall.js';
 import { fleetSentence } from '../../../console/ring/fleet-sentence.js';
@@ -77,7 +79,7 @@ describe('the sentence about the fleet', () => {
         `w${i + 1}`,
         {
           ...{ id: `w${i + 1}`, state, device: 'cpu', quarantined: false, blocks: 0, bytes: 0, budget: 1 },
-          ...{ running: 0, waiting: 0, hit_rate: 0 },
+          ...{ running: 0, waiting: 0, hit_rate: 0, compute_ms_per_token: null },
         },
       ]),
     );
@@ -154,10 +156,46 @@ describe('series', () => {
     ]);
     const counts = { local: [1, 0], remote: [2, 0], computed: [1, 0] } as unknown as HistoryAnswer['series'];
     expect(hitShares(counts)).toEqual([75, null]);
+    expect(perMinute([0.5, null])).toEqual([30, null]);
+  });
+});
+
+describe('the range of the plots', () => {
+  it('moves and stretches within the last hour, without a mouse', () => {
+    const known = { from: 0, to: 3_600 };
+    const range = { from: 1_000, to: 1_100 };
+    expect(stepped(range, 'earlier', known)).toEqual({ from: 950, to: 1_050 });
+    expect(stepped(range, 'later', known)).toEqual({ from: 1_050, to: 1_150 });
+    expect(stepped(range, 'narrower', known)).toEqual({ from: 1_025, to: 1_075 });
+    expect(stepped(range, 'wider', known)).toEqual({ from: 950, to: 1_150 });
+    expect(stepped({ from: 3_500, to: 3_600 }, 'later', known)).toEqual({ from: 3_500, to: 3_600 });
+    expect(stepped({ from: 0, to: 3_600 }, 'wider', known)).toEqual(known);
+    expect(stepped({ from: 10, to: 10 + LEAST_SECONDS }, 'narrower', known)).toEqual({
+      from: 10,
+      to: 10 + LEAST_SECONDS,
+    });
   });
 });
 
 describe('the chat', () => {
+  it('says what an answer would have cost without K/V, by measurement or by estimate', () => {
+    const cost = (local: number, computed: number, ttft_ms: number) => ({
+      ...{ worker: 'w1', cached: { local, remote: 0, computed }, ttft_ms, queue_ms: 5 },
+    });
+    const hit = cost(900, 100, 40);
+    // Nothing to compare: it was computed whole, or nothing is known.
+    expect(coldCost(cost(0, 1_000, 300), [], 0.5)).toBeNull();
+    expect(coldCost(hit, [], null)).toBeNull();
+    expect(coldCost(hit, [cost(64, 936, 280)], 0.5)).toEqual({ ms: 505, measured: false });
+    expect(coldCost(hit, [cost(0, 1_000, 300), cost(900, 100, 35)], 0.5)).toEqual({ ms: 300, measured: true });
+    expect(coldSentence(hit, { ms: 505, measured: false }, timeText)).toBe(
+      'Estimate: to compute all 1,000 tokens at this worker’s measured rate would take 505 ms, 13 times as long.',
+    );
+    expect(coldSentence(hit, { ms: 20, measured: true }, timeText)).toBe(
+      'An earlier answer to the same prompt, computed from nothing, took 20 ms, less.',
+    );
+  });
+
   it('splits a prompt where its source changes', () => {
     expect(splitAt(['ab', 'ab', 'abcd'])).toEqual([
       { source: 'local', text: 'ab' },

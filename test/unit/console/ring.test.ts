@@ -7,7 +7,7 @@ import type { FeedWorker, RequestStep } from '../../../src/console/feed-messages
 
 const worker = (id: string, budget: number, bytes = 0): FeedWorker => ({
   ...{ id, state: 'serving', device: 'cpu', quarantined: false, blocks: 0, bytes, budget },
-  ...{ running: 0, waiting: 0, hit_rate: 0 },
+  ...{ running: 0, waiting: 0, hit_rate: 0, compute_ms_per_token: null },
 });
 const trace = (...steps: RequestStep[]): RequestTrace =>
   steps.reduce<RequestTrace | undefined>((known, step) => withStep(known, step), undefined)!;

@@ -114,6 +114,16 @@ describe('the instruments of a worker', () => {
     instruments.engine.onEnd('cancelled', 100, untimed);
     instruments.peers.onFetch(640, 2, 'in');
     instruments.peers.onFailure('unavailable');
+    instruments.tally.delivered('bob', 'fetched', 'k1');
+    instruments.tally.delivered('bob', 'pushed', 'k2');
+    instruments.tally.delivered('ann', 'pushed', 'k3');
+    instruments.tally.found('r0', []);
+    instruments.tally.found('r1', [
+      { key: 'k0', tier: 'disk' },
+      ...['k1', 'k2', 'k3', 'unknown'].map((key) => ({ key, tier: null })),
+    ]);
+    instruments.tally.found('r2', [{ key: 'k0', tier: 'host' }]);
+    for (const outcome of ['right', 'right', 'wrong', 'skipped'] as const) instruments.audited(outcome);
     cache.fill(['a', 'b', 'c'].flatMap((name) => chain(name, 1)));
     cache.store.reset();
     cache.fill(chain('d', 1));
@@ -153,6 +163,21 @@ describe('the instruments of a worker', () => {
       { stage: 'fetch', peer: 'bob', block: 'k2' },
       { stage: 'push', peer: 'a stranger', block: 'k3' },
     ]);
+    const from = [
+      { peer: 'bob', blocks: 2 },
+      { peer: 'ann', blocks: 1 },
+    ];
+    const second = { requestId: 'r2', host: 1, disk: 0, from: [] };
+    expect(instruments.tally.activity(0)).toEqual({
+      received: [
+        { peer: 'bob', fetched: 1, pushed: 1 },
+        { peer: 'ann', fetched: 0, pushed: 1 },
+      ],
+      ...{ evicted: 1, damaged: 3, audits: { right: 2, wrong: 1, skipped: 1 } },
+      ...{ seq: 2, found: [{ requestId: 'r1', host: 0, disk: 1, from }, second] },
+    });
+    expect(instruments.tally.activity(1).found).toEqual([second]);
+    expect(instruments.tally.activity(2).found).toEqual([]);
     // Two of them for blocks with wrong bytes.
     expect(changes).toBe(5);
     expect(ran).toEqual([

@@ -2,27 +2,40 @@ import { describe, expect, it } from 'vitest';
 import { CoarseView } from '../../../../coordinator/console/coarse-view.js';
 import { FEED_BACKLOG } from '../../../../coordinator/console/feed-client.js';
 import {
+  ACTIVITY_INTERVAL_MS,
   DAMAGE_PAUSE_MS,
   FEED_CLIENTS,
   FEED_RESERVE,
   FEED_TENANT_CLIENTS,
   FleetFeed,
 } from '../../../../coordinator/console/fleet-feed.js';
-import { History } from '../../../../coordinator/console/history.js';
+import { HISTORY_STEP_MS, History } from '../../../../coordinator/console/history.js';
 import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
 import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
+import type { ActivityNews } from '../../../../coordinator/console/worker-activities.js';
 import { SimulatedClock, settled } from '../../../../src/clock.js';
-import type { FeedMessage } from '../../../../src/console/feed-messages.js';
+import type { FeedMessage, FeedSegment } from '../../../../src/console/feed-messages.js';
 import { COARSE_MS } from '../../../../src/core/coarse.js';
 import { Overloaded } from '../../../../src/errors.js';
 import { member, ScriptedFleet } from '../support/scripted-fleet.js';
 
 const OPERATOR = { role: 'operator' as const, tenant: null };
 
+/** Of a worker that has done nothing. */
+const NEWS: ActivityNews = {
+  ...{ worker: 'w1', received: [], fetchedBytes: 0, copiedBytes: 0 },
+  ...{ evicted: 0, damaged: 0, right: 0, wrong: 0, found: [] },
+};
+
 class Scene {
   readonly clock = new SimulatedClock();
   readonly fleet = new ScriptedFleet();
-  readonly journal = new RequestJournal(this.clock, new SlowRequests());
+  segments: FeedSegment[] = [];
+  readonly history = new History();
+  /** What the workers say in each round. */
+  news: ActivityNews[] = [];
+  rounds = 0;
+  readonly journal = new RequestJournal(this.clock, new SlowRequests(), { used: () => {} });
   blocks = { blocks: 4, below: 0 };
   readonly feed = new FleetFeed({
     clock: this.clock,
@@ -30,7 +43,14 @@ class Scene {
     coarse: new CoarseView(this.clock),
     countBlocks: () => this.blocks,
     journal: this.journal,
-    history: new History(),
+    history: this.history,
+    heat: { list: () => this.segments },
+    activities: {
+      round: (listener) => {
+        this.rounds++;
+        for (const each of this.news) listener(each);
+      },
+    },
     about: { version: '1.2.3', model: 'recall', routing: true, chaos: false },
   });
 
@@ -100,15 +120,16 @@ describe('the feed of the console', () => {
         happened: [{ kind: 'joined', worker: 'w2' }],
       },
       { type: 'fleet', whole: true, replicas: 2, copies: { blocks: 4 }, workers: [{ id: 'w1' }, { id: 'w2' }] },
+      { type: 'segments', whole: true, segments: [] },
     ]);
     await scene.clock.advance(1_000);
-    expect(messages).toHaveLength(2);
+    expect(messages).toHaveLength(3);
     scene.fleet.workers = [member('w1'), { ...member('w2'), running: 5 }];
     await scene.clock.advance(100);
-    expect(messages.slice(2)).toMatchObject([{ type: 'fleet', whole: false, workers: [{ id: 'w2', running: 5 }] }]);
+    expect(messages.slice(3)).toMatchObject([{ type: 'fleet', whole: false, workers: [{ id: 'w2', running: 5 }] }]);
     scene.fleet.workers = [member('w1')];
     await scene.clock.advance(100);
-    expect(messages.slice(3)).toMatchObject([
+    expect(messages.slice(4)).toMatchObject([
       { type: 'happened', happening: { kind: 'left', worker: 'w2' } },
       { type: 'fleet', workers: [], gone: ['w2'] },
     ]);
@@ -199,6 +220,42 @@ describe('the feed of the console', () => {
     watched.ended(1, 'done');
     await scene.clock.advance(100);
     expect(page.messages.length).toBe(told);
+  });
+
+  it('tells operators, and nobody else, which segments are hot and where blocks went', async () => {
+    const scene = new Scene();
+    const segment = (id: string, hits: number) => ({ id, hits, blocks: 8, homes: ['w1'], holders: ['w1', 'w2'] });
+    scene.segments = [segment('a', 5), segment('b', 1)];
+    const operator = scene.page();
+    const user = scene.page({ role: 'user', tenant: 'acme' });
+    const told = ({ messages }: { messages: FeedMessage[] }) =>
+      messages.filter(({ type }) => type === 'segments' || type === 'flows');
+    await settled();
+    scene.segments = [segment('c', 9), segment('a', 5)];
+    await scene.clock.advance(1_000);
+    // Nothing new: nothing is sent.
+    await scene.clock.advance(1_000);
+    scene.news = [{ ...NEWS, worker: 'w2', received: [{ peer: 'w1', fetched: 2, pushed: 3 }] }];
+    await scene.clock.advance(ACTIVITY_INTERVAL_MS);
+    scene.news = [];
+    await scene.clock.advance(1_000);
+    expect(told(operator)).toMatchObject([
+      { type: 'segments', whole: true, segments: [{ id: 'a' }, { id: 'b' }], gone: [] },
+      { type: 'segments', whole: false, segments: [{ id: 'c', hits: 9 }], gone: ['b'] },
+      { type: 'flows', flows: [{ from: 'w1', to: 'w2', fetched: 2, copied: 3 }] },
+    ]);
+    expect(told(user)).toEqual([]);
+  });
+
+  it('asks the workers once in each step of the history while no page is open, and more often while one is', async () => {
+    const scene = new Scene();
+    scene.news = [{ ...NEWS, evicted: 4 }];
+    await scene.clock.advance(2 * HISTORY_STEP_MS);
+    expect(scene.rounds).toBe(2);
+    expect(scene.history.since(0).series.evicted.at(-1)).toBe(4 / (HISTORY_STEP_MS / 1_000));
+    scene.page();
+    await scene.clock.advance(HISTORY_STEP_MS);
+    expect(scene.rounds).toBe(2 + HISTORY_STEP_MS / ACTIVITY_INTERVAL_MS);
   });
 
   it('refuses pages beyond its limit, and has room again when one closes', async () => {

@@ -1,16 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { RequestJournal, WATCHED_PER_SECOND } from '../../../../coordinator/console/request-journal.js';
+import { ENDED_REQUESTS, RequestJournal, WATCHED_PER_SECOND } from '../../../../coordinator/console/request-journal.js';
 import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 import type { RequestStep } from '../../../../src/console/feed-messages.js';
 import type { Candidate } from '../../../../src/core/placement.js';
 
 function watched(clock = new SimulatedClock()) {
-  const journal = new RequestJournal(clock, new SlowRequests());
+  const used: unknown[] = [];
+  const heat = { used: (...use: unknown[]) => used.push(use) };
+  const slow = new SlowRequests();
+  const journal = new RequestJournal(clock, slow, heat);
   const steps: RequestStep[] = [];
   const skipped: (string | null)[] = [];
   journal.watch({ step: ({ step }) => steps.push(step), skipped: (tenant) => skipped.push(tenant) });
-  return { journal, steps, skipped, clock };
+  return { journal, steps, skipped, clock, used, slow };
 }
 
 const candidate = (worker: string): Candidate => ({
@@ -27,13 +30,14 @@ const candidate = (worker: string): Candidate => ({
 
 describe('the journal of requests', () => {
   it('tells the way of a request in order', () => {
-    const { journal, steps } = watched();
+    const { journal, steps, used } = watched();
     const request = journal.arrived('r', null, 70);
     journal.placed({ requestId: 'r', worker: 'w2', resumed: 0, candidates: ['w1', 'w2'].map(candidate) });
     const cached = { local: 64, remote: 0, computed: 6 };
-    journal.started('r', 'w2', { type: 'start', cached, queueMs: 2 });
+    journal.started('r', 'w2', { type: 'start', cached, queueMs: 2 }, []);
     request.first();
     request.ended(5, 'done');
+    expect(used).toEqual([[[], cached]]);
     expect(steps).toMatchObject([
       { step: 'arrived', id: 1, tokens: 70 },
       {
@@ -47,6 +51,27 @@ describe('the journal of requests', () => {
       { step: 'first', id: 1 },
       { step: 'ended', id: 1, tokens: 5, outcome: 'done' },
     ]);
+  });
+
+  it('tells what a worker found for a request, also after its end, and keeps it with the slowest', () => {
+    const { journal, steps, slow, clock } = watched();
+    const found = (requestId: string) =>
+      journal.found({
+        worker: 'w2',
+        found: [{ requestId, host: 1, disk: 2, from: [{ peer: 'w3', blocks: 4 }] }],
+      });
+    const request = journal.arrived('r', null, 70);
+    found('r');
+    request.ended(5, 'done');
+    found('r');
+    found('of another coordinator');
+    const step = { step: 'found', id: 1, worker: 'w2', host: 1, disk: 2, from: [{ worker: 'w3', blocks: 4 }] };
+    expect(steps).toMatchObject([{ step: 'arrived' }, step, { step: 'ended' }, step]);
+    expect(slow.list(clock.now(), () => true)[0]).toMatchObject([{ step: 'arrived' }, step, { step: 'ended' }, step]);
+    for (let i = 0; i < ENDED_REQUESTS; i++) journal.arrived(`later ${i}`, null, 1).ended(1, 'done');
+    const told = steps.length;
+    found('r');
+    expect(steps).toHaveLength(told);
   });
 
   it('says nothing of a request that it does not follow', () => {

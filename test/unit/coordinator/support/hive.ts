@@ -116,6 +116,10 @@ export class ScriptedWorker {
       },
       follow: ({ forMs, epoch }, { from }) => void this.followers.push([from, forMs, epoch]),
       suspicion: (message, { from }) => suspicions.hear(message, from),
+      activity: () => ({
+        ...{ received: [], evicted: 0, damaged: 0, audits: { right: 0, wrong: 0, skipped: 0 } },
+        ...{ seq: 0, found: [] },
+      }),
       suspicions: () => ({ messages: suspicions.list() }),
     }));
   }

@@ -1,7 +1,9 @@
 import { onTestFinished } from 'vitest';
 import { openAccess } from '../../../../coordinator/access/open-access.js';
 import { RequestJournal } from '../../../../coordinator/console/request-journal.js';
+import { SegmentHeat } from '../../../../coordinator/console/segment-heat.js';
 import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
+import { WorkerActivities } from '../../../../coordinator/console/worker-activities.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { AdapterCommands } from '../../../../coordinator/http/routes/adapters.js';
 import { Layers } from '../../../../coordinator/layers/layers.js';
@@ -146,6 +148,7 @@ export async function testServer(
   quotas.start();
   onTestFinished(() => quotas.stop());
   const slow = new SlowRequests();
+  const heat = new SegmentHeat(clock, { holders: () => [], homes: () => [] });
   const server = await createHttpServer({
     fleet,
     retentions,
@@ -172,7 +175,9 @@ export async function testServer(
     metrics: new CoordinatorMetrics(new MetricsRegistry()),
     clock,
     console: {
-      journal: new RequestJournal(clock, slow),
+      journal: new RequestJournal(clock, slow, heat),
+      heat,
+      activities: new WorkerActivities({ members: () => [], ask: () => Promise.reject(new Error('nobody to ask')) }),
       countBlocks: () => ({ blocks: 7, below: 0 }),
       slow,
       runtime: { answer: async () => ({ nodes: [], actors: [], tasks: [], silent: [], more: false }) },

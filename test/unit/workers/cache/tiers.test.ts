@@ -146,7 +146,10 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
     await cache.bring(singles('x', 'y', 'z'));
     await cache.store.idle();
     expect(rest.map((block) => cache.store.has(block.key))).toEqual([false, false, false]);
+    const tiers = rest.map(({ key }) => cache.store.tierOf(key));
+    expect(tiers.every((tier) => tier === 'host' || tier === 'disk')).toBe(true);
     const asked: number[][] = [];
+    const found: unknown[] = [];
     const loader = new PrefixLoader(
       cache.store,
       {
@@ -156,11 +159,18 @@ describe.each(WORLDS.filter(({ host, disk }) => host + disk > 0))('a store over 
         },
       },
       cache.promoter,
+      null,
+      (_, blocks) => found.push(...blocks.map(({ key, tier }) => [key, tier])),
     );
     // The whole prompt does not fit: as much of it as does is brought.
     const prefix = await loader.prepare({ requestId: 'r', blocks: prompt.slice(0, 3), sources: [] }, NEVER);
     expect(prefix.blocks.length).toBe(3);
     expect(asked).toEqual([[1]]);
+    expect(found).toEqual([
+      [prompt[0]!.key, tiers[0]],
+      [prompt[1]!.key, null],
+      [prompt[2]!.key, tiers[1]],
+    ]);
     prefix.unpin();
     prefix.settle();
   });

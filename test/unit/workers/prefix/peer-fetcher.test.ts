@@ -21,6 +21,7 @@ describe('a peer fetcher', () => {
   const blocks = chain('prompt', 3 * SEGMENT_BLOCKS);
   let hands: Hands;
   let distrusted: string[];
+  let kept: string[];
 
   beforeEach(async () => {
     town = await Town.open();
@@ -28,6 +29,7 @@ describe('a peer fetcher', () => {
     computeMsPerToken = 10;
     hands = new Hands();
     distrusted = [];
+    kept = [];
   });
   afterEach(async () => expect(await town.close()).toEqual([]));
 
@@ -48,6 +50,7 @@ describe('a peer fetcher', () => {
         accepts: ({ maker }) => !distrusted.includes(maker.id),
       },
       hands,
+      onKept: (peer) => kept.push(peer),
     });
   }
   function hints(...workers: string[]): PrefixSource[] {
@@ -73,6 +76,7 @@ describe('a peer fetcher', () => {
     await fetch(blocks.slice(1), hints('other'), from);
     expect(own.cache.run(blocks.slice(1))).toBe(blocks.length - 1);
     expectFetched(blocks.slice(1));
+    expect(kept).toEqual(blocks.slice(1).map(() => 'other'));
     expect(from.rates.overall).toBeGreaterThan(0);
   });
 

@@ -1,0 +1,92 @@
+import type { FeedSegment } from '../../src/console/feed-messages.js';
+import { type CopyRole, copiesOf } from './segment-cells.js';
+
+/** The segments that requests find most often, with the workers that have them. */
+
+/** Rows of the table; the ring shows more. */
+const ROWS = 8;
+const ROLE_NAMES: Readonly<Record<CopyRole, string>> = { home: 'home', guest: 'guest', lacking: 'still lacks it' };
+
+export interface HotSegmentsProps {
+  readonly segments: ReadonlyMap<string, FeedSegment>;
+  /** The segment whose copies are marked on the ring; null for none. */
+  readonly chosen: string | null;
+  readonly onChoose: (segment: string | null) => void;
+}
+
+export function HotSegments({ segments, chosen, onChoose }: HotSegmentsProps) {
+  const hottest = [...segments.values()].toSorted((a, b) => b.hits - a.hits).slice(0, ROWS);
+  return (
+    <section class="card" aria-labelledby="hot-title">
+      <h2 id="hot-title">Hot segments</h2>
+      <p class="hint">
+        A segment is up to eight consecutive blocks of a prompt. The ring gives each segment its homes, which keep it;
+        other workers that computed or fetched it are its guests.
+      </p>
+      {hottest.length === 0 && <p class="hint">Nothing yet: no request had a full block of 64 tokens.</p>}
+      {hottest.length > 0 && (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard.
+        <section class="scroll" aria-label="Table: hot segments" tabIndex={0}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Segment</th>
+                <th
+                  scope="col"
+                  class="number"
+                  title="Requests of this coordinator that found it in about the last minute"
+                >
+                  Hits a minute
+                </th>
+                <th scope="col" class="number">
+                  Blocks
+                </th>
+                <th scope="col">Copies</th>
+              </tr>
+            </thead>
+            <tbody>
+              {hottest.map((segment) => (
+                <Row key={segment.id} segment={segment} chosen={chosen === segment.id} onChoose={onChoose} />
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+    </section>
+  );
+}
+
+interface RowProps extends Pick<HotSegmentsProps, 'onChoose'> {
+  readonly segment: FeedSegment;
+  readonly chosen: boolean;
+}
+
+function Row({ segment, chosen, onChoose }: RowProps) {
+  return (
+    <tr class={chosen ? 'selected' : ''}>
+      <th scope="row">
+        <button
+          type="button"
+          class="small"
+          aria-pressed={chosen}
+          title="Mark its copies on the ring"
+          onClick={() => onChoose(chosen ? null : segment.id)}
+        >
+          {segment.id.slice(0, 8)}
+        </button>
+      </th>
+      <td class="number">{segment.hits}</td>
+      <td class="number">{segment.blocks}</td>
+      <td>
+        <span class="copies">
+          {copiesOf(segment).map(({ worker, role }) => (
+            <span key={worker}>
+              <span class={`copy ${role}`} aria-hidden="true" />
+              {worker} <span class="hint">{ROLE_NAMES[role]}</span>
+            </span>
+          ))}
+        </span>
+      </td>
+    </tr>
+  );
+}
