@@ -51,15 +51,23 @@ export interface WorkerActorParts {
 
 /** Spawns the actors through which other processes call the worker. */
 export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorParts): Promise<void> {
-  const { engine, store, holdings, replicator, auditor, suspicions, objects, isReplica, log, tracer } = parts;
-  const { activity, draining, drain, undrain, disturb, follow, end } = parts;
-  const retention = new WorkerRetention(store);
+  const { log, end } = parts;
   const supervision = { onGiveUp: () => end('one of its actors crashed too often; see the log for the cause') };
   const runs = new FailedRuns({
     failed: (err, requestId) => log.error({ requestId, err }, 'a request failed'),
     beyond: ({ message }) => end(`${ENGINE_FAILURES} prompts in a row failed, the last one with: ${message}`),
   });
-  const engineBehavior: Behavior<typeof EngineProtocol> = {
+  const [engine, shard, worker] = [engineBehavior(parts, runs), shardBehavior(parts), workerBehavior(parts)];
+  await actors.spawn(EngineProtocol, 'engine', () => engine, { supervision });
+  await actors.spawn(ShardProtocol, 'shard', () => shard, { supervision });
+  await actors.spawn(WorkerProtocol, 'worker', () => worker, { supervision });
+}
+
+function engineBehavior(
+  { engine, auditor, draining, tracer }: WorkerActorParts,
+  runs: FailedRuns,
+): Behavior<typeof EngineProtocol> {
+  return {
     generate: (request, call) => {
       // The coordinator does not know yet that this worker drains. It retries on another worker.
       if (draining())
@@ -71,7 +79,17 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       return runs.watch(tokens, auditor.watch(request, engine.generate(request, call.signal, span)), requestId);
     },
   };
-  const shardBehavior: Behavior<typeof ShardProtocol> = {
+}
+
+function shardBehavior({
+  store,
+  holdings,
+  replicator,
+  objects,
+  isReplica,
+}: WorkerActorParts): Behavior<typeof ShardProtocol> {
+  const retention = new WorkerRetention(store);
+  return {
     holdings: async function* () {
       yield* holdings.pages();
     },
@@ -99,7 +117,17 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
       return { dropped };
     },
   };
-  const workerBehavior: Behavior<typeof WorkerProtocol> = {
+}
+
+function workerBehavior({
+  suspicions,
+  activity,
+  drain,
+  undrain,
+  disturb,
+  follow,
+}: WorkerActorParts): Behavior<typeof WorkerProtocol> {
+  return {
     drain: () => {
       drain();
       return {};
@@ -117,9 +145,6 @@ export async function spawnWorkerActors(actors: ActorSystem, parts: WorkerActorP
     activity: ({ since }) => activity(since),
     suspicions: () => ({ messages: suspicions.list() }),
   };
-  await actors.spawn(EngineProtocol, 'engine', () => engineBehavior, { supervision });
-  await actors.spawn(ShardProtocol, 'shard', () => shardBehavior, { supervision });
-  await actors.spawn(WorkerProtocol, 'worker', () => workerBehavior, { supervision });
 }
 
 const NO_OBJECTS = { values: 0, responses: 0, before: 0 };
