@@ -216,7 +216,8 @@ export class SimSocket implements PeerSocket {
     this.writes.shift();
     const { time } = this.net.options;
     this.movedMs = time.nowMs;
-    const copy = bytes.slice();
+    // `slice` of a Buffer would be a view, and the network would corrupt the sender's memory.
+    const copy = new Uint8Array(bytes);
     this.out.send(() => {
       const { peer } = this;
       if (!peer || peer.destroyed) return;
