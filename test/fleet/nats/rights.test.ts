@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { plainNats } from '../../../bench/fleet/plain-nats.js';
 import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
@@ -169,6 +170,34 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
       await expect(bus.connection.request(`$JS.API.${call}`)).rejects.toThrow(/permissions violation/i);
     }
     await Promise.all([bus.close(), creator.close()]);
+  });
+});
+
+describe('shoal nats-buckets', () => {
+  const created = (access: NodeJS.ProcessEnv) =>
+    ran(process.execPath, [CLI, 'nats-buckets'], { ...process.env, ...access });
+  const as = ({ user, password }: { user: string; password: string }) => ({
+    ...{ SHOAL_NATS: server.url, SHOAL_NATS_USER: user, SHOAL_NATS_PASSWORD: password },
+  });
+
+  it('names the buckets that are there, and says which user it needs', async () => {
+    const names = fleetBuckets(NAMESPACE).map(({ name }) => `${name}\n`);
+    expect(await created(as(users.coordinator))).toMatchObject({ code: 0, out: names.join('') });
+    const { code, err } = await created(as(users.worker));
+    expect(code).toBe(1);
+    expect(err).toMatch(/this user of NATS may not .*; use the user, the password and the namespace of this role/);
+  });
+
+  it('fails over a bucket that has other settings', async () => {
+    const nats = await plainNats((await findNatsServer()).path, ['-js', '-sd', join(dir, 'other')]);
+    const admin = await connectNats({ url: nats.url });
+    const { streams } = await jetstreamManager(admin.connection);
+    await streams.add({ name: `KV_${RETENTIONS}`, subjects: [`$KV.${RETENTIONS}.>`], max_msg_size: 10 });
+    const { code, err } = await created({ SHOAL_NATS: nats.url });
+    await admin.close();
+    await nats.stop('SIGKILL');
+    expect(code).toBe(1);
+    expect(err).toContain(`the bucket ${RETENTIONS} has other settings than shoal gave it`);
   });
 });
 
