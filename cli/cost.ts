@@ -97,7 +97,7 @@ function lines({ verdict, ...outcome }: SharingCost): string[] {
   return [
     `hits: ${percent(hits.shared)} shared, ${percent(hits.apart)} if each worker keeps its own`,
     `not computed: ${count(savedTokensPerMonth)} tokens a month, ${count(savedGpuHours)} worker hours`,
-    `saved: ${money(saved)} a month, less ${money(memory)} for memory and ${money(network)} for traffic: ${money(net)}`,
+    `saved: ${money(saved)} a month in the currency of the prices, less ${money(memory)} for memory and ${money(network)} for traffic: ${money(net)}`,
     `breaks even: ${gain}, and over a network of ${formatByteSize(outcome.breakEvenBytesPerS)} a second`,
     verdict.pays ? 'Sharing pays.' : `Sharing does not pay: ${verdict.because.join('; ')}.`,
   ];

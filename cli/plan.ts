@@ -29,7 +29,7 @@ export async function plan(context: CommandContext): Promise<number> {
   if (values.json) context.io.out(`${JSON.stringify(planned)}\n`);
   else {
     const options = `--workers ${workers} --cache-bytes ${formatByteSize(cacheBytes).replace(' ', '')} --replicas ${replicas}`;
-    const load = `${percent(hits)} of hits; ${percent(busy)} busy in the busiest minute; ${money(cost)} a month`;
+    const load = `${percent(hits)} of hits; ${percent(busy)} busy in the busiest minute; ${money(cost)} a month in the currency of --gpu-price and --memory-price`;
     context.io.out(`${[describeTrace(traced), '', options, load, ...why].join('\n')}\n`);
   }
   return 0;

@@ -14,6 +14,7 @@ import { checkFreePorts } from './free-ports.js';
 import { checkedConfig, settledConfig } from './hub-model.js';
 import { Interrupts } from './interrupts.js';
 import { type FleetAddresses, LocalFleet } from './local-fleet.js';
+import { readableLine } from './log-line.js';
 import { natsProcess, natsProgram } from './nats/nats-process.js';
 import { Killings } from './process/killings.js';
 import { Progress } from './progress.js';
@@ -53,7 +54,7 @@ export async function up(context: CommandContext): Promise<number> {
     findNats: natsProgram,
     startNats: natsProcess,
     killings: new Killings(),
-    onLog: (line) => context.io.err(`${line}\n`),
+    onLog: (line) => context.io.err(`${process.stderr.isTTY ? readableLine(line) : line}\n`),
   });
   const interrupts = new Interrupts(process, clock);
   watchNpm(context, clock, interrupts);
@@ -117,6 +118,10 @@ function announceStart(config: UpConfig, device: DeviceChoice, graphWhy: string,
   const { SHOAL_CACHE_BYTES: cacheBytes, SHOAL_THREADS: threads } = config.worker;
   const each = `${formatByteSize(Number(cacheBytes))} for blocks and ${threads} threads each`;
   progress.step('workers', `${config.workers}, ${each}`);
+  const { workers, replicas } = config;
+  // A single worker keeps single copies, as everyone expects.
+  if (workers > 1 && replicas > workers)
+    progress.step('warning', `--replicas ${replicas} needs as many workers: each of the ${workers} keeps one copy`);
   if (!config.loopback && !config.needsKey) {
     progress.step('warning', `--insecure: every client that can reach ${config.host} can use and control the fleet`);
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { faultWords } from '../fault-words.js';
 
 /** The rights that a key or a token grants. The same fields appear in a keys file and in a token's claim `shoal`. */
 
@@ -125,5 +126,6 @@ export function readGrants(claim: unknown): Grants | string {
   const result = GrantFields.safeParse(claim);
   if (result.success) return grantsOf(result.data);
   const issue = result.error.issues[0]!;
-  return issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
+  const words = faultWords(issue);
+  return issue.path.length === 0 ? words : `${issue.path.join('.')}: ${words}`;
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { faultWords } from '../fault-words.js';
 import { API_KEY_CHARS, API_KEYS } from '../limits.js';
 import { GRANT_FIELDS, type Grants, grantsOf, LIMIT_FIELDS, PlainId } from './grants.js';
 import { readSecretFile } from './secret-file.js';
@@ -55,7 +56,7 @@ export function parseKeysFile(text: string, path: string): KeyEntry[] {
   if (!result.success) {
     const issue = result.error.issues[0]!;
     const at = issue.path as DocumentPath;
-    if (issue.code !== 'unrecognized_keys') throw fault(at, issue.message);
+    if (issue.code !== 'unrecognized_keys') throw fault(at, faultWords(issue));
     const { line, column } = document.fieldAt([...at, issue.keys[0]!]);
     const where = at.length === 0 ? '' : ` ${placeOf(at)}:`;
     throw new WrongUsage(

@@ -15,6 +15,8 @@ import { WrongUsage } from './wrong-usage.js';
 /** The configuration of `shoal up`, and the variables that it passes to its children. */
 export interface UpConfig {
   readonly workers: number;
+  /** Copies of each block. */
+  readonly replicas: number;
   readonly host: string;
   /** The port of each coordinator. 0 takes a free port. */
   readonly ports: readonly number[];
@@ -121,6 +123,7 @@ export function upConfig(
   const shared = { SHOAL_MODEL: modelDir, ...graphVariables(values), SHOAL_LOG_LEVEL: values.logLevel ?? 'warn' };
   return {
     workers: values.workers,
+    replicas: values.replicas,
     host: values.host,
     ports: coordinatorPorts(values),
     redisHost: values.redisHost,

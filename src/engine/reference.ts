@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { logprobsOf } from '../core/sampling/logprobs.js';
 import { argmax } from '../core/sampling/selection.js';
 import { Refused } from '../errors.js';
+import { faultWords } from '../fault-words.js';
 
 /** Greedy answers of a model as another program computes them, and how shoal's numbers compare with them. */
 
@@ -42,7 +43,7 @@ export function parseReference(json: unknown, path: string): Reference {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new Refused(
-    `cannot read the reference ${path}: ${issue?.path.join('.')}: ${issue?.message}; docs/MODELS.md has a script that writes one`,
+    `cannot read the reference ${path}: ${issue!.path.join('.')}: ${faultWords(issue!)}; docs/MODELS.md has a script that writes one`,
   );
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Refused } from '../errors.js';
+import { faultWords } from '../fault-words.js';
 
 /**
  * A decoder's config.json. Families name the same sizes differently (GPT-2: `n_positions`, `n_embd`), so shapes are read from the graph, and
@@ -89,7 +90,7 @@ function readSize(file: Readonly<Record<string, unknown>>, names: readonly strin
   const parsed = Size.safeParse(file[name]);
   if (parsed.success) return parsed.data;
   throw new Refused(
-    `cannot read ${path}: ${name}: ${parsed.error.issues[0]?.message}; the file must describe a decoder-only language model`,
+    `cannot read ${path}: ${name}: ${faultWords(parsed.error.issues[0]!)}; the file must describe a decoder-only language model`,
   );
 }
 

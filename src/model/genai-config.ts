@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Refused } from '../errors.js';
+import { faultWords } from '../fault-words.js';
 
 /**
  * Reads genai_config.json, which onnxruntime-genai's model builder writes instead of config.json and generation_config.json:
@@ -49,7 +50,7 @@ export function readGenaiConfig(json: unknown, path: string): GenaiConfig {
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new Refused(
-      `cannot read ${path}: ${issue?.path.join('.')}: ${issue?.message}; the file must describe a decoder-only language model`,
+      `cannot read ${path}: ${issue!.path.join('.')}: ${faultWords(issue!)}; the file must describe a decoder-only language model`,
     );
   }
   const { model, search } = parsed.data;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Refused } from '../errors.js';
+import { faultWords } from '../fault-words.js';
 import { LEAST_REPETITION_PENALTY } from '../limits.js';
 
 /** Reads the defaults for sampling from generation_config.json. */
@@ -47,7 +48,7 @@ export function samplingDefaults(json: Record<string, unknown>, dir: string): Sa
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new Refused(
-      `cannot open model folder ${dir}: generation_config.json: ${issue?.path.join('.')}: ${issue?.message}; correct the file`,
+      `cannot open model folder ${dir}: generation_config.json: ${issue!.path.join('.')}: ${faultWords(issue!)}; correct the file`,
     );
   }
   const generation = parsed.data;

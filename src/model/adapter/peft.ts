@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { FloatType } from '../../core/kv-layout.js';
 import { widenBfloat16, widenFloat16 } from '../../core/sampling/half.js';
 import { Refused } from '../../errors.js';
+import { faultWords } from '../../fault-words.js';
 import { float16Bits } from '../float16.js';
 import type { AdapterParameter } from './adapter-file.js';
 import { type LoraInput, loraName, shapeText } from './lora-input.js';
@@ -38,7 +39,7 @@ export function peftScale(json: unknown): PeftScale {
   const parsed = PeftConfig.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new Refused(`adapter_config.json: ${issue!.path.join('.') || 'the file'}: ${issue!.message}`);
+    throw new Refused(`adapter_config.json: ${issue!.path.join('.') || 'the file'}: ${faultWords(issue!)}`);
   }
   const config = parsed.data;
   const refuse = (field: string, why: string): never => {

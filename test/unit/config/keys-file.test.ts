@@ -120,7 +120,10 @@ keys:
       /^keys\.yaml:2: is not valid YAML or JSON at column 1: a field occurs twice/,
     );
     expect(fault('keys: []\nnames: []')).toBe('keys.yaml:2: has an unknown field at column 1; the fields are keys');
-    expect(fault('')).toMatch(/^keys\.yaml:1: Invalid input/);
+    expect(fault('')).toBe('keys.yaml:1: must be an object');
+    expect(fault(`keys:\n  - id: a\n    secret: ${SECRET}`)).toBe(
+      'keys.yaml:2: keys[0].tenant: is missing; it must be a string',
+    );
     expect(fault(entry(`    id: first\n`))).toMatch(/a field occurs twice/);
   });
 
