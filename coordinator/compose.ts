@@ -131,7 +131,14 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
   const keeper = new IndexKeeper(holdings, roster, actors, bus, clock, subjects, log);
   const siblings = new Siblings(bus, clock, subjects, { id: config.id, pid: process.pid, host: hostname() });
   const poison = makePoisonGuard(options, { roster, actors, endings }, () => siblings.list().length === 1);
-  const watched = makeConsoleSources({ clock, actors, roster, holdings, replicas });
+  const watched = makeConsoleSources({
+    clock,
+    actors,
+    roster,
+    holdings,
+    replicas,
+    random: options.surroundings.random,
+  });
   const router = new Router({
     journal: watched.journal,
     ...{ bus, actors, roster, holdings, clock, replicas, poison, onResumed },

@@ -4,11 +4,15 @@ import type { Holdings } from '../../src/core/holdings.js';
 import type { Roster } from '../../src/fleet/roster.js';
 import { CONTROL_TIMEOUT_MS } from '../../src/limits.js';
 import { WorkerProtocol } from '../../src/protocol/worker.js';
+import type { Random } from '../../src/random.js';
 import type { ConsoleSources } from './console.js';
 import { RequestJournal } from './request-journal.js';
 import { SegmentHeat } from './segment-heat.js';
 import { SlowRequests } from './slow-requests.js';
 import { WorkerActivities } from './worker-activities.js';
+
+/** Ids of requests are below it: exact as numbers of JSON. */
+const LARGEST_ID = 2 ** 48;
 
 /** Makes the parts of a coordinator that only its console needs. */
 export function makeConsoleSources({
@@ -17,12 +21,14 @@ export function makeConsoleSources({
   roster,
   holdings,
   replicas,
+  random,
 }: {
   readonly clock: Clock;
   readonly actors: ActorSystem;
   readonly roster: Roster;
   readonly holdings: Holdings;
   readonly replicas: number;
+  readonly random: Random;
 }): Omit<ConsoleSources, 'runtime'> {
   const slow = new SlowRequests();
   const heat = new SegmentHeat(clock, {
@@ -37,5 +43,11 @@ export function makeConsoleSources({
         .ask('activity', { since }, { timeoutMs: CONTROL_TIMEOUT_MS }),
   });
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
-  return { slow, heat, activities, countBlocks, journal: new RequestJournal(clock, slow, heat) };
+  return {
+    slow,
+    heat,
+    activities,
+    countBlocks,
+    journal: new RequestJournal(clock, slow, heat, () => random.below(LARGEST_ID)),
+  };
 }

@@ -55,7 +55,6 @@ export class RequestJournal {
   /** Oldest first. */
   private readonly over = new Map<string, Followed>();
   private listener: JournalListener | null = null;
-  private requests = 0;
   /** Requests that may still be reported: a token bucket. */
   private room = WATCHED_PER_SECOND;
   private refilledMs: number;
@@ -64,6 +63,8 @@ export class RequestJournal {
     private readonly clock: Pick<Clock, 'now'>,
     private readonly slow: Pick<SlowRequests, 'offer'>,
     private readonly heat: Pick<SegmentHeat, 'used'>,
+    /** Not a count: a tenant could tell from two of its own requests how many of others came between them. */
+    private readonly nextId: () => number,
   ) {
     this.refilledMs = clock.now();
   }
@@ -75,7 +76,7 @@ export class RequestJournal {
 
   /** Follows a request. It is not reported if no page watches, or if there are too many. */
   arrived(requestId: string, tenant: string | null, promptTokens: number): FollowedRequest {
-    const id = ++this.requests;
+    const id = this.nextId();
     const told = this.listener !== null && this.takeRoom();
     if (!told) this.listener?.skipped(tenant);
     const followed: Followed = { id, tenant, listener: told ? this.listener : null, steps: [] };

@@ -206,7 +206,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...chaosRoutes(fleet, options.chaos ?? null),
     ...consoleRoutes(console),
     ...consoleTableRoutes(console),
-    ...healthRoutes(fleet, () => generation.requestLimit.admitted),
+    ...healthRoutes(fleet, console.coarse, () => generation.requestLimit.admitted),
     ...debugRoutes(clock),
     ...aboutRoutes(options.version, metrics.registry, clock, options.metricsAgeMs ?? METRICS_AGE_MS),
   ];

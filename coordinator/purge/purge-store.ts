@@ -2,7 +2,15 @@ import type { KeyValue } from '../../src/bus/key-value.js';
 import { Overloaded } from '../../src/errors.js';
 import { encode } from '../../src/wire/msgpack.js';
 import { readMessage } from '../../src/wire/read-message.js';
-import { INCOMPLETE_PURGES_PER_OWNER, isComplete, PURGE_KEPT_MS, PURGES, Purge, PurgeList } from './purge.js';
+import {
+  INCOMPLETE_PURGES_PER_OWNER,
+  isComplete,
+  PURGE_KEPT_MS,
+  PURGES,
+  PURGES_FOR_OPERATORS,
+  Purge,
+  PurgeList,
+} from './purge.js';
 
 /**
  * The purges of a fleet in a key-value bucket: a list of all, and a value for each. Whoever may write to the bucket can remove them, so this process
@@ -134,13 +142,14 @@ function withPlaceFor(owner: string | null, purges: readonly Listed[]): readonly
       `cannot take the purge: ${incomplete} purges of this tenant wait for workers that are away; retry later`,
     );
   }
-  if (purges.length < PURGES) return purges;
+  const places = owner === null ? PURGES : PURGES - PURGES_FOR_OPERATORS;
+  if (purges.length < places) return purges;
   const countOf = (of: string | null) => purges.filter((each) => each.owner === of).length;
   const complete = purges.filter((each) => each.complete);
   const most = Math.max(...complete.map((each) => countOf(each.owner)));
   const forgotten = complete.find((each) => countOf(each.owner) === most);
   if (forgotten === undefined) {
-    throw new Overloaded(`cannot take the purge: ${PURGES} purges wait for workers that are away; retry later`);
+    throw new Overloaded(`cannot take the purge: ${purges.length} purges wait for workers that are away; retry later`);
   }
   return purges.filter((each) => each !== forgotten);
 }

@@ -73,7 +73,8 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     this.activeMs = host.clock.now();
     this.wasTrusted = this.trusted;
     this.proving = host.clock.after(PROOF_MS, () => {
-      if (!this.trusted) this.close();
+      // A client that is checked again just now has proved itself before.
+      if (!this.trusted && !this.wasTrusted) this.close();
     });
     this.socket = adopt(accepted, this, options.socket);
     this.socket.setTimeout(STALLED_MS);

@@ -1,8 +1,10 @@
+import { mayOperate } from '../../access/roles.js';
+import type { CoarseView } from '../../console/coarse-view.js';
 import type { Fleet, HealthCheck } from '../../fleet.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** `GET /health` and `/health/ready`: each check, with 200 or 503; `GET /health/live` and `/ping`: always 200; `GET /load`: `load`. */
-export function healthRoutes(fleet: Fleet, load: () => number): HttpRoute[] {
+/** `GET /health` and `/health/ready`: each check, with 200 or 503; `GET /health/live` and `/ping`: always 200; `GET /load`: `load`, roughly for users. */
+export function healthRoutes(fleet: Fleet, coarse: Pick<CoarseView, 'load'>, load: () => number): HttpRoute[] {
   // Requests that come while the checks run share them.
   let running: Promise<HealthCheck[]> | null = null;
   const check = () => {
@@ -38,7 +40,7 @@ export function healthRoutes(fleet: Fleet, load: () => number): HttpRoute[] {
       path: '/load',
       about: { summary: 'How many choices are being answered.' },
       access: 'key',
-      handle: () => json({ server_load: load() }),
+      handle: ({ principal }) => json({ server_load: mayOperate(principal) ? load() : coarse.load(load()) }),
     },
     {
       method: 'GET',

@@ -17,6 +17,7 @@ import { SimulatedClock, settled } from '../../../../src/clock.js';
 import type { FeedMessage, FeedSegment } from '../../../../src/console/feed-messages.js';
 import { COARSE_MS } from '../../../../src/core/coarse.js';
 import { Overloaded } from '../../../../src/errors.js';
+import { counter } from '../support/counter.js';
 import { member, ScriptedFleet } from '../support/scripted-fleet.js';
 
 const OPERATOR = { role: 'operator' as const, tenant: null };
@@ -35,7 +36,7 @@ class Scene {
   /** What the workers say in each round. */
   news: ActivityNews[] = [];
   rounds = 0;
-  readonly journal = new RequestJournal(this.clock, new SlowRequests(), { used: () => {} });
+  readonly journal = new RequestJournal(this.clock, new SlowRequests(), { used: () => {} }, counter());
   blocks = { blocks: 4, below: 0 };
   readonly feed = new FleetFeed({
     clock: this.clock,
@@ -92,11 +93,15 @@ describe('the feed of the console', () => {
       workers: [{ blocks: 1_000, bytes: 3_100, running: 3, waiting: 9 }],
     });
     // What another tenant does within the minute shows to operators alone.
-    scene.fleet.workers = [{ ...member('w1'), ...busy, blocks: 9_000, bytes: { device: 7_900, host: 0 }, running: 60 }];
+    const rates = { ...member('w1').rates, computeMsPerToken: 7 };
+    const busier = { ...busy, blocks: 9_000, bytes: { device: 7_900, host: 0 }, running: 60, rates };
+    scene.fleet.workers = [{ ...member('w1'), ...busier }];
     scene.blocks = { blocks: 9_000, below: 900 };
     await scene.clock.advance(COARSE_MS / 2);
     expect(user.messages).toHaveLength(2);
-    expect(operator.messages.at(-1)).toMatchObject({ workers: [{ blocks: 9_000, running: 60 }] });
+    expect(operator.messages.at(-1)).toMatchObject({
+      workers: [{ blocks: 9_000, running: 60, compute_ms_per_token: 7 }],
+    });
     scene.fleet.workers = [{ ...scene.fleet.workers[0]!, state: 'draining' }];
     await scene.clock.advance(100);
     const told = () => user.messages.filter(({ type }) => type === 'fleet').at(-1);

@@ -4,12 +4,13 @@ import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 import type { RequestStep } from '../../../../src/console/feed-messages.js';
 import type { Candidate } from '../../../../src/core/placement.js';
+import { counter } from '../support/counter.js';
 
 function watched(clock = new SimulatedClock()) {
   const used: unknown[] = [];
   const heat = { used: (...use: unknown[]) => used.push(use) };
   const slow = new SlowRequests();
-  const journal = new RequestJournal(clock, slow, heat);
+  const journal = new RequestJournal(clock, slow, heat, counter());
   const steps: RequestStep[] = [];
   const skipped: (string | null)[] = [];
   journal.watch({ step: ({ step }) => steps.push(step), skipped: (tenant) => skipped.push(tenant) });

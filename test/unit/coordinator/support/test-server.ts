@@ -28,6 +28,7 @@ import { tokenizerInfo } from '../../../../src/model/tokenizer-info.js';
 import { SeededRandom } from '../../../../src/random.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { inlineText } from '../../../support/inline-text.js';
+import { counter } from './counter.js';
 import { MemoryObjects } from './memory-objects.js';
 import { ScriptedFleet } from './scripted-fleet.js';
 import { ScriptedPurges } from './scripted-purges.js';
@@ -175,7 +176,7 @@ export async function testServer(
     metrics: new CoordinatorMetrics(new MetricsRegistry()),
     clock,
     console: {
-      journal: new RequestJournal(clock, slow, heat),
+      journal: new RequestJournal(clock, slow, heat, counter()),
       heat,
       activities: new WorkerActivities({ members: () => [], ask: () => Promise.reject(new Error('nobody to ask')) }),
       countBlocks: () => ({ blocks: 7, below: 0 }),
