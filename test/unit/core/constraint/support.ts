@@ -2,6 +2,7 @@ import { type Constraint, compileConstraint } from '../../../../src/core/constra
 import { ConstraintMachine, type Position } from '../../../../src/core/constraint/machine.js';
 import type { JsonSchema } from '../../../../src/core/constraint/schema-facts.js';
 import { TokenTrie } from '../../../../src/core/constraint/token-trie.js';
+import { uniformAt } from '../../../../src/core/sampling/philox.js';
 
 const LIMIT_BYTES = 2 ** 20;
 
@@ -39,4 +40,23 @@ export function allTexts(machine: ConstraintMachine, tokens: readonly string[], 
   };
   walk(machine.start, '', length);
   return found;
+}
+
+/** A text by random steps: to the end soon, once it may end. */
+export function randomText(machine: ConstraintMachine, seed: number): string | null {
+  const bytes: number[] = [];
+  let position: Position = machine.start;
+  for (let i = 0; i < 600; i++) {
+    const draw = uniformAt(seed, 2 * i);
+    if (position.complete && draw < 0.5) break;
+    const next = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => position.next(byte) !== null);
+    if (next.length === 0) break;
+    // Ends come sooner where marks that close something are preferred.
+    const closing = next.filter((byte) => '"]}'.includes(String.fromCharCode(byte)));
+    const from = closing.length > 0 && draw < 0.6 ? closing : next;
+    const byte = from[Math.floor(uniformAt(seed, 2 * i + 1) * from.length)]!;
+    bytes.push(byte);
+    position = position.next(byte)!;
+  }
+  return position.complete ? new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes)) : null;
 }
