@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 
 interface Operation {
   readonly summary: string;
-  readonly requestBody?: { readonly content: { readonly 'application/json': { readonly schema: BodySchema } } };
+  readonly requestBody?: { readonly content: { readonly 'application/json'?: { readonly schema: BodySchema } } };
 }
 
 interface BodySchema {
@@ -35,7 +35,7 @@ export function apiPage(document: Readonly<Record<string, unknown>>): string {
 }
 
 function section(title: string, { summary, requestBody }: Operation): string {
-  const schema = requestBody?.content['application/json'].schema;
+  const schema = requestBody?.content['application/json']?.schema;
   const rows = Object.entries(schema?.properties ?? {}).map(([name, { description = '' }]) => {
     const needed = schema?.required?.includes(name) ? ' (required)' : '';
     return `<tr><td><code>${escaped(name)}</code>${needed}</td><td>${escaped(description)}</td></tr>`;

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import { JSON_SCHEMA } from '../openai/fields.js';
 import type { HttpRoute } from './route.js';
@@ -5,6 +6,9 @@ import type { HttpRoute } from './route.js';
 /** The OpenAPI 3.1 document of the routes. */
 
 type JsonObject = Readonly<Record<string, unknown>>;
+
+const JSON_TYPE = 'application/json';
+const EVENTS_TYPE = 'text/event-stream';
 
 /** One document for all routes that say something about themselves. */
 export function openApi(routes: readonly HttpRoute[], version: string): JsonObject {
@@ -31,25 +35,37 @@ function templateOf(path: string): string {
   return path.replace(/:(\w+)/g, '{$1}').replace(/\*$/, '{path}');
 }
 
-function operation({ about, access, generates, method, path }: HttpRoute): JsonObject {
+function operation({ about, access, generates, method, path, uploadBytes }: HttpRoute): JsonObject {
   const names = [...templateOf(path).matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
-  const success = generates
-    ? { 'application/json': { schema: { type: 'object' } }, 'text/event-stream': { schema: { type: 'string' } } }
-    : { 'application/json': { schema: { type: 'object' } } };
+  const answers = about!.answers ?? { 200: generates ? [JSON_TYPE, EVENTS_TYPE] : [JSON_TYPE] };
   return {
     operationId: `${method.toLowerCase()}${templateOf(path).replace(/\W+(\w?)/g, (_, letter: string) => letter.toUpperCase())}`,
     summary: about!.summary,
     ...(access === 'open' ? { security: [] } : { security: [{ key: [] }, {}] }),
     ...(names.length > 0 ? { parameters: names.map(pathParameter) } : {}),
     ...(about!.body === undefined ? {} : { requestBody: bodyOf(about!.body) }),
+    ...(uploadBytes === undefined ? {} : { requestBody: { content: { '*/*': {} } } }),
     responses: {
-      200: { description: 'The answer.', content: success },
+      ...Object.fromEntries(
+        Object.entries(answers).map(([status, types]) => [status, answerOf(Number(status), types)]),
+      ),
       default: {
         description: 'The request failed.',
-        content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+        content: { [JSON_TYPE]: { schema: { $ref: '#/components/schemas/Error' } } },
       },
     },
   };
+}
+
+function answerOf(status: number, types: readonly string[]): JsonObject {
+  const description = `${STATUS_CODES[status]}.`;
+  return types.length === 0 ? { description } : { description, content: Object.fromEntries(types.map(mediaType)) };
+}
+
+/** Texts have a schema, and so do objects; bytes have none. */
+function mediaType(type: string): [string, JsonObject] {
+  if (type === JSON_TYPE) return [type, { schema: { type: 'object' } }];
+  return [type, type.startsWith('text/') ? { schema: { type: 'string' } } : {}];
 }
 
 function pathParameter(name: string): JsonObject {
@@ -58,7 +74,7 @@ function pathParameter(name: string): JsonObject {
 
 function bodyOf(body: z.ZodType): JsonObject {
   const { $schema: _, ...schema } = z.toJSONSchema(body, JSON_SCHEMA) as Record<string, unknown>;
-  return { required: true, content: { 'application/json': { schema } } };
+  return { required: true, content: { [JSON_TYPE]: { schema } } };
 }
 
 const nullable = (type: string) => ({ type: [type, 'null'] });

@@ -31,11 +31,13 @@ export interface HttpRoute {
 }
 
 /** The documentation of a route. */
-interface RouteAbout {
+export interface RouteAbout {
   /** One sentence. */
   readonly summary: string;
   /** The checker of its body. */
   readonly body?: z.ZodType;
+  /** By status, the media types of its answers; none for an answer without a body. Default: 200 with JSON, and with events if it generates. */
+  readonly answers?: Readonly<Record<number, readonly string[]>>;
 }
 
 /** One request, and the connection it came on. */

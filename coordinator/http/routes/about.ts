@@ -23,7 +23,7 @@ export function aboutRoutes(
     {
       method: 'GET',
       path: '/metrics',
-      about: { summary: 'The metrics as Prometheus text.' },
+      about: { summary: 'The metrics as Prometheus text.', answers: { 200: ['text/plain'] } },
       access: 'metrics',
       handle: async () => ({ kind: 'text', contentType: registry.contentType, text: await metrics.get() }),
     },

@@ -37,7 +37,7 @@ export function adapterRoutes(model: ServedModel, commands: AdapterCommands): Ht
     {
       method: 'POST',
       path: '/v1/load_lora_adapter',
-      about: { summary: 'Serves an adapter under a name.', body: LoadRequest },
+      about: { summary: 'Serves an adapter under a name.', body: LoadRequest, answers: { 200: ['text/plain'] } },
       access: 'operator',
       handle: async ({ body }) => {
         const { lora_name: name, lora_path: path, load_inplace: inPlace } = checkBody(LoadRequest, body);
@@ -53,7 +53,7 @@ export function adapterRoutes(model: ServedModel, commands: AdapterCommands): Ht
     {
       method: 'POST',
       path: '/v1/unload_lora_adapter',
-      about: { summary: 'Serves an adapter no longer.', body: UnloadRequest },
+      about: { summary: 'Serves an adapter no longer.', body: UnloadRequest, answers: { 200: ['text/plain'] } },
       access: 'operator',
       handle: async ({ body }) => {
         const { lora_name: name } = checkBody(UnloadRequest, body);

@@ -83,14 +83,21 @@ export function computedKvRoutes(deps: Deps): HttpRoute[] {
     {
       method: 'POST',
       path,
-      about: { summary: 'Reads K/V that the engine has computed.', body: ReadRequest },
+      about: {
+        summary: 'Reads K/V that the engine has computed.',
+        body: ReadRequest,
+        answers: { 200: ['application/octet-stream'] },
+      },
       access,
       handle: (exchange) => read(exchange, deps),
     },
     {
       method: 'PUT',
       path,
-      about: { summary: 'Writes K/V into the cache of the engine, for members.' },
+      about: {
+        summary: 'Writes K/V into the cache of the engine, for members.',
+        answers: { 201: ['application/json'] },
+      },
       access,
       uploadBytes: deps.writeBytes,
       handle: (exchange) => write(exchange, deps),

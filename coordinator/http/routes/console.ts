@@ -21,7 +21,7 @@ export function consoleRoutes({ files, feed, history, now }: ConsoleDeps): HttpR
     {
       method: 'GET',
       path: '/',
-      about: { summary: 'The console: a page that shows the fleet, live.' },
+      about: { summary: 'The console: a page that shows the fleet, live.', answers: { 200: ['text/html'] } },
       access: 'open',
       pages: 'linked',
       handle: (exchange) => fileAnswer(files, 'index.html', exchange, 'no-cache'),
@@ -37,7 +37,10 @@ export function consoleRoutes({ files, feed, history, now }: ConsoleDeps): HttpR
     {
       method: 'GET',
       path: '/v1/fleet/events',
-      about: { summary: 'Changes of the fleet and steps of requests as server-sent events, for the console.' },
+      about: {
+        summary: 'Changes of the fleet and steps of requests as server-sent events, for the console.',
+        answers: { 200: ['text/event-stream'] },
+      },
       access: 'key',
       handle: ({ principal, signal }) => {
         const operates = mayOperate(principal);

@@ -53,7 +53,7 @@ export function healthRoutes(fleet: Fleet, coarse: Pick<CoarseView, 'load'>, loa
     {
       method: 'GET',
       path: '/health/ready',
-      about: { summary: 'Whether the fleet answers, with its checks.' },
+      about: { summary: 'Whether the fleet answers, with its checks.', answers: READINESS },
       access: 'open',
       pages: 'any',
       handle: ready,
@@ -61,13 +61,16 @@ export function healthRoutes(fleet: Fleet, coarse: Pick<CoarseView, 'load'>, loa
     {
       method: 'GET',
       path: '/health',
-      about: { summary: 'As /health/ready.' },
+      about: { summary: 'As /health/ready.', answers: READINESS },
       access: 'open',
       pages: 'any',
       handle: ready,
     },
   ];
 }
+
+/** The checks are the answer whether they pass or not. */
+const READINESS = { 200: ['application/json'], 503: ['application/json'] };
 
 async function checksOf(fleet: Fleet): Promise<HealthCheck[]> {
   try {

@@ -13,7 +13,7 @@ import { mayOperate } from '../../access/roles.js';
 import { spaceOf } from '../../objects/key-access.js';
 import { ApiError } from '../../openai/api-error.js';
 import { checkBody } from '../../openai/parameters/check-body.js';
-import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json } from '../route.js';
+import { type BytesAnswer, type Exchange, type HttpRoute, type JsonAnswer, json, type RouteAbout } from '../route.js';
 import { receive } from '../upload.js';
 import {
   checkBodyHeaders,
@@ -52,16 +52,20 @@ export interface KvDeps {
   readonly wallMs: () => number;
 }
 
+/** An object is sent with the type that its writer gave it. */
+const READ = { 200: ['*/*'], 206: ['*/*'], 304: [], 416: [] };
+const WRITTEN = { 200: ['application/json'], 201: ['application/json'] };
+
 export function kvRoutes(deps: KvDeps): HttpRoute[] {
   const access = 'key' as const;
-  const about = (summary: string) => ({ summary });
+  const about = (summary: string, answers?: RouteAbout['answers']) => ({ summary, ...(answers && { answers }) });
   // The second path would otherwise hide the object of this name.
   const onObjects = ['/v1/kv/*', '/v1/kv/exists'].flatMap((path): HttpRoute[] => [
-    { method: 'GET', path, about: about('Reads an object.'), access, handle: (exchange) => get(exchange, deps) },
+    { method: 'GET', path, about: about('Reads an object.', READ), access, handle: (exchange) => get(exchange, deps) },
     {
       method: 'PUT',
       path,
-      about: about('Writes an object: the body is its value.'),
+      about: about('Writes an object: the body is its value.', WRITTEN),
       access,
       uploadBytes: deps.objectBytes,
       handle: (exchange) => put(exchange, deps),

@@ -35,6 +35,8 @@ export function purgeRoutes(deps: PurgeDeps): HttpRoute[] {
       about: {
         summary: 'Drops cached blocks everywhere, and what else is kept of a tenant or a salt.',
         body: PurgeRequest,
+        // 202: some workers have not answered yet.
+        answers: { 200: ['application/json'], 202: ['application/json'] },
       },
       access: 'key',
       handle: async (exchange) => {

@@ -6,6 +6,7 @@ import { SlowRequests } from '../../../../coordinator/console/slow-requests.js';
 import { WorkerActivities } from '../../../../coordinator/console/worker-activities.js';
 import { createHttpServer, type HttpOptions } from '../../../../coordinator/http/create-http-server.js';
 import type { AdapterCommands } from '../../../../coordinator/http/routes/adapters.js';
+import type { KvDeps } from '../../../../coordinator/http/routes/kv.js';
 import { Layers } from '../../../../coordinator/layers/layers.js';
 import { messageFormatOf } from '../../../../coordinator/openai/message/message-format.js';
 import { NO_ADAPTERS, type ServedModel } from '../../../../coordinator/openai/served-model.js';
@@ -82,6 +83,7 @@ type TestOptions = HttpOptions &
     readonly model: ServedModel;
     readonly adapters: AdapterCommands;
     readonly runtime: RuntimeView;
+    readonly kv: KvDeps | null;
   };
 
 const none = async () => ({ entries: [], silent: [] });
@@ -123,6 +125,7 @@ export async function testServer(
     model = MODEL,
     adapters = NO_COMMANDS,
     runtime = NO_RUNTIME,
+    kv = null,
     responseTtlMs = 60_000,
     ...options
   }: Partial<TestOptions> = {},
@@ -156,6 +159,7 @@ export async function testServer(
     layers,
     purges,
     runtime,
+    kv,
     keysOf: (tokens, salt) => keysUnder(tokens, salt),
     trail: { write: (entry) => trail.push(entry) },
     model,
