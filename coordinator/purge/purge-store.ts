@@ -142,16 +142,19 @@ function withPlaceFor(owner: string | null, purges: readonly Listed[]): readonly
       `cannot take the purge: ${incomplete} purges of this tenant wait for workers that are away; retry later`,
     );
   }
-  const places = owner === null ? PURGES : PURGES - PURGES_FOR_OPERATORS;
-  if (purges.length < places) return purges;
+  const waiting = purges.filter((each) => !each.complete).length;
+  if (owner !== null && waiting >= PURGES - PURGES_FOR_OPERATORS) throw tooMany(waiting);
+  if (purges.length < PURGES) return purges;
   const countOf = (of: string | null) => purges.filter((each) => each.owner === of).length;
   const complete = purges.filter((each) => each.complete);
   const most = Math.max(...complete.map((each) => countOf(each.owner)));
   const forgotten = complete.find((each) => countOf(each.owner) === most);
-  if (forgotten === undefined) {
-    throw new Overloaded(`cannot take the purge: ${purges.length} purges wait for workers that are away; retry later`);
-  }
+  if (forgotten === undefined) throw tooMany(waiting);
   return purges.filter((each) => each !== forgotten);
+}
+
+function tooMany(waiting: number): Overloaded {
+  return new Overloaded(`cannot take the purge: ${waiting} purges wait for workers that are away; retry later`);
 }
 
 function keyOf(id: string): string {

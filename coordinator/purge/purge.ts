@@ -10,7 +10,7 @@ import { PurgeCounts, PurgedObjects, PurgeLabels } from '../../src/protocol/work
 
 /** Limit on the purges of a fleet that are remembered. */
 export const PURGES = 64;
-/** Places that tenants leave to operators, who may have to erase while workers are away. */
+/** Incomplete purges that tenants leave to operators, who may have to erase while workers are away. */
 export const PURGES_FOR_OPERATORS = PURGES / 8;
 /** Limit on the incomplete ones of one tenant. */
 export const INCOMPLETE_PURGES_PER_OWNER = PURGES / 4;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { INCOMPLETE_PURGES_PER_OWNER, NOTHING_DROPPED, PURGES } from '../../../../coordinator/purge/purge.js';
+import { INCOMPLETE_PURGES_PER_OWNER, NOTHING_DROPPED, PURGES, PURGES_FOR_OPERATORS } from '../../../../coordinator/purge/purge.js';
 import { PurgeStore } from '../../../../coordinator/purge/purge-store.js';
 import { LivePurges, PURGE_ROUND_MS, totalOf } from '../../../../coordinator/purge/purges.js';
 import { segmentsOf } from '../../../../coordinator/retention/retention.js';
@@ -201,6 +201,25 @@ describe('a purge', () => {
     expect(await during(purges.order('salt', { labels: [], keys: new Set() }, 'beta'))).toMatchObject({
       owner: 'beta',
     });
+  });
+});
+
+describe('purges that wait for a worker that is away', () => {
+  it('leave room for those of operators', async () => {
+    await hive.workers.find(({ id }) => id === 'b')!.die();
+    const order = (owner: string | null) => during(purges.order('tenant', ACME, owner));
+    let taken = 0;
+    for (const tenant of ['t1', 't2', 't3', 't4']) {
+      for (let i = 0; i < INCOMPLETE_PURGES_PER_OWNER; i++) {
+        taken += await order(tenant).then(
+          () => 1,
+          () => 0,
+        );
+      }
+    }
+    expect(taken).toBe(PURGES - PURGES_FOR_OPERATORS);
+    for (let i = 0; i < PURGES_FOR_OPERATORS; i++) expect(await order(null)).toMatchObject({ owner: null });
+    await expect(order(null)).rejects.toThrow(/purges wait for workers that are away/);
   });
 });
 
