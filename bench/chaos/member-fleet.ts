@@ -19,6 +19,8 @@ export interface MemberFleetOptions {
   readonly workers?: number;
   readonly coordinators?: number;
   readonly replicas?: number;
+  /** Folder of the model. Default: the model that comes with shoal. */
+  readonly model?: string;
   /** Of all workers. */
   readonly workerArgs?: readonly string[];
   /** Connections to workers go through proxies, whose conditions `wires` has. */
@@ -36,6 +38,8 @@ interface MemberFleetWorld {
 }
 
 export interface MemberStart {
+  /** Begins its command, instead of that of its place. */
+  readonly inside?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -142,11 +146,11 @@ export class MemberFleet {
   }
 
   /** Starts a worker, or one of an id that has ended or still runs. Resolves when it serves. */
-  async startWorker(id: string, { args = [], env = {} }: MemberStart = {}): Promise<FleetProcess> {
+  async startWorker(id: string, { inside, args = [], env = {} }: MemberStart = {}): Promise<FleetProcess> {
     const place = await this.placeOf(id);
     const peers = ['--peer-host', place.address, ...place.peerArgs];
     const own = ['--worker-id', id, ...WORKER, ...peers, ...(this.options.workerArgs ?? []), ...args];
-    const member = this.spawn(id, place.inside, ['worker', ...own], env);
+    const member = this.spawn(id, inside ?? place.inside, ['worker', ...own], env);
     await member.logged('"msg":"serving"');
     return member;
   }
@@ -160,7 +164,8 @@ export class MemberFleet {
   ): FleetProcess {
     if (this.closed) throw new Cancelled('the fleet was stopped while it started');
     const replicas = String(this.options.replicas ?? 2);
-    const common = ['--nats', this.natsUrl, '--replicas', replicas, '--log-level', 'info'];
+    const model = this.options.model === undefined ? [] : ['--model', this.options.model];
+    const common = ['--nats', this.natsUrl, '--replicas', replicas, '--log-level', 'info', ...model];
     const access = { SHOAL_SECRET: this.secret, SHOAL_API_KEYS: '', ...env };
     const member = new FleetProcess([...inside, process.execPath, this.world.cli, role, ...common, ...args], access);
     this.processes.push(member);
@@ -203,7 +208,8 @@ function numbered(name: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
 }
 
-async function metricsUrl(worker: FleetProcess): Promise<string> {
+/** Where a worker serves its metrics. */
+export async function metricsUrl(worker: FleetProcess): Promise<string> {
   const { metrics } = JSON.parse(await worker.logged('"msg":"serving"')) as { metrics: string };
   return metrics;
 }

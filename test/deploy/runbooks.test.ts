@@ -8,12 +8,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type PlainNats, plainNats } from '../../bench/fleet/plain-nats.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { findNatsServer } from '../../cli/nats/find-server.js';
-import { CLI } from '../fleet/support/fleet.js';
 import { JoinedCoordinator } from '../fleet/support/joined-coordinator.js';
 import { JoinedWorker } from '../fleet/support/joined-worker.js';
-import { ROOT, ran } from './support/programs.js';
+import { ROOT } from './support/programs.js';
 import { impatient, Prometheus } from './support/prometheus.js';
 import { findPromtool } from './support/promtool.js';
+import { look as lookAt } from './support/runbook.js';
 
 /** Faults of a real fleet, the alerts of a real Prometheus, and the commands of their pages. */
 
@@ -22,8 +22,6 @@ if (promtool.path === null) console.warn(`skipping the tests of the runbooks: ${
 
 const SHEET = recallSheet(40, 17);
 const PROMPT = recallPrompt(SHEET, SHEET.questions[0]!.question);
-/** Exit codes of a command that says what is wrong; curl has 7 for a connection that is refused. */
-const SAID = [0, 1, 7];
 
 describe.skipIf(promtool.path === null)('a fault', () => {
   let folder: string;
@@ -63,23 +61,8 @@ describe.skipIf(promtool.path === null)('a fault', () => {
     if (promtool.path !== null && promtool.folder !== null) await rm(promtool.folder, { recursive: true });
   }, 120_000);
 
-  /** Asks Prometheus until the alert fires, with `poke` in between. The test's time limit bounds it. */
-  async function fires(alert: string, poke: () => Promise<unknown> = async () => {}): Promise<void> {
-    while (!(await prometheus.firing()).has(alert)) await poke();
-  }
-
-  /** Runs the commands below the heading Look. */
-  async function look(alert: string, worker = urls[0]!): Promise<string> {
-    const page = readFileSync(join(ROOT, `docs/runbooks/${alert}.md`), 'utf8');
-    const commands = /## Look\n\n```sh\n([\s\S]*?)```/
-      .exec(page)![1]!
-      .replaceAll('http://COORDINATOR:8080', coordinator.url)
-      .replaceAll('http://WORKER:8080', worker);
-    const script = `shoal() { node ${JSON.stringify(CLI)} "$@"; }\n${commands}`;
-    const { code, out, err } = await ran('bash', ['-c', script], { ...process.env, SHOAL_URL: coordinator.url });
-    expect(SAID, `${alert}: ${out}${err}`).toContain(code);
-    return out + err;
-  }
+  const fires: Prometheus['fires'] = (alert, poke) => prometheus.fires(alert, poke);
+  const look = (alert: string, worker = urls[0]!) => lookAt(alert, { coordinator: coordinator.url, worker });
 
   it('that is none fires nothing', async () => {
     await coordinator.complete({ prompt: PROMPT });

@@ -7,15 +7,24 @@ import { stringify } from 'yaml';
 
 /** A real Prometheus that scrapes every second, with the alerts of shoal made quick. */
 
-interface Target {
+export interface Target {
   readonly role: 'coordinator' | 'worker';
   /** Base URL. */
   readonly url: string;
 }
 
-/** The alerts without their patience: each fires as soon as its condition holds. */
-export function impatient(rules: string): string {
-  return rules.replace(/^( *for:).*$/gm, '$1 0s');
+const UNIT_S = { m: 60, h: 3_600 } as const;
+
+/**
+ * The alerts without their patience: each fires as soon as its condition holds.
+ * @param haste the windows of rates, and how far an alert looks back, are shorter by this factor
+ */
+export function impatient(rules: string, haste = 1): string {
+  const shorter = (amount: string, unit: string) => `${(Number(amount) * UNIT_S[unit as keyof typeof UNIT_S]) / haste}s`;
+  return rules
+    .replace(/^( *for:).*$/gm, '$1 0s')
+    .replace(/\[(\d+)([mh])\]/g, (_, amount: string, unit: string) => `[${shorter(amount, unit)}]`)
+    .replace(/\boffset (\d+)([mh])\b/g, (_, amount: string, unit: string) => `offset ${shorter(amount, unit)}`);
 }
 
 export class Prometheus {
@@ -39,10 +48,12 @@ export class Prometheus {
     const child = spawn(program, [...args, '--log.level=info'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     const address = await new Promise<string>((resolve, reject) => {
       const lines: string[] = [];
+      let found = '';
       createInterface({ input: child.stderr }).on('line', (line) => {
         lines.push(line);
-        const found = /Listening on.* address=(\S+)/.exec(line)?.[1];
-        if (found !== undefined) resolve(found);
+        found = /Listening on.* address=(\S+)/.exec(line)?.[1] ?? found;
+        // It listens before it answers.
+        if (line.includes('Server is ready')) resolve(found);
       });
       child.on('exit', () => reject(new Error(`prometheus ended:\n${lines.join('\n')}`)));
     });
@@ -58,13 +69,29 @@ export class Prometheus {
     return new Set(data.alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname));
   }
 
+  /** Asks until the alert fires, with `poke` in between. The test's time limit bounds it. */
+  async fires(alert: string, poke: () => Promise<unknown> = async () => {}): Promise<void> {
+    while (!(await this.firing()).has(alert)) await poke();
+  }
+
+  /** Asks until this many targets answer and the alert does not fire, with `poke` in between. */
+  async isOver(alert: string, targets: number, poke: () => Promise<unknown> = async () => {}): Promise<void> {
+    while ((await this.up()) < targets || (await this.firing()).has(alert)) await poke();
+  }
+
   /** The number of targets that answer. */
   async up(): Promise<number> {
-    const response = await fetch(`${this.url}/api/v1/query?query=sum(up)`);
+    return (await this.value('sum(up)')) ?? 0;
+  }
+
+  /** The first value of an expression; null if it has none. */
+  async value(expression: string): Promise<number | null> {
+    const response = await fetch(`${this.url}/api/v1/query?query=${encodeURIComponent(expression)}`);
     const { data } = (await response.json()) as {
       readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] };
     };
-    return Number(data.result[0]?.value[1] ?? 0);
+    const value = data.result[0]?.value[1];
+    return value === undefined ? null : Number(value);
   }
 
   async stop(): Promise<void> {
