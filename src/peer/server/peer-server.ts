@@ -225,7 +225,9 @@ export class PeerServer {
     if (this.over && this.open.size === 0) this.emptied.resolve();
     if (this.over) return;
     const { peer } = connection;
-    if (!peer || reason.code !== 'unavailable') this.observer.onFailure(reason.code);
+    // A peer that ends counts what it lost by itself. Who ends without a word only tried whether the port is open.
+    const failed = reason.code !== 'unavailable' || (!peer && connection.heard);
+    if (failed) this.observer.onFailure(reason.code);
     if (!peer) return;
     for (const listener of this.closedListeners) listener(peer.id, peer.incarnation);
   }

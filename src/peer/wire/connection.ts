@@ -114,6 +114,11 @@ export class Connection implements Inlet {
     return this.provedPeer;
   }
 
+  /** Whether the other end has sent anything. */
+  get heard(): boolean {
+    return this.reader.frames > 0 || this.reader.midFrame;
+  }
+
   /** The file descriptor of the socket; -1 where it has none. */
   get fileDescriptor(): number {
     return fileDescriptorOf(this.socket);

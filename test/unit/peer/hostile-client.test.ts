@@ -122,6 +122,14 @@ describe('a server that is sent', () => {
     await expectUnharmed();
   });
 
+  it('nothing, as by a probe of its port, counts no failure', async () => {
+    await sendAll(new Uint8Array(0));
+    await until(() => pair.server.connections === 0);
+    expect(observer.failures).toEqual([]);
+    await sendAll(Uint8Array.of(1));
+    expect(observer.failures).toEqual(['unavailable']);
+  });
+
   it('a conversation cut off at any byte keeps no memory of it', async () => {
     await pair.close();
     await open(SAME_NONCE);
