@@ -189,7 +189,9 @@ describe.skipIf(promtool.path === null)('an alert fires, its page leads to the f
     const said = await fleet.seen('ShoalPoison', alive);
     expect(printed(said, 'shoal_prompts_quarantined_total')).toBe(1);
     expect(said.match(/worker-\d .*(?:suspect|dead)/g)).toHaveLength(2);
-    expect(members.members.get('coordinator-1')!.lines.join('\n')).toMatch(/a prompt crashed workers and is quarantined/);
+    expect(members.members.get('coordinator-1')!.lines.join('\n')).toMatch(
+      /a prompt crashed workers and is quarantined/,
+    );
     for (const id of [A, B, C]) if (id !== alive) await fleet.startWorker(id);
     await fleet.isOver('ShoalPoison', () => ask(fresh(), alive));
   });
@@ -213,12 +215,14 @@ describe.skipIf(promtool.path === null)('an alert fires, its page leads to the f
 
   it('ShoalSlowFirstToken, of a queue', async () => {
     await up({ workers: 1, workerArgs: ['--sequences', '1', '--max-waiting', '128'] });
-    const lanes = Array.from({ length: 100 }, () =>
-      endless(() => fleet.api.post('/v1/completions', longAnswer(256))),
-    );
+    const lanes = Array.from({ length: 100 }, () => endless(() => fleet.api.post('/v1/completions', longAnswer(256))));
     const said = await fleet.seen('ShoalSlowFirstToken', A);
     const mean = printed(said, 'shoal_queue_seconds_sum') / printed(said, 'shoal_queue_seconds_count');
-    expect(mean).toBeGreaterThan(0.5 * (printed(said, 'shoal_time_to_first_token_seconds_sum') / printed(said, 'shoal_time_to_first_token_seconds_count')));
+    expect(mean).toBeGreaterThan(
+      0.5 *
+        (printed(said, 'shoal_time_to_first_token_seconds_sum') /
+          printed(said, 'shoal_time_to_first_token_seconds_count')),
+    );
     await Promise.all(lanes.map((lane) => lane.stop()));
     await fleet.isOver('ShoalSlowFirstToken', () => ask(fresh(), A));
   });

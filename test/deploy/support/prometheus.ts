@@ -20,7 +20,8 @@ const UNIT_S = { m: 60, h: 3_600 } as const;
  * @param haste the windows of rates, and how far an alert looks back, are shorter by this factor
  */
 export function impatient(rules: string, haste = 1): string {
-  const shorter = (amount: string, unit: string) => `${(Number(amount) * UNIT_S[unit as keyof typeof UNIT_S]) / haste}s`;
+  const shorter = (amount: string, unit: string) =>
+    `${(Number(amount) * UNIT_S[unit as keyof typeof UNIT_S]) / haste}s`;
   return rules
     .replace(/^( *for:).*$/gm, '$1 0s')
     .replace(/\[(\d+)([mh])\]/g, (_, amount: string, unit: string) => `[${shorter(amount, unit)}]`)

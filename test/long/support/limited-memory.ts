@@ -14,7 +14,18 @@ exec "$@"`;
 
 /** The beginning of a command whose process takes its memory to be limited to this many bytes. The kernel does not enforce it. */
 export function limitedMemory(bytes: number): string[] {
-  return ['env', `SHOAL_TEST_MEMORY_LIMIT=${bytes}`, 'unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', SCRIPT, 'sh'];
+  return [
+    'env',
+    `SHOAL_TEST_MEMORY_LIMIT=${bytes}`,
+    'unshare',
+    '--user',
+    '--map-root-user',
+    '--mount',
+    'sh',
+    '-c',
+    SCRIPT,
+    'sh',
+  ];
 }
 
 /** Why no process can be given such a limit on this machine; null if one can. */

@@ -2,7 +2,12 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MemberFleet, type MemberFleetOptions, type MemberStart, metricsUrl } from '../../../bench/chaos/member-fleet.js';
+import {
+  MemberFleet,
+  type MemberFleetOptions,
+  type MemberStart,
+  metricsUrl,
+} from '../../../bench/chaos/member-fleet.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { SystemRandom } from '../../../src/random.js';
 import { ROOT } from '../../deploy/support/programs.js';
