@@ -49,6 +49,11 @@ describe.skipIf(promtool.path === null)('an alert fires, its page leads to the f
   };
   const ask = (prompt: string, worker: string, body: Record<string, unknown> = {}) =>
     fleet.api.complete({ prompt, ...body }, { 'x-shoal-worker': worker });
+  /** Asks for an answer of 64 tokens, whatever comes. */
+  const answer = async (signal: AbortSignal) => {
+    const body = { model: 'recall', prompt: fresh(), temperature: 0, max_tokens: 64, ignore_eos: true };
+    await (await fleet.api.post('/v1/completions', body, {}, signal)).text();
+  };
   /** Has a fresh prompt computed by one worker, and asks another one, which fetches what it lacks. */
   const fetchOnce = async () => {
     const prompt = fresh();
@@ -198,7 +203,7 @@ describe.skipIf(promtool.path === null)('an alert fires, its page leads to the f
 
   it('ShoalOverloaded, of more clients than places', async () => {
     await up({ workers: 1, workerArgs: ['--sequences', '1', '--max-waiting', '1'] });
-    const clients = Array.from({ length: 3 }, () => endless(() => fleet.api.post('/v1/completions', longAnswer(64))));
+    const clients = Array.from({ length: 3 }, () => endless(answer));
     await fleet.prometheus.fires('ShoalOverloaded');
     // Full but for the moments between two requests.
     while (!/worker-1 +serving .* 1 +1 +\d+ +\S+ \S+ of/.test(await fleet.seen('ShoalOverloaded', A)));
@@ -209,9 +214,7 @@ describe.skipIf(promtool.path === null)('an alert fires, its page leads to the f
 
   it('ShoalSlowFirstToken, of a queue', async () => {
     await up({ workers: 1, workerArgs: ['--sequences', '1', '--max-waiting', '128'] });
-    const clients = Array.from({ length: 100 }, () =>
-      endless(() => fleet.api.post('/v1/completions', longAnswer(256))),
-    );
+    const clients = Array.from({ length: 100 }, () => endless(answer));
     const said = await fleet.seen('ShoalSlowFirstToken', A);
     const meanS = (histogram: string) => printed(said, `${histogram}_sum`) / printed(said, `${histogram}_count`);
     expect(meanS('shoal_queue_seconds')).toBeGreaterThan(0.5 * meanS('shoal_time_to_first_token_seconds'));
@@ -249,20 +252,17 @@ describe.skipIf(promtool.path === null)('an alert fires, its page leads to the f
   });
 });
 
-/** A request for an answer of this many tokens. */
-function longAnswer(tokens: number): Record<string, unknown> {
-  return { model: 'recall', prompt: fresh(), temperature: 0, max_tokens: tokens, ignore_eos: true };
-}
-
-/** Does it again and again until it is stopped. */
-function endless(job: () => Promise<unknown>): { stop(): Promise<void> } {
-  let over = false;
+/** Asks again and again. What is under way when it is stopped is withdrawn. */
+function endless(job: (signal: AbortSignal) => Promise<unknown>): { stop(): Promise<void> } {
+  const over = new AbortController();
   const run = async () => {
-    while (!over) await job();
+    while (!over.signal.aborted) await job(over.signal);
   };
-  const running = run();
+  const running = run().catch((error: unknown) => {
+    if (!over.signal.aborted) throw error;
+  });
   const stop = () => {
-    over = true;
+    over.abort();
     return running;
   };
   return { stop };
