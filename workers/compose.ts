@@ -182,7 +182,10 @@ export function makeWorkerParts(options: WorkerOptions): WorkerParts {
     workers: roster.members(),
     natsConnected: options.bus.connected,
   }));
-  instruments.watchAudit(() => audit.quarantine.accused);
+  // A process that another one replaced, or that is gone, is still not trusted, but nobody needs to act on it.
+  instruments.watchAudit(() =>
+    audit.quarantine.accused.filter(({ maker }) => roster.knows(maker.id, maker.incarnation)),
+  );
   return { instruments, ...fleet, ...cache, ...audit, engine, adapters };
 }
 
