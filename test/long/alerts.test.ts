@@ -226,7 +226,8 @@ describe.skipIf(promtool.path === null)('an alert fires, its page leads to the f
     await up({ workers: 1 });
     const common = fresh();
     const hitRate = `1 - sum(rate(shoal_prompt_tokens_total{role="coordinator",source="computed"}[30s])) / sum(rate(shoal_prompt_tokens_total{role="coordinator"}[30s]))`;
-    while (((await fleet.prometheus.value(hitRate)) ?? 0) < 0.5) await ask(common, A);
+    // It is not a number before the first request.
+    while (!(((await fleet.prometheus.value(hitRate)) ?? 0) > 0.5)) await ask(common, A);
     let asked = 0;
     const varying = () => ask(`Request ${asked++}. ${common}`, A);
     const said = await fleet.seen('ShoalHitRateLow', A, varying, `Request ${asked}. ${common}`);
