@@ -130,11 +130,17 @@ export class MemberFleet {
     return (JSON.parse(line) as { fingerprint: string }).fingerprint;
   }
 
+  /** Where a worker serves its metrics. Resolves once it serves. */
+  async metricsOf(id: string): Promise<string> {
+    const line = await this.members.get(id)!.logged('"msg":"serving"');
+    return (JSON.parse(line) as { metrics: string }).metrics;
+  }
+
   /** The sum of all series of the running workers' metrics whose names match. */
   async sum(series: RegExp): Promise<number> {
     const workers = [...this.members].filter(([id, member]) => !id.startsWith('coordinator') && member.alive);
     const pages = await Promise.all(
-      workers.map(async ([, member]) => (await fetch(`${await metricsUrl(member)}/metrics`)).text()),
+      workers.map(async ([id]) => (await fetch(`${await this.metricsOf(id)}/metrics`)).text()),
     );
     const lines = pages.flatMap((page) => page.split('\n')).filter((line) => series.test(line));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
@@ -206,10 +212,4 @@ export class MemberFleet {
 
 function numbered(name: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${name}-${index + 1}`);
-}
-
-/** Where a worker serves its metrics. */
-export async function metricsUrl(worker: FleetProcess): Promise<string> {
-  const { metrics } = JSON.parse(await worker.logged('"msg":"serving"')) as { metrics: string };
-  return metrics;
 }

@@ -2,12 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  MemberFleet,
-  type MemberFleetOptions,
-  type MemberStart,
-  metricsUrl,
-} from '../../../bench/chaos/member-fleet.js';
+import { MemberFleet, type MemberFleetOptions, type MemberStart } from '../../../bench/chaos/member-fleet.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { SystemRandom } from '../../../src/random.js';
 import { ROOT } from '../../deploy/support/programs.js';
@@ -64,7 +59,7 @@ export class WatchedFleet {
 
   /** Where a worker serves its metrics. */
   async worker(id: string): Promise<string> {
-    return new URL(await metricsUrl(this.members.members.get(id)!)).origin;
+    return new URL(await this.members.metricsOf(id)).origin;
   }
 
   /** Asks Prometheus until the alert fires, with `poke` in between, and runs the commands of its page. Gives what they print. */
