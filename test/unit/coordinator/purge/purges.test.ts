@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { INCOMPLETE_PURGES_PER_OWNER, NOTHING_DROPPED, PURGES, PURGES_FOR_OPERATORS } from '../../../../coordinator/purge/purge.js';
+import {
+  INCOMPLETE_PURGES_PER_OWNER,
+  NOTHING_DROPPED,
+  PURGES,
+  PURGES_FOR_OPERATORS,
+} from '../../../../coordinator/purge/purge.js';
 import { PurgeStore } from '../../../../coordinator/purge/purge-store.js';
 import { LivePurges, PURGE_ROUND_MS, totalOf } from '../../../../coordinator/purge/purges.js';
 import { segmentsOf } from '../../../../coordinator/retention/retention.js';
