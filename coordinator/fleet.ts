@@ -36,6 +36,8 @@ export interface Fleet {
 
 export interface FleetRequest {
   readonly requestId: string;
+  /** The client's request, of which this is one choice: its `x-request-id`, and when it arrived. Default: it came in no request of HTTP. */
+  readonly asked?: AskedRequest;
   readonly tokens: Uint32Array;
   /** Separates tenants: equal prefixes under different salts share no blocks. */
   readonly salt: Salt | null;
@@ -56,6 +58,13 @@ export interface FleetRequest {
   readonly worker: string | null;
   /** Gets placements and attempts. Default: nothing is recorded. */
   readonly span?: Span;
+}
+
+/** A request of HTTP. */
+interface AskedRequest {
+  readonly id: string;
+  /** By the coordinator's clock. */
+  readonly arrivedMs: number;
 }
 
 /** The events of a worker; `start` also names the worker. */

@@ -19,7 +19,7 @@ export interface FoundBlock {
 /** Counts what this worker has done since its start, for the history of the coordinators. */
 export class WorkerTally {
   private readonly received = new Map<string, { fetched: number; pushed: number }>();
-  private readonly senders = new Map<BlockKey, string>();
+  private readonly senders = new Map<BlockKey, { readonly peer: string; readonly how: Delivery }>();
   private readonly prefixes: FoundPrefix[] = [];
   /** Number of the last of `prefixes`. */
   private seq = 0;
@@ -30,7 +30,7 @@ export class WorkerTally {
   /** A block came from a peer, and has been kept. */
   delivered(peer: string, how: Delivery, key: BlockKey): void {
     this.senders.delete(key);
-    this.senders.set(key, peer);
+    this.senders.set(key, { peer, how });
     if (this.senders.size > SENT_BLOCKS) this.senders.delete(this.senders.keys().next().value!);
     const known = this.received.get(peer);
     if (known !== undefined) known[how]++;
@@ -40,12 +40,17 @@ export class WorkerTally {
   /** A request has its prefix, of which these blocks were not on the device before. */
   found(requestId: string, blocks: readonly FoundBlock[]): void {
     if (blocks.length === 0) return;
-    const peers = new Map<string, number>();
+    const peers = new Map<string, { blocks: number; pushed: number }>();
     for (const { key, tier } of blocks) {
-      const peer = tier === null ? this.senders.get(key) : undefined;
-      if (peer !== undefined) peers.set(peer, (peers.get(peer) ?? 0) + 1);
+      const sender = tier === null ? this.senders.get(key) : undefined;
+      if (sender === undefined) continue;
+      const known = peers.get(sender.peer) ?? { blocks: 0, pushed: 0 };
+      peers.set(sender.peer, {
+        blocks: known.blocks + 1,
+        pushed: known.pushed + (sender.how === 'pushed' ? 1 : 0),
+      });
     }
-    const from = [...peers].map(([peer, count]) => ({ peer, blocks: count })).sort((a, b) => b.blocks - a.blocks);
+    const from = [...peers].map(([peer, counts]) => ({ peer, ...counts })).sort((a, b) => b.blocks - a.blocks);
     const of = (name: TierName) => blocks.filter(({ tier }) => tier === name).length;
     this.prefixes.push({ requestId, host: of('host'), disk: of('disk'), from: from.slice(0, FOUND_SOURCES) });
     this.seq++;

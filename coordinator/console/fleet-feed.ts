@@ -113,6 +113,10 @@ export class FleetFeed {
     if (reader.role === 'operator')
       client.push({ type: 'segments', at, whole: true, segments: this.segments, gone: [] });
     if (this.clients.size === 0) journal.watch({ step: (step) => this.steps.push(step), skipped: (t) => this.skip(t) });
+    // The others get what has gathered first: the new page has it among the steps so far.
+    this.sendSteps();
+    const running = journal.running().filter(({ tenant }) => client.mayRead(tenant));
+    if (running.length > 0) client.push({ type: 'steps', steps: running.map(({ step }) => step), skipped: 0 });
     this.clients.add(client);
     signal.addEventListener('abort', () => client.end(), { once: true });
     if (signal.aborted) client.end();

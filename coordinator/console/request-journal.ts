@@ -11,6 +11,8 @@ import type { ActivityNews } from './worker-activities.js';
 
 /** Requests a second whose steps are reported, and as many at once. @internal exported for tests. */
 export const WATCHED_PER_SECOND = 250;
+/** Running requests whose steps so far a page gets when it opens: the latest. @internal exported for tests. */
+export const RUNNING_TOLD = 128;
 /** Requests that are over and still get the step `found`: workers tell of it later. @internal exported for tests. */
 export const ENDED_REQUESTS = 1_024;
 /** Candidates in one step. */
@@ -30,8 +32,19 @@ export interface JournalListener {
 
 /** A request that is being followed. */
 export interface FollowedRequest {
-  first(): void;
+  /** Tokens of the answer have come. */
+  generated(): void;
   ended(tokens: number, outcome: 'done' | 'cancelled' | 'failed'): void;
+}
+
+/** A request that begins. */
+export interface ArrivedRequest {
+  readonly requestId: string;
+  /** Its client's name for it; null for none. */
+  readonly clientId: string | null;
+  readonly tenant: string | null;
+  readonly promptTokens: number;
+  readonly arrivedMs: number;
 }
 
 /** The router's decision for a request. */
@@ -45,8 +58,10 @@ export interface PlacementNews {
 interface Followed {
   readonly id: number;
   readonly tenant: string | null;
-  /** The receiver of its steps; null for none. */
-  readonly listener: JournalListener | null;
+  /** Whether its steps are reported while a page watches. */
+  told: boolean;
+  /** Whether the worker that started last has given a token. */
+  hasToken: boolean;
   readonly steps: RequestStep[];
 }
 
@@ -69,21 +84,37 @@ export class RequestJournal {
     this.refilledMs = clock.now();
   }
 
-  /** Begins to report the steps of new requests to `listener`, or stops with null. */
+  /** Begins to report steps to `listener`, of new requests and of those that `running` gives, or stops with null. */
   watch(listener: JournalListener | null): void {
     this.listener = listener;
+    if (listener === null) return;
+    const first = this.followed.size - RUNNING_TOLD;
+    [...this.followed.values()].forEach((followed, index) => {
+      followed.told = index >= first;
+    });
+  }
+
+  /** The steps so far of the latest requests that are reported and have not ended. */
+  running(): TenantStep[] {
+    const told = [...this.followed.values()].filter((followed) => followed.told).slice(-RUNNING_TOLD);
+    return told.flatMap(({ tenant, steps }) => steps.map((step) => ({ tenant, step })));
   }
 
   /** Follows a request. It is not reported if no page watches, or if there are too many. */
-  arrived(requestId: string, tenant: string | null, promptTokens: number): FollowedRequest {
+  arrived({ requestId, clientId, tenant, promptTokens, arrivedMs }: ArrivedRequest): FollowedRequest {
     const id = this.nextId();
     const told = this.listener !== null && this.takeRoom();
     if (!told) this.listener?.skipped(tenant);
-    const followed: Followed = { id, tenant, listener: told ? this.listener : null, steps: [] };
+    const followed: Followed = { id, tenant, told, hasToken: false, steps: [] };
     this.followed.set(requestId, followed);
-    this.tell(requestId, { step: 'arrived', id, at: this.clock.now(), tokens: promptTokens });
+    const named = clientId === null ? {} : { request: clientId };
+    this.tell(requestId, { step: 'arrived', id, at: arrivedMs, tokens: promptTokens, ...named });
     return {
-      first: () => this.tell(requestId, { step: 'first', id, at: this.clock.now() }),
+      generated: () => {
+        if (followed.hasToken) return;
+        followed.hasToken = true;
+        this.tell(requestId, { step: 'first', id, at: this.clock.now() });
+      },
       ended: (tokens, outcome) => {
         this.tell(requestId, { step: 'ended', id, at: this.clock.now(), tokens, outcome });
         if (this.followed.get(requestId) !== followed) return;
@@ -111,8 +142,10 @@ export class RequestJournal {
 
   /** The cached prefix of a request is in place. */
   started(requestId: string, worker: string, { cached, queueMs }: StartEvent, blocks: readonly BlockMeta[]): void {
-    const id = this.followed.get(requestId)?.id;
-    if (id === undefined) return;
+    const followed = this.followed.get(requestId);
+    if (followed === undefined) return;
+    const { id } = followed;
+    followed.hasToken = false;
     this.heat.used(blocks, cached);
     this.tell(requestId, { step: 'started', id, at: this.clock.now(), worker, cached, queue_ms: queueMs });
   }
@@ -122,7 +155,7 @@ export class RequestJournal {
     for (const { requestId, host, disk, from } of found) {
       const known = this.followed.get(requestId) ?? this.over.get(requestId);
       if (known === undefined) continue;
-      const sources = from.map(({ peer, blocks }) => ({ worker: peer, blocks }));
+      const sources = from.map(({ peer, blocks, pushed }) => ({ worker: peer, blocks, copied: pushed }));
       this.record(known, { step: 'found', id: known.id, at: this.clock.now(), worker, host, disk, from: sources });
     }
   }
@@ -139,9 +172,7 @@ export class RequestJournal {
 
   private record(known: Followed, step: RequestStep): void {
     known.steps.push(step);
-    // The current watchers may differ from the ones that received its beginning.
-    if (known.listener !== null && known.listener === this.listener)
-      known.listener.step({ tenant: known.tenant, step });
+    if (known.told) this.listener?.step({ tenant: known.tenant, step });
   }
 
   private takeRoom(): boolean {

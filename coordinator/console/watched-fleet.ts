@@ -30,11 +30,15 @@ interface Watching {
 
 async function* follow(
   events: AsyncIterable<FleetEvent>,
-  { requestId, tenant, tokens: prompt }: FleetRequest,
+  { requestId, asked, tenant, tokens: prompt }: FleetRequest,
   { journal, history, tenants, clock }: Watching,
 ): AsyncGenerator<FleetEvent> {
-  const arrivedMs = clock.now();
-  const followed = journal.arrived(requestId, tenant?.name ?? null, prompt.length);
+  // From the client's request on, so that the page and the answer tell the same time to the first token.
+  const arrivedMs = asked?.arrivedMs ?? clock.now();
+  const followed = journal.arrived({
+    ...{ requestId, tenant: tenant?.name ?? null, promptTokens: prompt.length, arrivedMs },
+    clientId: asked?.id ?? null,
+  });
   const use = tenants.begin(tenant?.name ?? null, arrivedMs);
   let generated = 0;
   let latestMs = arrivedMs;
@@ -48,8 +52,8 @@ async function* follow(
       }
       if (event.type === 'tokens') {
         const nowMs = clock.now();
+        if (event.ids.length > 0) followed.generated();
         if (generated === 0) {
-          followed.first();
           history.first(nowMs - arrivedMs);
         } else if (event.ids.length > 0) history.next((nowMs - latestMs) / event.ids.length);
         latestMs = nowMs;

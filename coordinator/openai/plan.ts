@@ -63,6 +63,7 @@ export interface Demand {
 /** The parts of a sequence's request that do not come from the body's fields. */
 export interface Caller {
   readonly answerId: string;
+  readonly asked?: FleetRequest['asked'];
   /** The salt of a prompt. */
   readonly saltFor: (tokens: Uint32Array) => Salt | null;
   readonly tenant: FleetRequest['tenant'];
@@ -101,6 +102,7 @@ export function planChoices(
       const index = promptIndex * n + k;
       const request: FleetRequest = {
         requestId: `${caller.answerId}-${index}`,
+        ...(caller.asked ? { asked: caller.asked } : {}),
         tokens: prompt.tokens,
         salt,
         ...(caller.adapter ? { adapter: caller.adapter } : {}),

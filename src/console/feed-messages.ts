@@ -120,6 +120,8 @@ interface Step {
 
 interface ArrivedStep extends Step {
   readonly step: 'arrived';
+  /** The `x-request-id` by which its client knows it; absent if it came in no request of HTTP. The choices of an answer share it. */
+  readonly request?: string;
   /** Of the prompt. */
   readonly tokens: number;
 }
@@ -128,7 +130,7 @@ interface ArrivedStep extends Step {
 export interface PlacedStep extends Step {
   readonly step: 'placed';
   readonly worker: string;
-  /** Tokens that the request brings along from workers that were lost. */
+  /** Tokens of the answer that the request brings along from workers that were lost. They count as prompt for this worker. */
   readonly resumed: number;
   /** The cheapest workers, cheapest first, at most 6. */
   readonly candidates: readonly CandidateCost[];
@@ -162,7 +164,15 @@ export interface FoundStep extends Step {
   readonly host: number;
   readonly disk: number;
   /** Blocks that came from other workers, the most first. */
-  readonly from: readonly { readonly worker: string; readonly blocks: number }[];
+  readonly from: readonly SentBlocks[];
+}
+
+/** Blocks that one other worker sent. */
+export interface SentBlocks {
+  readonly worker: string;
+  readonly blocks: number;
+  /** Those of them that it had sent as copies; the others were fetched. */
+  readonly copied: number;
 }
 
 /** Prompt tokens by where their K/V came from. */
@@ -172,6 +182,7 @@ export interface TokensBySource {
   readonly computed: number;
 }
 
+/** The first token from the worker that started last: each worker that continues an answer has one. */
 interface FirstStep extends Step {
   readonly step: 'first';
 }

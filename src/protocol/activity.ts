@@ -17,8 +17,8 @@ const FoundPrefix = z.strictObject({
   /** Brought from lower tiers of this worker. */
   host: Count,
   disk: Count,
-  /** Fetched from peers, or pushed by them meanwhile. */
-  from: z.array(z.strictObject({ peer: Name, blocks: Count })).max(FOUND_SOURCES),
+  /** From peers: fetched, or sent by them as copies before, of which there are `pushed`. */
+  from: z.array(z.strictObject({ peer: Name, blocks: Count, pushed: Count })).max(FOUND_SOURCES),
 });
 export type FoundPrefix = z.infer<typeof FoundPrefix>;
 

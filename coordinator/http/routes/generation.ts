@@ -109,6 +109,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const caller = {
     // Not the client's name for the request, which several requests may share.
     answerId: `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`,
+    asked: { id: exchange.requestId, arrivedMs: exchange.arrivedMs },
     saltFor: (tokens: Uint32Array) => deps.layers.saltFor(tokens, exchange.principal, request.cache_salt),
     tenant: tenantOf(exchange.principal),
     adapter,

@@ -164,8 +164,8 @@ describe('the instruments of a worker', () => {
       { stage: 'push', peer: 'a stranger', block: 'k3' },
     ]);
     const from = [
-      { peer: 'bob', blocks: 2 },
-      { peer: 'ann', blocks: 1 },
+      { peer: 'bob', blocks: 2, pushed: 1 },
+      { peer: 'ann', blocks: 1, pushed: 1 },
     ];
     const second = { requestId: 'r2', host: 1, disk: 0, from: [] };
     expect(instruments.tally.activity(0)).toEqual({

@@ -59,6 +59,12 @@ class Scene {
     this.feed.start();
   }
 
+  /** A request begins. */
+  arrive(requestId: string, tenant: string | null, promptTokens: number) {
+    const arrivedMs = this.clock.now();
+    return this.journal.arrived({ requestId, clientId: null, tenant, promptTokens, arrivedMs });
+  }
+
   /** Opens a page. The list grows as messages come, without beats. */
   page(reader: Parameters<FleetFeed['open']>[0] = OPERATOR) {
     const closed = new AbortController();
@@ -196,9 +202,9 @@ describe('the feed of the console', () => {
     const scene = new Scene();
     const operator = scene.page();
     const user = scene.page({ role: 'user', tenant: 'acme' });
-    scene.journal.arrived('r1', 'acme', 10).ended(1, 'done');
-    scene.journal.arrived('r2', 'other', 20);
-    scene.journal.arrived('r3', null, 30);
+    scene.arrive('r1', 'acme', 10).ended(1, 'done');
+    scene.arrive('r2', 'other', 20);
+    scene.arrive('r3', null, 30);
     await scene.clock.advance(100);
     const arrived = ({ messages }: { messages: FeedMessage[] }) =>
       messages
@@ -208,23 +214,31 @@ describe('the feed of the console', () => {
     expect(arrived(user)).toEqual(['arrived 1', 'ended 1']);
   });
 
-  it('tells those who look of requests that began while they looked, and of no others', async () => {
+  it('tells a page that opens the steps so far of what runs, once, and sends none while no page is open', async () => {
     const scene = new Scene();
-    const early = scene.journal.arrived('r1', null, 1);
-    const page = scene.page();
-    const watched = scene.journal.arrived('r2', null, 1);
-    early.first();
-    watched.first();
+    const early = scene.arrive('r1', 'acme', 1);
+    const stepsOf = ({ messages }: { messages: FeedMessage[] }) =>
+      messages
+        .flatMap((message) => (message.type === 'steps' ? message.steps : []))
+        .map(({ step, id }) => `${step} ${id}`);
+    const first = scene.page();
+    scene.arrive('r2', 'other', 1);
+    early.generated();
+    const later = scene.page();
+    const user = scene.page({ role: 'user', tenant: 'acme' });
     await scene.clock.advance(100);
-    const steps = page.messages.flatMap((message) => (message.type === 'steps' ? message.steps : []));
-    expect(steps.map(({ step, id }) => `${step} ${id}`)).toEqual(['arrived 2', 'first 2']);
-    page.close();
-    await page.ended;
-    const told = page.messages.length;
-    scene.journal.arrived('r3', null, 1);
-    watched.ended(1, 'done');
+    expect(stepsOf(first)).toEqual(['arrived 1', 'arrived 2', 'first 1']);
+    expect(stepsOf(later)).toEqual(['arrived 1', 'first 1', 'arrived 2']);
+    expect(stepsOf(user)).toEqual(['arrived 1', 'first 1']);
+    const pages = [first, later, user];
+    for (const page of pages) page.close();
+    await Promise.all(pages.map(({ ended }) => ended));
+    early.ended(1, 'done');
     await scene.clock.advance(100);
-    expect(page.messages.length).toBe(told);
+    expect(stepsOf(first)).toHaveLength(3);
+    const last = scene.page();
+    await settled();
+    expect(stepsOf(last)).toEqual(['arrived 2']);
   });
 
   it('tells operators, and nobody else, which segments are hot and where blocks went', async () => {
