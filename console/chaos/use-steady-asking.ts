@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { streamAnswer } from '../chat/stream-answer.js';
+import { newRequestId, streamAnswer } from '../chat/stream-answer.js';
 import type { Api } from '../session/api.js';
 import { AnswerCheck, type AnswerCounts, NO_ANSWERS } from './answer-check.js';
 
@@ -57,7 +57,8 @@ async function askOnce(api: Api, check: AnswerCheck, signal: AbortSignal): Promi
   const body = { prompt, max_tokens: 16, temperature: 0, stop: ['\n'] };
   let answer = '';
   try {
-    await streamAnswer(api, { path: '/v1/completions', body, worker: null }, signal, (piece) => {
+    const question = { path: '/v1/completions' as const, body, worker: null, request: newRequestId() };
+    await streamAnswer(api, question, signal, (piece) => {
       answer += piece;
     });
     check.answered(prompt, answer);

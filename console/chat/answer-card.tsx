@@ -1,7 +1,10 @@
+import type { Happening } from '../../src/console/feed-messages.js';
+import { promptAttempt, type RequestTrace, workerOf } from '../feed/request-trace.js';
+import { movesOf } from '../parts/moves.js';
 import { SourceBar } from '../parts/source-bar.js';
-import { sourceSentence } from '../parts/words.js';
+import { missText, sourceSentence } from '../parts/words.js';
 import { storedKey } from '../session/key-store.js';
-import { coldCost } from './cold-cost.js';
+import { type ComputeRate, coldCost } from './cold-cost.js';
 import { CostBars } from './cost-bars.js';
 import type { ColouredText } from './prompt-colours.js';
 import { curlSnippet, sdkSnippet } from './snippets.js';
@@ -14,8 +17,12 @@ export interface AnswerCardProps {
   readonly answered: ChatAnswer;
   /** The costs of the answers to the same prompt before. */
   readonly earlier: readonly AnswerCost[];
-  /** The measured time in which the worker that answered computes a token of a prompt; null if it is not known. */
-  readonly msPerToken: number | null;
+  /** How fast the worker that answered computes a prompt; null if it is not known. */
+  readonly rate: ComputeRate | null;
+  /** The same request as the coordinator saw it; undefined if this page did not. */
+  readonly trace: RequestTrace | undefined;
+  /** Newest first. */
+  readonly happened: readonly Happening[];
   /** Other workers that may be asked. Empty if requests may not name their worker. */
   readonly others: readonly string[];
   readonly busy: boolean;
@@ -23,13 +30,23 @@ export interface AnswerCardProps {
   readonly onAgain: (worker: string) => void;
 }
 
-export function AnswerCard({ answered, earlier, msPerToken, others, busy, onAgain }: AnswerCardProps) {
-  const { messages, text, cost, error, prompt, question } = answered;
+export function AnswerCard(props: AnswerCardProps) {
+  const { answered, earlier, rate, trace, happened, others, busy, onAgain } = props;
+  const { asked, text, cost, error, prompt, question } = answered;
+  const attempt = trace === undefined ? null : (promptAttempt(trace) ?? null);
+  const moves = trace === undefined ? [] : movesOf(trace, happened);
+  /** The worker that gave the end of the answer. */
+  const last = (trace === undefined ? null : workerOf(trace)) ?? cost?.worker ?? '';
   const keyed = storedKey() !== null;
   return (
     <article class="card answer">
-      <p class="asked">{messages.at(-1)?.content}</p>
+      <p class="asked">{'prompt' in asked ? asked.prompt : asked.messages.at(-1)?.content}</p>
       <p class="said">{text === '' && error === null ? '…' : text}</p>
+      {moves.map((move) => (
+        <p key={move} class="sentence">
+          {move}.
+        </p>
+      ))}
       {error !== null && (
         <p class="error" role="alert">
           {error}
@@ -37,11 +54,13 @@ export function AnswerCard({ answered, earlier, msPerToken, others, busy, onAgai
       )}
       {cost !== null && (
         <>
-          <CostBars cost={cost} cold={coldCost(cost, earlier, msPerToken)} />
+          <CostBars cost={cost} cold={coldCost(cost, earlier, rate)} />
           <SourceBar cached={cost.cached} />
-          <p class="sentence">{sourceSentence(cost.worker, cost.cached, null)}</p>
+          <p class="sentence">
+            {sourceSentence(cost.worker, cost.cached, attempt)} {attempt !== null && missText(attempt)}
+          </p>
           <p class="buttons">
-            <button type="button" class="small" disabled={busy} onClick={() => onAgain(cost.worker)}>
+            <button type="button" class="small" disabled={busy} onClick={() => onAgain(last)}>
               Ask again
             </button>
             {others.length > 0 && (

@@ -1,21 +1,30 @@
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import type { FeedConnection } from '../feed/connection.js';
+import type { FleetModel } from '../feed/fleet-model.js';
+import { type RequestTrace, traceOf, workerOf } from '../feed/request-trace.js';
 import { useStore } from '../feed/store.js';
 import { SourceLegend } from '../parts/source-bar.js';
-import { SAMPLE_NOTES, SAMPLE_QUESTION } from '../ring/sample-prompt.js';
+import { SAMPLE_NOTES, SAMPLE_PROMPT, SAMPLE_QUESTION } from '../ring/sample-prompt.js';
 import type { Api } from '../session/api.js';
 import { AnswerCard } from './answer-card.js';
+import { rateFor } from './cold-cost.js';
+import type { AskedPrompt, SaidMessage } from './prompt-colours.js';
 import type { AnswerCost } from './stream-answer.js';
-import { type Answers, type ChatAnswer, type SaidMessage, useAnswers } from './use-answers.js';
+import { type Answers, type ChatAnswer, useAnswers } from './use-answers.js';
 
 /** The most tokens of an answer. */
 const LENGTHS = [64, 256, 1_024] as const;
 
+/** `completion`: the model continues a text, without the format of a chat. */
+type Mode = 'chat' | 'completion';
+
 /** A chat with the model that shows what each answer cost, and where the K/V of its prompt came from. */
 
 export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: FeedConnection }) {
-  const { hello, workers } = useStore(feed.model, 500);
+  const model = useStore(feed.model, 500);
+  const { hello, workers } = model;
   const chat = useAnswers(api, hello?.model ?? '');
+  const traces = useKeptTraces(model, chat.answers);
   const serving = [...workers.values()].filter(({ state }) => state === 'serving').map(({ id }) => id);
   const nameable = hello?.routing === true ? serving : [];
   return (
@@ -35,11 +44,13 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
               key={`answer ${index}`}
               answered={answered}
               earlier={costsBefore(chat.answers.slice(0, index), answered)}
-              msPerToken={workers.get(answered.cost?.worker ?? '')?.compute_ms_per_token ?? null}
-              others={nameable.filter((id) => id !== answered.cost?.worker)}
+              rate={rateFor(answered.cost?.worker ?? '', workers.values())}
+              trace={traces.get(answered.question.request)}
+              happened={model.happened}
+              others={othersOf(nameable, answered, traces)}
               busy={chat.busy}
               onAgain={(worker) =>
-                void chat.ask(answered.messages, nameable.includes(worker) ? worker : null, answered.length)
+                void chat.ask(answered.asked, nameable.includes(worker) ? worker : null, answered.length)
               }
             />
           ))
@@ -50,45 +61,71 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
 }
 
 /** The costs of those answers whose prompt was the same. */
-function costsBefore(before: readonly ChatAnswer[], { messages }: ChatAnswer): AnswerCost[] {
-  const prompt = JSON.stringify(messages);
-  return before.flatMap((each) => (each.cost !== null && JSON.stringify(each.messages) === prompt ? [each.cost] : []));
+function costsBefore(before: readonly ChatAnswer[], { asked }: ChatAnswer): AnswerCost[] {
+  const prompt = JSON.stringify(asked);
+  return before.flatMap((each) => (each.cost !== null && JSON.stringify(each.asked) === prompt ? [each.cost] : []));
+}
+
+/** The workers that have no part in the answer. */
+function othersOf(
+  workers: readonly string[],
+  { cost, question }: ChatAnswer,
+  traces: ReadonlyMap<string, RequestTrace>,
+): readonly string[] {
+  const trace = traces.get(question.request);
+  const last = trace === undefined ? null : workerOf(trace);
+  return workers.filter((id) => id !== cost?.worker && id !== last);
+}
+
+/** What the coordinator told of each answer, by the name of its request: the page forgets requests, and a new connection knows none. */
+function useKeptTraces(model: FleetModel, answers: readonly ChatAnswer[]): ReadonlyMap<string, RequestTrace> {
+  const kept = useRef(new Map<string, RequestTrace>());
+  for (const { question } of answers) {
+    const trace = traceOf(model.traces, question.request);
+    if (trace !== undefined) kept.current.set(question.request, trace);
+  }
+  return kept.current;
 }
 
 function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly workers: readonly string[] }) {
+  const [mode, setMode] = useState<Mode>('chat');
   const [system, setSystem] = useState(`Notes:\n${SAMPLE_NOTES.join('\n')}`);
   const [draft, setDraft] = useState(SAMPLE_QUESTION);
   const [remember, setRemember] = useState(false);
   const [worker, setWorker] = useState('');
   const [tokens, setTokens] = useState<number>(LENGTHS[0]);
   const [whole, setWhole] = useState(false);
+  const [text, setText] = useState(SAMPLE_PROMPT);
   const { busy, answers } = chat;
+  const empty = (mode === 'completion' ? text : draft).trim() === '';
   const send = () => {
-    const said = remember
-      ? answers.flatMap(({ messages, text }): SaidMessage[] => [messages.at(-1)!, { role: 'assistant', content: text }])
-      : [];
-    const own: SaidMessage[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
-    void chat.ask([...own, ...said, { role: 'user', content: draft.trim() }], worker === '' ? null : worker, {
-      tokens,
-      whole,
-    });
+    const asked = mode === 'completion' ? { prompt: text } : conversation(system, remember ? answers : [], draft);
+    void chat.ask(asked, worker === '' ? null : worker, { tokens, whole });
   };
   return (
     <form
       class="card"
       onSubmit={(event) => {
         event.preventDefault();
-        if (draft.trim() !== '' && !busy) send();
+        if (!empty && !busy) send();
       }}
     >
       <h1>Chat</h1>
-      <Text label="System message" rows={8} value={system} onInput={setSystem} />
-      <Text label="Question" rows={2} value={draft} onInput={setDraft} submits />
+      <ModeChoice mode={mode} onChoose={setMode} />
+      {mode === 'completion' && <Text label="Text to continue" rows={10} value={text} onInput={setText} />}
+      {mode === 'chat' && (
+        <>
+          <Text label="System message" rows={8} value={system} onInput={setSystem} />
+          <Text label="Question" rows={2} value={draft} onInput={setDraft} submits />
+        </>
+      )}
       <div class="tools">
-        <label class="check">
-          <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />
-          Send the earlier questions and answers along
-        </label>
+        {mode === 'chat' && (
+          <label class="check">
+            <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />
+            Send the earlier questions and answers along
+          </label>
+        )}
         <label>
           Tokens{' '}
           <select value={tokens} onChange={(event) => setTokens(Number(event.currentTarget.value))}>
@@ -106,7 +143,7 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
         {workers.length > 0 && <WorkerChoice workers={workers} worker={worker} onChoose={setWorker} />}
       </div>
       <p class="buttons">
-        <button type="submit" class="primary" disabled={busy || draft.trim() === ''}>
+        <button type="submit" class="primary" disabled={busy || empty}>
           Send
         </button>
         <button type="button" disabled={!busy} onClick={chat.stop}>
@@ -117,6 +154,32 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
         </button>
       </p>
     </form>
+  );
+}
+
+/** The messages of a question, after those of earlier answers of the chat. */
+function conversation(system: string, answers: readonly ChatAnswer[], question: string): AskedPrompt {
+  const own: SaidMessage[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
+  const said = answers.flatMap(({ asked, text }): SaidMessage[] =>
+    'prompt' in asked ? [] : [asked.messages.at(-1)!, { role: 'assistant', content: text }],
+  );
+  return { messages: [...own, ...said, { role: 'user', content: question.trim() }] };
+}
+
+interface ModeChoiceProps {
+  readonly mode: Mode;
+  readonly onChoose: (mode: Mode) => void;
+}
+
+function ModeChoice({ mode, onChoose }: ModeChoiceProps) {
+  return (
+    <label>
+      Ask for{' '}
+      <select value={mode} onChange={(event) => onChoose(event.currentTarget.value as Mode)}>
+        <option value="chat">an answer in a chat</option>
+        <option value="completion">a completion of a text</option>
+      </select>
+    </label>
   );
 }
 

@@ -10,19 +10,24 @@ export function CostBars({ cost, cold }: { readonly cost: AnswerCost; readonly c
       <p class="hint">
         First token after {timeText(cost.ttft_ms)}, of which queued {timeText(cost.queue_ms)}.
       </p>
-      {cold !== null && (
-        <>
-          <div class="cost-bars" aria-hidden="true">
-            <Bar name="this answer" ms={cost.ttft_ms} scale={scale} kind="now" />
-            <Bar
-              name={cold.measured ? 'from nothing' : 'from nothing, estimated'}
-              ms={cold.ms}
-              scale={scale}
-              kind={cold.measured ? 'cold' : 'cold estimate'}
-            />
-          </div>
-          <p class="sentence">{coldSentence(cost, cold, timeText)}</p>
-        </>
+      <div class="cost-bars" aria-hidden="true">
+        <Bar name="this answer" ms={cost.ttft_ms} scale={scale} kind="now" />
+        {cold !== null && (
+          <Bar
+            name={cold.measured ? 'from nothing' : 'from nothing, estimated'}
+            ms={cold.ms}
+            scale={scale}
+            kind={cold.measured ? 'cold' : 'cold estimate'}
+          />
+        )}
+      </div>
+      {cold !== null && <p class="sentence">{coldSentence(cost, cold, timeText)}</p>}
+      {cold === null && (
+        <p class="hint">
+          {cost.cached.local + cost.cached.remote === 0
+            ? 'This answer was itself computed from nothing.'
+            : 'No worker has measured yet how fast it computes a prompt, so there is no estimate without K/V.'}
+        </p>
       )}
     </>
   );

@@ -3,6 +3,14 @@ import type { Api } from '../session/api.js';
 
 /** Which part of a prompt's text came from where. */
 
+/** A conversation, or a text to continue. */
+export type AskedPrompt = { readonly messages: readonly SaidMessage[] } | { readonly prompt: string };
+
+export interface SaidMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
 export interface ColouredText {
   readonly source: keyof TokensBySource;
   readonly text: string;
@@ -14,10 +22,10 @@ export interface ColouredText {
  */
 export async function colouredPrompt(
   api: Api,
-  messages: readonly object[],
+  prompt: AskedPrompt,
   cached: TokensBySource,
 ): Promise<ColouredText[]> {
-  const { tokens } = await api.post<{ tokens: number[] }>('/tokenize', { messages, add_generation_prompt: true });
+  const { tokens } = await api.post<{ tokens: number[] }>('/tokenize', 'prompt' in prompt ? prompt : { ...prompt, add_generation_prompt: true });
   const ends = [cached.local, cached.local + cached.remote, tokens.length];
   const texts = await Promise.all(
     ends.map(async (end) =>

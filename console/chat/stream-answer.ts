@@ -8,6 +8,8 @@ export interface ChatQuestion {
   readonly body: Readonly<Record<string, unknown>>;
   /** The worker that has to answer; null for any. */
   readonly worker: string | null;
+  /** Its `x-request-id`, by which the feed knows it. */
+  readonly request: string;
 }
 
 /** The cost of an answer. */
@@ -27,14 +29,13 @@ interface Chunk {
 /** Sends the question. `onText` gets each piece of the answer. Resolves with its cost; rejects if the coordinator refuses or breaks off. */
 export async function streamAnswer(
   api: Api,
-  { path, body, worker }: ChatQuestion,
+  { path, body, worker, request }: ChatQuestion,
   signal: AbortSignal,
   onText: (piece: string) => void,
 ): Promise<AnswerCost | null> {
-  const headers: Record<string, string> = worker === null ? {} : { 'x-shoal-worker': worker };
-  const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
+  const headers = { 'x-request-id': request, ...(worker === null ? {} : { 'x-shoal-worker': worker }) };
   let cost: AnswerCost | null = null;
-  for await (const data of api.events(path, { body: streamed, headers, signal })) {
+  for await (const data of api.events(path, { body: streamedBody(body), headers, signal })) {
     const chunk = JSON.parse(data) as Chunk;
     if (chunk.error !== undefined) throw new Error(chunk.error.message);
     const choice = chunk.choices?.[0];
@@ -43,4 +44,14 @@ export async function streamAnswer(
     cost = chunk.shoal ?? cost;
   }
   return cost;
+}
+
+/** The body that is sent. */
+export function streamedBody(body: ChatQuestion['body']): Record<string, unknown> {
+  return { ...body, stream: true, stream_options: { include_usage: true } };
+}
+
+/** A name for the next request. */
+export function newRequestId(): string {
+  return `console-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`;
 }

@@ -1,19 +1,14 @@
 import { useRef, useState } from 'preact/hooks';
 import type { Api } from '../session/api.js';
-import { type ColouredText, colouredPrompt } from './prompt-colours.js';
-import { type AnswerCost, type ChatQuestion, streamAnswer } from './stream-answer.js';
+import { type AskedPrompt, type ColouredText, colouredPrompt } from './prompt-colours.js';
+import { type AnswerCost, type ChatQuestion, newRequestId, streamAnswer } from './stream-answer.js';
 
 /** The answers of a chat, oldest first, and the way to get another. */
-
-export interface SaidMessage {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
-}
 
 /** One answer, with everything that is shown of it. */
 export interface ChatAnswer {
   readonly question: ChatQuestion;
-  readonly messages: readonly SaidMessage[];
+  readonly asked: AskedPrompt;
   readonly length: AnswerLength;
   readonly text: string;
   readonly cost: AnswerCost | null;
@@ -31,7 +26,7 @@ export interface Answers {
   readonly answers: readonly ChatAnswer[];
   readonly busy: boolean;
   /** @param worker the one that has to answer; null for any */
-  ask(messages: readonly SaidMessage[], worker: string | null, length: AnswerLength): Promise<void>;
+  ask(asked: AskedPrompt, worker: string | null, length: AnswerLength): Promise<void>;
   stop(): void;
   clear(): void;
 }
@@ -40,11 +35,11 @@ export function useAnswers(api: Api, model: string): Answers {
   const [answers, setAnswers] = useState<readonly ChatAnswer[]>([]);
   const [busy, setBusy] = useState(false);
   const running = useRef<AbortController | null>(null);
-  const ask = async (messages: readonly SaidMessage[], worker: string | null, length: AnswerLength) => {
+  const ask = async (asked: AskedPrompt, worker: string | null, length: AnswerLength) => {
     const { tokens, whole } = length;
-    const body = { model, messages, max_tokens: tokens, temperature: 0, ...(whole && { ignore_eos: true }) };
-    const question: ChatQuestion = { path: '/v1/chat/completions', body, worker };
-    let current: ChatAnswer = { question, messages, length, text: '', cost: null, error: null, prompt: null };
+    const body = { model, ...asked, max_tokens: tokens, temperature: 0, ...(whole && { ignore_eos: true }) };
+    const question: ChatQuestion = { path: 'prompt' in asked ? '/v1/completions' : '/v1/chat/completions', body, worker, request: newRequestId() };
+    let current: ChatAnswer = { question, asked, length, text: '', cost: null, error: null, prompt: null };
     const show = (change: Partial<ChatAnswer>) => {
       current = { ...current, ...change };
       setAnswers([...answers, current]);
@@ -56,7 +51,7 @@ export function useAnswers(api: Api, model: string): Answers {
     try {
       const cost = await streamAnswer(api, question, stop.signal, (piece) => show({ text: current.text + piece }));
       show({ cost });
-      if (cost !== null) show({ prompt: await colouredPrompt(api, messages, cost.cached) });
+      if (cost !== null) show({ prompt: await colouredPrompt(api, asked, cost.cached) });
     } catch (error) {
       show({ error: stop.signal.aborted ? 'stopped' : (error as Error).message });
     }

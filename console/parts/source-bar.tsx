@@ -4,9 +4,9 @@ import { percent } from './words.js';
 /** Where the K/V of prompt tokens came from, as a bar of three colours. */
 
 const SOURCES = [
-  ['local', 'own memory'],
-  ['remote', 'another worker'],
-  ['computed', 'computed'],
+  ['local', 'own memory', ' (a local hit)'],
+  ['remote', 'another worker', ' (a remote hit)'],
+  ['computed', 'computed', ''],
 ] as const;
 
 export function SourceBar({ cached, small = false }: { readonly cached: TokensBySource; readonly small?: boolean }) {
@@ -36,10 +36,11 @@ export function SourceBar({ cached, small = false }: { readonly cached: TokensBy
 export function SourceLegend() {
   return (
     <ul class="legend" aria-label="Where the K/V of a prompt token came from">
-      {SOURCES.map(([source, name]) => (
+      {SOURCES.map(([source, name, hit]) => (
         <li key={source}>
           <span class={`swatch ${source}`} aria-hidden="true" />
           {name}
+          {hit}
         </li>
       ))}
     </ul>

@@ -1,5 +1,5 @@
-import type { Happening, HappeningKind, TokensBySource } from '../../src/console/feed-messages.js';
-import type { RequestTrace } from '../feed/request-trace.js';
+import type { Happening, HappeningKind, SentBlocks, TokensBySource } from '../../src/console/feed-messages.js';
+import { type Attempt, type RequestTrace, workerOfAttempt } from '../feed/request-trace.js';
 
 /** Numbers and events in words. Pure. */
 
@@ -87,28 +87,55 @@ export function isTrouble({ kind }: Happening): boolean {
   return TROUBLE.has(kind);
 }
 
-/** Where the K/V of a prompt came from, as a sentence. */
-export function sourceSentence(worker: string, cached: TokensBySource, source: string | null): string {
+/** Where the K/V of a prompt came from, as a sentence. @param attempt the worker's account of it; null if there is none */
+export function sourceSentence(worker: string, cached: TokensBySource, attempt: Attempt | null): string {
   const parts = [
     cached.local > 0 ? `found ${counted(cached.local, 'token')} in its own memory` : null,
-    cached.remote > 0 ? `fetched ${counted(cached.remote, 'token')} from ${source ?? 'another worker'}` : null,
+    cached.remote > 0 ? remoteText(counted(cached.remote, 'token'), attempt) : null,
     cached.computed > 0 ? `computed ${counted(cached.computed, 'token')}` : null,
   ].filter((part) => part !== null);
   const last = parts.pop();
   return `${worker} ${parts.length === 0 ? last : `${parts.join(', ')} and ${last}`}.`;
 }
 
-/** The worker that sent the remote blocks of a request: by the account of the receiver, or, until that has come, the one that is asked first. */
-export function sourceOf({ placements, started, found }: RequestTrace): string | null {
-  const told = found?.worker === started?.worker ? found?.from[0]?.worker : undefined;
-  if (told !== undefined) return told;
-  return placements.at(-1)?.sources.find((id) => id !== started?.worker) ?? null;
+/** The blocks that came from other workers; empty until the worker has told who sent them. */
+export function sendersOf({ found }: Pick<Attempt, 'found'>): readonly SentBlocks[] {
+  return found?.from ?? [];
+}
+
+/** How tokens came from other workers: only what the receiver has told. */
+function remoteText(tokens: string, attempt: Attempt | null): string {
+  const senders = attempt === null ? [] : sendersOf(attempt);
+  const names = senders.map(({ worker }) => worker).join(' and ');
+  if (senders.length === 0) return `got ${tokens} from another worker`;
+  if (senders.every(({ copied }) => copied === 0)) return `fetched ${tokens} from ${names}`;
+  if (senders.every(({ blocks, copied }) => copied === blocks)) return `had ${tokens} in copies from ${names}`;
+  return `got ${tokens} from ${names}, some of them in copies`;
+}
+
+/** The only worker from which an attempt fetched blocks, so far as it has told; null if it fetched none or from several. */
+export function fetchedFrom(attempt: Attempt): string | null {
+  const fetched = sendersOf(attempt).filter(({ blocks, copied }) => blocks > copied);
+  return fetched.length === 1 ? fetched[0]!.worker : null;
+}
+
+/** Why an attempt found nothing; null if it found something or has not begun. A worker may have meant to fetch blocks, and have seen that computing is faster. */
+export function missText(attempt: Attempt): string | null {
+  const { placed, started } = attempt;
+  if (started === null || started.cached.local + started.cached.remote > 0) return null;
+  const chosen = placed?.candidates.find(({ worker }) => worker === workerOfAttempt(attempt));
+  if (chosen === undefined) return 'This page does not know why.';
+  const expected = chosen.local + chosen.remote;
+  return expected === 0
+    ? 'No worker had a block of this prompt.'
+    : `${counted(expected, 'block')} could have been had, but computing was faster, or they were gone or came too slowly.`;
 }
 
 /** The stage of a request, in one word. */
-export function stageOf({ ended, firstAt, started, placements }: RequestTrace): string {
+export function stageOf({ ended, attempts }: RequestTrace): string {
   if (ended !== null) return ended.outcome;
-  if (firstAt !== null) return 'streaming';
-  if (started !== null) return 'computing';
-  return placements.length > 0 ? 'placed' : 'waiting';
+  const last = attempts.at(-1);
+  if (last === undefined) return 'waiting';
+  if (last.firstAt !== null) return 'streaming';
+  return last.started !== null ? 'computing' : 'placed';
 }

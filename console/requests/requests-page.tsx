@@ -1,14 +1,22 @@
 import { useState } from 'preact/hooks';
-import type { PlacedStep } from '../../src/console/feed-messages.js';
+import type { Happening, PlacedStep } from '../../src/console/feed-messages.js';
 import type { SlowAnswer } from '../../src/console/table-answers.js';
 import type { FeedConnection } from '../feed/connection.js';
 import type { FleetModel } from '../feed/fleet-model.js';
-import { firstTokenMs, type RequestTrace, withStep, workerOf } from '../feed/request-trace.js';
+import {
+  firstTokenMs,
+  promptAttempt,
+  type RequestTrace,
+  resumedOf,
+  withStep,
+  workerOf,
+} from '../feed/request-trace.js';
 import { useStore } from '../feed/store.js';
+import { movesOf } from '../parts/moves.js';
 import { PolledState } from '../parts/polled-state.js';
 import { SourceBar, SourceLegend } from '../parts/source-bar.js';
 import { usePolled } from '../parts/use-polled.js';
-import { agoText, sourceOf, sourceSentence, stageOf, timeText } from '../parts/words.js';
+import { agoText, counted, missText, sourceSentence, stageOf, timeText } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { durationMs, PHASE_NAMES, phasesOf, type RequestOrder, shownRequests } from './waterfall.js';
 
@@ -52,7 +60,7 @@ export function RequestsPage({ api, feed, worker: named }: RequestsPageProps) {
   const traces = scope === 'live' ? model.traces.values() : slowTraces(polled.answer);
   const by = scope === 'live' ? order : 'first-token';
   const rows = shownRequests(traces, { order: by, worker: worker === '' ? null : worker, limit: ROWS, now });
-  const scaleMs = Math.max(1, ...rows.map((trace) => durationMs(trace, now) ?? 0));
+  const scaleMs = Math.max(0, ...rows.map((trace) => durationMs(trace, now) ?? 0));
   return (
     <section class="card requests" aria-labelledby="requests-title">
       <div class="tools">
@@ -79,15 +87,18 @@ export function RequestsPage({ api, feed, worker: named }: RequestsPageProps) {
         )}
         <SourceLegend />
         <PhaseLegend />
+        {rows.some(({ attempts }) => attempts.length > 1) && (
+          <p class="hint">Moved: another worker took the request over. Its row says who, and when.</p>
+        )}
       </div>
       {scope === 'hour' && <PolledState polled={polled} />}
       {rows.length > 0 && <Head scaleMs={scaleMs} />}
       {rows.length === 0 && <NoRequests ofTenant={model.hello?.role === 'user'} scope={scope} />}
-      <ol class="waterfall" aria-label={`Requests, on a scale of ${timeText(scaleMs)}`}>
+      <ol class="waterfall" aria-label={scaleMs === 0 ? 'Requests' : `Requests, on a scale of ${timeText(scaleMs)}`}>
         {rows.map((trace) => (
           <Row
             key={trace.id}
-            {...{ trace, now, scaleMs }}
+            {...{ trace, now, scaleMs, happened: model.happened }}
             open={opened === trace.id}
             onToggle={() => setOpened(opened === trace.id ? null : trace.id)}
           />
@@ -125,9 +136,9 @@ function Head({ scaleMs }: { readonly scaleMs: number }) {
     <div class="row" aria-hidden="true">
       <span class="number">Number</span>
       <span>Worker</span>
-      <span class="number tokens">Tokens</span>
+      <span class="number tokens">Prompt tokens</span>
       <span>Prompt from</span>
-      <span>Phases, on a scale of {timeText(scaleMs)}</span>
+      <span>{scaleMs === 0 ? 'Phases' : `Phases, on a scale of ${timeText(scaleMs)}`}</span>
       <span class="number">First token</span>
       <span class="number">Whole</span>
       <span class="stage">State</span>
@@ -172,33 +183,40 @@ interface RowProps {
   readonly trace: RequestTrace;
   readonly now: number;
   readonly scaleMs: number;
+  readonly happened: readonly Happening[];
   readonly open: boolean;
   readonly onToggle: () => void;
 }
 
-function Row({ trace, now, scaleMs, open, onToggle }: RowProps) {
+function Row({ trace, now, scaleMs, happened, open, onToggle }: RowProps) {
   const firstMs = firstTokenMs(trace);
   const totalMs = durationMs(trace, now);
   const stage = stageOf(trace);
+  const moves = movesOf(trace, happened);
+  // That of the client's prompt alone: a worker that continues an answer counts the answer so far with it.
+  const cached = promptAttempt(trace)?.started?.cached;
+  const unseen = trace.arrivedAt === null ? 'This page opened after the request arrived' : undefined;
   return (
     <li class={stage}>
       <button type="button" class="row" aria-expanded={open} onClick={onToggle}>
         <span class="number id">#{trace.id}</span>
         <span class="where">{workerOf(trace) ?? '–'}</span>
-        <span class="number tokens" title="Tokens of the prompt">
+        <span class="number tokens" title={unseen ?? 'Tokens of the prompt'}>
           {trace.promptTokens ?? '–'}
         </span>
-        {trace.started === null ? <span class="source-bar small" /> : <SourceBar cached={trace.started.cached} small />}
+        {cached === undefined ? <span class="source-bar small" title={unseen} /> : <SourceBar cached={cached} small />}
         <Phases trace={trace} now={now} scaleMs={scaleMs} />
-        <span class="number" title="Time to the first token">
+        <span class="number" title={unseen ?? 'Time to the first token'}>
           {firstMs === null ? '–' : timeText(firstMs)}
         </span>
-        <span class="number" title="Time to the end">
+        <span class="number" title={unseen ?? 'Time to the end'}>
           {totalMs === null ? '–' : timeText(totalMs)}
         </span>
-        <span class="stage">{trace.placements.length > 1 ? `${stage}, moved` : stage}</span>
+        <span class="stage" title={moves.join('\n')}>
+          {moves.length > 0 ? `${stage}, moved` : stage}
+        </span>
       </button>
-      {open && <Details trace={trace} now={now} />}
+      {open && <Details trace={trace} now={now} moves={moves} />}
     </li>
   );
 }
@@ -214,9 +232,9 @@ function Phases({
 }) {
   return (
     <span class="phases" aria-hidden="true">
-      {phasesOf(trace, now).map(({ kind, from, to }) => (
+      {phasesOf(trace, now).map(({ kind, from, to }, index) => (
         <span
-          key={kind}
+          key={`${kind} ${index}`}
           class={`phase ${kind}`}
           title={`${PHASE_NAMES[kind]}: ${timeText(to - from)}`}
           style={{ left: `${(100 * from) / scaleMs}%`, width: `${(100 * (to - from)) / scaleMs}%` }}
@@ -226,27 +244,44 @@ function Phases({
   );
 }
 
-function Details({ trace, now }: { readonly trace: RequestTrace; readonly now: number }) {
-  const { started, arrivedAt, placements, ended } = trace;
+interface DetailsProps {
+  readonly trace: RequestTrace;
+  readonly now: number;
+  /** Who was lost, and who continued. */
+  readonly moves: readonly string[];
+}
+
+function Details({ trace, now, moves }: DetailsProps) {
+  const { arrivedAt, attempts, ended } = trace;
   return (
     <div class="details">
       {arrivedAt !== null && <p class="hint">Arrived {agoText(now - arrivedAt)}.</p>}
       <dl>
-        {phasesOf(trace, now).map(({ kind, from, to }) => (
-          <div key={kind}>
+        {phasesOf(trace, now).map(({ kind, worker, from, to }, index) => (
+          <div key={`${kind} ${index}`}>
             <dt>
               <span class={`swatch ${kind}`} aria-hidden="true" />
               {PHASE_NAMES[kind]}
+              {attempts.length > 1 && worker !== null && ` (${worker})`}
             </dt>
             <dd class="number">{timeText(to - from)}</dd>
           </div>
         ))}
       </dl>
-      {started !== null && <p>{sourceSentence(started.worker, started.cached, sourceOf(trace))}</p>}
-      {ended !== null && <p>The answer has {ended.tokens.toLocaleString('en')} tokens.</p>}
-      {placements.map((placed) => (
-        <Placement key={placed.at} placed={placed} />
+      {attempts.map((attempt, index) => (
+        <div key={`attempt ${index}`}>
+          {attempt.started !== null && (
+            <p>
+              {sourceSentence(attempt.started.worker, attempt.started.cached, attempt)} {missText(attempt)}
+              {resumedOf(attempt) > 0 &&
+                ` Among these tokens are ${counted(resumedOf(attempt), 'token')} of the answer so far.`}
+            </p>
+          )}
+          {moves[index] !== undefined && <p>{moves[index]}.</p>}
+        </div>
       ))}
+      {ended !== null && <p>The answer has {counted(ended.tokens, 'token')}.</p>}
+      {attempts.map(({ placed }) => placed !== null && <Placement key={placed.at} placed={placed} />)}
     </div>
   );
 }
@@ -254,7 +289,7 @@ function Details({ trace, now }: { readonly trace: RequestTrace; readonly now: n
 /** Why the request went there: the costs of the workers that could take it. */
 function Placement({ placed }: { readonly placed: PlacedStep }) {
   const { worker, resumed, candidates } = placed;
-  const what = resumed > 0 ? `Moved to ${worker} after ${resumed} tokens` : `Placed on ${worker}`;
+  const what = resumed > 0 ? `Moved to ${worker} after ${counted(resumed, 'token')} of the answer` : `Placed on ${worker}`;
   return (
     <table>
       <caption>{what}. The workers that could take it, by estimated cost:</caption>

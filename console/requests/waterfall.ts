@@ -1,4 +1,4 @@
-import type { RequestTrace } from '../feed/request-trace.js';
+import { firstTokenMs, type RequestTrace, workerOfAttempt } from '../feed/request-trace.js';
 
 /** The phases of a request on a common scale. Pure. */
 
@@ -6,6 +6,8 @@ export type PhaseKind = 'waited' | 'fetched' | 'computed' | 'streamed';
 
 export interface Phase {
   readonly kind: PhaseKind;
+  /** The worker that had the request; null before it was placed. */
+  readonly worker: string | null;
   /** Milliseconds since the arrival. */
   readonly from: number;
   readonly to: number;
@@ -21,19 +23,23 @@ export const PHASE_NAMES: Readonly<Record<PhaseKind, string>> = {
 
 /** The phases so far; an open phase lasts until `now`. Empty if the page did not see the arrival. */
 export function phasesOf(trace: RequestTrace, now: number): Phase[] {
-  const { arrivedAt, placements, started, firstAt, ended } = trace;
+  const { arrivedAt, attempts, ended } = trace;
   if (arrivedAt === null) return [];
   const end = ended?.at ?? now;
-  const starts: readonly (readonly [PhaseKind, number | null])[] = [
-    ['waited', arrivedAt],
-    ['fetched', placements.at(0)?.at ?? null],
-    ['computed', started?.at ?? null],
-    ['streamed', firstAt],
+  const starts: readonly (readonly [PhaseKind, number | null, string | null])[] = [
+    ['waited', arrivedAt, null],
+    ...attempts.flatMap((attempt) => {
+      const worker = workerOfAttempt(attempt);
+      return [
+        ['fetched', attempt.placed?.at ?? null, worker] as const,
+        ['computed', attempt.started?.at ?? null, worker] as const,
+        ['streamed', attempt.firstAt, worker] as const,
+      ];
+    }),
   ];
-  const known = starts.filter((entry): entry is readonly [PhaseKind, number] => entry[1] !== null);
-  return known.map(([kind, at], index) => ({
-    kind,
-    from: at - arrivedAt,
+  const known = starts.filter((entry): entry is readonly [PhaseKind, number, string | null] => entry[1] !== null);
+  return known.map(([kind, at, worker], index) => ({
+    ...{ kind, worker, from: at - arrivedAt },
     to: Math.max(at, known[index + 1]?.[1] ?? end) - arrivedAt,
   }));
 }
@@ -51,12 +57,9 @@ export function shownRequests(
   { order, worker, limit, now }: { order: RequestOrder; worker: string | null; limit: number; now: number },
 ): RequestTrace[] {
   const chosen = [...traces].filter(
-    ({ placements, started }) =>
-      worker === null || started?.worker === worker || placements.some((placed) => placed.worker === worker),
+    ({ attempts }) => worker === null || attempts.some((attempt) => workerOfAttempt(attempt) === worker),
   );
-  const firstMs = ({ arrivedAt, firstAt }: RequestTrace) =>
-    arrivedAt === null || firstAt === null ? -1 : firstAt - arrivedAt;
   const rank = (trace: RequestTrace) =>
-    order === 'newest' ? trace.id : order === 'slowest' ? (durationMs(trace, now) ?? -1) : firstMs(trace);
+    order === 'newest' ? trace.id : order === 'slowest' ? (durationMs(trace, now) ?? -1) : (firstTokenMs(trace) ?? -1);
   return chosen.toSorted((a, b) => rank(b) - rank(a)).slice(0, limit);
 }

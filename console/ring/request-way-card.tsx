@@ -1,13 +1,10 @@
 import { useRef, useState } from 'preact/hooks';
 import type { FleetModel } from '../feed/fleet-model.js';
-import type { RequestTrace } from '../feed/request-trace.js';
 import { addressOf } from '../parts/address.js';
-import { newestOf, type WayKind, wayOf } from './request-way.js';
+import { type WayKind, wayOf } from './request-way.js';
+import { nextShown, type ShownRequest } from './shown-request.js';
 
 /** The way of one request, step by step, while others travel over the ring. */
-
-/** How long a finished request stays before a newer one takes its place: long enough to read it. */
-const READING_MS = 6_000;
 
 const SWATCHES: Readonly<Record<WayKind, string>> = {
   placed: 'waited',
@@ -22,12 +19,16 @@ export interface RequestWayCardProps {
   readonly model: FleetModel;
   /** The worker whose requests are shown; null for all. */
   readonly worker: string | null;
+  /** The request that the reader made last on this page, by its client's name; null for none. */
+  readonly asked: string | null;
   readonly now: number;
 }
 
-export function RequestWayCard({ model, worker, now }: RequestWayCardProps) {
+export function RequestWayCard({ model, worker, asked, now }: RequestWayCardProps) {
   const [held, setHeld] = useState(false);
-  const trace = useShown(model, worker, held, now);
+  const shown = useRef<ShownRequest | null>(null);
+  shown.current = nextShown(shown.current, model.traces, { worker, asked, held, now });
+  const trace = shown.current === null ? undefined : model.traces.get(shown.current.id);
   return (
     <section class="card" aria-labelledby="way-title">
       <div class="tools">
@@ -50,7 +51,7 @@ export function RequestWayCard({ model, worker, now }: RequestWayCardProps) {
       )}
       {trace !== undefined && (
         <ol class="way">
-          {wayOf(trace).map(({ kind, title, text }, index) => (
+          {wayOf(trace, model.happened).map(({ kind, title, text }, index) => (
             <li key={`${title} ${index}`}>
               <strong>
                 <span class={`swatch ${SWATCHES[kind]}`} aria-hidden="true" />
@@ -63,18 +64,4 @@ export function RequestWayCard({ model, worker, now }: RequestWayCardProps) {
       )}
     </section>
   );
-}
-
-/** The shown request in its latest state. A newer one follows when it is over and has been read, and never while the reader holds it. */
-function useShown(model: FleetModel, worker: string | null, held: boolean, now: number): RequestTrace | undefined {
-  const shown = useRef<{ readonly id: number; readonly worker: string | null; readonly sinceMs: number } | null>(null);
-  const known = shown.current === null ? undefined : model.traces.get(shown.current.id);
-  const newest = newestOf(model.traces, worker);
-  const read = known?.ended != null && now - Math.max(known.ended.at, shown.current!.sinceMs) >= READING_MS;
-  const changes = shown.current?.worker !== worker || known === undefined || read;
-  if (newest !== undefined && newest.id !== known?.id && changes && !held) {
-    shown.current = { id: newest.id, worker, sinceMs: now };
-    return newest;
-  }
-  return shown.current?.worker === worker ? known : undefined;
 }

@@ -113,7 +113,9 @@ function drawLeg(
       else dots(context, straight(end, hub), time - leg.start, leg.end - leg.start, palette.ink, 2.6);
       break;
     case 'remote': {
-      const from = pointAt(source === undefined ? angle : middleOf(source), INNER_RADIUS);
+      // Nobody knows yet who sent the blocks, or they came before as copies.
+      if (source === undefined) return glow(context, angle, palette.remote, 1 - Math.abs(2 * share - 1));
+      const from = pointAt(middleOf(source), INNER_RADIUS);
       const way = (at: number) => chordPoint(from, end, at);
       line(context, CHORD.map(way), palette.remote, 0.5);
       if (!still) dots(context, way, time - leg.start, leg.end - leg.start, palette.remote, 4.5);

@@ -26,6 +26,8 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   const [selected, setSelected] = useState<string | null>(null);
   /** The worker that was chosen on the ring, not just pointed at. */
   const [followed, setFollowed] = useState<string | null>(null);
+  /** The request that was made here last. */
+  const [asked, setAsked] = useState<string | null>(null);
   const [segment, setSegment] = useState<string | null>(null);
   const replay = useReplay(feed);
   const read = useCallback(() => feed.model.value, [feed]);
@@ -64,10 +66,10 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
         <ReplaySlider replay={replay} />
         <RingLegend segments={operator} />
         <Limits model={model} />
-        <RequestWayCard model={model} worker={followed} now={feed.now()} />
+        <RequestWayCard model={model} worker={followed} asked={asked} now={feed.now()} />
       </section>
       <div class="column">
-        <SampleStrip api={api} model={read} />
+        <SampleStrip api={api} model={read} onAsked={setAsked} />
         <WorkerTable {...{ workers, api, selected }} onSelect={setSelected} operator={operator} chaos={chaos} />
         {operator && chaos && <ChaosPanel workers={workers} api={api} />}
         {operator && hot}

@@ -1,6 +1,7 @@
 import { useRef, useState } from 'preact/hooks';
-import { type AnswerCost, streamAnswer } from '../chat/stream-answer.js';
+import { type AnswerCost, newRequestId, streamAnswer } from '../chat/stream-answer.js';
 import type { FleetModel } from '../feed/fleet-model.js';
+import { promptAttempt, type RequestTrace, traceOf } from '../feed/request-trace.js';
 import { SourceBar } from '../parts/source-bar.js';
 import { sourceSentence, timeText } from '../parts/words.js';
 import type { Api } from '../session/api.js';
@@ -15,6 +16,8 @@ interface Try {
   readonly cost: AnswerCost | null;
   readonly error: string | null;
   readonly running: boolean;
+  /** The coordinator's name for it. */
+  readonly request: string;
 }
 
 type TryKind = 'new' | 'again' | 'elsewhere';
@@ -27,8 +30,15 @@ const LABELS: Readonly<Record<TryKind, string>> = {
 /** Answers that stay on the page. */
 const TRIES = 6;
 
-export function SampleStrip({ api, model }: { readonly api: Api; readonly model: () => FleetModel }) {
-  const { tries, ask, elsewhere } = useTries(api, model);
+export interface SampleStripProps {
+  readonly api: Api;
+  readonly model: () => FleetModel;
+  /** Gets the name of each request that is made here. */
+  readonly onAsked: (request: string) => void;
+}
+
+export function SampleStrip({ api, model, onAsked }: SampleStripProps) {
+  const { tries, ask, elsewhere } = useTries(api, model, onAsked);
   const running = tries[0]?.running === true;
   const asked = tries.some(({ cost }) => cost !== null);
   return (
@@ -41,24 +51,24 @@ export function SampleStrip({ api, model }: { readonly api: Api; readonly model:
       <dl class="lessons">
         <div>
           <dt>
-            <span class="swatch computed" aria-hidden="true" />
-            computed
-          </dt>
-          <dd>no worker had it: the worker computes it, which takes longest</dd>
-        </div>
-        <div>
-          <dt>
             <span class="swatch local" aria-hidden="true" />
-            local hit
+            own memory
           </dt>
-          <dd>the worker finds it in its own memory</dd>
+          <dd>the worker has it already</dd>
         </div>
         <div>
           <dt>
             <span class="swatch remote" aria-hidden="true" />
-            remote hit
+            another worker
           </dt>
-          <dd>the worker fetches it from the memory of another worker, if that is faster than to compute it</dd>
+          <dd>the worker gets it from the memory of another worker, if that is faster than to compute it</dd>
+        </div>
+        <div>
+          <dt>
+            <span class="swatch computed" aria-hidden="true" />
+            computed
+          </dt>
+          <dd>no worker had it, or computing was faster</dd>
         </div>
       </dl>
       <p class="buttons">
@@ -76,7 +86,12 @@ export function SampleStrip({ api, model }: { readonly api: Api; readonly model:
       </p>
       <ol class="tries" aria-live="polite">
         {tries.map((each, index) => (
-          <TryRow key={tries.length - index} result={each} earlier={tries.slice(index + 1)} />
+          <TryRow
+            key={tries.length - index}
+            result={each}
+            earlier={tries.slice(index + 1)}
+            trace={traceOf(model().traces, each.request)}
+          />
         ))}
       </ol>
     </section>
@@ -84,7 +99,7 @@ export function SampleStrip({ api, model }: { readonly api: Api; readonly model:
 }
 
 /** The answers, newest first, and ways to get another. */
-function useTries(api: Api, model: () => FleetModel) {
+function useTries(api: Api, model: () => FleetModel, onAsked: (request: string) => void) {
   const [tries, setTries] = useState<readonly Try[]>([]);
   const salt = useRef('');
   const known = tries.flatMap(({ cost }) => (cost === null ? [] : [cost.worker]));
@@ -101,15 +116,17 @@ function useTries(api: Api, model: () => FleetModel) {
     // A fresh salt, so that the first answer is computed even if the fleet has seen the prompt.
     if (kind === 'new') salt.current = `console-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`;
     const before = kind === 'new' ? [] : tries;
-    let current: Try = { kind, text: '', cost: null, error: null, running: true };
+    const request = newRequestId();
+    let current: Try = { kind, text: '', cost: null, error: null, running: true, request };
     const show = (change: Partial<Try>) => {
       current = { ...current, ...change };
       setTries([current, ...before].slice(0, TRIES));
     };
     show({});
+    onAsked(request);
     const body = { prompt: SAMPLE_PROMPT, max_tokens: 16, temperature: 0, stop: ['\n'], cache_salt: salt.current };
     try {
-      const question = { path: '/v1/completions' as const, body, worker: workerFor(kind) };
+      const question = { path: '/v1/completions' as const, body, worker: workerFor(kind), request };
       const onText = (piece: string) => show({ text: current.text + piece });
       show({ cost: await streamAnswer(api, question, new AbortController().signal, onText), running: false });
     } catch (error) {
@@ -119,20 +136,29 @@ function useTries(api: Api, model: () => FleetModel) {
   return { tries, ask, elsewhere };
 }
 
-function TryRow({ result, earlier }: { readonly result: Try; readonly earlier: readonly Try[] }) {
+interface TryRowProps {
+  readonly result: Try;
+  readonly earlier: readonly Try[];
+  /** The same request as the coordinator saw it; undefined if this page did not. */
+  readonly trace: RequestTrace | undefined;
+}
+
+function TryRow({ result, earlier, trace }: TryRowProps) {
   const { kind, text, cost, error, running } = result;
   const costs = earlier.flatMap((each) => (each.cost === null ? [] : [each.cost])).toReversed();
-  const source = costs.findLast(({ worker }) => worker !== cost?.worker)?.worker ?? null;
+  const attempt = trace === undefined ? null : (promptAttempt(trace) ?? null);
   return (
     <li>
       <div class="try-head">
         <strong>{LABELS[kind]}</strong>
-        {cost !== null && <span class="number">first token after {timeText(cost.ttft_ms)}</span>}
+        {cost !== null && <span class="number" title="From the arrival of the request to its first token, measured by the coordinator">
+            first token after {timeText(cost.ttft_ms)}
+          </span>}
         {running && <span class="hint">running…</span>}
       </div>
       {cost !== null && <SourceBar cached={cost.cached} />}
-      {cost !== null && <p class="sentence">{sourceSentence(cost.worker, cost.cached, source)}</p>}
-      {cost !== null && <p class="lesson">{lessonOf(cost, costs)}</p>}
+      {cost !== null && <p class="sentence">{sourceSentence(cost.worker, cost.cached, attempt)}</p>}
+      {cost !== null && <p class="lesson">{lessonOf(cost, costs, attempt)}</p>}
       {text !== '' && <p class="hint">Answer: {text.trim()}</p>}
       {error !== null && (
         <p class="error" role="alert">

@@ -1,5 +1,5 @@
-import type { RequestTrace } from '../feed/request-trace.js';
-import { sourceOf } from '../parts/words.js';
+import { type Attempt, type RequestTrace, workerOf } from '../feed/request-trace.js';
+import { fetchedFrom } from '../parts/words.js';
 
 /** How a request travels over the ring: legs with a beginning and an end, so that every moment can be drawn, live or replayed. Pure. */
 
@@ -20,7 +20,7 @@ type LegKind =
 export interface Leg {
   readonly kind: LegKind;
   readonly worker: string;
-  /** The worker that sends blocks; null for other legs. */
+  /** The worker that sends blocks, so far as it is known; null for other legs. */
   readonly from: string | null;
   readonly start: number;
   readonly end: number;
@@ -53,24 +53,31 @@ export function legsOf(trace: RequestTrace): Leg[] {
     legs.push({ kind, worker, from, start: begins, end: ends });
     free = ends;
   };
-  const { started, ended } = trace;
-  for (const [index, { at, worker }] of trace.placements.entries()) {
-    add('placed', worker, at, at);
-    const over = trace.placements[index + 1]?.at ?? started?.at ?? ended?.at ?? Number.POSITIVE_INFINITY;
-    if (over > free) add('waiting', worker, free, over);
+  const { attempts, ended } = trace;
+  for (const [index, attempt] of attempts.entries()) {
+    const over = attempts[index + 1]?.placed?.at ?? ended?.at ?? Number.POSITIVE_INFINITY;
+    addAttempt(attempt, over, add, () => free);
   }
-  const last = trace.placements.at(-1);
-  if (started !== null) {
-    const { worker, cached, at } = started;
-    const source = sourceOf(trace);
-    if (cached.local > 0) add('local', worker, at, at);
-    if (cached.remote > 0) add('remote', worker, at, at, source);
-    const computedTo = trace.firstAt ?? ended?.at ?? Number.POSITIVE_INFINITY;
-    if (cached.computed > 0) add('computed', worker, at, computedTo);
-    if (trace.firstAt !== null) add('streamed', worker, trace.firstAt, ended?.at ?? Number.POSITIVE_INFINITY);
-  }
-  if (ended?.outcome === 'failed') add('failed', started?.worker ?? last?.worker ?? '', ended.at, ended.at);
+  if (ended?.outcome === 'failed') add('failed', workerOf(trace) ?? '', ended.at, ended.at);
   return legs;
+}
+
+type AddLeg = (kind: LegKind, worker: string, start: number, end: number, from?: string | null) => void;
+
+/** Adds the legs of one worker. @param over when another worker took over, or the request ended */
+function addAttempt(attempt: Attempt, over: number, add: AddLeg, free: () => number): void {
+  const { placed, started, firstAt } = attempt;
+  if (placed !== null) {
+    add('placed', placed.worker, placed.at, placed.at);
+    const until = started?.at ?? over;
+    if (until > free()) add('waiting', placed.worker, free(), until);
+  }
+  if (started === null) return;
+  const { worker, cached, at } = started;
+  if (cached.local > 0) add('local', worker, at, at);
+  if (cached.remote > 0) add('remote', worker, at, at, fetchedFrom(attempt));
+  if (cached.computed > 0) add('computed', worker, at, firstAt ?? over);
+  if (firstAt !== null) add('streamed', worker, firstAt, over);
 }
 
 /** Whether any leg of the request can be seen at a time. Cheap: most requests are long over. */
