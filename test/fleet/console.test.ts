@@ -276,6 +276,9 @@ describe.skipIf(!existsSync(CHROMIUM))(
       };
       await answered(1);
       const said = await textOf(chat, '.said');
+      await see(chat, new RegExp(`${busy!.id} died after [\\d,]+ tokens of the answer; worker-\\d continued\\.`));
+      await see(ring, `${busy!.id} died after`);
+      expect(await textOf(ring, '.way')).not.toMatch(/-\d[\d.]* m?s/);
       await ring.getByText('3/3 serving').waitFor(LONG);
       // Nobody is killed this time.
       await click(chat, 'Send');

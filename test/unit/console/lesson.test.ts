@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AnswerCost } from '../../../console/chat/stream-answer.js';
+import type { Attempt } from '../../../console/feed/request-trace.js';
 import { lessonOf } from '../../../console/ring/lesson.js';
 
 const cost = (worker: string, local: number, remote: number, computed: number): AnswerCost => ({
@@ -10,18 +11,31 @@ describe('what an answer to the sample teaches', () => {
   const first = cost('w1', 0, 0, 591);
 
   it('names the kind of hit, and compares it with the computation', () => {
-    expect(lessonOf(first, [])).toMatch(/^Nobody knew this prompt: w1 computed all of it/);
-    expect(lessonOf(cost('w1', 576, 0, 15), [first])).toBe(
+    expect(lessonOf(first, [], null)).toMatch(/^Nobody knew this prompt: w1 computed all of it/);
+    expect(lessonOf(cost('w1', 576, 0, 15), [first], null)).toBe(
       'A local hit: w1 found the prompt in its own memory, and computed only the last 15 tokens. First token after 1.5 ms; computed from nothing it took 59 ms.',
     );
-    expect(lessonOf(cost('w2', 0, 576, 15), [first])).toMatch(
-      /^A remote hit: w2 had never seen this prompt\. It fetched the K\/V of 576 tokens from the memory of another worker/,
+    expect(lessonOf(cost('w2', 0, 576, 15), [first], null)).toMatch(
+      /^A remote hit: w2 got the K\/V of 576 tokens from the memory of another worker/,
     );
   });
 
+  it('names the sender once the worker has told, and does not call copies a fetch', () => {
+    const sent = (copied: number): Attempt => ({
+      ...{ placed: null, started: null, firstAt: null },
+      found: {
+        ...{ step: 'found', id: 1, at: 1, worker: 'w2', host: 0, disk: 0 },
+        from: [{ worker: 'w3', blocks: 9, copied }],
+      },
+    });
+    const hit = cost('w2', 0, 576, 15);
+    expect(lessonOf(hit, [first], sent(0))).toMatch(/^A remote hit: w2 got .* from the memory of w3/);
+    expect(lessonOf(hit, [first], sent(9))).toMatch(/^A remote hit without a fetch: .* w3 had already sent w2/);
+  });
+
   it('tells why there was no remote hit', () => {
-    expect(lessonOf(cost('w2', 576, 0, 15), [first])).toMatch(/the fleet had copied the blocks to w2/);
-    expect(lessonOf(cost('w2', 0, 0, 591), [first])).toMatch(/^No remote hit: w2 could have fetched the blocks/);
-    expect(lessonOf(cost('w1', 0, 0, 591), [first])).toMatch(/^w1 computed it again/);
+    expect(lessonOf(cost('w2', 576, 0, 15), [first], null)).toMatch(/the fleet had copied the blocks to w2/);
+    expect(lessonOf(cost('w2', 0, 0, 591), [first], null)).toMatch(/^No remote hit: w2 computed 591 tokens\. A worker fetches only/);
+    expect(lessonOf(cost('w1', 0, 0, 591), [first], null)).toMatch(/^w1 computed it again/);
   });
 });

@@ -1,10 +1,11 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { coldCost, coldSentence } from '../../../console/chat/cold-cost.js';
+import { coldCost, coldSentence, rateFor } from '../../../console/chat/cold-cost.js';
 import { splitAt } from '../../../console/chat/prompt-colours.js';
 import { curlSnippet, sdkSnippet } from '../../../console/chat/snippets.js';
 import { EMPTY_MODEL, type FleetModel } from '../../../console/feed/fleet-model.js';
-import { type RequestTrace, withStep } from '../../../console/feed/request-trace.js';
+import { firstTokenMs, promptAttempt, type RequestTrace, withStep } from '../../../console/feed/request-trace.js';
 import { SseReader } from '../../../console/feed/sse-reader.js';
 import { hitShares, joined, perMinute, stacked } from '../../../console/metrics/series.js';
 import { LEAST_SECONDS, stepped } from '../../../console/metrics/time-range.js';
@@ -51,12 +52,37 @@ describe('the reader of events', () => {
 describe('the waterfall', () => {
   it('has the phases one after another, from the arrival to the end', () => {
     expect(phasesOf(request(1, 100, 110), 999)).toEqual([
-      { kind: 'waited', from: 0, to: 1 },
-      { kind: 'fetched', from: 1, to: 3 },
-      { kind: 'computed', from: 3, to: 6 },
-      { kind: 'streamed', from: 6, to: 10 },
+      { kind: 'waited', worker: null, from: 0, to: 1 },
+      { kind: 'fetched', worker: 'w1', from: 1, to: 3 },
+      { kind: 'computed', worker: 'w1', from: 3, to: 6 },
+      { kind: 'streamed', worker: 'w1', from: 6, to: 10 },
     ]);
-    expect(phasesOf(request(1, 100, null), 150).at(-1)).toEqual({ kind: 'computed', from: 3, to: 50 });
+    const running = phasesOf(request(1, 100, null), 150);
+    expect(running.at(-1)).toEqual({ kind: 'computed', worker: 'w1', from: 3, to: 50 });
+  });
+
+  it('has the phases of each worker of a request that moved, and the source of the client’s prompt alone', () => {
+    const cached = { local: 64, remote: 0, computed: 1 };
+    const moved = [
+      { step: 'placed', id: 1, at: 120, worker: 'w2', resumed: 2, candidates: [], sources: [] },
+      { step: 'started', id: 1, at: 121, worker: 'w2', cached, queue_ms: 0 },
+      { step: 'first', id: 1, at: 125 },
+      { step: 'ended', id: 1, at: 130, tokens: 9, outcome: 'done' },
+    ] as const;
+    const whole = moved.reduce<RequestTrace>(withStep, withStep(request(1, 100, null), { step: 'first', id: 1, at: 106 }));
+    expect(phasesOf(whole, 999).map(({ kind, worker, from, to }) => [kind, worker, from, to])).toEqual([
+      ['waited', null, 0, 1],
+      ['fetched', 'w1', 1, 3],
+      ['computed', 'w1', 3, 6],
+      ['streamed', 'w1', 6, 20],
+      ['fetched', 'w2', 20, 21],
+      ['computed', 'w2', 21, 25],
+      ['streamed', 'w2', 25, 30],
+    ]);
+    expect(promptAttempt(whole)?.started?.cached).toEqual({ local: 0, remote: 0, computed: 9 });
+    expect(firstTokenMs(whole)).toBe(6);
+    // Of a page that saw the end alone.
+    expect(promptAttempt(trace(...moved))).toBeUndefined();
   });
 
   it('shows the newest or the slowest, of one worker or all', () => {
@@ -123,9 +149,17 @@ describe('words', () => {
   });
 
   it('say where a prompt came from', () => {
-    expect(sourceSentence('w1', { local: 1, remote: 64, computed: 7 }, 'w2')).toBe(
+    const cached = { local: 1, remote: 64, computed: 7 };
+    const sent = (copied: number): RequestTrace =>
+      trace(
+        { step: 'started', id: 1, at: 1, worker: 'w1', cached, queue_ms: 0 },
+        { ...{ step: 'found', id: 1, at: 2, worker: 'w1', host: 0, disk: 0 }, from: [{ worker: 'w2', blocks: 1, copied }] },
+      );
+    expect(sourceSentence('w1', cached, sent(0).attempts[0]!)).toBe(
       'w1 found 1 token in its own memory, fetched 64 tokens from w2 and computed 7 tokens.',
     );
+    expect(sourceSentence('w1', cached, sent(1).attempts[0]!)).toContain('had 64 tokens in copies from w2');
+    expect(sourceSentence('w1', cached, null)).toContain('got 64 tokens from another worker');
     expect(sourceSentence('w1', { local: 0, remote: 0, computed: 7 }, null)).toBe('w1 computed 7 tokens.');
   });
 });
@@ -184,16 +218,25 @@ describe('the chat', () => {
     });
     const hit = cost(900, 100, 40);
     // Nothing to compare: it was computed whole, or nothing is known.
-    expect(coldCost(cost(0, 1_000, 300), [], 0.5)).toBeNull();
+    expect(coldCost(cost(0, 1_000, 300), [], { worker: 'w1', msPerToken: 0.5 })).toBeNull();
     expect(coldCost(hit, [], null)).toBeNull();
-    expect(coldCost(hit, [cost(64, 936, 280)], 0.5)).toEqual({ ms: 505, measured: false });
-    expect(coldCost(hit, [cost(0, 1_000, 300), cost(900, 100, 35)], 0.5)).toEqual({ ms: 300, measured: true });
+    const rate = { worker: 'w1', msPerToken: 0.5 };
+    expect(coldCost(hit, [cost(64, 936, 280)], rate)).toEqual({ ms: 505, measured: false, rateOf: 'w1' });
+    expect(coldCost(hit, [cost(0, 1_000, 300), cost(900, 100, 35)], rate)).toEqual({ ms: 300, measured: true });
     expect(coldSentence(hit, { ms: 505, measured: false }, timeText)).toBe(
-      'Estimate: to compute all 1,000 tokens at this worker’s measured rate would take 505 ms, 13 times as long.',
+      'Estimate: to compute all 1,000 tokens at the measured rate of w1 would take 505 ms, 13 times as long.',
     );
     expect(coldSentence(hit, { ms: 20, measured: true }, timeText)).toBe(
       'An earlier answer to the same prompt, computed from nothing, took 20 ms, less.',
     );
+  });
+
+  it('estimates with the rate of the slowest other worker where the worker has measured none', () => {
+    const worker = (id: string, rate: number | null) => ({ id, compute_ms_per_token: rate });
+    const workers = [worker('w1', null), worker('w2', 0.5), worker('w3', 2)];
+    expect(rateFor('w2', workers)).toEqual({ worker: 'w2', msPerToken: 0.5 });
+    expect(rateFor('w1', workers)).toEqual({ worker: 'w3', msPerToken: 2 });
+    expect(rateFor('w1', workers.slice(0, 1))).toBeNull();
   });
 
   it('splits a prompt where its source changes', () => {
@@ -213,6 +256,28 @@ describe('the chat', () => {
     expect(curl).toContain("it'\\''s");
     expect(curl).toContain("-H 'x-shoal-worker: w1'");
     expect(curl).toContain('Bearer YOUR-KEY');
-    expect(sdkSnippet('http://h', question, false)).toContain("apiKey: 'none'");
+    // As the page sends it.
+    expect(curl).toContain('"stream": true');
+    const sdk = sdkSnippet('http://h', question, false);
+    expect(sdk).toContain("apiKey: 'none'");
+    expect(sdk).toContain('client.chat.completions.create');
+    const completion = { path: '/v1/completions' as const, body: { prompt: 'Once' }, worker: null };
+    expect(sdkSnippet('http://h', completion, false)).toContain('client.completions.create');
+  });
+});
+
+describe('the colours', () => {
+  /** Red, green and blue of a colour in the light or the dark theme. */
+  const css = readFileSync(new URL('../../../console/style.css', import.meta.url), 'utf8');
+  const valuesOf = (name: string) =>
+    [...css.matchAll(new RegExp(`--${name}: #(..)(..)(..);`, 'g'))].map((match) =>
+      match.slice(1).map((part) => Number.parseInt(part, 16)),
+    );
+
+  it('have no colour of a source, or of copies on their way, for another meaning', () => {
+    const [light, dark] = valuesOf('heat').map(([r, g, b]) => Math.max(r!, g!, b!) - Math.min(r!, g!, b!));
+    expect(light).toBeLessThan(32);
+    expect(dark).toBeLessThan(32);
+    expect(css).toMatch(/\.swatch\.fetched \{\s+background: repeating-linear-gradient\(45deg, var\(--soft\)/);
   });
 });

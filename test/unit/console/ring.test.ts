@@ -81,7 +81,11 @@ describe('the travel of a request', () => {
   it('has a leg for each thing that happened, one after another, long enough to be seen', () => {
     const legs = legsOf(trace(...steps));
     expect(legs.map(({ kind }) => kind)).toEqual(['placed', 'local', 'remote', 'computed', 'streamed']);
-    expect(legs.find(({ kind }) => kind === 'remote')).toMatchObject({ worker: 'w2', from: 'w3' });
+    // Nobody has told yet who sent the blocks.
+    expect(legs.find(({ kind }) => kind === 'remote')).toMatchObject({ worker: 'w2', from: null });
+    const from = [{ worker: 'w3', blocks: 1, copied: 0 }];
+    const told = legsOf(trace(...steps, { step: 'found', id: 1, at: 1_030, worker: 'w2', host: 0, disk: 0, from }));
+    expect(told.find(({ kind }) => kind === 'remote')).toMatchObject({ from: 'w3' });
     for (const [i, leg] of legs.entries()) {
       expect(leg.end - leg.start).toBeGreaterThanOrEqual(LEAST_MS[leg.kind]);
       if (i > 0) expect(leg.start).toBe(legs[i - 1]!.end);
