@@ -20,12 +20,11 @@ export interface ColouredText {
  * The prompt as the model saw it, in up to three parts. A prompt is found from its beginning on: first in the worker's own memory, then in other
  * workers' memory.
  */
-export async function colouredPrompt(
-  api: Api,
-  prompt: AskedPrompt,
-  cached: TokensBySource,
-): Promise<ColouredText[]> {
-  const { tokens } = await api.post<{ tokens: number[] }>('/tokenize', 'prompt' in prompt ? prompt : { ...prompt, add_generation_prompt: true });
+export async function colouredPrompt(api: Api, prompt: AskedPrompt, cached: TokensBySource): Promise<ColouredText[]> {
+  const { tokens } = await api.post<{ tokens: number[] }>(
+    '/tokenize',
+    'prompt' in prompt ? prompt : { ...prompt, add_generation_prompt: true },
+  );
   const ends = [cached.local, cached.local + cached.remote, tokens.length];
   const texts = await Promise.all(
     ends.map(async (end) =>

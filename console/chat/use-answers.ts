@@ -38,7 +38,12 @@ export function useAnswers(api: Api, model: string): Answers {
   const ask = async (asked: AskedPrompt, worker: string | null, length: AnswerLength) => {
     const { tokens, whole } = length;
     const body = { model, ...asked, max_tokens: tokens, temperature: 0, ...(whole && { ignore_eos: true }) };
-    const question: ChatQuestion = { path: 'prompt' in asked ? '/v1/completions' : '/v1/chat/completions', body, worker, request: newRequestId() };
+    const question: ChatQuestion = {
+      path: 'prompt' in asked ? '/v1/completions' : '/v1/chat/completions',
+      body,
+      worker,
+      request: newRequestId(),
+    };
     let current: ChatAnswer = { question, asked, length, text: '', cost: null, error: null, prompt: null };
     const show = (change: Partial<ChatAnswer>) => {
       current = { ...current, ...change };

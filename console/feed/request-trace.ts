@@ -56,7 +56,10 @@ function withLast(trace: RequestTrace, change: Partial<Attempt>): RequestTrace {
 /** A worker tells late: the request may have moved on. */
 function withFound(trace: RequestTrace, found: FoundStep): RequestTrace {
   const of = trace.attempts.findLastIndex((attempt) => workerOfAttempt(attempt) === found.worker);
-  return { ...trace, attempts: trace.attempts.map((attempt, index) => (index === of ? { ...attempt, found } : attempt)) };
+  return {
+    ...trace,
+    attempts: trace.attempts.map((attempt, index) => (index === of ? { ...attempt, found } : attempt)),
+  };
 }
 
 /** The worker of an attempt; null if the page has seen neither its placement nor its start. */

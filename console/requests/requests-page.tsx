@@ -289,7 +289,8 @@ function Details({ trace, now, moves }: DetailsProps) {
 /** Why the request went there: the costs of the workers that could take it. */
 function Placement({ placed }: { readonly placed: PlacedStep }) {
   const { worker, resumed, candidates } = placed;
-  const what = resumed > 0 ? `Moved to ${worker} after ${counted(resumed, 'token')} of the answer` : `Placed on ${worker}`;
+  const what =
+    resumed > 0 ? `Moved to ${worker} after ${counted(resumed, 'token')} of the answer` : `Placed on ${worker}`;
   return (
     <table>
       <caption>{what}. The workers that could take it, by estimated cost:</caption>

@@ -114,7 +114,10 @@ function drawLeg(
       break;
     case 'remote': {
       // Nobody knows yet who sent the blocks, or they came before as copies.
-      if (source === undefined) return glow(context, angle, palette.remote, 1 - Math.abs(2 * share - 1));
+      if (source === undefined) {
+        glow(context, angle, palette.remote, 1 - Math.abs(2 * share - 1));
+        break;
+      }
       const from = pointAt(middleOf(source), INNER_RADIUS);
       const way = (at: number) => chordPoint(from, end, at);
       line(context, CHORD.map(way), palette.remote, 0.5);

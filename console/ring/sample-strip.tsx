@@ -151,9 +151,11 @@ function TryRow({ result, earlier, trace }: TryRowProps) {
     <li>
       <div class="try-head">
         <strong>{LABELS[kind]}</strong>
-        {cost !== null && <span class="number" title="From the arrival of the request to its first token, measured by the coordinator">
+        {cost !== null && (
+          <span class="number" title="From the arrival of the request to its first token, measured by the coordinator">
             first token after {timeText(cost.ttft_ms)}
-          </span>}
+          </span>
+        )}
         {running && <span class="hint">running…</span>}
       </div>
       {cost !== null && <SourceBar cached={cost.cached} />}

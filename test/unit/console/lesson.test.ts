@@ -35,7 +35,9 @@ describe('what an answer to the sample teaches', () => {
 
   it('tells why there was no remote hit', () => {
     expect(lessonOf(cost('w2', 576, 0, 15), [first], null)).toMatch(/the fleet had copied the blocks to w2/);
-    expect(lessonOf(cost('w2', 0, 0, 591), [first], null)).toMatch(/^No remote hit: w2 computed 591 tokens\. A worker fetches only/);
+    expect(lessonOf(cost('w2', 0, 0, 591), [first], null)).toMatch(
+      /^No remote hit: w2 computed 591 tokens\. A worker fetches only/,
+    );
     expect(lessonOf(cost('w1', 0, 0, 591), [first], null)).toMatch(/^w1 computed it again/);
   });
 });

@@ -69,7 +69,10 @@ describe('the waterfall', () => {
       { step: 'first', id: 1, at: 125 },
       { step: 'ended', id: 1, at: 130, tokens: 9, outcome: 'done' },
     ] as const;
-    const whole = moved.reduce<RequestTrace>(withStep, withStep(request(1, 100, null), { step: 'first', id: 1, at: 106 }));
+    const whole = moved.reduce<RequestTrace>(
+      withStep,
+      withStep(request(1, 100, null), { step: 'first', id: 1, at: 106 }),
+    );
     expect(phasesOf(whole, 999).map(({ kind, worker, from, to }) => [kind, worker, from, to])).toEqual([
       ['waited', null, 0, 1],
       ['fetched', 'w1', 1, 3],
@@ -153,7 +156,10 @@ describe('words', () => {
     const sent = (copied: number): RequestTrace =>
       trace(
         { step: 'started', id: 1, at: 1, worker: 'w1', cached, queue_ms: 0 },
-        { ...{ step: 'found', id: 1, at: 2, worker: 'w1', host: 0, disk: 0 }, from: [{ worker: 'w2', blocks: 1, copied }] },
+        {
+          ...{ step: 'found', id: 1, at: 2, worker: 'w1', host: 0, disk: 0 },
+          from: [{ worker: 'w2', blocks: 1, copied }],
+        },
       );
     expect(sourceSentence('w1', cached, sent(0).attempts[0]!)).toBe(
       'w1 found 1 token in its own memory, fetched 64 tokens from w2 and computed 7 tokens.',

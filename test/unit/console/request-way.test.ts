@@ -97,7 +97,14 @@ describe('the way of a request', () => {
       { step: 'started', id: 1, at: 10, worker: 'w2', cached: { local: 192, remote: 0, computed: 40 }, queue_ms: 1 },
       { step: 'first', id: 1, at: 30 },
       placed({ at: 11_000, worker: 'w1', resumed: 100, candidates: [] }),
-      { step: 'started', id: 1, at: 11_010, worker: 'w1', cached: { local: 320, remote: 0, computed: 12 }, queue_ms: 0 },
+      {
+        step: 'started',
+        id: 1,
+        at: 11_010,
+        worker: 'w1',
+        cached: { local: 320, remote: 0, computed: 12 },
+        queue_ms: 0,
+      },
       { step: 'first', id: 1, at: 11_040 },
       { step: 'ended', id: 1, at: 12_000, tokens: 150, outcome: 'done' },
     );
@@ -130,7 +137,14 @@ describe('the way of a request', () => {
   it('says no time that the page has not seen, and nothing goes on after the end', () => {
     const late = trace(
       placed({ at: 11_000, worker: 'w1', resumed: 100, candidates: [] }),
-      { step: 'started', id: 1, at: 11_010, worker: 'w1', cached: { local: 320, remote: 0, computed: 13 }, queue_ms: 0 },
+      {
+        step: 'started',
+        id: 1,
+        at: 11_010,
+        worker: 'w1',
+        cached: { local: 320, remote: 0, computed: 13 },
+        queue_ms: 0,
+      },
       { step: 'ended', id: 1, at: 12_000, tokens: 150, outcome: 'done' },
     );
     expect(texts(late)).toEqual([

@@ -74,7 +74,14 @@ describe('the journal of requests', () => {
     request.ended(5, 'done');
     found('r');
     found('of another coordinator');
-    const step = { step: 'found', id: 1, worker: 'w2', host: 1, disk: 2, from: [{ worker: 'w3', blocks: 4, copied: 1 }] };
+    const step = {
+      step: 'found',
+      id: 1,
+      worker: 'w2',
+      host: 1,
+      disk: 2,
+      from: [{ worker: 'w3', blocks: 4, copied: 1 }],
+    };
     expect(steps).toMatchObject([{ step: 'arrived' }, step, { step: 'ended' }, step]);
     expect(slow.list(clock.now(), () => true)[0]).toMatchObject([{ step: 'arrived' }, step, { step: 'ended' }, step]);
     for (let i = 0; i < ENDED_REQUESTS; i++) arrive(`later ${i}`).ended(1, 'done');
