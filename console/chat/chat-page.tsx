@@ -8,7 +8,7 @@ import { SAMPLE_NOTES, SAMPLE_PROMPT, SAMPLE_QUESTION } from '../ring/sample-pro
 import type { Api } from '../session/api.js';
 import { AnswerCard } from './answer-card.js';
 import { rateFor } from './cold-cost.js';
-import type { AskedPrompt, SaidMessage } from './prompt-colours.js';
+import type { ChatPrompt, SaidMessage } from './prompt-colours.js';
 import type { AnswerCost } from './stream-answer.js';
 import { type Answers, type ChatAnswer, useAnswers } from './use-answers.js';
 
@@ -158,7 +158,7 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
 }
 
 /** The messages of a question, after those of earlier answers of the chat. */
-function conversation(system: string, answers: readonly ChatAnswer[], question: string): AskedPrompt {
+function conversation(system: string, answers: readonly ChatAnswer[], question: string): ChatPrompt {
   const own: SaidMessage[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
   const said = answers.flatMap(({ asked, text }): SaidMessage[] =>
     'prompt' in asked ? [] : [asked.messages.at(-1)!, { role: 'assistant', content: text }],

@@ -4,7 +4,7 @@ import type { Api } from '../session/api.js';
 /** Which part of a prompt's text came from where. */
 
 /** A conversation, or a text to continue. */
-export type AskedPrompt = { readonly messages: readonly SaidMessage[] } | { readonly prompt: string };
+export type ChatPrompt = { readonly messages: readonly SaidMessage[] } | { readonly prompt: string };
 
 export interface SaidMessage {
   readonly role: 'system' | 'user' | 'assistant';
@@ -20,7 +20,7 @@ export interface ColouredText {
  * The prompt as the model saw it, in up to three parts. A prompt is found from its beginning on: first in the worker's own memory, then in other
  * workers' memory.
  */
-export async function colouredPrompt(api: Api, prompt: AskedPrompt, cached: TokensBySource): Promise<ColouredText[]> {
+export async function colouredPrompt(api: Api, prompt: ChatPrompt, cached: TokensBySource): Promise<ColouredText[]> {
   const { tokens } = await api.post<{ tokens: number[] }>(
     '/tokenize',
     'prompt' in prompt ? prompt : { ...prompt, add_generation_prompt: true },

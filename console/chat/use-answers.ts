@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import type { Api } from '../session/api.js';
-import { type AskedPrompt, type ColouredText, colouredPrompt } from './prompt-colours.js';
+import { type ChatPrompt, type ColouredText, colouredPrompt } from './prompt-colours.js';
 import { type AnswerCost, type ChatQuestion, newRequestId, streamAnswer } from './stream-answer.js';
 
 /** The answers of a chat, oldest first, and the way to get another. */
@@ -8,7 +8,7 @@ import { type AnswerCost, type ChatQuestion, newRequestId, streamAnswer } from '
 /** One answer, with everything that is shown of it. */
 export interface ChatAnswer {
   readonly question: ChatQuestion;
-  readonly asked: AskedPrompt;
+  readonly asked: ChatPrompt;
   readonly length: AnswerLength;
   readonly text: string;
   readonly cost: AnswerCost | null;
@@ -26,7 +26,7 @@ export interface Answers {
   readonly answers: readonly ChatAnswer[];
   readonly busy: boolean;
   /** @param worker the one that has to answer; null for any */
-  ask(asked: AskedPrompt, worker: string | null, length: AnswerLength): Promise<void>;
+  ask(asked: ChatPrompt, worker: string | null, length: AnswerLength): Promise<void>;
   stop(): void;
   clear(): void;
 }
@@ -35,7 +35,7 @@ export function useAnswers(api: Api, model: string): Answers {
   const [answers, setAnswers] = useState<readonly ChatAnswer[]>([]);
   const [busy, setBusy] = useState(false);
   const running = useRef<AbortController | null>(null);
-  const ask = async (asked: AskedPrompt, worker: string | null, length: AnswerLength) => {
+  const ask = async (asked: ChatPrompt, worker: string | null, length: AnswerLength) => {
     const { tokens, whole } = length;
     const body = { model, ...asked, max_tokens: tokens, temperature: 0, ...(whole && { ignore_eos: true }) };
     const question: ChatQuestion = {

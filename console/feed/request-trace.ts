@@ -9,14 +9,14 @@ export interface RequestTrace {
   readonly arrivedAt: number | null;
   readonly promptTokens: number | null;
   /** Its workers, one after another. */
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly RequestAttempt[];
   readonly ended: EndedStep | null;
   /** Of the last step, without `found`, which comes late. */
   readonly at: number;
 }
 
 /** The part of a request that ran on one worker. */
-export interface Attempt {
+export interface RequestAttempt {
   /** Null if the page opened after it was placed. */
   readonly placed: PlacedStep | null;
   readonly started: StartedStep | null;
@@ -26,7 +26,7 @@ export interface Attempt {
   readonly firstAt: number | null;
 }
 
-const NO_ATTEMPT: Attempt = { placed: null, started: null, found: null, firstAt: null };
+const NO_ATTEMPT: RequestAttempt = { placed: null, started: null, found: null, firstAt: null };
 
 /** The trace after one more step. */
 export function withStep(trace: RequestTrace | undefined, step: RequestStep): RequestTrace {
@@ -48,7 +48,7 @@ export function withStep(trace: RequestTrace | undefined, step: RequestStep): Re
   }
 }
 
-function withLast(trace: RequestTrace, change: Partial<Attempt>): RequestTrace {
+function withLast(trace: RequestTrace, change: Partial<RequestAttempt>): RequestTrace {
   const last = trace.attempts.at(-1) ?? NO_ATTEMPT;
   return { ...trace, attempts: [...trace.attempts.slice(0, -1), { ...last, ...change }] };
 }
@@ -63,7 +63,7 @@ function withFound(trace: RequestTrace, found: FoundStep): RequestTrace {
 }
 
 /** The worker of an attempt; null if the page has seen neither its placement nor its start. */
-export function workerOfAttempt({ placed, started }: Attempt): string | null {
+export function workerOfAttempt({ placed, started }: RequestAttempt): string | null {
   return placed?.worker ?? started?.worker ?? null;
 }
 
@@ -81,12 +81,12 @@ export function firstTokenMs({ arrivedAt, attempts }: RequestTrace): number | nu
 }
 
 /** Tokens of the answer that the attempt brought along from the workers before. */
-export function resumedOf({ placed }: Attempt): number {
+export function resumedOf({ placed }: RequestAttempt): number {
   return placed?.resumed ?? 0;
 }
 
 /** The attempt that began the answer, whose prompt is that of the client alone; undefined if none has started, or the page did not see it. */
-export function promptAttempt({ attempts }: RequestTrace): Attempt | undefined {
+export function promptAttempt({ attempts }: RequestTrace): RequestAttempt | undefined {
   return attempts.findLast((attempt) => attempt.started !== null && attempt.placed?.resumed === 0);
 }
 

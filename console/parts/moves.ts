@@ -1,5 +1,5 @@
 import type { Happening, HappeningKind } from '../../src/console/feed-messages.js';
-import { type Attempt, type RequestTrace, resumedOf, workerOfAttempt } from '../feed/request-trace.js';
+import { type RequestAttempt, type RequestTrace, resumedOf, workerOfAttempt } from '../feed/request-trace.js';
 import { counted } from './words.js';
 
 /** Who was lost while a request ran, and who continued it. Pure. */
@@ -11,7 +11,7 @@ export function movesOf({ attempts }: RequestTrace, happened: readonly Happening
   return attempts.slice(1).map((next, index) => moveText(attempts[index]!, next, happened));
 }
 
-function moveText(before: Attempt, next: Attempt, happened: readonly Happening[]): string {
+function moveText(before: RequestAttempt, next: RequestAttempt, happened: readonly Happening[]): string {
   const [from, to] = [workerOfAttempt(before) ?? 'a worker', workerOfAttempt(next) ?? 'another worker'];
   const resumed = resumedOf(next);
   if (resumed > resumedOf(before))
@@ -21,7 +21,7 @@ function moveText(before: Attempt, next: Attempt, happened: readonly Happening[]
 }
 
 /** How the worker of an attempt was lost: a worker that was cut off comes back in the same process. */
-export function lossOf(attempt: Attempt, happened: readonly Happening[]): 'died' | 'was lost' {
+export function lossOf(attempt: RequestAttempt, happened: readonly Happening[]): 'died' | 'was lost' {
   const worker = workerOfAttempt(attempt);
   const since = attempt.started?.at ?? attempt.placed?.at ?? Number.POSITIVE_INFINITY;
   const later = happened.filter((each) => each.worker === worker && each.at >= since).toReversed();

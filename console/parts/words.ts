@@ -1,5 +1,5 @@
 import type { Happening, HappeningKind, SentBlocks, TokensBySource } from '../../src/console/feed-messages.js';
-import { type Attempt, type RequestTrace, workerOfAttempt } from '../feed/request-trace.js';
+import { type RequestAttempt, type RequestTrace, workerOfAttempt } from '../feed/request-trace.js';
 
 /** Numbers and events in words. Pure. */
 
@@ -88,7 +88,7 @@ export function isTrouble({ kind }: Happening): boolean {
 }
 
 /** Where the K/V of a prompt came from, as a sentence. @param attempt the worker's account of it; null if there is none */
-export function sourceSentence(worker: string, cached: TokensBySource, attempt: Attempt | null): string {
+export function sourceSentence(worker: string, cached: TokensBySource, attempt: RequestAttempt | null): string {
   const parts = [
     cached.local > 0 ? `found ${counted(cached.local, 'token')} in its own memory` : null,
     cached.remote > 0 ? remoteText(counted(cached.remote, 'token'), attempt) : null,
@@ -99,12 +99,12 @@ export function sourceSentence(worker: string, cached: TokensBySource, attempt: 
 }
 
 /** The blocks that came from other workers; empty until the worker has told who sent them. */
-export function sendersOf({ found }: Pick<Attempt, 'found'>): readonly SentBlocks[] {
+export function sendersOf({ found }: Pick<RequestAttempt, 'found'>): readonly SentBlocks[] {
   return found?.from ?? [];
 }
 
 /** How tokens came from other workers: only what the receiver has told. */
-function remoteText(tokens: string, attempt: Attempt | null): string {
+function remoteText(tokens: string, attempt: RequestAttempt | null): string {
   const senders = attempt === null ? [] : sendersOf(attempt);
   const names = senders.map(({ worker }) => worker).join(' and ');
   if (senders.length === 0) return `got ${tokens} from another worker`;
@@ -114,13 +114,13 @@ function remoteText(tokens: string, attempt: Attempt | null): string {
 }
 
 /** The only worker from which an attempt fetched blocks, so far as it has told; null if it fetched none or from several. */
-export function fetchedFrom(attempt: Attempt): string | null {
+export function fetchedFrom(attempt: RequestAttempt): string | null {
   const fetched = sendersOf(attempt).filter(({ blocks, copied }) => blocks > copied);
   return fetched.length === 1 ? fetched[0]!.worker : null;
 }
 
 /** Why an attempt found nothing; null if it found something or has not begun. A worker may have meant to fetch blocks, and have seen that computing is faster. */
-export function missText(attempt: Attempt): string | null {
+export function missText(attempt: RequestAttempt): string | null {
   const { placed, started } = attempt;
   if (started === null || started.cached.local + started.cached.remote > 0) return null;
   const chosen = placed?.candidates.find(({ worker }) => worker === workerOfAttempt(attempt));

@@ -1,5 +1,5 @@
 import type { AnswerCost } from '../chat/stream-answer.js';
-import type { Attempt } from '../feed/request-trace.js';
+import type { RequestAttempt } from '../feed/request-trace.js';
 import { counted, missText, sendersOf, timeText } from '../parts/words.js';
 
 /** The lesson from the answers to the sample prompt: explains a local hit, a remote hit, or the reason for a miss. Pure. */
@@ -9,7 +9,7 @@ import { counted, missText, sendersOf, timeText } from '../parts/words.js';
  * @param earlier the answers to the same prompt before, oldest first
  * @param attempt what the coordinator and the worker told of it; null if this page does not know
  */
-export function lessonOf(cost: AnswerCost, earlier: readonly AnswerCost[], attempt: Attempt | null): string {
+export function lessonOf(cost: AnswerCost, earlier: readonly AnswerCost[], attempt: RequestAttempt | null): string {
   const { worker, cached } = cost;
   const first = earlier[0];
   if (first === undefined) {
@@ -30,7 +30,7 @@ export function lessonOf(cost: AnswerCost, earlier: readonly AnswerCost[], attem
 }
 
 /** Whether the blocks were fetched now, or had come as copies: until the worker has told, neither is known. */
-function remoteText({ worker, cached }: AnswerCost, attempt: Attempt | null): string {
+function remoteText({ worker, cached }: AnswerCost, attempt: RequestAttempt | null): string {
   const senders = attempt === null ? [] : sendersOf(attempt);
   const names = senders.map((each) => each.worker).join(' and ');
   const tokens = counted(cached.remote, 'token');

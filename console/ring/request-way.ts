@@ -1,5 +1,11 @@
 import type { CandidateCost, Happening, PlacedStep, SentBlocks, StartedStep } from '../../src/console/feed-messages.js';
-import { type Attempt, firstTokenMs, type RequestTrace, resumedOf, workerOfAttempt } from '../feed/request-trace.js';
+import {
+  firstTokenMs,
+  type RequestAttempt,
+  type RequestTrace,
+  resumedOf,
+  workerOfAttempt,
+} from '../feed/request-trace.js';
 import { lossOf } from '../parts/moves.js';
 import { counted, missText, sendersOf, timeText } from '../parts/words.js';
 
@@ -24,8 +30,8 @@ export function wayOf(trace: RequestTrace, happened: readonly Happening[]): WayS
 
 function stepsOf(
   trace: RequestTrace,
-  attempt: Attempt,
-  next: Attempt | undefined,
+  attempt: RequestAttempt,
+  next: RequestAttempt | undefined,
   happened: readonly Happening[],
 ): WayStep[] {
   const { placed, started } = attempt;
@@ -63,7 +69,7 @@ function otherText(chosen: CandidateCost, other: CandidateCost): string {
 }
 
 /** Where the K/V came from. A worker that continues an answer finds or computes the answer so far like a prompt. */
-function prefixSteps(trace: RequestTrace, attempt: Attempt, started: StartedStep, over: boolean): WayStep[] {
+function prefixSteps(trace: RequestTrace, attempt: RequestAttempt, started: StartedStep, over: boolean): WayStep[] {
   const { local, remote, computed } = started.cached;
   const steps: WayStep[] = [];
   if (local > 0)
@@ -87,7 +93,7 @@ function prefixSteps(trace: RequestTrace, attempt: Attempt, started: StartedStep
 }
 
 /** The worker tells of its lower tiers; what it does not tell of was in its device memory. */
-function tierText({ found }: Attempt, { worker }: StartedStep): string {
+function tierText({ found }: RequestAttempt, { worker }: StartedStep): string {
   const [host, disk] = found === null ? [0, 0] : [found.host, found.disk];
   const lower = [
     host > 0 ? `${counted(host, 'block')} of them in host memory` : null,
@@ -117,7 +123,7 @@ function remoteStep(tokens: string, senders: readonly SentBlocks[]): WayStep {
 }
 
 /** Null if there is nothing to say yet. The page may have opened after the first token. */
-function streamedStep(trace: RequestTrace, attempt: Attempt, next: Attempt | undefined): WayStep | null {
+function streamedStep(trace: RequestTrace, attempt: RequestAttempt, next: RequestAttempt | undefined): WayStep | null {
   const { firstAt } = attempt;
   const { ended } = trace;
   const before = resumedOf(attempt);
@@ -139,7 +145,7 @@ function streamedStep(trace: RequestTrace, attempt: Attempt, next: Attempt | und
   };
 }
 
-function lostStep(attempt: Attempt, next: Attempt, happened: readonly Happening[]): WayStep {
+function lostStep(attempt: RequestAttempt, next: RequestAttempt, happened: readonly Happening[]): WayStep {
   const [worker, other] = [workerOfAttempt(attempt) ?? 'A worker', workerOfAttempt(next) ?? 'another worker'];
   if (resumedOf(next) > resumedOf(attempt)) {
     const how = lossOf(attempt, happened);

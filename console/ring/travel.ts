@@ -1,4 +1,4 @@
-import { type Attempt, type RequestTrace, workerOf } from '../feed/request-trace.js';
+import { type RequestAttempt, type RequestTrace, workerOf } from '../feed/request-trace.js';
 import { fetchedFrom } from '../parts/words.js';
 
 /** How a request travels over the ring: legs with a beginning and an end, so that every moment can be drawn, live or replayed. Pure. */
@@ -65,7 +65,7 @@ export function legsOf(trace: RequestTrace): Leg[] {
 type AddLeg = (kind: LegKind, worker: string, start: number, end: number, from?: string | null) => void;
 
 /** Adds the legs of one worker. @param over when another worker took over, or the request ended */
-function addAttempt(attempt: Attempt, over: number, add: AddLeg, free: () => number): void {
+function addAttempt(attempt: RequestAttempt, over: number, add: AddLeg, free: () => number): void {
   const { placed, started, firstAt } = attempt;
   if (placed !== null) {
     add('placed', placed.worker, placed.at, placed.at);

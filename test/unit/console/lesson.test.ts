@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AnswerCost } from '../../../console/chat/stream-answer.js';
-import type { Attempt } from '../../../console/feed/request-trace.js';
+import type { RequestAttempt } from '../../../console/feed/request-trace.js';
 import { lessonOf } from '../../../console/ring/lesson.js';
 
 const cost = (worker: string, local: number, remote: number, computed: number): AnswerCost => ({
@@ -21,7 +21,7 @@ describe('what an answer to the sample teaches', () => {
   });
 
   it('names the sender once the worker has told, and does not call copies a fetch', () => {
-    const sent = (copied: number): Attempt => ({
+    const sent = (copied: number): RequestAttempt => ({
       ...{ placed: null, started: null, firstAt: null },
       found: {
         ...{ step: 'found', id: 1, at: 1, worker: 'w2', host: 0, disk: 0 },
