@@ -125,7 +125,11 @@ function Header({ feed, page, keyed, onLogout }: HeaderProps) {
               {serving}/{workers.size} serving
             </span>
             <span class={`status ${status.state}`}>{status.state}</span>
-            {hello.role === 'user' && <span>read-only</span>}
+            {hello.role === 'user' && (
+              <span title="You see the fleet and your own requests, and may chat, pin and purge. The rest needs the key of an operator.">
+                key of a user
+              </span>
+            )}
           </>
         )}
       </p>

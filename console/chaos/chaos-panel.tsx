@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { FeedWorker } from '../../src/console/feed-messages.js';
-import { Confirmation, type Deed } from '../parts/confirmation.js';
+import { Confirmation } from '../parts/confirmation.js';
+import type { Deed } from '../parts/deed.js';
 import { counted } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { killQuestion } from '../workers/worker-actions.js';

@@ -1,5 +1,5 @@
 import type { FeedWorker } from '../../src/console/feed-messages.js';
-import type { Deed } from '../parts/confirmation.js';
+import type { Deed } from '../parts/deed.js';
 import type { Api } from '../session/api.js';
 
 /** The operator's actions on a worker. */

@@ -322,7 +322,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await page.getByLabel('API key').fill(ANN!);
       await click(page, 'Open');
       await see(page, '1 worker serves.');
-      await see(page, 'read-only');
+      await see(page, 'key of a user');
       expect(await page.getByRole('button', { name: /Drain|Kill/ }).count()).toBe(0);
       expect(await page.getByText(/Hot segments|Blocks on the move/).count()).toBe(0);
       for (const name of PAGES) {
