@@ -29,7 +29,8 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   const [segment, setSegment] = useState<string | null>(null);
   const replay = useReplay(feed);
   const read = useCallback(() => feed.model.value, [feed]);
-  const sentence = fleetSentence(model);
+  const lost = useStore(feed.status).state === 'lost';
+  const sentence = fleetSentence(model, lost);
   const workers = [...model.workers.values()];
   const operator = model.hello?.role === 'operator';
   const chaos = model.hello?.chaos === true;
@@ -61,7 +62,7 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
             setFollowed(worker);
           }}
         />
-        <ReplaySlider replay={replay} />
+        <ReplaySlider replay={replay} lost={lost} />
         <RingLegend segments={operator} />
         <Limits model={model} />
         <RequestWayCard model={model} worker={followed} now={feed.now()} />

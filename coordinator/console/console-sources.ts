@@ -37,5 +37,6 @@ export function makeConsoleSources({
         .ask('activity', { since }, { timeoutMs: CONTROL_TIMEOUT_MS }),
   });
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
-  return { slow, heat, activities, countBlocks, journal: new RequestJournal(clock, slow, heat) };
+  const blocksOf = (worker: string) => holdings.keysOf(worker);
+  return { slow, heat, activities, countBlocks, blocksOf, journal: new RequestJournal(clock, slow, heat) };
 }

@@ -42,6 +42,8 @@ export interface FleetFeedOptions {
   readonly coarse: CoarseView;
   /** The number of blocks with a holder, and of blocks with fewer holders than wanted. */
   readonly countBlocks: (holders: number) => { readonly blocks: number; readonly below: number };
+  /** The number of blocks of a worker by the same count; null while it is unknown. */
+  readonly blocksOf: (worker: string) => number | null;
   readonly heat: Pick<SegmentHeat, 'list'>;
   readonly activities: Pick<WorkerActivities, 'round'>;
   readonly journal: RequestJournal;
@@ -141,7 +143,13 @@ export class FleetFeed {
   }
 
   private look(): FleetMoment {
-    const view = this.options.view();
+    const told = this.options.view();
+    // Workers tell how many blocks they have when their load changes: that would contradict the copies, which follow each block.
+    const workers = told.workers.map((worker) => ({
+      ...worker,
+      blocks: this.options.blocksOf(worker.id) ?? worker.blocks,
+    }));
+    const view = { ...told, workers };
     const serving = view.workers.filter(({ state }) => state === 'serving').length;
     const { blocks, below } = this.options.countBlocks(Math.min(view.replicas, serving));
     return { view, copies: { blocks, below } };

@@ -37,11 +37,14 @@ class Scene {
   rounds = 0;
   readonly journal = new RequestJournal(this.clock, new SlowRequests(), { used: () => {} });
   blocks = { blocks: 4, below: 0 };
+  /** Blocks by worker, as the coordinator counts them. */
+  readonly held = new Map<string, number>();
   readonly feed = new FleetFeed({
     clock: this.clock,
     view: () => this.fleet.view(),
     coarse: new CoarseView(this.clock),
     countBlocks: () => this.blocks,
+    blocksOf: (id) => this.held.get(id) ?? null,
     journal: this.journal,
     history: this.history,
     heat: { list: () => this.segments },
@@ -103,6 +106,24 @@ describe('the feed of the console', () => {
     expect(told()).toMatchObject({ workers: [{ ...coarse, state: 'draining' }] });
     await scene.clock.advance(COARSE_MS);
     expect(told()).toMatchObject({ copies: { blocks: 8_192 }, workers: [{ blocks: 8_192, running: 32 }] });
+  });
+
+  it('counts the blocks of workers as it counts copies, not as the workers told last', async () => {
+    const scene = new Scene();
+    scene.fleet.workers = [
+      { ...member('w1'), blocks: 48 },
+      { ...member('w2'), blocks: 5 },
+    ];
+    scene.held.set('w1', 56);
+    await scene.clock.advance(100);
+    const page = scene.page();
+    await settled();
+    expect(page.messages.find(({ type }) => type === 'fleet')).toMatchObject({
+      workers: [
+        { id: 'w1', blocks: 56 },
+        { id: 'w2', blocks: 5 },
+      ],
+    });
   });
 
   it('begins with what it is and with the whole fleet, then tells only what has changed', async () => {

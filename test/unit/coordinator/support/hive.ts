@@ -54,9 +54,7 @@ export class ScriptedWorker {
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
   /** `gone` are the keys of the dropped blocks. */
-  onPurge: (
-    order: PurgeOrder,
-  ) => PurgeCounts & {
+  onPurge: (order: PurgeOrder) => PurgeCounts & {
     readonly beyond?: readonly string[];
     readonly before?: number;
     readonly gone?: Iterable<string>;
