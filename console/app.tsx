@@ -15,6 +15,7 @@ import { RingPage } from './ring/ring-page.js';
 import { Api } from './session/api.js';
 import { storedKey, storeKey } from './session/key-store.js';
 import { Login } from './session/login.js';
+import { loginProblem } from './session/login-words.js';
 import { TenantsPage } from './tenants/tenants-page.js';
 import { WorkersPage } from './workers/workers-page.js';
 
@@ -48,16 +49,20 @@ export function App() {
     storeKey(next);
     setKey(next);
   };
-  if (status.state === 'locked') return <Login why={key === null ? null : status.why} onKey={enter} />;
+  if (status.state === 'locked')
+    return <Login why={loginProblem(key !== null, status.status, status.why)} onKey={enter} />;
   return (
     <>
+      <button type="button" class="skip" onClick={() => document.querySelector('main')?.focus()}>
+        Skip to the page
+      </button>
       <Header feed={feed} page={page} keyed={key !== null} onLogout={() => enter(null)} />
       {status.state === 'lost' && (
         <p class="banner" role="alert">
           {lostText(status)}
         </p>
       )}
-      <main class={status.state === 'lost' ? 'stale' : ''}>
+      <main class={status.state === 'lost' ? 'stale' : ''} tabIndex={-1}>
         <Page {...{ page, api, feed }} params={address.params} />
       </main>
     </>

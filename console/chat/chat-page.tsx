@@ -20,7 +20,7 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   const nameable = hello?.routing === true ? serving : [];
   return (
     <div class="chat-page">
-      <QuestionForm chat={chat} workers={nameable} />
+      <QuestionForm chat={chat} workers={nameable} routing={hello?.routing ?? null} />
       <section class="column" aria-label="Answers" aria-live="polite">
         <SourceLegend />
         {chat.answers.length === 0 && (
@@ -55,7 +55,15 @@ function costsBefore(before: readonly ChatAnswer[], { messages }: ChatAnswer): A
   return before.flatMap((each) => (each.cost !== null && JSON.stringify(each.messages) === prompt ? [each.cost] : []));
 }
 
-function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly workers: readonly string[] }) {
+interface QuestionFormProps {
+  readonly chat: Answers;
+  /** Those that a question may name. */
+  readonly workers: readonly string[];
+  /** Whether a question may name its worker at all; null until that is known. */
+  readonly routing: boolean | null;
+}
+
+function QuestionForm({ chat, workers, routing }: QuestionFormProps) {
   const [system, setSystem] = useState(`Notes:\n${SAMPLE_NOTES.join('\n')}`);
   const [draft, setDraft] = useState(SAMPLE_QUESTION);
   const [remember, setRemember] = useState(false);
@@ -90,19 +98,22 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
           Send the earlier questions and answers along
         </label>
         <label>
-          Tokens{' '}
+          Longest answer{' '}
           <select value={tokens} onChange={(event) => setTokens(Number(event.currentTarget.value))}>
             {LENGTHS.map((length) => (
               <option key={length} value={length}>
-                {length}
+                {length.toLocaleString('en')} tokens
               </option>
             ))}
           </select>
         </label>
-        <label class="check" title="The field ignore_eos: the answer continues when the model would end it">
+        <label class="check" title="The field ignore_eos">
           <input type="checkbox" checked={whole} onChange={(event) => setWhole(event.currentTarget.checked)} />
-          Use all of them
+          Do not stop early, even where the model would end
         </label>
+        {workers.length === 0 && routing === false && (
+          <p class="hint">To choose the worker, start the coordinator with --allow-routing.</p>
+        )}
         {workers.length > 0 && <WorkerChoice workers={workers} worker={worker} onChoose={setWorker} />}
       </div>
       <p class="buttons">

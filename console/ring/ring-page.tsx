@@ -50,6 +50,15 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
         <p class={`fleet-sentence ${sentence.tone}`} role="status">
           {sentence.text}
         </p>
+        <p class="to-try">
+          <button
+            type="button"
+            class="primary"
+            onClick={() => document.querySelector('#try-title')?.scrollIntoView({ block: 'start' })}
+          >
+            Try it
+          </button>
+        </p>
         <RingFigure
           workers={replay.agoMs === null ? workers : workersAt(model, replay.time())}
           segments={model.segments}
@@ -70,7 +79,7 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
       <div class="column">
         <SampleStrip api={api} model={read} />
         <WorkerTable {...{ workers, api, selected }} onSelect={setSelected} operator={operator} chaos={chaos} />
-        {operator && chaos && <ChaosPanel workers={workers} api={api} />}
+        {operator && chaos && <ChaosPanel workers={workers} api={api} happened={model.happened} now={feed.now()} />}
         {operator && hot}
         {operator && moving}
         <section class="card" aria-labelledby="happened-title">

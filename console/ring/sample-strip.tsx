@@ -30,6 +30,7 @@ const TRIES = 6;
 export function SampleStrip({ api, model }: { readonly api: Api; readonly model: () => FleetModel }) {
   const { tries, ask, elsewhere } = useTries(api, model);
   const running = tries[0]?.running === true;
+  const routing = model().hello?.routing === true;
   const asked = tries.some(({ cost }) => cost !== null);
   return (
     <section class="card" aria-labelledby="try-title">
@@ -68,12 +69,19 @@ export function SampleStrip({ api, model }: { readonly api: Api; readonly model:
         <button type="button" disabled={running || !asked} onClick={() => ask('again')}>
           Ask again
         </button>
-        {model().hello?.routing === true && (
-          <button type="button" disabled={running || !asked || elsewhere() === null} onClick={() => ask('elsewhere')}>
-            Ask another worker
-          </button>
-        )}
+        <button
+          type="button"
+          disabled={running || !asked || !routing || elsewhere() === null}
+          onClick={() => ask('elsewhere')}
+        >
+          Ask another worker
+        </button>
       </p>
+      {model().hello !== null && !routing && (
+        <p class="hint">
+          A request may not name its worker here: start the coordinator with --allow-routing to ask another one.
+        </p>
+      )}
       <ol class="tries" aria-live="polite">
         {tries.map((each, index) => (
           <TryRow key={tries.length - index} result={each} earlier={tries.slice(index + 1)} />

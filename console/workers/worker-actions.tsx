@@ -48,7 +48,8 @@ export function WorkerActions({ worker, chaos, api, onAsk }: WorkerActionsProps)
         const act = async () => void (await api.post(`/v1/fleet/workers/${encodeURIComponent(id)}/${action}`, {}));
         return (
           <button
-            key={action}
+            // A worker that is drained gets another action in the same place: the keyboard stays there.
+            key={action === 'undrain' ? 'drain' : action}
             type="button"
             class="small"
             aria-label={`${label} ${id}`}

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../../src/clock.js';
 import type {
+  Disturbance,
   FeedMessage,
   FeedSegment,
   Happening,
@@ -101,6 +102,12 @@ export class FleetFeed {
   /** Recent events, oldest first. */
   get happened(): readonly Happening[] {
     return this.recent;
+  }
+
+  /** An operator disturbs the fleet: some faults show nowhere else, if no block moves meanwhile. */
+  disturbed(fault: Disturbance, worker: string | null, seconds?: number): void {
+    const at = this.options.clock.now();
+    this.happen({ at, kind: 'disturbed', worker, fault, ...(seconds !== undefined && { seconds }) });
   }
 
   /** The messages for one page, until `signal` aborts, the feed stops or the page reads too slowly. @throws Overloaded if there are too many pages */

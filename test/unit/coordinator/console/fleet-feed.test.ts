@@ -126,6 +126,21 @@ describe('the feed of the console', () => {
     });
   });
 
+  it('tells pages what an operator does to the fleet, also those that open later', async () => {
+    const scene = new Scene();
+    const page = scene.page();
+    await settled();
+    scene.feed.disturbed('corrupt', 'w1', 5);
+    scene.feed.disturbed('kill', 'w2');
+    await settled();
+    const told = [
+      { at: 0, kind: 'disturbed', worker: 'w1', fault: 'corrupt', seconds: 5 },
+      { at: 0, kind: 'disturbed', worker: 'w2', fault: 'kill' },
+    ];
+    expect(page.messages.flatMap((each) => (each.type === 'happened' ? [each.happening] : []))).toEqual(told);
+    expect(scene.feed.happened).toEqual(told);
+  });
+
   it('begins with what it is and with the whole fleet, then tells only what has changed', async () => {
     const scene = new Scene();
     scene.fleet.workers = [member('w1'), member('w2')];
