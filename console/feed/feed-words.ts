@@ -4,7 +4,7 @@ import type { FleetModel } from './fleet-model.js';
 /** What the page knows of the fleet as a whole, and since when it knows nothing newer. Pure. */
 
 /** Such as `15:34`. */
-export function clockText(wallMs: number): string {
+function clockText(wallMs: number): string {
   return new Date(wallMs).toLocaleTimeString('en-GB', { timeStyle: 'short' });
 }
 
