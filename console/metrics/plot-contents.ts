@@ -25,6 +25,7 @@ function requestPlots(series: HistoryAnswer['series']): PlotContent[] {
     },
     {
       title: 'Hit rate',
+      unit: 'whole',
       help: 'Share of prompt tokens that were not computed.',
       format: (value) => `${Math.round(value)} %`,
       series: [line('hits', '--local', hitShares(series))],
