@@ -4,6 +4,7 @@ import { CachePage } from './cache/cache-page.js';
 import { ChatPage } from './chat/chat-page.js';
 import { ExplainPage } from './explain/explain-page.js';
 import { FeedConnection } from './feed/connection.js';
+import { lostText, servingText } from './feed/feed-words.js';
 import { useStore } from './feed/store.js';
 import { MetricsPage } from './metrics/metrics-page.js';
 import { addressOf } from './parts/address.js';
@@ -14,6 +15,7 @@ import { RingPage } from './ring/ring-page.js';
 import { Api } from './session/api.js';
 import { storedKey, storeKey } from './session/key-store.js';
 import { Login } from './session/login.js';
+import { loginProblem } from './session/login-words.js';
 import { TenantsPage } from './tenants/tenants-page.js';
 import { WorkersPage } from './workers/workers-page.js';
 
@@ -47,16 +49,20 @@ export function App() {
     storeKey(next);
     setKey(next);
   };
-  if (status.state === 'locked') return <Login why={key === null ? null : status.why} onKey={enter} />;
+  if (status.state === 'locked')
+    return <Login why={loginProblem(key !== null, status.status, status.why)} onKey={enter} />;
   return (
     <>
+      <button type="button" class="skip" onClick={() => document.querySelector('main')?.focus()}>
+        Skip to the page
+      </button>
       <Header feed={feed} page={page} keyed={key !== null} onLogout={() => enter(null)} />
       {status.state === 'lost' && (
         <p class="banner" role="alert">
-          Not live: {status.why}. Trying again.
+          {lostText(status)}
         </p>
       )}
-      <main>
+      <main class={status.state === 'lost' ? 'stale' : ''} tabIndex={-1}>
         <Page {...{ page, api, feed }} params={address.params} />
       </main>
     </>
@@ -102,10 +108,10 @@ interface HeaderProps {
 }
 
 function Header({ feed, page, keyed, onLogout }: HeaderProps) {
-  const { hello, workers } = useStore(feed.model, 500);
+  const model = useStore(feed.model, 500);
+  const { hello } = model;
   const status = useStore(feed.status);
   const theme = useStore(THEME);
-  const serving = [...workers.values()].filter(({ state }) => state === 'serving').length;
   const next = theme === 'dark' ? 'light' : 'dark';
   return (
     <header>
@@ -121,11 +127,13 @@ function Header({ feed, page, keyed, onLogout }: HeaderProps) {
         {hello !== null && (
           <>
             <span title="The model that the fleet serves">{hello.model}</span>
-            <span>
-              {serving}/{workers.size} serving
-            </span>
+            <span>{servingText(model, status)}</span>
             <span class={`status ${status.state}`}>{status.state}</span>
-            {hello.role === 'user' && <span>read-only</span>}
+            {hello.role === 'user' && (
+              <span title="You see the fleet and your own requests, and may chat, pin and purge. The rest needs the key of an operator.">
+                key of a user
+              </span>
+            )}
           </>
         )}
       </p>

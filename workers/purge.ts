@@ -1,4 +1,5 @@
 import type { BlockKey, BlockMeta, TierName } from '../src/core/block.js';
+import { sampleOf } from '../src/core/key-sample.js';
 import { type PurgeSelector, selects } from '../src/core/purge-selector.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../src/protocol/holdings.js';
 import type { PurgeCounts } from '../src/protocol/worker.js';
@@ -24,7 +25,9 @@ export interface PurgeOptions {
 export async function purge(
   { labels, keys }: Pick<PurgeSelector, 'labels' | 'keys'>,
   options: PurgeOptions,
-): Promise<Omit<PurgeCounts, 'values' | 'responses'> & { readonly beyond: readonly BlockKey[] }> {
+): Promise<
+  Omit<PurgeCounts, 'values' | 'responses'> & { readonly beyond: readonly BlockKey[]; readonly sample: Uint8Array }
+> {
   const { store } = options;
   const counts = { device: 0, host: 0, disk: 0, blocks: 0, replicas: 0 };
   const counted = new Set<BlockKey>();
@@ -34,7 +37,8 @@ export async function purge(
     if (dropped === 0 && round > 0) break;
   }
   const beyond = [...counted].filter((key) => !selects({ labels, keys }, key)).slice(0, HOLDINGS_KEYS_PER_MESSAGE);
-  return { ...counts, complete: (await store.filesRemoved()) && store.disk !== 'away', beyond };
+  const complete = (await store.filesRemoved()) && store.disk !== 'away';
+  return { ...counts, complete, beyond, sample: sampleOf(counted) };
 }
 
 /** Returns how many blocks were here. */

@@ -1,14 +1,9 @@
 import { useState } from 'preact/hooks';
 import { PromptFormChoice } from '../explain/prompt-form-choice.js';
 import type { AskedPrompt, PromptForm } from '../explain/use-explanation.js';
+import type { PurgeChoice } from './cache-deeds.js';
 
 /** The form that names a prompt, a salt or a tenant to pin or purge. */
-
-/** The selection of a purge, and its name in a question. */
-export interface PurgeChoice {
-  readonly what: string;
-  readonly body: Readonly<Record<string, unknown>>;
-}
 
 type Subject = 'prompt' | 'salt' | 'tenant';
 

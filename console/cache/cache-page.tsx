@@ -1,13 +1,14 @@
 import { useState } from 'preact/hooks';
-import type { CachePin, CachePurge } from '../../src/console/cache-answers.js';
 import { type AskedPrompt, promptBody } from '../explain/use-explanation.js';
 import type { FeedConnection } from '../feed/connection.js';
 import { useStore } from '../feed/store.js';
-import { Confirmation, type Deed } from '../parts/confirmation.js';
+import { Confirmation } from '../parts/confirmation.js';
+import type { Deed } from '../parts/deed.js';
 import { byteText, counted, percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
-import { CacheForm, type PurgeChoice } from './cache-form.js';
-import { PinTable, pinText } from './pin-table.js';
+import { type CacheNews, cacheDeeds, NO_NEWS } from './cache-deeds.js';
+import { CacheForm } from './cache-form.js';
+import { PinTable } from './pin-table.js';
 import { PurgeReceipt } from './purge-receipt.js';
 import { usePins } from './use-pins.js';
 
@@ -17,49 +18,14 @@ export function CachePage({ api, feed }: { readonly api: Api; readonly feed: Fee
   const { hello } = useStore(feed.model, 1_000);
   const { pins, problem, reload } = usePins(api);
   const [deed, setDeed] = useState<Deed | null>(null);
-  const [receipt, setReceipt] = useState<CachePurge | null>(null);
-  const [note, setNote] = useState<string | null>(null);
-  const pin = (asked: AskedPrompt, hours: number): Deed => ({
-    label: 'Pin',
-    question: `Keep the full blocks of this prompt in the fleet for ${counted(hours, 'hour')}? No worker evicts them in that time.`,
-    act: async () => {
-      const made = await api.post<CachePin>('/v1/cache/pin', { ...bodyOf(asked), ttl_seconds: 3_600 * hours });
-      setNote(`Pinned ${counted(made.blocks, 'block')}.`);
-      await reload();
-    },
-  });
-  const release = (one: CachePin): Deed => ({
-    label: 'Unpin',
-    question: `Release ${pinText(one)}? Its blocks may then be evicted like any others.`,
-    act: async () => {
-      await api.delete(`/v1/cache/pin/${encodeURIComponent(one.id)}`);
-      setNote('The pin is released.');
-      await reload();
-    },
-  });
-  const purge = (choice: PurgeChoice): Deed => ({
-    label: 'Purge',
-    question: `Drop ${choice.what} on all workers, and end the pins of it? This cannot be undone; repeated prompts are recomputed.`,
-    act: async () => {
-      setReceipt(await api.post<CachePurge>('/v1/cache/purge', choice.body));
-      await reload();
-    },
-  });
-  const reset: Deed = {
-    label: 'Forget all blocks',
-    question:
-      'Forget all blocks of all tenants, on all workers? Every prompt is then computed anew; pinned prompts at once.',
-    act: async () => {
-      await api.post('/reset_prefix_cache', {});
-      setNote('All blocks are forgotten.');
-    },
-  };
+  const [{ note, receipt }, setNews] = useState<CacheNews>(NO_NEWS);
+  const deeds = cacheDeeds({ api, show: setNews, reload });
   return (
     <div class="column">
-      <MemorySummary feed={feed} onReset={hello?.role === 'operator' ? () => setDeed(reset) : null} />
+      <MemorySummary feed={feed} onReset={hello?.role === 'operator' ? () => setDeed(deeds.forgetAll()) : null} />
       <CacheForm
-        onPin={(asked, hours) => setDeed(pin(asked, hours))}
-        onPurge={(choice) => setDeed(purge(choice))}
+        onPin={(asked, hours) => setDeed(deeds.pin(bodyOf(asked), hours))}
+        onPurge={(choice) => setDeed(deeds.purge(choice))}
         bodyOf={bodyOf}
       />
       <Confirmation deed={deed} onClose={() => setDeed(null)} />
@@ -73,7 +39,7 @@ export function CachePage({ api, feed }: { readonly api: Api; readonly feed: Fee
           </p>
         )}
         {pins === null && problem === null && <p class="hint">Loading…</p>}
-        {pins !== null && <PinTable pins={pins} onRelease={release} onAsk={setDeed} />}
+        {pins !== null && <PinTable pins={pins} onRelease={deeds.release} onAsk={setDeed} />}
       </section>
     </div>
   );

@@ -1,7 +1,6 @@
 import type { CachePin } from '../../src/console/cache-answers.js';
-import type { Deed } from '../parts/confirmation.js';
 import { type Column, DataTable } from '../parts/data-table.js';
-import { counted } from '../parts/words.js';
+import type { Deed } from '../parts/deed.js';
 
 /** The pins of the reader's tenant. */
 
@@ -54,11 +53,6 @@ export function PinTable({ pins, onRelease, onAsk }: PinTableProps) {
       )}
     />
   );
-}
-
-/** The pin's description, for a question. Pure. */
-export function pinText({ tokens, blocks }: CachePin): string {
-  return `the pin of ${counted(tokens, 'token')} in ${counted(blocks, 'block')}`;
 }
 
 function dateText(seconds: number): string {

@@ -1,9 +1,11 @@
 import { useState } from 'preact/hooks';
-import type { FeedWorker } from '../../src/console/feed-messages.js';
-import { Confirmation, type Deed } from '../parts/confirmation.js';
+import type { FeedWorker, Happening } from '../../src/console/feed-messages.js';
+import { Confirmation } from '../parts/confirmation.js';
+import type { Deed } from '../parts/deed.js';
 import { counted } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { killQuestion } from '../workers/worker-actions.js';
+import { chosenWorker, lasting } from './disturbances.js';
 import { type SteadyAsking, useSteadyAsking } from './use-steady-asking.js';
 
 /** Disturbs the fleet while it is asked, and counts what that costs its clients. */
@@ -57,9 +59,12 @@ const NATS_QUESTION = (seconds: number) =>
 interface ChaosPanelProps {
   readonly workers: readonly FeedWorker[];
   readonly api: Api;
+  /** Recent events, and the coordinator's clock now. */
+  readonly happened: readonly Happening[];
+  readonly now: number;
 }
 
-export function ChaosPanel({ workers, api }: ChaosPanelProps) {
+export function ChaosPanel({ workers, api, happened, now }: ChaosPanelProps) {
   const asking = useSteadyAsking(api);
   const [seconds, setSeconds] = useState<number>(5);
   const [deed, setDeed] = useState<Deed | null>(null);
@@ -73,22 +78,12 @@ export function ChaosPanel({ workers, api }: ChaosPanelProps) {
         notice.
       </p>
       <Asking asking={asking} />
-      <p class="buttons">
-        <WorkerFaults workers={workers} seconds={seconds} onAsk={ask} />
-        <button type="button" onClick={() => ask('Stop NATS', NATS_QUESTION(seconds), '/v1/fleet/nats/stop')}>
-          Stop NATS
-        </button>
-        <label>
-          for{' '}
-          <select value={seconds} onChange={(event) => setSeconds(Number(event.currentTarget.value))}>
-            {SECONDS.map((each) => (
-              <option key={each} value={each}>
-                {each} s
-              </option>
-            ))}
-          </select>
-        </label>
-      </p>
+      <WorkerFaults workers={workers} seconds={seconds} onSeconds={setSeconds} onAsk={ask} />
+      {lasting(happened, now).map(({ text, left }) => (
+        <p key={text} class="lasting" role="status">
+          Now: {text}; {counted(left, 'second')} left.
+        </p>
+      ))}
       <Confirmation deed={deed} onClose={() => setDeed(null)} />
     </section>
   );
@@ -96,36 +91,76 @@ export function ChaosPanel({ workers, api }: ChaosPanelProps) {
 
 interface WorkerFaultsProps extends Pick<ChaosPanelProps, 'workers'> {
   readonly seconds: number;
+  readonly onSeconds: (seconds: number) => void;
   readonly onAsk: (label: string, question: string, path: string) => void;
 }
 
-/** A worker to choose, and a button for each fault. */
-function WorkerFaults({ workers, seconds, onAsk }: WorkerFaultsProps) {
+/** A worker to choose, and a button for each fault: the kill, which is for good, apart from those that pass. */
+function WorkerFaults({ workers, seconds, onSeconds, onAsk }: WorkerFaultsProps) {
   const [chosen, setChosen] = useState<string | null>(null);
-  const living = workers.filter(({ state }) => state !== 'dead');
-  const worker = (living.find(({ id }) => id === chosen) ?? living[0])?.id;
-  if (worker === undefined) return <span class="hint">No worker lives.</span>;
+  const living = workers.filter(({ state }) => state !== 'dead').map(({ id }) => id);
+  const worker = chosenWorker(chosen, living);
+  if (worker === null) return <p class="hint">No worker lives.</p>;
+  const dead = !living.includes(worker);
+  const faultButton = ({ path, label, of = '', question }: WorkerFault) => (
+    <button
+      key={path}
+      type="button"
+      aria-label={`${label}${of} the chosen worker`}
+      disabled={dead}
+      onClick={() => {
+        setChosen(worker);
+        const route = `/v1/fleet/workers/${encodeURIComponent(worker)}/${path}`;
+        onAsk(`${label}${of} ${worker}`, question(worker, seconds), route);
+      }}
+    >
+      {label}
+    </button>
+  );
   return (
     <>
-      <select aria-label="Worker to disturb" value={worker} onChange={(event) => setChosen(event.currentTarget.value)}>
-        {living.map(({ id }) => (
-          <option key={id}>{id}</option>
+      <p class="buttons">
+        <select
+          aria-label="Worker to disturb"
+          value={worker}
+          onChange={(event) => setChosen(event.currentTarget.value)}
+        >
+          {dead && <option value={worker}>{worker} (dead)</option>}
+          {living.map((id) => (
+            <option key={id}>{id}</option>
+          ))}
+        </select>
+        {WORKER_FAULTS.filter(({ path }) => path === 'kill').map(faultButton)}
+        {dead && <span class="hint">{worker} is dead: choose another worker.</span>}
+      </p>
+      <p class="buttons">
+        <SecondsChoice seconds={seconds} onChoose={onSeconds} />
+        {WORKER_FAULTS.filter(({ path }) => path !== 'kill').map(faultButton)}
+        <button type="button" onClick={() => onAsk('Stop NATS', NATS_QUESTION(seconds), '/v1/fleet/nats/stop')}>
+          Stop NATS
+        </button>
+      </p>
+    </>
+  );
+}
+
+interface SecondsChoiceProps {
+  readonly seconds: number;
+  readonly onChoose: (seconds: number) => void;
+}
+
+function SecondsChoice({ seconds, onChoose }: SecondsChoiceProps) {
+  return (
+    <label>
+      For{' '}
+      <select value={seconds} onChange={(event) => onChoose(Number(event.currentTarget.value))}>
+        {SECONDS.map((each) => (
+          <option key={each} value={each}>
+            {each} s
+          </option>
         ))}
       </select>
-      {WORKER_FAULTS.map(({ path, label, of = '', question }) => {
-        const route = `/v1/fleet/workers/${encodeURIComponent(worker)}/${path}`;
-        return (
-          <button
-            key={path}
-            type="button"
-            aria-label={`${label}${of} the chosen worker`}
-            onClick={() => onAsk(`${label}${of} ${worker}`, question(worker, seconds), route)}
-          >
-            {label}
-          </button>
-        );
-      })}
-    </>
+    </label>
   );
 }
 

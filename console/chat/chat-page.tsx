@@ -29,7 +29,7 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   const nameable = hello?.routing === true ? serving : [];
   return (
     <div class="chat-page">
-      <QuestionForm chat={chat} workers={nameable} />
+      <QuestionForm chat={chat} workers={nameable} routing={hello?.routing ?? null} />
       <section class="column" aria-label="Answers" aria-live="polite">
         <SourceLegend />
         {chat.answers.length === 0 && (
@@ -87,7 +87,15 @@ function useKeptTraces(model: FleetModel, answers: readonly ChatAnswer[]): Reado
   return kept.current;
 }
 
-function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly workers: readonly string[] }) {
+interface QuestionFormProps {
+  readonly chat: Answers;
+  /** Those that a question may name. */
+  readonly workers: readonly string[];
+  /** Whether a question may name its worker at all; null until that is known. */
+  readonly routing: boolean | null;
+}
+
+function QuestionForm({ chat, workers, routing }: QuestionFormProps) {
   const [mode, setMode] = useState<Mode>('chat');
   const [system, setSystem] = useState(`Notes:\n${SAMPLE_NOTES.join('\n')}`);
   const [draft, setDraft] = useState(SAMPLE_QUESTION);
@@ -126,20 +134,14 @@ function QuestionForm({ chat, workers }: { readonly chat: Answers; readonly work
             Send the earlier questions and answers along
           </label>
         )}
-        <label>
-          Tokens{' '}
-          <select value={tokens} onChange={(event) => setTokens(Number(event.currentTarget.value))}>
-            {LENGTHS.map((length) => (
-              <option key={length} value={length}>
-                {length}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label class="check" title="The field ignore_eos: the answer continues when the model would end it">
+        <LengthChoice tokens={tokens} onChoose={setTokens} />
+        <label class="check" title="The field ignore_eos">
           <input type="checkbox" checked={whole} onChange={(event) => setWhole(event.currentTarget.checked)} />
-          Use all of them
+          Do not stop early, even where the model would end
         </label>
+        {workers.length === 0 && routing === false && (
+          <p class="hint">To choose the worker, start the coordinator with --allow-routing.</p>
+        )}
         {workers.length > 0 && <WorkerChoice workers={workers} worker={worker} onChoose={setWorker} />}
       </div>
       <p class="buttons">
@@ -227,6 +229,21 @@ function Text({ label, rows, value, onInput, submits = false }: TextProps) {
           event.currentTarget.form?.requestSubmit();
         }}
       />
+    </label>
+  );
+}
+
+function LengthChoice({ tokens, onChoose }: { readonly tokens: number; readonly onChoose: (tokens: number) => void }) {
+  return (
+    <label>
+      Longest answer{' '}
+      <select value={tokens} onChange={(event) => onChoose(Number(event.currentTarget.value))}>
+        {LENGTHS.map((length) => (
+          <option key={length} value={length}>
+            {length.toLocaleString('en')} tokens
+          </option>
+        ))}
+      </select>
     </label>
   );
 }

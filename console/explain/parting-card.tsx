@@ -1,12 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Api } from '../session/api.js';
-import { partingSentence, sharedTokens } from './parting.js';
+import { cutBefore, partingPieces, partingSentence, sharedTokens } from './parting.js';
 import { type ExplainedPrompt, tokenText } from './use-explanation.js';
 
 /** Where two prompts part: the words before, and the continuation of each. */
-
-/** Tokens that are shown on either side. */
-const AROUND = 16;
 
 interface PartingTexts {
   readonly before: string;
@@ -56,9 +53,11 @@ function usePartingTexts(api: Api, a: readonly number[], b: readonly number[]): 
     const at = sharedTokens(a, b);
     setTexts(null);
     if (at === a.length && at === b.length) return;
-    const pieces = [a.slice(Math.max(0, at - AROUND), at), a.slice(at, at + AROUND), b.slice(at, at + AROUND)];
-    Promise.all(pieces.map((tokens) => tokenText(api, tokens))).then(
-      ([before, first, second]) => current && setTexts({ before: before!, first: first!, second: second! }),
+    const { before, first, second } = partingPieces(a, b);
+    const after = async ({ tokens, cut }: typeof first) => `${await tokenText(api, tokens)}${cut ? '…' : ''}`;
+    const shared = tokenText(api, before.tokens).then((text) => (before.cut ? cutBefore(text) : text));
+    Promise.all([shared, after(first), after(second)]).then(
+      ([shown, one, other]) => current && setTexts({ before: shown, first: one, second: other }),
       // The sentence says it without them.
       () => {},
     );

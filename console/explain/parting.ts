@@ -31,3 +31,22 @@ export function partingSentence(a: readonly number[], b: readonly number[]): str
       : ` The last ${counted(rest, 'token')} that they share stand in block ${blocks + 1}, which differs: a block is found only if all of it is the same, and all before it.`;
   return `${where} They share ${counted(blocks, 'block')}.${lost}`;
 }
+
+/** Tokens that are shown on either side. @internal exported for tests. */
+export const AROUND = 16;
+
+/** The tokens around the place where two prompts part, and whether each piece is cut there. */
+export function partingPieces(a: readonly number[], b: readonly number[]) {
+  const at = sharedTokens(a, b);
+  return {
+    before: { tokens: a.slice(Math.max(0, at - AROUND), at), cut: at > AROUND },
+    first: { tokens: a.slice(at, at + AROUND), cut: a.length > at + AROUND },
+    second: { tokens: b.slice(at, at + AROUND), cut: b.length > at + AROUND },
+  };
+}
+
+/** A text whose beginning is cut: from the next word on. */
+export function cutBefore(text: string): string {
+  const words = text.replace(/^\S*\s+(?=\S)/, '');
+  return `… ${words}`;
+}

@@ -1,5 +1,6 @@
 import type { FeedMessage } from '../../src/console/feed-messages.js';
 import { type Api, ApiFailure } from '../session/api.js';
+import type { FeedStatus } from './feed-status.js';
 import { EMPTY_MODEL, type FleetModel, reduce } from './fleet-model.js';
 import { Store } from './store.js';
 
@@ -11,20 +12,15 @@ const RETRY_CEILING_MS = 5_000;
 /** Without any message for this long, the connection counts as broken: a beat comes every second. */
 const SILENCE_MS = 5_000;
 
-export type FeedStatus =
-  | { readonly state: 'connecting' }
-  | { readonly state: 'live' }
-  /** The coordinator is gone, or refuses for a reason that may pass. */
-  | { readonly state: 'lost'; readonly why: string }
-  /** The coordinator wants a key, or another one. */
-  | { readonly state: 'locked'; readonly why: string; readonly status: number };
-
 export class FeedConnection {
   readonly model = new Store<FleetModel>(EMPTY_MODEL);
   readonly status = new Store<FeedStatus>({ state: 'connecting' });
   private readonly closed = new AbortController();
   /** The coordinator's clock minus the page's. */
   private offsetMs = Number.NEGATIVE_INFINITY;
+
+  /** When the last message came, by the page's clock; null before the first. */
+  private heardMs: number | null = null;
 
   constructor(private readonly api: Api) {}
 
@@ -52,7 +48,7 @@ export class FeedConnection {
         return;
       }
       const why = failure instanceof ApiFailure ? failure.message : 'the connection to the coordinator broke';
-      this.status.set({ state: 'lost', why });
+      this.status.set({ state: 'lost', why, since: this.heardMs });
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
@@ -76,6 +72,7 @@ export class FeedConnection {
 
   private take(message: FeedMessage): void {
     if ('at' in message) this.offsetMs = Math.max(this.offsetMs, message.at - performance.now());
+    this.heardMs = Date.now();
     this.status.set(this.status.value.state === 'live' ? this.status.value : { state: 'live' });
     this.model.update((model) => reduce(model, message));
   }

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { HistoryAnswer } from '../../src/console/feed-messages.js';
+import type { Happening, HistoryAnswer } from '../../src/console/feed-messages.js';
 import { useStore } from '../feed/store.js';
 import { HappenedList } from '../parts/happened-list.js';
 import { THEME } from '../parts/theme.js';
@@ -35,6 +35,11 @@ export function MetricsPage({ api }: { readonly api: Api }) {
   const nowS = history.now / 1_000;
   const range = chosen ?? { from: nowS - RANGES[rangeName], to: nowS };
   const happened = history.happened.filter(({ at }) => at / 1_000 >= range.from && at / 1_000 <= range.to).toReversed();
+  const marks = happened.map((happening, index) => ({
+    at: happening.at / 1_000,
+    trouble: isTrouble(happening),
+    label: String(happened.length - index),
+  }));
   const choose = (name: RangeName) => {
     setChosen(null);
     setRangeName(name);
@@ -47,25 +52,39 @@ export function MetricsPage({ api }: { readonly api: Api }) {
         onStep={(step) => setChosen(stepped(range, step, { from: nowS - RANGES['1 h'], to: nowS }))}
       />
       <div class="plots">
+        <RangeHappened happened={happened} />
         {plotsOf(history).map((plot) => (
           <Plot
             key={plot.title}
             {...plot}
             at={history.at.map((ms) => ms / 1_000)}
-            marks={happened.map((happening) => ({ at: happening.at / 1_000, trouble: isTrouble(happening) }))}
+            marks={marks}
             range={range}
             onRange={setChosen}
             theme={theme}
           />
         ))}
-        <section class="card" aria-labelledby="range-happened">
-          <h2 id="range-happened">What happened in this time</h2>
-          {happened.length === 0 && <p class="hint">Nothing: no worker joined, left or died.</p>}
-          {happened.length > 0 && <p class="hint">A dashed line in each plot, red where something went wrong.</p>}
-          <HappenedList happened={happened} timeOf={(at) => clockText(at / 1_000)} />
-        </section>
       </div>
     </>
+  );
+}
+
+/** The events beside the plots, with the numbers that they have there. */
+function RangeHappened({ happened }: { readonly happened: readonly Happening[] }) {
+  return (
+    <section class="card" aria-labelledby="range-happened">
+      <h2 id="range-happened">What happened in this time</h2>
+      {happened.length === 0 && <p class="hint">Nothing: no worker joined, left or died.</p>}
+      {happened.length > 0 && (
+        <>
+          <p class="hint">A dashed line with its number in each plot, red where something went wrong.</p>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
+          <section class="scroll happened-range" aria-label="Events" tabIndex={0}>
+            <HappenedList happened={happened} timeOf={(at) => clockText(at / 1_000)} numbered />
+          </section>
+        </>
+      )}
+    </section>
   );
 }
 

@@ -1,11 +1,9 @@
 import type { HistoryAnswer } from '../../src/console/feed-messages.js';
 import { byteText, timeText } from '../parts/words.js';
-import type { PlotProps, PlotSeries } from './plot.js';
-import { hitShares, perMinute, type SeriesValues, stacked } from './series.js';
+import type { PlotContent, PlotSeries } from './plot-content.js';
+import { hitShares, layerLine, perMinute, type SeriesValues, stacked } from './series.js';
 
 /** The plots of the last hour: their titles, lines and units. Pure. */
-
-type PlotContent = Pick<PlotProps, 'title' | 'help' | 'series' | 'format'>;
 
 /** All plots, from the most important on. */
 export function plotsOf({ series }: HistoryAnswer): PlotContent[] {
@@ -27,6 +25,7 @@ function requestPlots(series: HistoryAnswer['series']): PlotContent[] {
     },
     {
       title: 'Hit rate',
+      unit: 'whole',
       help: 'Share of prompt tokens that were not computed.',
       format: (value) => `${Math.round(value)} %`,
       series: [line('hits', '--local', hitShares(series))],
@@ -71,12 +70,14 @@ function memoryPlots(series: HistoryAnswer['series']): PlotContent[] {
     },
     {
       title: 'Blocks',
+      unit: 'whole',
       help: 'Distinct blocks in the fleet, and blocks that lack a copy.',
       format: compact,
       series: [line('blocks', '--ink', series.blocks), line('lack a copy', '--bad', series.below)],
     },
     {
       title: 'Bytes moved',
+      unit: 'bytes',
       help: 'K/V from worker to worker: fetched for requests, and copied to homes.',
       format: (value) => `${byteText(value)}/s`,
       series: [line('fetched', '--remote', series.fetched_bytes), line('copied', '--copy', series.copied_bytes)],
@@ -99,12 +100,14 @@ function memoryPlots(series: HistoryAnswer['series']): PlotContent[] {
     },
     {
       title: 'Memory for blocks',
+      unit: 'bytes',
       help: 'In use, on all workers.',
       format: byteText,
       series: [line('bytes', '--ink', series.bytes)],
     },
     {
       title: 'Workers',
+      unit: 'whole',
       help: 'Workers that serve.',
       format: compact,
       series: [line('serving', '--local', series.serving)],
@@ -114,7 +117,7 @@ function memoryPlots(series: HistoryAnswer['series']): PlotContent[] {
 
 /** @param own of a series on top of others: its own values, without theirs */
 function line(label: string, colour: string, values: SeriesValues, own: SeriesValues | null = null): PlotSeries {
-  return { label, colour, values, own };
+  return { label, colour, values: own === null ? values : layerLine(values, own), own };
 }
 
 function compact(value: number): string {

@@ -1,33 +1,24 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import type { PlotContent, PlotSeries } from './plot-content.js';
+import { TICK_DISTANCES, TIME_DISTANCES, timeTick } from './ticks.js';
 
 /** One plot over time. The only file that imports uPlot. */
-
-export interface PlotSeries {
-  readonly label: string;
-  /** A custom property of the page's style, such as `--local`. */
-  readonly colour: string;
-  readonly values: readonly (number | null)[];
-  /** Of a series on top of others: its own values, without theirs. Null for any other series. */
-  readonly own: readonly (number | null)[] | null;
-}
 
 /** An event, as a line over the height of the plot. */
 interface PlotMark {
   /** Seconds. */
   readonly at: number;
   readonly trouble: boolean;
+  /** Stands beside the line, and names the event in the list of events. */
+  readonly label: string;
 }
 
-export interface PlotProps {
-  readonly title: string;
-  readonly help: string;
+export interface PlotProps extends PlotContent {
   /** Seconds. */
   readonly at: readonly number[];
-  readonly series: readonly PlotSeries[];
   readonly marks: readonly PlotMark[];
-  readonly format: (value: number) => string;
   readonly range: { readonly from: number; readonly to: number };
   /** The reader chose a range with the mouse. */
   readonly onRange: (range: { readonly from: number; readonly to: number }) => void;
@@ -39,7 +30,7 @@ const HEIGHT = 150;
 /** Plots move their cursors together. */
 const SYNC = uPlot.sync('metrics');
 
-export function Plot({ title, help, at, series, marks, format, range, onRange, theme }: PlotProps) {
+export function Plot({ title, help, at, series, marks, format, unit, range, onRange, theme }: PlotProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const choose = useRef(onRange);
@@ -51,7 +42,9 @@ export function Plot({ title, help, at, series, marks, format, range, onRange, t
   useEffect(() => {
     const element = place.current!;
     const made = new uPlot(
-      optionsOf(element.clientWidth, latest, format, (from, to) => choose.current({ from, to })),
+      optionsOf(element.clientWidth, latest, { format, unit: unit ?? 'number' }, (from, to) =>
+        choose.current({ from, to }),
+      ),
       dataOf(at, series),
       element,
     );
@@ -98,8 +91,12 @@ function drawMarks(shown: uPlot, marks: readonly PlotMark[], colourOf: (mark: Pl
   const { ctx, bbox } = shown;
   ctx.save();
   ctx.lineWidth = devicePixelRatio;
+  ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textBaseline = 'top';
+  ctx.textAlign = 'left';
+  let free = 0;
   ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
-  for (const mark of marks) {
+  for (const mark of marks.toSorted((a, b) => a.at - b.at)) {
     const x = Math.round(shown.valToPos(mark.at, 'x', true));
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
     ctx.strokeStyle = colourOf(mark);
@@ -107,6 +104,11 @@ function drawMarks(shown: uPlot, marks: readonly PlotMark[], colourOf: (mark: Pl
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
+    // A label that would stand on the one before is left out.
+    if (x < free) continue;
+    ctx.fillStyle = ctx.strokeStyle;
+    ctx.fillText(mark.label, x + 3 * devicePixelRatio, bbox.top);
+    free = x + ctx.measureText(mark.label).width + 6 * devicePixelRatio;
   }
   ctx.restore();
 }
@@ -123,7 +125,7 @@ function dataOf(at: readonly number[], series: readonly PlotSeries[]): uPlot.Ali
 function optionsOf(
   width: number,
   latest: Shown,
-  format: (value: number) => string,
+  { format, unit }: Required<Pick<PlotProps, 'format' | 'unit'>>,
   onRange: (from: number, to: number) => void,
 ): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
@@ -137,11 +139,15 @@ function optionsOf(
     legend: { live: true, markers: { dash: (_, index) => (dashOf(index - 1).length === 0 ? 'solid' : 'dashed') } },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
-      { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map(clockText) },
-      { ...axis, size: 62, space: 32, values: (_, ticks) => ticks.map(format) },
+      {
+        ...axis,
+        ...{ size: 28, space: 62, incrs: TIME_DISTANCES },
+        values: (_, ticks, __, ___, distance) => ticks.map((tick) => timeTick(tick, distance)),
+      },
+      { ...axis, size: 62, space: 24, incrs: TICK_DISTANCES[unit], values: (_, ticks) => ticks.map(format) },
     ],
     series: [
-      { value: (_, seconds) => (seconds === null ? '' : clockText(seconds)) },
+      { value: (_, seconds) => (seconds === null ? '' : timeTick(seconds, 1)) },
       ...latest.current.series.map(({ label, colour: name, own }, index) => ({
         label,
         stroke: colour(name),
@@ -149,7 +155,7 @@ function optionsOf(
         // Lines differ in more than colour.
         dash: dashOf(index),
         // A value between two gaps has no line.
-        points: { show: () => latest.current.series[index]?.values.includes(null) ?? false, size: 4 },
+        points: { show: () => !own && (latest.current.series[index]?.values.includes(null) ?? false), size: 4 },
         ...(own ? { fill: `${colour(name)}33` } : {}),
         value: (_: uPlot, value: number | null, __: number, at: number | null) =>
           text(at === null ? value : (valuesOf(latest.current.series[index])?.[at] ?? null)),
@@ -178,8 +184,4 @@ function dashOf(index: number): number[] {
 
 function valuesOf(series: PlotSeries | undefined): PlotSeries['values'] | undefined {
   return series?.own ?? series?.values;
-}
-
-function clockText(seconds: number): string {
-  return new Date(seconds * 1_000).toLocaleTimeString('en-GB', { timeStyle: 'short' });
 }

@@ -38,6 +38,15 @@ export function stacked(series: readonly SeriesValues[]): SeriesValues[] {
   );
 }
 
+/**
+ * The line of one layer of a stack: `sums` with the layers below, without what lies where the layer has nothing. A layer that comes and goes keeps its
+ * feet: the value before and the one after.
+ */
+export function layerLine(sums: SeriesValues, own: SeriesValues): SeriesValues {
+  const has = (index: number) => (own[index] ?? 0) > 0;
+  return sums.map((sum, index) => (has(index - 1) || has(index) || has(index + 1) ? sum : null));
+}
+
 /** Rare events, counted a minute instead of a second. */
 export function perMinute(values: SeriesValues): SeriesValues {
   return values.map((value) => (value === null ? null : 60 * value));

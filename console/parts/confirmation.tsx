@@ -1,30 +1,30 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiFailure } from '../session/api.js';
+import type { Deed } from './deed.js';
 
 /** Asks before something is done, does it, and shows the error if it fails. */
 
-export interface Deed {
-  readonly label: string;
-  /** The question to the reader: the action and its consequences. */
-  readonly question: string;
-  /** @throws ApiFailure */
-  readonly act: () => Promise<void>;
-}
-
 export function Confirmation({ deed, onClose }: { readonly deed: Deed | null; readonly onClose: () => void }) {
   const [problem, setProblem] = useState<string | null>(null);
-  const act = async ({ label, act: perform }: Deed) => {
+  /** The deeds that are not done yet: a reader may begin one while another lasts. */
+  const [running, setRunning] = useState<readonly Deed[]>([]);
+  const act = async (begun: Deed) => {
     onClose();
     setProblem(null);
+    setRunning((all) => [...all, begun]);
     try {
-      await perform();
+      await begun.act();
     } catch (error) {
-      setProblem(error instanceof ApiFailure ? `${label}: ${error.message}` : String(error));
+      setProblem(error instanceof ApiFailure ? `${begun.label}: ${error.message}` : String(error));
     }
+    setRunning((all) => all.filter((each) => each !== begun));
   };
   return (
     <>
       {deed !== null && <Question deed={deed} onAct={() => act(deed)} onClose={onClose} />}
+      <p class="running hint" role="status">
+        {running.map(({ doing, label }) => `${doing ?? label}…`).join(' ')}
+      </p>
       {problem !== null && (
         <p class="error" role="alert">
           {problem}

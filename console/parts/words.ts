@@ -1,4 +1,5 @@
 import type { Happening, HappeningKind, SentBlocks, TokensBySource } from '../../src/console/feed-messages.js';
+import { disturbanceText } from '../chaos/disturbances.js';
 import { type RequestAttempt, type RequestTrace, workerOfAttempt } from '../feed/request-trace.js';
 
 /** Numbers and events in words. Pure. */
@@ -40,7 +41,8 @@ export function counted(count: number, noun: string): string {
 }
 
 /** The event, as a sentence without a full stop. */
-export function happeningText({ kind, worker, from }: Happening): string {
+export function happeningText(happening: Happening): string {
+  const { kind, worker, from } = happening;
   switch (kind) {
     case 'joined':
       return `${worker} joined`;
@@ -60,6 +62,8 @@ export function happeningText({ kind, worker, from }: Happening): string {
       return `${worker} is back: the same process, with its blocks`;
     case 'damaged':
       return `${worker} refused blocks of ${from}: their bytes did not match their digest`;
+    case 'disturbed':
+      return disturbanceText(happening);
     case 'quarantined':
       return `${worker} is quarantined: it made wrong blocks`;
     case 'copies-short':
@@ -78,6 +82,7 @@ const TROUBLE: ReadonlySet<HappeningKind> = new Set([
   'dead',
   'quarantined',
   'damaged',
+  'disturbed',
   'copies-short',
   'nats-lost',
 ]);

@@ -8,8 +8,10 @@ export interface FleetSentence {
   readonly text: string;
 }
 
-export function fleetSentence({ workers, copies, replicas, nats, snapshots }: FleetModel): FleetSentence {
+/** @param lost whether the page hears nothing of the fleet */
+export function fleetSentence({ workers, copies, replicas, nats, snapshots }: FleetModel, lost = false): FleetSentence {
   if (snapshots.length === 0) return { tone: 'calm', text: 'Waiting for the first news of the fleet.' };
+  if (lost) return { tone: 'trouble', text: 'How the fleet is now is unknown. The page shows what it knew last.' };
   const all = [...workers.values()];
   const serving = all.filter(({ state }) => state === 'serving').length;
   const named = (state: string) => all.filter((worker) => worker.state === state).map(({ id }) => id);

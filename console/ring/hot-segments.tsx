@@ -82,7 +82,7 @@ function Row({ segment, chosen, onChoose }: RowProps) {
           {copiesOf(segment).map(({ worker, role }) => (
             <span key={worker}>
               <span class={`copy ${role}`} aria-hidden="true" />
-              {worker} <span class="hint">{ROLE_NAMES[role]}</span>
+              {worker} {segment.homes.length > 0 && <span class="hint">{ROLE_NAMES[role]}</span>}
             </span>
           ))}
         </span>

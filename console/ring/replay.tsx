@@ -60,7 +60,13 @@ export function useReplay(feed: FeedConnection): ReplayState {
   };
 }
 
-export function ReplaySlider({ replay }: { readonly replay: ReplayState }) {
+interface ReplaySliderProps {
+  readonly replay: ReplayState;
+  /** Whether the page hears nothing of the fleet. */
+  readonly lost: boolean;
+}
+
+export function ReplaySlider({ replay, lost }: ReplaySliderProps) {
   const seconds = Math.round((replay.agoMs ?? 0) / 1_000);
   return (
     <div class="replay">
@@ -85,7 +91,7 @@ export function ReplaySlider({ replay }: { readonly replay: ReplayState }) {
       <button type="button" class="small" disabled={replay.agoMs === null} onClick={() => replay.seek(null)}>
         Live
       </button>
-      <span class="number replay-at">{replay.agoMs === null ? 'live' : `${seconds} s ago`}</span>
+      <span class="number replay-at">{replay.agoMs !== null ? `${seconds} s ago` : lost ? 'not live' : 'live'}</span>
     </div>
   );
 }

@@ -3,6 +3,7 @@ import type { FeedSegment, FeedWorker } from '../../src/console/feed-messages.js
 import type { FleetModel } from '../feed/fleet-model.js';
 import { paletteOf } from '../parts/palette.js';
 import { byteText, percent } from '../parts/words.js';
+import { isLiving, runningOn } from '../workers/living.js';
 import { arcPath } from './arc-path.js';
 import { drawScene, fitToPage, HALF, HUB_RADIUS, INNER_RADIUS, OUTER_RADIUS } from './ring-canvas.js';
 import { middleOf, pointAt, ringLayout, type WorkerArc } from './ring-layout.js';
@@ -60,7 +61,7 @@ export function RingFigure({ workers, segments, chosen, model, time, selected, o
           coordinator
         </text>
         <text class="hub-count" y="6">
-          {workers.reduce((sum, { running }) => sum + running, 0)}
+          {runningOn(workers)}
         </text>
         <text class="hub-note" y="24">
           running
@@ -86,7 +87,8 @@ interface ArcProps {
 
 function Arc({ arc, selected, onSelect }: ArcProps) {
   const { worker } = arc;
-  const name = `${worker.id}, ${worker.state}: ${worker.blocks} blocks, ${byteText(worker.bytes)} of ${byteText(worker.budget)}`;
+  const counts = `: ${worker.blocks} blocks, ${byteText(worker.bytes)} of ${byteText(worker.budget)}`;
+  const name = `${worker.id}, ${worker.state}${isLiving(worker) ? counts : ''}`;
   const toggle = () => onSelect(selected ? null : worker.id);
   return (
     // biome-ignore lint/a11y/useSemanticElements: a button cannot stand in a drawing.

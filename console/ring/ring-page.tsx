@@ -31,7 +31,8 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
   const [segment, setSegment] = useState<string | null>(null);
   const replay = useReplay(feed);
   const read = useCallback(() => feed.model.value, [feed]);
-  const sentence = fleetSentence(model);
+  const lost = useStore(feed.status).state === 'lost';
+  const sentence = fleetSentence(model, lost);
   const workers = [...model.workers.values()];
   const operator = model.hello?.role === 'operator';
   const chaos = model.hello?.chaos === true;
@@ -51,6 +52,7 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
         <p class={`fleet-sentence ${sentence.tone}`} role="status">
           {sentence.text}
         </p>
+        <WayToTry />
         <RingFigure
           workers={replay.agoMs === null ? workers : workersAt(model, replay.time())}
           segments={model.segments}
@@ -63,7 +65,7 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
             setFollowed(worker);
           }}
         />
-        <ReplaySlider replay={replay} />
+        <ReplaySlider replay={replay} lost={lost} />
         <RingLegend segments={operator} />
         <Limits model={model} />
         <RequestWayCard model={model} worker={followed} asked={asked} now={feed.now()} />
@@ -71,17 +73,10 @@ export function RingPage({ api, feed }: { readonly api: Api; readonly feed: Feed
       <div class="column">
         <SampleStrip api={api} model={read} onAsked={setAsked} />
         <WorkerTable {...{ workers, api, selected }} onSelect={setSelected} operator={operator} chaos={chaos} />
-        {operator && chaos && <ChaosPanel workers={workers} api={api} />}
+        {operator && chaos && <ChaosPanel workers={workers} api={api} happened={model.happened} now={feed.now()} />}
         {operator && hot}
         {operator && moving}
-        <section class="card" aria-labelledby="happened-title">
-          <h2 id="happened-title">What happened</h2>
-          {model.happened.length === 0 && <p class="hint">Nothing since the coordinator started.</p>}
-          <HappenedList
-            happened={model.happened.slice(0, SHOWN_HAPPENINGS)}
-            timeOf={(at) => agoText(feed.now() - at)}
-          />
-        </section>
+        <LatestEvents model={model} now={feed.now()} />
       </div>
     </div>
   );
@@ -99,5 +94,30 @@ function Limits({ model: { skipped, coordinators } }: { readonly model: FleetMod
       )}
       {coordinators > 1 && <p class="hint">Requests of this coordinator only; the fleet has {coordinators}.</p>}
     </>
+  );
+}
+
+function LatestEvents({ model, now }: { readonly model: FleetModel; readonly now: number }) {
+  return (
+    <section class="card" aria-labelledby="happened-title">
+      <h2 id="happened-title">What happened</h2>
+      {model.happened.length === 0 && <p class="hint">Nothing since the coordinator started.</p>}
+      <HappenedList happened={model.happened.slice(0, SHOWN_HAPPENINGS)} timeOf={(at) => agoText(now - at)} />
+    </section>
+  );
+}
+
+/** Leads to the card on narrow pages, where it stands below the ring. */
+function WayToTry() {
+  return (
+    <p class="to-try">
+      <button
+        type="button"
+        class="primary"
+        onClick={() => document.querySelector('#try-title')?.scrollIntoView({ block: 'start' })}
+      >
+        Try it
+      </button>
+    </p>
   );
 }

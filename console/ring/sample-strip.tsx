@@ -40,6 +40,7 @@ export interface SampleStripProps {
 export function SampleStrip({ api, model, onAsked }: SampleStripProps) {
   const { tries, ask, elsewhere } = useTries(api, model, onAsked);
   const running = tries[0]?.running === true;
+  const routing = model().hello?.routing === true;
   const asked = tries.some(({ cost }) => cost !== null);
   return (
     <section class="card" aria-labelledby="try-title">
@@ -78,12 +79,19 @@ export function SampleStrip({ api, model, onAsked }: SampleStripProps) {
         <button type="button" disabled={running || !asked} onClick={() => ask('again')}>
           Ask again
         </button>
-        {model().hello?.routing === true && (
-          <button type="button" disabled={running || !asked || elsewhere() === null} onClick={() => ask('elsewhere')}>
-            Ask another worker
-          </button>
-        )}
+        <button
+          type="button"
+          disabled={running || !asked || !routing || elsewhere() === null}
+          onClick={() => ask('elsewhere')}
+        >
+          Ask another worker
+        </button>
       </p>
+      {model().hello !== null && !routing && (
+        <p class="hint">
+          A request may not name its worker here: start the coordinator with --allow-routing to ask another one.
+        </p>
+      )}
       <ol class="tries" aria-live="polite">
         {tries.map((each, index) => (
           <TryRow

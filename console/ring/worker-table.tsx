@@ -2,9 +2,11 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { FeedWorker } from '../../src/console/feed-messages.js';
 import { addressOf } from '../parts/address.js';
-import { Confirmation, type Deed } from '../parts/confirmation.js';
+import { Confirmation } from '../parts/confirmation.js';
+import type { Deed } from '../parts/deed.js';
 import { percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
+import { isLiving } from '../workers/living.js';
 import { WorkerActions } from '../workers/worker-actions.js';
 import { WorkerMemory, WorkerState } from '../workers/worker-cells.js';
 
@@ -79,6 +81,7 @@ interface RowProps extends Pick<WorkerTableProps, 'onSelect'> {
 }
 
 function Row({ worker, selected, onSelect, children }: RowProps) {
+  const living = isLiving(worker);
   const { id, state, blocks, running, waiting, hit_rate: hits } = worker;
   return (
     <tr
@@ -92,14 +95,10 @@ function Row({ worker, selected, onSelect, children }: RowProps) {
       <td>
         <WorkerState worker={worker} />
       </td>
-      <td class="number">{blocks.toLocaleString('en')}</td>
-      <td>
-        <WorkerMemory worker={worker} short />
-      </td>
-      <td class="number">
-        {running} / {waiting}
-      </td>
-      <td class="number">{percent(hits, 1)}</td>
+      <td class="number">{living ? blocks.toLocaleString('en') : '–'}</td>
+      <td>{living ? <WorkerMemory worker={worker} short /> : '–'}</td>
+      <td class="number">{living ? `${running} / ${waiting}` : '–'}</td>
+      <td class="number">{living ? percent(hits, 1) : '–'}</td>
       {children}
     </tr>
   );

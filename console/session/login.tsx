@@ -22,8 +22,8 @@ export function Login({ why, onKey }: LoginProps) {
       >
         <h1>shoal</h1>
         <p>
-          This fleet needs an API key. With a user’s key you see the fleet and your own requests; with an operator’s key
-          you see all requests, and may act.
+          This fleet needs an API key. With a user’s key you see the fleet and your own requests, and may chat, pin and
+          purge; with an operator’s key you see all requests, and may act on the fleet.
         </p>
         <label>
           API key

@@ -1,5 +1,5 @@
 import type { FeedWorker } from '../../src/console/feed-messages.js';
-import type { Deed } from '../parts/confirmation.js';
+import type { Deed } from '../parts/deed.js';
 import type { Api } from '../session/api.js';
 
 /** The operator's actions on a worker. */
@@ -48,7 +48,8 @@ export function WorkerActions({ worker, chaos, api, onAsk }: WorkerActionsProps)
         const act = async () => void (await api.post(`/v1/fleet/workers/${encodeURIComponent(id)}/${action}`, {}));
         return (
           <button
-            key={action}
+            // A worker that is drained gets another action in the same place: the keyboard stays there.
+            key={action === 'undrain' ? 'drain' : action}
             type="button"
             class="small"
             aria-label={`${label} ${id}`}

@@ -3,10 +3,12 @@ import type { FeedWorker } from '../../src/console/feed-messages.js';
 import type { FeedConnection } from '../feed/connection.js';
 import { useStore } from '../feed/store.js';
 import { addressOf } from '../parts/address.js';
-import { Confirmation, type Deed } from '../parts/confirmation.js';
+import { Confirmation } from '../parts/confirmation.js';
 import { type Column, DataTable } from '../parts/data-table.js';
+import type { Deed } from '../parts/deed.js';
 import { percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
+import { isLiving } from './living.js';
 import { WorkerActions } from './worker-actions.js';
 import { WorkerMemory, WorkerState } from './worker-cells.js';
 
@@ -28,25 +30,37 @@ const COLUMNS: readonly Column<FeedWorker>[] = [
     title: 'Blocks',
     help: 'Blocks of 64 tokens in its memory',
     numeric: true,
-    value: ({ blocks }) => blocks,
+    value: (worker) => (isLiving(worker) ? worker.blocks : null),
   },
   {
     key: 'memory',
     title: 'Memory',
     help: 'Memory for blocks: sorted by the share in use',
     numeric: true,
-    value: ({ bytes, budget }) => (budget === 0 ? 0 : bytes / budget),
-    cell: (worker) => <WorkerMemory worker={worker} />,
+    value: (worker) => (isLiving(worker) ? worker.bytes / Math.max(1, worker.budget) : null),
+    cell: (worker) => (isLiving(worker) ? <WorkerMemory worker={worker} /> : '–'),
   },
-  { key: 'running', title: 'Running', help: 'Requests that run', numeric: true, value: ({ running }) => running },
-  { key: 'waiting', title: 'Waiting', help: 'Requests that wait', numeric: true, value: ({ waiting }) => waiting },
+  {
+    key: 'running',
+    title: 'Running',
+    help: 'Requests that run',
+    numeric: true,
+    value: (worker) => (isLiving(worker) ? worker.running : null),
+  },
+  {
+    key: 'waiting',
+    title: 'Waiting',
+    help: 'Requests that wait',
+    numeric: true,
+    value: (worker) => (isLiving(worker) ? worker.waiting : null),
+  },
   {
     key: 'hits',
     title: 'Hits',
     help: 'Share of prompt tokens that the worker did not have to compute',
     numeric: true,
-    value: ({ hit_rate: hits }) => hits,
-    cell: ({ hit_rate: hits }) => percent(hits, 1),
+    value: (worker) => (isLiving(worker) ? worker.hit_rate : null),
+    cell: (worker) => (isLiving(worker) ? percent(worker.hit_rate, 1) : '–'),
   },
   {
     key: 'requests',

@@ -43,11 +43,7 @@ export function makeConsoleSources({
         .ask('activity', { since }, { timeoutMs: CONTROL_TIMEOUT_MS }),
   });
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
-  return {
-    slow,
-    heat,
-    activities,
-    countBlocks,
-    journal: new RequestJournal(clock, slow, heat, () => random.below(LARGEST_ID)),
-  };
+  const blocksOf = (worker: string) => holdings.keysOf(worker);
+  const journal = new RequestJournal(clock, slow, heat, () => random.below(LARGEST_ID));
+  return { slow, heat, activities, countBlocks, blocksOf, journal };
 }

@@ -26,6 +26,7 @@ export interface ConsoleOptions extends ConsoleSources, Pick<FleetFeedOptions, '
 export interface ConsoleSources {
   readonly journal: RequestJournal;
   readonly countBlocks: FleetFeedOptions['countBlocks'];
+  readonly blocksOf: FleetFeedOptions['blocksOf'];
   readonly heat: SegmentHeat;
   readonly activities: WorkerActivities;
   readonly slow: SlowRequests;
@@ -48,12 +49,12 @@ export interface Console {
 
 /** Starts the feed. The caller has to stop it. */
 export function openConsole({ fleet, clock, about, ...sources }: ConsoleOptions): Console {
-  const { journal, countBlocks, heat, activities, slow, runtime } = sources;
+  const { journal, countBlocks, blocksOf, heat, activities, slow, runtime } = sources;
   const history = new History();
   const tenants = new TenantCounts(clock.now());
   const view = () => fleet.view();
   const coarse = new CoarseView(clock);
-  const feed = new FleetFeed({ clock, view, coarse, countBlocks, heat, activities, journal, history, about });
+  const feed = new FleetFeed({ clock, view, coarse, countBlocks, blocksOf, heat, activities, journal, history, about });
   feed.start();
   return {
     fleet: watchedFleet(fleet, { journal, history, tenants, clock }),

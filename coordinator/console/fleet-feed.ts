@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../../src/clock.js';
 import type {
+  Disturbance,
   FeedMessage,
   FeedSegment,
   Happening,
@@ -42,6 +43,8 @@ export interface FleetFeedOptions {
   readonly coarse: CoarseView;
   /** The number of blocks with a holder, and of blocks with fewer holders than wanted. */
   readonly countBlocks: (holders: number) => { readonly blocks: number; readonly below: number };
+  /** The number of blocks of a worker by the same count; null while it is unknown. */
+  readonly blocksOf: (worker: string) => number | null;
   readonly heat: Pick<SegmentHeat, 'list'>;
   readonly activities: Pick<WorkerActivities, 'round'>;
   readonly journal: RequestJournal;
@@ -101,6 +104,12 @@ export class FleetFeed {
     return this.recent;
   }
 
+  /** An operator disturbs the fleet: some faults show nowhere else, if no block moves meanwhile. */
+  disturbed(fault: Disturbance, worker: string | null, seconds?: number): void {
+    const at = this.options.clock.now();
+    this.happen({ at, kind: 'disturbed', worker, fault, ...(seconds !== undefined && { seconds }) });
+  }
+
   /** The messages for one page, until `signal` aborts, the feed stops or the page reads too slowly. @throws Overloaded if there are too many pages */
   open(reader: FeedReader, signal: AbortSignal): AsyncIterable<FeedMessage> {
     this.checkRoom(reader.tenant);
@@ -145,7 +154,13 @@ export class FleetFeed {
   }
 
   private look(): FleetMoment {
-    const view = this.options.view();
+    const told = this.options.view();
+    // Workers tell how many blocks they have when their load changes: that would contradict the copies, which follow each block.
+    const workers = told.workers.map((worker) => ({
+      ...worker,
+      blocks: this.options.blocksOf(worker.id) ?? worker.blocks,
+    }));
+    const view = { ...told, workers };
     const serving = view.workers.filter(({ state }) => state === 'serving').length;
     const { blocks, below } = this.options.countBlocks(Math.min(view.replicas, serving));
     return { view, copies: { blocks, below } };

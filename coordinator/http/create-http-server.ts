@@ -203,7 +203,7 @@ function routesOf(deps: HttpDeps, repeats: Repeats, console: Console): HttpRoute
     ...(deps.computed ? computedKvRoutes({ ...deps.computed, layers, model, prompts }) : []),
     ...fleetRoutes(fleet, console.coarse, model.name),
     ...runtimeRoutes(deps.runtime),
-    ...chaosRoutes(fleet, options.chaos ?? null),
+    ...chaosRoutes(fleet, options.chaos ?? null, console.feed),
     ...consoleRoutes(console),
     ...consoleTableRoutes(console),
     ...healthRoutes(fleet, console.coarse, () => generation.requestLimit.admitted),

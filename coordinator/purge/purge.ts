@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { BlockKey } from '../../src/core/block.js';
 import { KEY_BYTES, packKeys, unpackKeys } from '../../src/core/key.js';
+import { countSampled, type KeyCount, SAMPLE_KEY_BYTES, SAMPLED_KEYS } from '../../src/core/key-sample.js';
 import { versionTime } from '../../src/objects/version.js';
 import { packed } from '../../src/protocol/bytes.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
@@ -48,6 +49,10 @@ export const Purge = z.strictObject({
   objects: PurgedObjects.nullable().default(null),
   /** Answers for retries that coordinators forgot. */
   answers: z.int().min(0).default(0),
+  /** A sample of the keys of all blocks that were dropped. */
+  sample: packed(SAMPLE_KEY_BYTES, SAMPLED_KEYS).default(new Uint8Array()),
+  /** Blocks of answers without a sample, from workers of earlier versions. */
+  unsampled: z.int().min(0).default(0),
   rows: z.array(PurgeRow).max(PURGE_WORKERS),
 });
 export type Purge = z.infer<typeof Purge>;
@@ -112,6 +117,12 @@ export function withKeys(keys: Uint8Array, beyond: ReadonlySet<BlockKey>): Uint8
  */
 export function withCutOff({ objects, createdMs }: Pick<Purge, 'objects' | 'createdMs'>, answered: readonly number[]) {
   return objects && { ...objects, before: Math.max(objects.before ?? versionTime(createdMs), ...answered) };
+}
+
+/** The dropped blocks, each counted once, however many workers had it. Not exact for very many, nor with workers of earlier versions. */
+export function distinctBlocks({ sample, unsampled }: Pick<Purge, 'sample' | 'unsampled'>): KeyCount {
+  const { keys, exact } = countSampled(sample);
+  return { keys: keys + unsampled, exact: exact && unsampled === 0 };
 }
 
 export function sum(a: PurgeCounts, b: PurgeCounts): PurgeCounts {

@@ -2,6 +2,7 @@ import type { ActorSystem } from '../../src/actors/system.js';
 import type { Clock, Timer } from '../../src/clock.js';
 import type { BlockKey } from '../../src/core/block.js';
 import { packKeys, unpackKeys } from '../../src/core/key.js';
+import { joinedSamples } from '../../src/core/key-sample.js';
 import type { PurgeSelector } from '../../src/core/purge-selector.js';
 import { ShoalError } from '../../src/errors.js';
 import type { Roster } from '../../src/fleet/roster.js';
@@ -15,6 +16,7 @@ import type { Trail } from '../trail/trail.js';
 import { type BlocksOf, endedPins } from './ended-pins.js';
 import {
   concerns,
+  distinctBlocks,
   isComplete,
   NOTHING_DROPPED,
   type Purge,
@@ -97,7 +99,8 @@ export class LivePurges implements Purges {
     const rows = workers.map((process): PurgeRow => ({ ...process, state: 'unreachable', counts: NOTHING_DROPPED }));
     const chosen = { labels: [...selector.labels], keys: packKeys([...selector.keys]) };
     const objects = selector.objects ? { ...selector.objects, before: null } : null;
-    const ordered = { id, owner, what, ...chosen, createdMs: wallMs(), pins: 0, objects, answers: 0, rows };
+    const nothing = { pins: 0, answers: 0, sample: new Uint8Array(), unsampled: 0 };
+    const ordered = { id, owner, what, ...chosen, createdMs: wallMs(), objects, ...nothing, rows };
     // Stored first: if this coordinator dies now, another one continues.
     await store.add(ordered);
     const answers = selector.answers ? await this.options.answers.forget(selector.answers) : 0;
@@ -176,16 +179,20 @@ export class LivePurges implements Purges {
     const given = answers.filter((answer) => answer !== null);
     const beyond = new Set(given.flatMap((answer) => unpackKeys(answer.beyond)));
     const cutOffs = given.map(({ before }) => before);
+    const samples = given.map(({ sample }) => sample);
+    const unsampled = given.reduce((total, each) => total + (each.sample.length === 0 ? each.blocks : 0), 0);
     let completed = false;
     const changed = await store.change(id, (purge) => {
       let { rows } = purge;
       for (const [i, process] of processes.entries()) rows = withAnswer(rows, process, countsOf(answers[i] ?? null));
       completed = !isComplete(purge) && isComplete({ rows });
-      return { ...purge, rows, keys: withKeys(purge.keys, beyond), objects: withCutOff(purge, cutOffs) };
+      const sample = joinedSamples([purge.sample, ...samples]);
+      const counted = { sample, unsampled: purge.unsampled + unsampled };
+      return { ...purge, ...counted, rows, keys: withKeys(purge.keys, beyond), objects: withCutOff(purge, cutOffs) };
     });
     for (const [i, process] of processes.entries()) if (answers[i]?.complete) this.settle(id, process);
     if (changed !== null && completed) {
-      const blocks = totalOf(changed).blocks;
+      const blocks = distinctBlocks(changed).keys;
       trail.write({ event: 'purge_complete', purge: id, tenant: changed.owner, blocks });
     }
     const dropped = given.reduce((total, { blocks, values, responses }) => total + blocks + values + responses, 0);
@@ -234,13 +241,14 @@ export class LivePurges implements Purges {
 
 function countsOf(answer: PurgeAnswer | null): PurgeCounts | null {
   if (answer === null) return null;
-  const { beyond: _, before: __, ...counts } = answer;
+  const { beyond: _, before: __, sample: ___, ...counts } = answer;
   return counts;
 }
 
-/** The dropped copies, blocks and objects of all workers together. */
-export function totalOf({ rows }: Pick<Purge, 'rows'>): PurgeCounts {
-  return rows.reduce((total, { counts }) => sum(total, counts), NOTHING_DROPPED);
+/** The dropped copies and objects of all workers together, and the blocks, each counted once. */
+export function totalOf(purge: Pick<Purge, 'rows' | 'sample' | 'unsampled'>): PurgeCounts {
+  const total = purge.rows.reduce((counts, row) => sum(counts, row.counts), NOTHING_DROPPED);
+  return { ...total, blocks: distinctBlocks(purge).keys };
 }
 
 function orderOf(purge: Purge): Order {

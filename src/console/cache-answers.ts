@@ -46,12 +46,15 @@ export interface CachePurge {
   readonly pins: number;
   /** Answers for retries that coordinators forgot. */
   readonly answers: number;
+  /** Of all workers together; `blocks` counts each block once, however many workers had it. */
   readonly dropped: DroppedCopies;
+  /** Whether `dropped.blocks` is exact. It is an estimate for very many blocks. */
+  readonly exact: boolean;
   readonly workers: readonly (DroppedCopies & { readonly id: string; readonly state: 'done' | 'unreachable' })[];
 }
 
 /**
- * Copies of blocks by tier, and blocks, each counted once. `replicas` are the blocks that have another worker as first home. `values` and `responses` are
+ * Copies of blocks by tier, and different blocks. `replicas` are the blocks that have another worker as first home. `values` and `responses` are
  * copies of values of clients and of stored answers.
  */
 interface DroppedCopies {

@@ -207,7 +207,13 @@ export interface Happening {
   readonly worker: string | null;
   /** Of `damaged`: the worker that sent the blocks. */
   readonly from?: string;
+  /** Of `disturbed`: what an operator did, and for how long; no time for a kill. */
+  readonly fault?: Disturbance;
+  readonly seconds?: number;
 }
+
+/** `stop`: of the nats-server. */
+export type Disturbance = 'kill' | 'pause' | 'slow' | 'cut-off' | 'corrupt' | 'stop';
 
 /** `back`: a worker that was taken for dead is heard again, in the same process. `damaged`: a worker refuses blocks of another. */
 export type HappeningKind =
@@ -220,6 +226,7 @@ export type HappeningKind =
   | 'left'
   | 'back'
   | 'damaged'
+  | 'disturbed'
   | 'quarantined'
   | 'copies-short'
   | 'copies-restored'

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { ask, defineProtocol, stream, tell } from '../actors/protocol.js';
 import { TIER_NAMES } from '../core/block.js';
+import { SAMPLE_KEY_BYTES, SAMPLED_KEYS } from '../core/key-sample.js';
 import { FAULT_SECONDS } from '../limits.js';
 import { ActivityRequest, WorkerActivity } from './activity.js';
+import { packed } from './bytes.js';
 import { GenerateEvent, GenerateRequest } from './generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE, HoldingsKeys } from './holdings.js';
 import { RememberedSuspicions, SuspicionMessage } from './suspicion.js';
@@ -49,9 +51,14 @@ export type PurgeCounts = z.infer<typeof PurgeCounts>;
 
 /**
  * `beyond` are dropped descendants of the requested blocks, which other workers may have further descendants of. `before` is the version time before
- * which the worker dropped objects; 0 if it dropped none.
+ * which the worker dropped objects; 0 if it dropped none. `sample` is of the keys of the dropped blocks, so that copies on several workers are counted
+ * once; earlier versions did not have it.
  */
-const PurgeAnswer = PurgeCounts.extend({ beyond: HoldingsKeys, before: z.int().min(0).default(0) });
+const PurgeAnswer = PurgeCounts.extend({
+  beyond: HoldingsKeys,
+  before: z.int().min(0).default(0),
+  sample: packed(SAMPLE_KEY_BYTES, SAMPLED_KEYS).default(new Uint8Array()),
+});
 export type PurgeAnswer = z.infer<typeof PurgeAnswer>;
 
 /** Owns a worker's blocks. */

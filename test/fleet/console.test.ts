@@ -257,8 +257,8 @@ describe.skipIf(!existsSync(CHROMIUM))(
       const { page: chat, faults } = await open(`${fleet.url}/#chat`);
       const { page: ring } = await open(fleet.url);
       await ring.getByText('3/3 serving').waitFor(PATIENCE);
-      await chat.getByLabel('Tokens').selectOption('1024');
-      await chat.getByLabel('Use all of them').check();
+      await chat.getByLabel('Longest answer').selectOption('1024');
+      await chat.getByLabel('Do not stop early').check();
       await click(chat, 'Send');
       const [busy] = (await fleet.until((workers) => workers.some(({ running }) => running > 0))).filter(
         ({ running }) => running > 0,
@@ -321,11 +321,11 @@ describe.skipIf(!existsSync(CHROMIUM))(
       const { page, faults } = await open(fleet.url, 360);
       await page.getByLabel('API key').fill('a-key-that-nobody-has-given');
       await click(page, 'Open');
-      await see(page, /unknown API key/);
+      await see(page, /This key is not known here/);
       await page.getByLabel('API key').fill(ANN!);
       await click(page, 'Open');
       await see(page, '1 worker serves.');
-      await see(page, 'read-only');
+      await see(page, 'key of a user');
       expect(await page.getByRole('button', { name: /Drain|Kill/ }).count()).toBe(0);
       expect(await page.getByText(/Hot segments|Blocks on the move/).count()).toBe(0);
       for (const name of PAGES) {

@@ -3,6 +3,7 @@ import type { Member } from '../../../src/core/member.js';
 import { FAULT_SECONDS } from '../../../src/limits.js';
 import type { WorkerFault } from '../../../src/protocol/worker.js';
 import type { Chaos, PassingFault } from '../../chaos/chaos.js';
+import type { FleetFeed } from '../../console/fleet-feed.js';
 import type { Fleet } from '../../fleet.js';
 import { ApiError } from '../../openai/api-error.js';
 import { checkBody } from '../../openai/parameters/check-body.js';
@@ -27,7 +28,7 @@ const ORDERED: Readonly<Record<WorkerFault, string>> = {
  * `/corrupt` are orders that the worker obeys if it runs with `--allow-chaos`;
  * `POST /v1/fleet/nats/stop` stops the nats-server. Without a `chaos` each is a 403.
  */
-export function chaosRoutes(fleet: Fleet, chaos: Chaos | null): HttpRoute[] {
+export function chaosRoutes(fleet: Fleet, chaos: Chaos | null, feed: Pick<FleetFeed, 'disturbed'>): HttpRoute[] {
   return [
     {
       method: 'POST',
@@ -38,16 +39,17 @@ export function chaosRoutes(fleet: Fleet, chaos: Chaos | null): HttpRoute[] {
         const faults = allowed(chaos);
         const worker = livingWorker(fleet, params.id);
         faults.kill(worker);
+        feed.disturbed('kill', worker.id);
         return json({ id: worker.id, state: 'killed' });
       },
     },
     ...(['pause', 'slow'] as const).map((fault) =>
-      passingFaultRoute(fleet, chaos, fault, PASSING[fault], (faults, worker, seconds) =>
+      passingFaultRoute({ fleet, chaos, feed }, fault, PASSING[fault], (faults, worker, seconds) =>
         faults.disturb(fault, worker, seconds),
       ),
     ),
     ...(['cut-off', 'corrupt'] as const).map((fault) =>
-      passingFaultRoute(fleet, chaos, fault, ORDERED[fault], (faults, worker, seconds) =>
+      passingFaultRoute({ fleet, chaos, feed }, fault, ORDERED[fault], (faults, worker, seconds) =>
         faults.order(fault, worker, seconds),
       ),
     ),
@@ -63,15 +65,21 @@ export function chaosRoutes(fleet: Fleet, chaos: Chaos | null): HttpRoute[] {
         const faults = allowed(chaos);
         const { seconds } = checkBody(PassingFaultRequest, body);
         await faults.stopNats(seconds);
+        feed.disturbed('stop', null, seconds);
         return json({ fault: 'stop', seconds });
       },
     },
   ];
 }
 
+interface ChaosDeps {
+  readonly fleet: Fleet;
+  readonly chaos: Chaos | null;
+  readonly feed: Pick<FleetFeed, 'disturbed'>;
+}
+
 function passingFaultRoute(
-  fleet: Fleet,
-  chaos: Chaos | null,
+  { fleet, chaos, feed }: ChaosDeps,
   fault: PassingFault | WorkerFault,
   summary: string,
   disturb: (faults: Chaos, worker: Member, seconds: number) => Promise<void> | void,
@@ -86,6 +94,7 @@ function passingFaultRoute(
       const worker = livingWorker(fleet, params.id);
       const { seconds } = checkBody(PassingFaultRequest, body);
       await disturb(faults, worker, seconds);
+      feed.disturbed(fault, worker.id, seconds);
       return json({ id: worker.id, fault, seconds });
     },
   };

@@ -12,7 +12,7 @@ import { ApiError } from '../../openai/api-error.js';
 import { checkBody } from '../../openai/parameters/check-body.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import { PurgeRequest } from '../../openai/requests.js';
-import { isComplete, type Purge } from '../../purge/purge.js';
+import { distinctBlocks, isComplete, type Purge } from '../../purge/purge.js';
 import { type Purges, totalOf } from '../../purge/purges.js';
 import { type Exchange, type HttpRoute, json } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
@@ -161,6 +161,7 @@ function receipt(purge: Purge) {
     pins: purge.pins,
     answers: purge.answers,
     dropped: total,
+    exact: distinctBlocks(purge).exact,
     workers: purge.rows.map(({ worker, state, counts: { complete: __, ...dropped } }) => ({
       id: worker,
       state,

@@ -133,7 +133,7 @@ describe('an explanation', () => {
 describe('the receipt of a purge', () => {
   const counts = { device: 3, host: 1, disk: 0, blocks: 2, replicas: 1, values: 0, responses: 0 };
   const receipt = (states: readonly CachePurge['workers'][number]['state'][]): CachePurge => ({
-    ...{ id: 'p', what: 'prompt', created_at: 0, pins: 1, answers: 0, dropped: counts },
+    ...{ id: 'p', what: 'prompt', created_at: 0, pins: 1, answers: 0, dropped: counts, exact: true },
     state: states.includes('unreachable') ? 'incomplete' : 'complete',
     workers: states.map((state, i) => ({ id: `w${i}`, state, ...counts })),
   });
@@ -145,6 +145,7 @@ describe('the receipt of a purge', () => {
     expect(receiptSentence(receipt(['done', 'unreachable']))).toBe(
       'Not complete: 1 of 2 workers dropped 4 copies of 2 blocks; the others do it when they answer. It ended 1 pin.',
     );
+    expect(receiptSentence({ ...receipt(['done']), exact: false })).toContain('4 copies of about 2 blocks');
     const more = { ...receipt(['done']), answers: 2, dropped: { ...counts, values: 3, responses: 1 } };
     expect(receiptSentence(more)).toBe(
       'Complete: 1 worker dropped 4 copies of 2 blocks, and 4 of values and stored answers. It ended 1 pin. Coordinators forgot 2 answers for retries.',

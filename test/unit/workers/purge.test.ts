@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { sampleOf } from '../../../src/core/key-sample.js';
 import { saltLabel } from '../../../src/core/salt.js';
 import { purge } from '../../../workers/purge.js';
 import { MemoryFiles } from './support/block-files.js';
@@ -42,6 +43,7 @@ it('a purge drops blocks from every tier, with those that stand on them, and cou
     replicas: 1,
     complete: true,
     beyond: [],
+    sample: sampleOf(ours.map(({ key }) => key)),
   };
   expect(answer).toEqual(expected);
   expect(ours.flatMap(({ key }) => store.tiersOf(key))).toEqual([]);

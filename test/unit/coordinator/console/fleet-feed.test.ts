@@ -38,11 +38,14 @@ class Scene {
   rounds = 0;
   readonly journal = new RequestJournal(this.clock, new SlowRequests(), { used: () => {} }, counter());
   blocks = { blocks: 4, below: 0 };
+  /** Blocks by worker, as the coordinator counts them. */
+  readonly held = new Map<string, number>();
   readonly feed = new FleetFeed({
     clock: this.clock,
     view: () => this.fleet.view(),
     coarse: new CoarseView(this.clock),
     countBlocks: () => this.blocks,
+    blocksOf: (id) => this.held.get(id) ?? null,
     journal: this.journal,
     history: this.history,
     heat: { list: () => this.segments },
@@ -114,6 +117,39 @@ describe('the feed of the console', () => {
     expect(told()).toMatchObject({ workers: [{ ...coarse, state: 'draining' }] });
     await scene.clock.advance(COARSE_MS);
     expect(told()).toMatchObject({ copies: { blocks: 8_192 }, workers: [{ blocks: 8_192, running: 32 }] });
+  });
+
+  it('counts the blocks of workers as it counts copies, not as the workers told last', async () => {
+    const scene = new Scene();
+    scene.fleet.workers = [
+      { ...member('w1'), blocks: 48 },
+      { ...member('w2'), blocks: 5 },
+    ];
+    scene.held.set('w1', 56);
+    await scene.clock.advance(100);
+    const page = scene.page();
+    await settled();
+    expect(page.messages.find(({ type }) => type === 'fleet')).toMatchObject({
+      workers: [
+        { id: 'w1', blocks: 56 },
+        { id: 'w2', blocks: 5 },
+      ],
+    });
+  });
+
+  it('tells pages what an operator does to the fleet, also those that open later', async () => {
+    const scene = new Scene();
+    const page = scene.page();
+    await settled();
+    scene.feed.disturbed('corrupt', 'w1', 5);
+    scene.feed.disturbed('kill', 'w2');
+    await settled();
+    const told = [
+      { at: 0, kind: 'disturbed', worker: 'w1', fault: 'corrupt', seconds: 5 },
+      { at: 0, kind: 'disturbed', worker: 'w2', fault: 'kill' },
+    ];
+    expect(page.messages.flatMap((each) => (each.type === 'happened' ? [each.happening] : []))).toEqual(told);
+    expect(scene.feed.happened).toEqual(told);
   });
 
   it('begins with what it is and with the whole fleet, then tells only what has changed', async () => {

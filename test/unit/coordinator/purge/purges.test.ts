@@ -43,7 +43,7 @@ function script(id: string) {
       const memory = memories.get(id)!;
       const gone = [...memory].filter((key) => selects(selector, key));
       for (const key of gone) memory.delete(key);
-      return { ...NOTHING_DROPPED, device: gone.length, blocks: gone.length };
+      return { ...NOTHING_DROPPED, device: gone.length, blocks: gone.length, gone };
     };
   };
 }
@@ -109,7 +109,7 @@ describe('a purge', () => {
       ['c', 'done', 5],
     ]);
     for (const memory of memories.values()) expect([...memory]).toEqual(THEIRS);
-    expect(trail).toEqual([{ event: 'purge_complete', purge: purge.id, tenant: 'acme', blocks: 15 }]);
+    expect(trail).toEqual([{ event: 'purge_complete', purge: purge.id, tenant: 'acme', blocks: 5 }]);
     expect(await purges.get(purge.id)).toEqual(purge);
   });
 
@@ -118,7 +118,7 @@ describe('a purge', () => {
     await away.die();
     const purge = await during(purges.order('tenant', ACME, 'acme'));
     expect(purge.rows.find(({ worker }) => worker === 'b')).toMatchObject({ state: 'unreachable' });
-    expect(totalOf(purge).blocks).toBe(10);
+    expect(totalOf(purge)).toMatchObject({ device: 10, blocks: 5 });
     expect(trail).toEqual([]);
     await hive.pass(60_000);
     expect((await purges.get(purge.id))!.rows.find(({ worker }) => worker === 'b')).toMatchObject({
@@ -130,7 +130,7 @@ describe('a purge', () => {
     await hive.pass(2 * PURGE_ROUND_MS);
     const done = (await purges.get(purge.id))!;
     expect(done.rows.every(({ state }) => state === 'done')).toBe(true);
-    expect(totalOf(done).blocks).toBe(16);
+    expect(totalOf(done)).toMatchObject({ device: 16, blocks: 5 });
     for (const memory of memories.values()) expect([...memory]).toEqual(THEIRS);
     expect(trail).toMatchObject([{ event: 'purge_complete', purge: purge.id }]);
   });
@@ -178,7 +178,7 @@ describe('a purge', () => {
         const gone = withDescendants(here, selector.keys);
         for (const key of gone) memory.delete(key);
         const beyond = [...gone].filter((key) => !selects(selector, key));
-        return { ...NOTHING_DROPPED, device: gone.size, blocks: gone.size, beyond };
+        return { ...NOTHING_DROPPED, device: gone.size, blocks: gone.size, beyond, gone };
       };
     }
     const purge = await during(purges.order('prompt', { labels: [], keys: new Set(OURS.slice(0, 1)) }, 'acme'));

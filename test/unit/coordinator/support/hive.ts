@@ -13,6 +13,7 @@ import { SimulatedClock } from '../../../../src/clock.js';
 import type { TierName } from '../../../../src/core/block.js';
 import { Holdings } from '../../../../src/core/holdings.js';
 import { packKeys, unpackKeys } from '../../../../src/core/key.js';
+import { sampleOf } from '../../../../src/core/key-sample.js';
 import { ON_PREFIX } from '../../../../src/core/kv-dependence.js';
 import type { Announcement } from '../../../../src/core/member.js';
 import type { PurgeSelector } from '../../../../src/core/purge-selector.js';
@@ -52,8 +53,12 @@ export class ScriptedWorker {
   seq = 0;
   generate: Generate = () => saying([7]);
   onReset: () => void = () => {};
-  onPurge: (order: PurgeOrder) => PurgeCounts & { readonly beyond?: readonly string[]; readonly before?: number } =
-    () => NOTHING_DROPPED;
+  /** `gone` are the keys of the dropped blocks. */
+  onPurge: (order: PurgeOrder) => PurgeCounts & {
+    readonly beyond?: readonly string[];
+    readonly before?: number;
+    readonly gone?: Iterable<string>;
+  } = () => NOTHING_DROPPED;
   onRetain: (fence: number, keys: string[]) => RetainAnswer = () => ({ type: 'retained', missing: packKeys([]) });
   tierOf: (key: string) => TierName | null = () => 'device';
   /** How often a snapshot of its holdings was requested. */
@@ -92,8 +97,12 @@ export class ScriptedWorker {
       chain: () => ({ keys: packKeys([]), parent: packKeys([]) }),
       retain: ({ fence, keys }) => this.onRetain(fence, unpackKeys(keys)),
       purge: ({ labels, keys, objects = null }) => {
-        const { beyond = [], ...counts } = this.onPurge({ labels, keys: new Set(unpackKeys(keys)), objects });
-        return { ...counts, beyond: packKeys(beyond) };
+        const {
+          beyond = [],
+          gone = [],
+          ...counts
+        } = this.onPurge({ labels, keys: new Set(unpackKeys(keys)), objects });
+        return { ...counts, beyond: packKeys(beyond), sample: sampleOf(gone) };
       },
       reset: () => {
         this.orders.push('reset');

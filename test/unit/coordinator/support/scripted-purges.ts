@@ -1,6 +1,7 @@
 import { NOTHING_DROPPED, type Purge } from '../../../../coordinator/purge/purge.js';
 import type { Purges } from '../../../../coordinator/purge/purges.js';
 import { packKeys } from '../../../../src/core/key.js';
+import { sampleOf } from '../../../../src/core/key-sample.js';
 import type { PurgeSelector } from '../../../../src/core/purge-selector.js';
 
 /** Purges that no fleet carries out. */
@@ -19,9 +20,10 @@ export class ScriptedPurges implements Purges {
         counts: { ...NOTHING_DROPPED, complete: true },
       },
     ];
+    const dropped = { sample: sampleOf(['a', 'b'].map((digit) => digit.repeat(64))), unsampled: 0 };
     const keys = packKeys([...selector.keys]);
     const chosen = { labels: [...selector.labels], keys, objects: null };
-    const purge = { id, owner, what, ...chosen, createdMs: 1_700_000_000_000, pins: 0, answers: 6, rows };
+    const purge = { id, owner, what, ...chosen, createdMs: 1_700_000_000_000, pins: 0, answers: 6, ...dropped, rows };
     this.ordered.push({ purge, selector });
     return purge;
   }

@@ -184,6 +184,7 @@ export async function testServer(
       heat,
       activities: new WorkerActivities({ members: () => [], ask: () => Promise.reject(new Error('nobody to ask')) }),
       countBlocks: () => ({ blocks: 7, below: 0 }),
+      blocksOf: () => null,
       slow,
       runtime: { answer: async () => ({ nodes: [], actors: [], tasks: [], silent: [], more: false }) },
     },
