@@ -11,7 +11,6 @@ export interface BucketSettings extends BucketInfo {
   readonly config: BucketInfo['config'] & {
     readonly subjects?: readonly string[];
     readonly discard?: string;
-    readonly deny_delete?: boolean;
     readonly max_msg_size?: number;
     readonly max_age?: number;
     readonly sealed?: boolean;
@@ -31,7 +30,6 @@ export function bucketFault(bucket: string, info: BucketSettings, limits: Bucket
     valueBytes >= 0 && `its values may have ${valueBytes} bytes`,
     ageNs > 0 && 'its values expire',
     discard !== 'new' && 'new values drop old ones',
-    config.deny_delete === true && 'its values cannot be erased',
     isLess(config.max_bytes, limits.maxBytes) && `it may have ${config.max_bytes} bytes of ${limits.maxBytes}`,
     isLess(config.max_msgs, limits.maxValues) && `it may have ${config.max_msgs} values of ${limits.maxValues}`,
   ].filter((change) => change !== false);

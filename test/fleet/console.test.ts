@@ -159,7 +159,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
         await disturb('Kill the chosen worker', 'Kill worker-1');
         await see(page, '3/3 serving');
         await page.getByLabel('Worker to disturb').selectOption('worker-3');
-        await page.getByLabel(/^for/).selectOption('20');
+        await page.getByLabel(/^For/).selectOption('20');
         await disturb('Cut off the chosen worker', 'Cut off worker-3');
         await see(page, 'worker-3 is dead: its requests continue on other workers');
         await see(page, 'worker-3 is back: the same process, with its blocks');
@@ -178,7 +178,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
       const [alone] = prefixes.prompts.filter((_, i) => homes[i]!.every((block) => block.homes[0] === 'worker-1'));
       const { page, faults } = await open(fleet.url);
       await page.getByLabel('Worker to disturb').selectOption('worker-1');
-      await page.getByLabel(/^for/).selectOption('20');
+      await page.getByLabel(/^For/).selectOption('20');
       await click(page, 'Corrupt blocks of the chosen worker');
       await page.locator('.confirm .primary', { hasText: 'Corrupt blocks of worker-1' }).click();
       await fleet.until(() => fleet.log.includes('begins a fault by order'));
@@ -188,7 +188,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
       expect(await prefixes.wrong('worker-2')).toBe(0);
       await see(page, 'worker-2 refused blocks of worker-1: their bytes did not match their digest');
       await page.locator('nav').getByRole('link', { name: 'Metrics' }).click();
-      await see(page, 'A dashed line in each plot, red where something went wrong.');
+      await see(page, 'A dashed line with its number in each plot, red where something went wrong.');
       await see(page, 'worker-2 refused blocks of worker-1');
       expect(faults).toEqual([]);
     });

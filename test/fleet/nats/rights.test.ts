@@ -176,14 +176,16 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
 describe('shoal nats-buckets', () => {
   const created = (access: NodeJS.ProcessEnv) =>
     ran(process.execPath, [CLI, 'nats-buckets'], { ...process.env, ...access });
-  const as = ({ user, password }: { user: string; password: string }) => ({
-    ...{ SHOAL_NATS: server.url, SHOAL_NATS_USER: user, SHOAL_NATS_PASSWORD: password },
-  });
 
   it('names the buckets that are there, and says which user it needs', async () => {
+    const own = await startNatsServer({ path: (await findNatsServer()).path, dir, users: Object.values(users) });
+    const as = ({ user, password }: { user: string; password: string }) => ({
+      ...{ SHOAL_NATS: own.url, SHOAL_NATS_USER: user, SHOAL_NATS_PASSWORD: password },
+    });
     const names = fleetBuckets(NAMESPACE).map(({ name }) => `${name}\n`);
     expect(await created(as(users.coordinator))).toMatchObject({ code: 0, out: names.join('') });
     const { code, err } = await created(as(users.worker));
+    await own.stop();
     expect(code).toBe(1);
     expect(err).toMatch(/this user of NATS may not .*; use the user, the password and the namespace of this role/);
   });
