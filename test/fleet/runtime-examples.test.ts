@@ -25,7 +25,7 @@ const EXAMPLES: [name: string, args: string[], expected: RegExp[]][] = [
   [
     'retrieval',
     ['docs', 'A node renews a lease in the store'],
-    [/^\d+ paragraphs in \d+ batches and 3 shards$/m, /^0\.\d+ - /m],
+    [/^\d+ paragraphs in \d+ batches and 3 shards$/m, /^0\.\d+ \S/m],
   ],
   ['chaos', ['1'], [/^killed \S+; the ledger/m, /^results right: true; each addition counted once: true$/m]],
 ];
