@@ -30,11 +30,11 @@ describe.skipIf(!mayMount())('a full disk under the store of NATS', () => {
     const response = await fleet!.post('/v1/cache/pin', { prompt });
     return { status: response.status, text: await response.text() };
   };
-  /** The first refusal: the files of the store have a little room left. */
+  /** The first refusal by the store: its files have a little room left, and on a busy machine an answer of it may be late. */
   const refusal = async () => {
     for (let i = 0; ; i++) {
       const answer = await pin(`${i}. ${PROMPT}`);
-      if (answer.status !== 200) return answer;
+      if (answer.status !== 200 && !answer.text.includes('timeout')) return answer;
     }
   };
   const health = async () =>
