@@ -47,15 +47,21 @@ const tests = new WeakMap<z.ZodType, Test | null>();
  * value if the schema changes values, ignores fields, or has a part that is not known here.
  */
 export function accepts<T>(schema: z.ZodType<T>, value: unknown): value is T {
-  let test = tests.get(schema);
-  if (test === undefined) {
-    test = testOf(schema);
-    tests.set(schema, test);
-  }
-  return test?.(value) ?? false;
+  return testOf(schema)?.(value) ?? false;
 }
 
 function testOf(schema: z.ZodType): Test | null {
+  let test = tests.get(schema);
+  if (test === undefined) {
+    // A schema that has itself as a part, as that of a tree, finds null there, and is left to Zod.
+    tests.set(schema, null);
+    test = compiled(schema);
+    tests.set(schema, test);
+  }
+  return test;
+}
+
+function compiled(schema: z.ZodType): Test | null {
   const def = definitionOf(schema);
   const base = def.coerce ? null : baseOf(def);
   const checks = (def.checks ?? []).map(({ _zod }) => checkOf(_zod.def));
@@ -141,20 +147,17 @@ function anyOf(options: readonly (Test | null)[]): Test | null {
 function objectOf({ shape = {}, catchall }: Definition): Test | null {
   if (catchall === undefined || definitionOf(catchall).type !== 'never') return null;
   const fields = new Map<string, Test>();
-  let required = 0;
   const isRequired = new Set<string>();
   for (const [key, schema] of Object.entries(shape)) {
     const test = testOf(schema);
     if (test === null) return null;
     fields.set(key, test);
-    if (definitionOf(schema).type === 'optional') continue;
-    required++;
-    isRequired.add(key);
+    if (definitionOf(schema).type !== 'optional') isRequired.add(key);
   }
   return (value) => {
     if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false;
     const keys = Object.keys(value);
-    let missing = required;
+    let missing = isRequired.size;
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i]!;
       const test = fields.get(key);

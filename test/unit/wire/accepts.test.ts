@@ -120,4 +120,15 @@ describe('accepts', () => {
     expect(accepts(AnnouncementMessage, { ...announcement, pid: -1 })).toBe(false);
     expect(accepts(GenerateRequest, { requestId: 'r' })).toBe(false);
   });
+
+  it('leaves schemas that have themselves as a part to Zod', () => {
+    const Tree = z.strictObject({
+      name: z.string(),
+      get children(): z.ZodArray<typeof Tree> {
+        return z.array(Tree);
+      },
+    });
+    for (const schema of [Tree, z.strictObject({ tree: Tree.nullable() })])
+      expect(accepts(schema, { name: 'root', children: [] })).toBe(false);
+  });
 });
