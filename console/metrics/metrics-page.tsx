@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Happening, HistoryAnswer } from '../../src/console/feed-messages.js';
 import { useStore } from '../feed/store.js';
 import { HappenedList } from '../parts/happened-list.js';
+import { ScrollRegion } from '../parts/scroll-region.js';
 import { THEME } from '../parts/theme.js';
 import { isTrouble } from '../parts/words.js';
 import { type Api, ApiFailure } from '../session/api.js';
@@ -78,10 +79,9 @@ function RangeHappened({ happened }: { readonly happened: readonly Happening[] }
       {happened.length > 0 && (
         <>
           <p class="hint">A dashed line with its number in each plot, red where something went wrong.</p>
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-          <section class="scroll happened-range" aria-label="Events" tabIndex={0}>
+          <ScrollRegion class="happened-range" label="Events">
             <HappenedList happened={happened} timeOf={(at) => clockText(at / 1_000)} numbered />
-          </section>
+          </ScrollRegion>
         </>
       )}
     </section>

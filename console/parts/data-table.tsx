@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { arrange, type CellValue, nextOrder, type SortOrder } from './arrange.js';
+import { ScrollRegion } from './scroll-region.js';
 
 /** A table that the reader can sort by each column and filter by words. */
 
@@ -55,8 +56,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
           {countText(shown.length, arranged.length, rows.length)}
         </span>
       </p>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-      <section class="scroll" aria-label={`Table: ${name}`} tabIndex={0}>
+      <ScrollRegion label={`Table: ${name}`}>
         <table>
           <thead>
             <tr>
@@ -84,7 +84,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
             ))}
           </tbody>
         </table>
-      </section>
+      </ScrollRegion>
     </>
   );
 }

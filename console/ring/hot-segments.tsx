@@ -1,4 +1,5 @@
 import type { FeedSegment } from '../../src/console/feed-messages.js';
+import { ScrollRegion } from '../parts/scroll-region.js';
 import { type CopyRole, copiesOf } from './segment-cells.js';
 
 /** The segments that requests find most often, with the workers that have them. */
@@ -25,8 +26,7 @@ export function HotSegments({ segments, chosen, onChoose }: HotSegmentsProps) {
       </p>
       {hottest.length === 0 && <p class="hint">Nothing yet: no request had a full block of 64 tokens.</p>}
       {hottest.length > 0 && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard.
-        <section class="scroll" aria-label="Table: hot segments" tabIndex={0}>
+        <ScrollRegion label="Table: hot segments">
           <table>
             <thead>
               <tr>
@@ -50,7 +50,7 @@ export function HotSegments({ segments, chosen, onChoose }: HotSegmentsProps) {
               ))}
             </tbody>
           </table>
-        </section>
+        </ScrollRegion>
       )}
     </section>
   );

@@ -1,4 +1,5 @@
 import type { TimedFlow } from '../feed/fleet-model.js';
+import { ScrollRegion } from '../parts/scroll-region.js';
 import { flowSums } from './flow-legs.js';
 
 /** The blocks that went from worker to worker in the last minute. */
@@ -18,8 +19,7 @@ export function MovingBlocks({ flows, now }: { readonly flows: readonly TimedFlo
       </p>
       {sums.length === 0 && <p class="hint">None.</p>}
       {sums.length > 0 && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard.
-        <section class="scroll" aria-label="Table: blocks on the move" tabIndex={0}>
+        <ScrollRegion label="Table: blocks on the move">
           <table>
             <thead>
               <tr>
@@ -44,7 +44,7 @@ export function MovingBlocks({ flows, now }: { readonly flows: readonly TimedFlo
               ))}
             </tbody>
           </table>
-        </section>
+        </ScrollRegion>
       )}
       {sums.length > ROWS && <p class="hint">And {sums.length - ROWS} other pairs of workers.</p>}
     </section>

@@ -4,6 +4,7 @@ import type { FeedWorker } from '../../src/console/feed-messages.js';
 import { addressOf } from '../parts/address.js';
 import { Confirmation } from '../parts/confirmation.js';
 import type { Deed } from '../parts/deed.js';
+import { ScrollRegion } from '../parts/scroll-region.js';
 import { percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { isLiving } from '../workers/living.js';
@@ -27,8 +28,7 @@ export function WorkerTable({ workers, api, operator, chaos, selected, onSelect 
   return (
     <section class="card" aria-labelledby="workers-title">
       <h2 id="workers-title">Workers</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard. */}
-      <section class="scroll" aria-label="Table: workers" tabIndex={0}>
+      <ScrollRegion label="Table: workers">
         <table>
           <Head operator={operator} />
           <tbody>
@@ -45,7 +45,7 @@ export function WorkerTable({ workers, api, operator, chaos, selected, onSelect 
             ))}
           </tbody>
         </table>
-      </section>
+      </ScrollRegion>
       <Confirmation deed={deed} onClose={() => setDeed(null)} />
     </section>
   );

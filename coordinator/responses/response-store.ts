@@ -18,8 +18,8 @@ import { spaceOf } from '../objects/key-access.js';
 import { CONVERSATION_ITEMS, ConversationItem } from '../openai/responses/conversation-item.js';
 
 /**
- * The stored answers of the Responses API, among the fleet's objects: any coordinator finds them, and a coordinator's end loses none. They take their
- * tenant's share of the workers' memory for objects, and expire.
+ * Stores the answers of the Responses API as objects of the fleet: any coordinator finds them, and they outlive the coordinator that wrote them. They take
+ * their tenant's share of the workers' memory for objects, and expire.
  */
 
 /** Limit on the bytes of a stored answer with its conversation: it is read whole. @internal exported for tests. */

@@ -7,8 +7,8 @@ import { PacedLog } from '../../src/paced-log.js';
 import type { RetentionOrder, Retentions } from './retentions.js';
 
 /**
- * Retains the prompts that requests mark for it. Unlike a pin, a mark is a wish: where there is no room for it, the request is answered all the
- * same, and its blocks are cached as any others.
+ * Retains the prompts that requests mark for it. Unlike a pin, a mark is a wish: where there is no room for it, the request is still answered,
+ * and its blocks are cached like any others.
  */
 
 /** Marks that wait for their turn. */

@@ -1,4 +1,4 @@
-import type { KeyValue } from '../../src/bus/key-value.js';
+import type { KeyValue, KeyValueEntry } from '../../src/bus/key-value.js';
 import type { Tenant } from '../../src/core/fair-shares.js';
 import type { Salt } from '../../src/core/salt.js';
 import { Overloaded, Unavailable } from '../../src/errors.js';
@@ -148,9 +148,8 @@ export class RetentionStore {
     if (found !== null && readMessage(RetainedPrompt, found.value)?.id === id) return;
     // The slot may have got another prompt since the list was read.
     if (!(await this.isListed(retention))) return;
-    const value = encode(retainedPrompt(id, known));
-    const writing = found ? this.kv.update(slotKey(slot), value, found.revision) : this.kv.create(slotKey(slot), value);
-    if ((await writing) && !(await this.isListed(retention))) await this.erasePrompt(retention);
+    if ((await this.put(slot, encode(retainedPrompt(id, known)), found)) && !(await this.isListed(retention)))
+      await this.erasePrompt(retention);
   }
 
   private async isListed({ id, slot }: Retention): Promise<boolean> {
@@ -205,9 +204,9 @@ export class RetentionStore {
     return Buffer.from(this.random.bytes(ORIGIN_CHARS / 2)).toString('hex');
   }
 
-  /** False if another process changes the value at the same time. */
-  private async put(slot: number, value: Uint8Array): Promise<boolean> {
-    const found = await this.kv.get(slotKey(slot));
+  /** False if another process has changed the value since it was `before`. */
+  private async put(slot: number, value: Uint8Array, before?: KeyValueEntry | null): Promise<boolean> {
+    const found = before === undefined ? await this.kv.get(slotKey(slot)) : before;
     return found ? this.kv.update(slotKey(slot), value, found.revision) : this.kv.create(slotKey(slot), value);
   }
 

@@ -113,7 +113,7 @@ interface StepsMessage {
 export type RequestStep = ArrivedStep | PlacedStep | StartedStep | FoundStep | FirstStep | EndedStep;
 
 interface Step {
-  /** Numbers the requests of this coordinator. */
+  /** Names a request of this coordinator. */
   readonly id: number;
   readonly at: number;
 }

@@ -103,6 +103,24 @@ describe('a store of retentions', () => {
     }
   });
 
+  it('takes a prompt back that it put back after the removal of its retention', async () => {
+    const added = await add(one, 'p', 0);
+    const late = new MemoryKeyValue();
+    const through: typeof late = Object.assign(late, {
+      get: (key: string) => kv.get(key),
+      update: (key: string, value: Uint8Array, revision: number) => kv.update(key, value, revision),
+      create: async (key: string, value: Uint8Array) => {
+        await one.remove([added]);
+        return kv.create(key, value);
+      },
+    });
+    other = storeOf(through, 2);
+    await other.prompt(added);
+    await kv.delete('prompt-0');
+    await other.sync();
+    expect(await storeOf(kv, 3).prompt(added)).toBeNull();
+  });
+
   it('is put back by the first call that finds the bucket empty, whichever that is', async () => {
     const added = await add(one, 'p', 3);
     const calls: (() => Promise<unknown>)[] = [
