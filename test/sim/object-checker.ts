@@ -15,13 +15,15 @@ export interface Change {
   endedMs: number | null;
 }
 
-/** What one connection has read last of the object. */
+/** What one connection has read last of the object, and how many losses of it had been excused by then. */
 export interface Seen {
   version: Version | null;
+  losses: number;
 }
 
 export class ObjectChecker {
   private readonly changes: Change[] = [];
+  private losses = 0;
 
   constructor(
     private readonly world: World,
@@ -45,8 +47,12 @@ export class ObjectChecker {
     this.changes.splice(this.changes.indexOf(change), 1);
   }
 
-  /** More workers died than copies are kept against: nothing of before is owed any more. */
+  /**
+   * More workers died than copies are kept against: nothing of before is owed any more. Versions may also begin again behind the lost ones, since
+   * the clock of a new worker may be behind and nobody is left to tell it of them.
+   */
   excuse(): void {
+    this.losses++;
     for (const change of this.changes) change.endedMs = null;
     this.changes.push({ value: null, beganMs: this.world.time.nowMs, endedMs: null });
   }
@@ -78,13 +84,14 @@ export class ObjectChecker {
 
   private checkOrder(value: string | null, version: Version | null, seen: Seen): void {
     if (version === null) return;
-    if (seen.version !== null && compareVersions(version, seen.version) < 0) {
+    if (seen.version !== null && seen.losses === this.losses && compareVersions(version, seen.version) < 0) {
       this.world.violate(
         'reads go forward',
         `${this.key} reads as ${value?.slice(0, 40)}, older than the connection's last read`,
       );
     }
     seen.version = version;
+    seen.losses = this.losses;
   }
 }
 

@@ -135,7 +135,7 @@ export class ObjectClients {
   private async get({ coordinator, floors, seen }: ObjectConnection, checker: ObjectChecker): Promise<void> {
     const beganMs = this.world.time.nowMs;
     const read = await coordinator.parts!.objects.objects.get(named(checker), { floors }, new AbortController().signal);
-    const known = seen.get(checker.key) ?? { version: null };
+    const known = seen.get(checker.key) ?? { version: null, losses: 0 };
     seen.set(checker.key, known);
     if (read.type === 'absent') return checker.read(null, null, beganMs, known);
     const value = await wholeValue(read);
