@@ -21,6 +21,8 @@ interface Quantiles {
 }
 
 export type Round = Readonly<Record<BenchRoute, RouteRound>> & {
+  /** Median round trip of a sealed request over NATS without actors. */
+  readonly sealedMicros: number;
   /** Asks over the direct Unix socket, alone and during transfers of blocks. */
   readonly idle: Quantiles;
   readonly busy: Quantiles;
@@ -47,6 +49,7 @@ export function actorReport(rounds: readonly Round[]): Report {
         row(`${call}: ask of 100 bytes`, 'us', (round) => round[route].askMicros),
         row(bare, 'us', (round) => round[route].bareMicros),
       ]),
+      row('sealed NATS request, without actors', 'us', ({ sealedMicros }) => sealedMicros),
       ...LABELS.map(({ route, call }) => row(`${call}: 64 asks in flight`, 'calls/s', (round) => round[route].askRate)),
       ...LABELS.map(({ route, call }) => row(`${call}: stream`, 'items/s', (round) => round[route].itemRate)),
       row('direct Unix ask, idle, p50', 'us', ({ idle }) => idle.p50),
@@ -61,6 +64,11 @@ export function actorReport(rounds: readonly Round[]): Report {
           rounds.map((round) => round[route].askMicros / round[route].bareMicros),
           most === null ? null : atMost(most),
         ),
+      ),
+      reportRatio(
+        'sealed NATS request / bare NATS request',
+        rounds.map(({ sealedMicros, nats }) => sealedMicros / nats.bareMicros),
+        null,
       ),
       reportRatio(
         'p99 during block transfers - idle p99',

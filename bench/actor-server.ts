@@ -14,6 +14,7 @@ import { SystemRandom } from '../src/random.js';
 import { type BenchNats, NAMESPACE, sealedBus } from './actor-bus.js';
 import { ECHO_BYTES, serveEcho } from './bare-echo.js';
 import { BLOCK_BYTES, benchBytes, FINGERPRINT, SECRET, senderHost } from './peer-sender.js';
+import { serveSealedEcho } from './sealed-echo.js';
 
 /** The serving process of benchmark `actor`: an actor, a peer server, and bare echoes. */
 
@@ -56,6 +57,7 @@ async function serve(folder: string, nats: BenchNats): Promise<ServerAddresses> 
     echo: ({ bytes }) => ({ bytes }),
     events: ({ count }) => tokenEvents(count),
   }));
+  serveSealedEcho(bus);
   await bus.flush();
   await serveBareRequests(nats);
   const unixPath = join(folder, 'bare.sock');

@@ -7,13 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { startNatsServer } from '../cli/nats/embedded-server.js';
 import { natsProgram } from '../cli/nats/nats-process.js';
 import { connectNats, type NatsBus } from '../src/bus/nats-bus.js';
-import type { BenchNats } from './actor-bus.js';
+import { type BenchNats, sealedBus } from './actor-bus.js';
 import { ActorCaller, type BenchRoute, ROUTES } from './actor-caller.js';
 import { actorReport, type Round, type RouteRound } from './actor-report.js';
 import { BARE_SUBJECT, SERVER, type ServerAddresses } from './actor-server.js';
 import { BareEcho, ECHO_BYTES } from './bare-echo.js';
 import { peerTransfer, type Transfer } from './peer-transfers.js';
 import { type Benchmark, type BenchOptions, median, type Report } from './report.js';
+import { SealedEcho } from './sealed-echo.js';
 import { quantile } from './streams.js';
 import { callsPerSecond, itemsPerSecond, roundTrips } from './timing.js';
 
@@ -44,6 +45,7 @@ interface Lane {
 /** All that the measuring process has open. */
 interface Bench {
   readonly lanes: readonly Lane[];
+  readonly sealed: SealedEcho;
   readonly blocks: Transfer;
   close(): Promise<void>;
 }
@@ -96,14 +98,17 @@ async function open(addresses: ServerAddresses, nats: BenchNats): Promise<Bench>
   for (const route of ROUTES) {
     lanes.push({ route, caller: await ActorCaller.open(route, addresses, nats), bare: bareCalls[route] });
   }
+  const sealed = await openSealedEcho(nats);
   const target = { id: SERVER.node, incarnation: SERVER.incarnation, generation: 1, address: shoal };
   const blocks = peerTransfer(target, shoal.hostId);
   return {
     lanes,
+    sealed,
     blocks,
     close: async () => {
       for (const { caller } of lanes) await caller.close();
       blocks.close();
+      await sealed.close();
       unix.close();
       tcp.close();
       await bus.close();
@@ -116,18 +121,29 @@ function bareRequest({ connection }: NatsBus): () => Promise<unknown> {
   return () => connection.request(BARE_SUBJECT, bytes, { timeout: 5_000 });
 }
 
+async function openSealedEcho(nats: BenchNats): Promise<SealedEcho> {
+  const bus = await sealedBus(nats, { id: 'caller-sealed', incarnation: '1' });
+  const echo = new SealedEcho(bus, 'caller-sealed');
+  await bus.flush();
+  // Both sides prove that they live before the first one ends.
+  await echo.roundTrip();
+  return echo;
+}
+
 /** One round. Each begins with the next route, and with calls and echoes by turns. */
-async function measure({ lanes, blocks }: Bench, round: number): Promise<Round> {
+async function measure({ lanes, sealed, blocks }: Bench, round: number): Promise<Round> {
   const routes: Partial<Record<BenchRoute, RouteRound>> = {};
   for (let turn = 0; turn < lanes.length; turn++) {
     const lane = lanes[(round + turn) % lanes.length]!;
     routes[lane.route] = await measureLane(lane, round % 2 === 0);
   }
+  const sealedMicros = median(await roundTrips(() => sealed.roundTrip(), SLICE_MS, now));
   const [{ caller }] = lanes as [Lane];
   const idle = await roundTrips(() => caller.ask(), BLOCKS_SLICE_MS, now);
   const busy = await besideTransfers(blocks, () => roundTrips(() => caller.ask(), BLOCKS_SLICE_MS, now));
   return {
     ...(routes as Record<BenchRoute, RouteRound>),
+    sealedMicros,
     idle: { p50: quantile(idle, 0.5), p99: quantile(idle, 0.99) },
     busy: { p50: quantile(busy, 0.5), p99: quantile(busy, 0.99) },
   };

@@ -7,6 +7,7 @@ function round(unixMicros: number, natsMicros: number, busyP99: number): Round {
     unix: route(unixMicros),
     tcp: route(60),
     nats: route(natsMicros),
+    sealedMicros: 25,
     idle: { p50: unixMicros, p99: 100 },
     busy: { p50: 300, p99: busyP99 },
   };
@@ -19,9 +20,16 @@ describe('the report of benchmark actor', () => {
       ['direct Unix ask / bare Unix echo', 1.9, 'x', true],
       ['direct TCP ask / bare TCP echo', 3, 'x', true],
       ['NATS ask / bare NATS request', 1.1, 'x', true],
+      ['sealed NATS request / bare NATS request', 1.25, 'x', true],
       ['p99 during block transfers - idle p99', 2, 'ms', true],
     ]);
-    expect(actorReport([round(41, 24, 2_101)]).ratios.map(({ holds }) => holds)).toEqual([false, true, false, false]);
+    expect(actorReport([round(41, 24, 2_101)]).ratios.map(({ holds }) => holds)).toEqual([
+      false,
+      true,
+      false,
+      true,
+      false,
+    ]);
   });
 
   it('has a row with its unit for each quantity', () => {
@@ -34,6 +42,7 @@ describe('the report of benchmark actor', () => {
         ['bare TCP echo', 'us'],
         ['NATS: ask of 100 bytes', 'us'],
         ['bare NATS request', 'us'],
+        ['sealed NATS request, without actors', 'us'],
         ['direct Unix: 64 asks in flight', 'calls/s'],
         ['direct TCP: 64 asks in flight', 'calls/s'],
         ['NATS: 64 asks in flight', 'calls/s'],
