@@ -18,6 +18,8 @@ const ADVICE_DROP_PAGES = 4;
 const ADVICE_HUGE_PAGES = 14;
 /** Kernels before 5.14 fail with EINVAL, which is ignored. */
 const ADVICE_POPULATE_WRITE = 23;
+/** Kernels before 6.1 fail with EINVAL. */
+const ADVICE_COLLAPSE = 25;
 
 const madvise = () => libc<[number, number, number]>('madvise', 'int', ['uint64_t', 'size_t', 'int']);
 
@@ -32,6 +34,20 @@ export async function commitMemory(pointer: Pointer, byteLength: number): Promis
   if (advise === null || bytes <= 0) return;
   advise(from, bytes, ADVICE_HUGE_PAGES);
   await callAsync(advise, from, bytes, ADVICE_POPULATE_WRITE);
+}
+
+/** How many pages of a range, which begins at a page, are in physical memory. 0 where the system does not say. */
+export function residentPages(pointer: Pointer, byteLength: number): number {
+  const query = libc<[number, number, Uint8Array]>('mincore', 'int', ['uint64_t', 'size_t', 'void *']);
+  const pages = new Uint8Array(Math.ceil(byteLength / PAGE_BYTES));
+  if (query?.(pointer, byteLength, pages) !== 0) return 0;
+  return pages.reduce((sum, page) => sum + (page & 1), 0);
+}
+
+/** Moves whole huge pages of memory into huge pages, on a thread of the pool. False if the system did not. */
+export async function collapsePages(pointer: Pointer, byteLength: number): Promise<boolean> {
+  const advise = madvise();
+  return advise !== null && (await callAsync(advise, pointer, byteLength, ADVICE_COLLAPSE)) === 0;
 }
 
 /** Unmaps the pages of a mapped file that this process has touched. The file keeps them; they no longer count as this process's memory. */

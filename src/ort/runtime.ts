@@ -1,5 +1,6 @@
 import { InternalError } from '../errors.js';
 import { callAsync, type Pointer, readCString, readPointer } from '../native/ffi.js';
+import { collapseSince, privateMemory } from '../native/huge-pages.js';
 import { trimFreedMemory } from '../native/libc.js';
 import { Environment, type OrtLogLevel } from './environment.js';
 import { Session } from './session.js';
@@ -58,8 +59,11 @@ export class OrtRuntime {
     try {
       const provider = options.provider?.name ?? 'cpu';
       const create = () => createSession(environment, model, native.pointer);
+      const before = await privateMemory();
       const session = new Session(environment, await environment.locks[provider].run(create), provider);
       await trimFreedMemory();
+      // The weights, in the form in which the kernels of the CPU read them.
+      if (provider === 'cpu') await collapseSince(before);
       return session;
     } finally {
       native.release();
