@@ -12,6 +12,7 @@ import type { KvDependence } from '../src/core/kv-dependence.js';
 import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { Announcement } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
+import { dialReport } from '../src/fleet/dial-report.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import type { Lifecycle } from '../src/lifecycle.js';
@@ -269,6 +270,7 @@ function makeCallLinks(options: CoordinatorOptions, roster: Roster, endings: Lin
       endings.ended(node, of, err);
       roster.linkClosed(node, of);
     },
+    onDialFailed: dialReport(options.log),
   });
 }
 

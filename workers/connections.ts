@@ -1,6 +1,7 @@
 import { logged } from '../src/actors/logged.js';
 import { ActorSystem } from '../src/actors/system.js';
 import { blockBytes } from '../src/core/kv-layout.js';
+import { dialReport } from '../src/fleet/dial-report.js';
 import type { Roster } from '../src/fleet/roster.js';
 import { ModelHost } from '../src/hub/fleet/model-host.js';
 import type { OwnModel } from '../src/hub/fleet/shared-model.js';
@@ -56,6 +57,7 @@ export function makeCallLinks(options: WorkerOptions, instruments: Instruments, 
       log.info({ peer: node, peerIncarnation: incarnation, err }, 'lost a connection for calls');
       roster.linkClosed(node, incarnation);
     },
+    onDialFailed: dialReport(options.log),
   });
 }
 

@@ -70,11 +70,16 @@ export class Incoming implements IncomingOwner {
     this.open.get(nodeKey(message.from))?.get(message.id)?.credit(message.read);
   }
 
-  /** Answers a probe, and moves the probed calls to the route on which it arrived. */
+  /**
+   * Answers a probe, and moves the probed calls to the route on which it arrived. The caller takes a call that is not open here for lost, so one that
+   * still arrives, late on another route, must not run.
+   */
   probe(message: Message<'probe'>, route: Route): void {
-    const ofCaller = this.open.get(nodeKey(message.from));
+    const caller = nodeKey(message.from);
+    const ofCaller = this.open.get(caller);
     const calls = message.calls.map(([id, read]): [number, number | null] => {
       const call = ofCaller?.get(id);
+      if (call === undefined) this.known.add(caller, id);
       call?.moveTo(route);
       call?.credit(read);
       return [id, call?.itemsSent ?? null];

@@ -5,12 +5,12 @@ import type { PeerAddress } from '../../core/member.js';
 import { type ShoalError, Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import type { Random } from '../../random.js';
-import type { Connection } from '../wire/connection.js';
+import { type Connection, nobodyListens } from '../wire/connection.js';
 import type { Prelude } from '../wire/frame.js';
 import { type Dialler, greetServer, type OpenSession } from '../wire/greeting.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
 import { type PeerNetwork, SOCKETS } from '../wire/network.js';
-import { endpointOf, type SocketOptions } from '../wire/socket.js';
+import { endpointsOf, type SocketOptions } from '../wire/socket.js';
 import { CallConnection } from './call-connection.js';
 
 /** Direct links between processes for calls: dials those that have an address, and takes over connections that others dialled. */
@@ -23,6 +23,15 @@ const REDIAL_SHARE_MS = 20;
 /** The connections that are dialled within `DIAL_PACE_MS`; those beyond later. A thousand nodes may come at one moment, and each dial takes time. */
 const DIALS_AT_ONCE = 16;
 const DIAL_PACE_MS = 5;
+
+/** A node that could not be dialled. */
+export interface DialFailure {
+  readonly reason: ShoalError;
+  /** Attempts in a row that came to nothing. */
+  readonly attempts: number;
+  /** Whether no process listens at any of the node's addresses. */
+  readonly nobodyListens: boolean;
+}
 
 /** One incarnation of a node. */
 interface Node {
@@ -42,8 +51,9 @@ export interface PeerCallLinksOptions extends SocketOptions {
   /** Where an incarnation of a node listens, if it is a living member that can be dialled; else null. */
   readonly addressOf: (node: Node) => PeerAddress | null;
   readonly onLinkOpened?: (node: Node) => void;
-  /** A link that was open is closed, but not by this side's `close` or `forget`. */
+  /** A link that was open is closed, but not by this side's `close` or `forget`, nor for a newer link. */
   readonly onLinkClosed?: (node: Node, reason: ShoalError) => void;
+  readonly onDialFailed?: (node: Node, failure: DialFailure) => void;
 }
 
 /** What this process has of one incarnation of a node. */
@@ -53,14 +63,20 @@ interface Pool {
   redial: Timer | null;
   /** Whether it is to be dialled as soon as there is time. */
   due: boolean;
-  /** Attempts in a row that came to nothing. */
+  /** Pauses in a row after which the node is dialled again. */
+  pauses: number;
+  /** Attempts in a row that came to nothing. The node's addresses take turns. */
   failures: number;
+  /** Attempts in a row at which nobody listened. */
+  refusals: number;
 }
 
 export class PeerCallLinks implements CallLinks {
   private readonly pools = new Map<string, Pool>();
   /** Those of nodes that are dialled again and again. */
   private readonly unreached = new Set<Pool>();
+  /** Links that the peer has dialled. */
+  private readonly accepted = new WeakSet<CallConnection>();
   private listener: LinkListener | null = null;
   private readonly dials: Pacing<readonly [Node, Pool]>;
   private over = false;
@@ -70,7 +86,14 @@ export class PeerCallLinks implements CallLinks {
   }
 
   /** Serves connections for calls that a peer has dialled; for `PeerServer`. */
-  readonly accept: OpenSession = (connection, client) => this.open(connection, client);
+  readonly accept: OpenSession = (connection, client) => {
+    const older = [...(this.pools.get(keyOf(nodeOf(client)))?.links ?? [])].filter((link) => this.accepted.has(link));
+    const link = this.open(connection, client);
+    this.accepted.add(link);
+    // The peer dials again only once its own end is closed. What it sent before must not come after what it sends now.
+    for (const each of older) this.replace(each);
+    return link;
+  };
 
   to(node: Node): CallLink | null {
     const pool = this.pools.get(keyOf(node));
@@ -120,7 +143,8 @@ export class PeerCallLinks implements CallLinks {
     const { options } = this;
     const wanted = { id: node.node, incarnation: node.incarnation };
     try {
-      const endpoint = endpointOf(address, options.hostId);
+      const endpoints = endpointsOf(address, options.hostId);
+      const endpoint = endpoints[pool.failures % endpoints.length]!;
       const { network = SOCKETS } = options;
       const nonce = options.random.bytes(NONCE_BYTES);
       pool.dialling = greetServer(
@@ -133,13 +157,23 @@ export class PeerCallLinks implements CallLinks {
         },
         new CallDialler(
           (connection, server) => this.open(connection, server),
-          () => this.failed(node, pool),
+          (reason) => this.refused(node, pool, reason, endpoints.length),
         ),
       );
     } catch {
       // This host has no way to the address.
       this.failed(node, pool);
     }
+  }
+
+  private refused(node: Node, pool: Pool, reason: ShoalError, addresses: number): void {
+    pool.failures++;
+    pool.refusals = nobodyListens(reason) ? pool.refusals + 1 : 0;
+    const wanted = this.pools.get(keyOf(node)) === pool;
+    this.failed(node, pool);
+    if (!wanted || this.over) return;
+    const failure = { reason, attempts: pool.failures, nobodyListens: pool.refusals >= addresses };
+    this.options.onDialFailed?.(node, failure);
   }
 
   private failed(node: Node, pool: Pool): void {
@@ -152,7 +186,7 @@ export class PeerCallLinks implements CallLinks {
     if (pool.redial || pool.due) return;
     this.unreached.add(pool);
     const ceilingMs = Math.max(REDIAL_CEILING_MS, REDIAL_SHARE_MS * this.unreached.size);
-    const pauseMs = Math.min(REDIAL_MS * 2 ** pool.failures++, ceilingMs);
+    const pauseMs = Math.min(REDIAL_MS * 2 ** pool.pauses++, ceilingMs);
     pool.redial = this.options.clock.after(pauseMs, () => {
       pool.redial = null;
       this.dialSoon(node, pool);
@@ -179,10 +213,12 @@ export class PeerCallLinks implements CallLinks {
   }
 
   private open(connection: Connection, peer: PeerIdentity): CallConnection {
-    const node = { node: peer.id, incarnation: peer.incarnation };
+    const node = nodeOf(peer);
     const pool = this.poolOf(node);
     if (pool.dialling === connection) pool.dialling = null;
+    pool.pauses = 0;
     pool.failures = 0;
+    pool.refusals = 0;
     this.unreached.delete(pool);
     const link = new CallConnection(connection, peer, this.options.clock, {
       received: (from, message) => this.listener?.received(from, message),
@@ -194,9 +230,14 @@ export class PeerCallLinks implements CallLinks {
     return link;
   }
 
+  /** Closes a link for which the peer has opened another one. */
+  private replace(link: CallConnection): void {
+    this.pools.get(keyOf(link.peer))?.links.delete(link);
+    link.close(new Unavailable(`${link.peer.node} has opened another connection`));
+  }
+
   private closed(node: Node, pool: Pool, link: CallConnection, reason: ShoalError): void {
-    pool.links.delete(link);
-    const wanted = this.pools.get(keyOf(node)) === pool;
+    const wanted = pool.links.delete(link) && this.pools.get(keyOf(node)) === pool;
     if (wanted && pool.links.size === 0) this.redialLater(node, pool);
     this.listener?.closed(link);
     if (wanted && !this.over) this.options.onLinkClosed?.(node, reason);
@@ -206,7 +247,15 @@ export class PeerCallLinks implements CallLinks {
     const key = keyOf(node);
     const known = this.pools.get(key);
     if (known) return known;
-    const pool: Pool = { links: new Set(), dialling: null, redial: null, due: false, failures: 0 };
+    const pool: Pool = {
+      links: new Set(),
+      dialling: null,
+      redial: null,
+      due: false,
+      pauses: 0,
+      failures: 0,
+      refusals: 0,
+    };
     this.pools.set(key, pool);
     return pool;
   }
@@ -216,6 +265,10 @@ function closePool({ links, dialling, redial }: Pool, reason: ShoalError): void 
   redial?.cancel();
   dialling?.close(reason);
   for (const link of [...links]) link.close(reason);
+}
+
+function nodeOf({ id, incarnation }: PeerIdentity): Node {
+  return { node: id, incarnation };
 }
 
 function keyOf({ node, incarnation }: Node): string {

@@ -15,9 +15,10 @@ import { type Random, SystemRandom } from '../../random.js';
 import { type PeerObserver, SILENT } from '../observer.js';
 import type { BlockHost } from '../server/block-host.js';
 import type { PeerSummary } from '../server/compare-answer.js';
+import { EndpointTurns } from '../wire/endpoint-turns.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
 import { type PeerNetwork, SOCKETS } from '../wire/network.js';
-import { describe, type Endpoint, endpointOf, type SocketOptions } from '../wire/socket.js';
+import { describe, type Endpoint, type SocketOptions } from '../wire/socket.js';
 import { CompareExchange } from './compare-exchange.js';
 import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
 import { Link, type LinkState, PingExchange } from './link.js';
@@ -78,9 +79,11 @@ export class PeerClient {
   private readonly observer: PeerObserver;
   private readonly clock: Clock;
   private readonly random: Random;
+  private readonly turns: EndpointTurns;
   private over = false;
 
   constructor(private readonly options: PeerClientOptions) {
+    this.turns = new EndpointTurns(options.hostId);
     this.observer = options.observer ?? SILENT;
     this.clock = options.clock ?? new SystemClock();
     this.random = options.random ?? new SystemRandom();
@@ -233,7 +236,7 @@ export class PeerClient {
     }
     if (this.pool.size >= FLEET_WORKERS)
       throw new Overloaded(`cannot dial worker ${id}: there are links to ${FLEET_WORKERS} peers; close one first`);
-    return this.connect(target, endpointOf(target.address, this.options.hostId));
+    return this.connect(target, this.turns.next(id, target.address));
   }
 
   private connect(target: PeerTarget, endpoint: Endpoint): Link {
@@ -249,6 +252,8 @@ export class PeerClient {
       onClosed: (_, wasOpen) => {
         if (this.pool.get(target.id)?.link !== link) return;
         this.pool.delete(target.id);
+        if (wasOpen) this.turns.forget(target.id);
+        else this.turns.addFailure(target.id);
         if (!wasOpen) return;
         for (const listener of this.closedListeners) listener(target.id, target.incarnation);
       },

@@ -21,7 +21,8 @@ import {
 const WAITING_REQUESTS = 4096;
 
 export interface ObjectLinkOptions extends Omit<ClientGreetingOptions, 'onClosed'> {
-  readonly onClosed: () => void;
+  /** `wasOpen`: the handshake had ended. */
+  readonly onClosed: (wasOpen: boolean) => void;
 }
 
 /** The dialling side of one request on a link. */
@@ -128,6 +129,7 @@ export class ObjectLink implements Dialler {
   }
 
   closed(reason: ShoalError): void {
+    const wasOpen = this.phase === 'open';
     this.phase = 'closed';
     this.payloads.close();
     this.slots.close();
@@ -135,7 +137,7 @@ export class ObjectLink implements Dialler {
     const exchanges = [...this.exchanges.values()];
     this.exchanges.clear();
     for (const exchange of exchanges) exchange.fail(reason);
-    this.options.onClosed();
+    this.options.onClosed(wasOpen);
   }
 
   private over(request: number): void {

@@ -4,9 +4,10 @@ import { Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import type { ObjectPeer } from '../../objects/object-node.js';
 import type { Random } from '../../random.js';
+import { EndpointTurns } from '../wire/endpoint-turns.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
 import { type PeerNetwork, SOCKETS } from '../wire/network.js';
-import { endpointOf, type SocketOptions } from '../wire/socket.js';
+import type { SocketOptions } from '../wire/socket.js';
 import { ObjectLink } from './object-link.js';
 import { RemoteObjects } from './remote-objects.js';
 
@@ -21,9 +22,9 @@ export interface ObjectLinksOptions extends SocketOptions {
   readonly secret: string;
   readonly clock: Clock;
   readonly random: Random;
-  /** The living process of a worker; null if there is none. */
   /** Default: objects. */
   readonly purpose?: 'objects' | 'models';
+  /** The living process of a worker; null if there is none. */
   readonly workerOf: (id: string) => { readonly incarnation: string; readonly address: PeerAddress } | null;
 }
 
@@ -34,9 +35,12 @@ interface PooledLink {
 
 export class ObjectLinks {
   private readonly pool = new Map<string, PooledLink>();
+  private readonly turns: EndpointTurns;
   private over = false;
 
-  constructor(private readonly options: ObjectLinksOptions) {}
+  constructor(private readonly options: ObjectLinksOptions) {
+    this.turns = new EndpointTurns(options.hostId);
+  }
 
   /** The objects of a worker; null if no living process has this ID. */
   peer(id: string): ObjectPeer | null {
@@ -66,7 +70,7 @@ export class ObjectLinks {
       this.forget(id);
     }
     const { incarnation, address } = worker;
-    const endpoint = endpointOf(address, options.hostId);
+    const endpoint = this.turns.next(id, address);
     const { network = SOCKETS, random, purpose = 'objects' } = options;
     const wanted = { id, incarnation };
     const link: ObjectLink = new ObjectLink({
@@ -75,8 +79,11 @@ export class ObjectLinks {
       clock: options.clock,
       handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
       progressTimeoutMs: PEER_PROGRESS_TIMEOUT_MS,
-      onClosed: () => {
-        if (this.pool.get(id)?.link === link) this.pool.delete(id);
+      onClosed: (wasOpen) => {
+        if (this.pool.get(id)?.link !== link) return;
+        this.pool.delete(id);
+        if (wasOpen) this.turns.forget(id);
+        else this.turns.addFailure(id);
       },
     });
     this.pool.set(id, { incarnation, link });

@@ -21,6 +21,14 @@ export interface ConnectionOwner extends FrameTaker {
   closed(reason: ShoalError): void;
 }
 
+/** Errors of the system when no process listens at an address. */
+const NOBODY = new Set(['ECONNREFUSED', 'ENOENT']);
+
+/** Whether a connection ended because no process listens at the address that was dialled. */
+export function nobodyListens({ cause }: ShoalError): boolean {
+  return cause instanceof Error && 'code' in cause && NOBODY.has(String(cause.code));
+}
+
 /** Bytes to send, in memory whose owner needs to know when the socket has let go of them. */
 export interface Payload {
   readonly bytes: Uint8Array;
@@ -98,7 +106,7 @@ export class Connection implements Inlet {
     this.socket.setTimeout(options.progressTimeoutMs);
     this.socket.on('timeout', () => this.silent());
     this.socket.on('error', (error) => {
-      this.reason ??= new Unavailable(`the connection to a peer broke: ${error.message}`);
+      this.reason ??= new Unavailable(`the connection to a peer broke: ${error.message}`, { cause: error });
     });
     this.socket.on('close', () => this.finish());
     this.pacing = options.clock.every(options.progressTimeoutMs, () => this.checkPace());

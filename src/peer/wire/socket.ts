@@ -63,15 +63,15 @@ export interface SocketOptions {
 export type Endpoint = { readonly path: string } | { readonly host: string; readonly port: number };
 
 /**
- * Where to dial a peer: its Unix socket if the peer is on this host and this user may open the socket, else TCP.
- * @throws Unavailable if neither is possible.
+ * Where to dial a peer, the best way first: its Unix socket if the peer is on this host and this user may open the socket, and TCP.
+ * @throws Unavailable if neither is possible
  */
-export function endpointOf(address: PeerAddress, ownHostId: string): Endpoint {
+export function endpointsOf(address: PeerAddress, ownHostId: string): [Endpoint, ...Endpoint[]] {
   const { unixPath, tcpHost, tcpPort } = address;
   const path = address.hostId === ownHostId ? unixPath : null;
   const tcp = tcpHost !== null && tcpPort !== null ? { host: tcpHost, port: tcpPort } : null;
-  if (path !== null && (tcp === null || mayOpen(path))) return { path };
-  if (tcp !== null) return tcp;
+  if (tcp === null && path !== null) return [{ path }];
+  if (tcp !== null) return path !== null && mayOpen(path) ? [{ path }, tcp] : [tcp];
   throw new Unavailable(
     `cannot dial a peer on host ${address.hostId} from host ${ownHostId}: it has no TCP address; give it one`,
   );

@@ -199,7 +199,11 @@ export class ActorCalls implements HandleCalls {
     if (!(error instanceof Unavailable) || error instanceof ActorDied) throw error;
     this.locations.forget(to.id, at);
     if (error instanceof NoSuchActor) {
-      if (attempts.misses++ >= MISSES) throw new ActorDied(`cannot find the actor ${to.class} ${to.id}`, false);
+      if (attempts.misses++ >= MISSES)
+        throw new ActorDied(
+          `cannot find the actor ${to.class} ${to.id}: its node has ended it, which it does once it takes the process that created it for gone; create it again`,
+          false,
+        );
       await this.pause(MISS_PAUSE_MS * 2 ** attempts.misses);
       return;
     }

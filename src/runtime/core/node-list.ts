@@ -2,10 +2,17 @@ import type { NodeView } from './node-view.js';
 
 /** The members of the runtime, derived from announcements, closed links and silence. No clock inside: each method takes the time. */
 
-/** Silence after which a member is gone. */
+/** Silence after which a node is gone. */
 export const NODE_SILENCE_MS = 3_000;
-/** Silence after which a member is gone that is suspected. @internal exported for tests. */
-export const NODE_SUSPECTED_MS = 1_200;
+/** Silence after which a node is gone at whose addresses nobody listens. @internal exported for tests. */
+export const NODE_UNREACHABLE_MS = 1_200;
+/**
+ * Silence after which a driver is gone: one whose link closed, and any other. Actors end with their driver, for good. It runs the user's own code, which
+ * may keep its event loop busy, and nobody can dial it to find out. @internal exported for tests.
+ */
+export const DRIVER_UNLINKED_MS = 5_000;
+/** @internal exported for tests. */
+export const DRIVER_SILENCE_MS = 30_000;
 /** Limit on the members; announcements of others are ignored. */
 const RUNTIME_MEMBERS = 2_048;
 
@@ -19,7 +26,8 @@ export type NodeListEffect =
 interface Entry {
   node: NodeView;
   heardMs: number;
-  suspected: boolean;
+  /** What speaks against it since it was heard last. */
+  doubt: 'none' | 'suspected' | 'unreachable';
 }
 
 /** The members of the runtime as one process knows them, by incarnation. */
@@ -47,11 +55,11 @@ export class NodeList {
     if (known) {
       known.node = node;
       known.heardMs = nowMs;
-      known.suspected = false;
+      known.doubt = 'none';
       return [];
     }
     if (this.entries.size >= RUNTIME_MEMBERS) return [];
-    this.entries.set(node.incarnation, { node, heardMs: nowMs, suspected: false });
+    this.entries.set(node.incarnation, { node, heardMs: nowMs, doubt: 'none' });
     return [{ type: 'joined', node }];
   }
 
@@ -62,20 +70,26 @@ export class NodeList {
   /** A direct link to the member closed, or a call to it was lost: it may have ended. */
   suspect(incarnation: string): NodeListEffect[] {
     const entry = this.entries.get(incarnation);
-    if (!entry || entry.suspected) return [];
-    entry.suspected = true;
+    if (entry?.doubt !== 'none') return [];
+    entry.doubt = 'suspected';
     return [{ type: 'suspected', node: entry.node }];
+  }
+
+  /** Nobody listens at the addresses of a member. It may have ended if it is also suspected. */
+  unreachable(incarnation: string): void {
+    const entry = this.entries.get(incarnation);
+    if (entry?.doubt === 'suspected') entry.doubt = 'unreachable';
   }
 
   /** A direct link to the member opened, so it is alive. */
   trust(incarnation: string): void {
     const entry = this.entries.get(incarnation);
-    if (entry) entry.suspected = false;
+    if (entry) entry.doubt = 'none';
   }
 
   /** Whether the member may have ended, and was not heard since. */
   suspects(incarnation: string): boolean {
-    return this.entries.get(incarnation)?.suspected ?? false;
+    return (this.entries.get(incarnation)?.doubt ?? 'none') !== 'none';
   }
 
   /** Messages may have been lost until now, and other members may need until `judgeFromMs` to announce themselves. */
@@ -86,10 +100,9 @@ export class NodeList {
   /** To be called regularly while this process hears the bus. */
   tick(nowMs: number): NodeListEffect[] {
     if (nowMs < this.judgeFromMs) return [];
-    const silent = [...this.entries].filter(([, { heardMs, suspected }]) => {
-      const sinceMs = Math.max(heardMs, this.judgeFromMs);
-      return nowMs - sinceMs > (suspected ? NODE_SUSPECTED_MS : NODE_SILENCE_MS);
-    });
+    const silent = [...this.entries].filter(
+      ([, entry]) => nowMs - Math.max(entry.heardMs, this.judgeFromMs) > patienceMs(entry),
+    );
     return silent.flatMap(([incarnation]) => this.remove(incarnation, 'gone'));
   }
 
@@ -99,4 +112,10 @@ export class NodeList {
     this.entries.delete(incarnation);
     return [{ type, node: entry.node }];
   }
+}
+
+/** The silence after which a member is gone. */
+function patienceMs({ node, doubt }: Entry): number {
+  if (node.kind === 'driver') return doubt === 'none' ? DRIVER_SILENCE_MS : DRIVER_UNLINKED_MS;
+  return doubt === 'unreachable' ? NODE_UNREACHABLE_MS : NODE_SILENCE_MS;
 }

@@ -10,6 +10,8 @@ import type { Transport } from '../../bus/transport.js';
 import type { Clock } from '../../clock.js';
 import type { PeerTlsConfig } from '../../config/peer-tls.js';
 import type { PeerAddress } from '../../core/member.js';
+import { Unheard } from '../../errors.js';
+import { dialReport } from '../../fleet/dial-report.js';
 import { runtimeSubjects } from '../../fleet/subjects.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { HANDSHAKE_TIMEOUT_MS } from '../../limits.js';
@@ -82,6 +84,7 @@ export class RuntimeMember {
       network: surroundings.network,
       setSendBuffer: surroundings.setSendBuffer ?? undefined,
     };
+    const reportDial = dialReport(log);
     this.links = new PeerCallLinks({
       ...peer,
       hostId: surroundings.hostId,
@@ -90,10 +93,15 @@ export class RuntimeMember {
         this.directory.trust(node.incarnation);
         this.awaited.get(node.incarnation)?.set();
       },
-      onLinkClosed: (node) => {
-        this.directory.suspect(node.incarnation);
+      onLinkClosed: (node, reason) => {
+        // Silence on a link that is still open is judged as silence on the bus.
+        if (!(reason instanceof Unheard)) this.directory.suspect(node.incarnation);
         // The next call waits for another link, or for the news that the node is gone.
         this.awaited.delete(node.incarnation);
+      },
+      onDialFailed: (node, failure) => {
+        if (failure.nobodyListens) this.directory.unreachable(node.incarnation);
+        reportDial(node, failure);
       },
     });
     const { accept } = this.links;

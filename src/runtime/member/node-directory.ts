@@ -108,6 +108,11 @@ export class NodeDirectory {
     this.emit(this.list.suspect(incarnation));
   }
 
+  /** Nobody listens at the addresses of a member. */
+  unreachable(incarnation: string): void {
+    this.list.unreachable(incarnation);
+  }
+
   /** A direct link to the member opened, so it is alive. */
   trust(incarnation: string): void {
     this.list.trust(incarnation);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { SimulatedClock, SystemClock } from '../../../src/clock.js';
 import type { PeerAddress } from '../../../src/core/member.js';
 import { InvalidRequest, Unavailable } from '../../../src/errors.js';
 import { BUS_MESSAGE_BYTES } from '../../../src/limits.js';
-import { PeerCallLinks, type PeerCallLinksOptions } from '../../../src/peer/calls/peer-call-links.js';
+import { type DialFailure, PeerCallLinks, type PeerCallLinksOptions } from '../../../src/peer/calls/peer-call-links.js';
 import { PeerServer } from '../../../src/peer/server/peer-server.js';
 import { SOCKETS } from '../../../src/peer/wire/network.js';
 import { SystemRandom } from '../../../src/random.js';
@@ -184,6 +184,41 @@ describe.each<Via>(['unix', 'tcp'])('links for calls over %s', (via) => {
     expect(there.open).toBe(false);
     expect(coordinator.lost).toEqual([]);
     expect(coordinator.links.to(WORKER)).toBeNull();
+  });
+
+  it('take the place of older ones of the same peer, whose messages are then not read', async () => {
+    await linked();
+    // The peer has lost its end, of which this side knows nothing yet.
+    const again = new End(COORDINATOR);
+    again.address = coordinator.address;
+    again.links.connect(WORKER);
+    await until(() => worker.opened.length === 2 && worker.closed.length === 1);
+    const [older, newer] = worker.opened;
+    expect([older!.open, newer!.open, worker.links.to(COORDINATOR)]).toEqual([false, true, newer]);
+    expect(worker.lost).toEqual([]);
+    again.links.close();
+  });
+
+  it('go over TCP where the path of the socket leads nowhere, and tell when nobody listens at any address', async () => {
+    const path = join(folder, 'nobody.sock');
+    await writeFile(path, '');
+    const failures: DialFailure[] = [];
+    const other = new End(
+      { node: 'coordinator-2', incarnation: '1' },
+      { onDialFailed: (_, failure) => failures.push(failure) },
+    );
+    other.address = { ...coordinator.address!, hostId: 'here', unixPath: path };
+    other.links.connect(WORKER);
+    await until(() => other.opened.length === 1);
+    expect(failures.map(({ attempts, nobodyListens }) => [attempts, nobodyListens])).toEqual([[1, false]]);
+    await server.close();
+    await until(() => failures.length >= 3);
+    expect(failures.slice(1, 3).map(({ attempts, nobodyListens }) => [attempts, nobodyListens])).toEqual([
+      [1, false],
+      [2, true],
+    ]);
+    other.links.close();
+    server = await listen();
   });
 
   it('are no longer dialled after close', async () => {

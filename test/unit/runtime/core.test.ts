@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { giveBack, newAllotment, take } from '../../../src/runtime/core/allotment.js';
 import { isValid, LEASE_EXPIRY_MS, LEASE_VALID_MS, LeaseWatch } from '../../../src/runtime/core/lease.js';
-import { NODE_SILENCE_MS, NODE_SUSPECTED_MS, NodeList } from '../../../src/runtime/core/node-list.js';
+import {
+  DRIVER_SILENCE_MS,
+  DRIVER_UNLINKED_MS,
+  NODE_SILENCE_MS,
+  NODE_UNREACHABLE_MS,
+  NodeList,
+} from '../../../src/runtime/core/node-list.js';
 import type { NodeView } from '../../../src/runtime/core/node-view.js';
 import { ReferenceCount } from '../../../src/runtime/core/reference-count.js';
 import { checkedResources, fits, minus, plus } from '../../../src/runtime/core/resources.js';
@@ -109,14 +115,18 @@ describe('resources', () => {
 });
 
 describe('the list of members', () => {
-  it('ends a silent member, sooner one whose link closed, and nobody while this process may be deaf', () => {
+  it('ends a silent member, sooner one at whose addresses nobody listens, and nobody while this process may be deaf', () => {
     const list = new NodeList();
     const [a, b] = [node('a'), node('b')];
     expect(list.heard(a, 0)).toEqual([{ type: 'joined', node: a }]);
     list.heard(b, 0);
     expect(list.suspect('a-1')).toEqual([{ type: 'suspected', node: a }]);
-    expect(list.tick(NODE_SUSPECTED_MS)).toEqual([]);
-    expect(list.tick(NODE_SUSPECTED_MS + 1)).toEqual([{ type: 'gone', node: a }]);
+    expect(list.tick(NODE_UNREACHABLE_MS + 1)).toEqual([]);
+    list.unreachable('a-1');
+    // A closed port alone proves nothing.
+    list.unreachable('b-1');
+    expect(list.tick(NODE_UNREACHABLE_MS)).toEqual([]);
+    expect(list.tick(NODE_UNREACHABLE_MS + 1)).toEqual([{ type: 'gone', node: a }]);
     list.deafUntil(10_000);
     expect(list.tick(9_999)).toEqual([]);
     expect(list.tick(10_000 + NODE_SILENCE_MS)).toEqual([]);
@@ -129,6 +139,20 @@ describe('the list of members', () => {
     list.trust('a-1');
     expect(list.suspects('a-1')).toBe(false);
     expect(list.left('a-1')).toEqual([{ type: 'left', node: a }]);
+  });
+
+  it('is patient with drivers, whose actors end with them', () => {
+    const list = new NodeList();
+    const driver: NodeView = { ...node('d'), kind: 'driver' };
+    list.heard(driver, 0);
+    expect(list.tick(DRIVER_SILENCE_MS)).toEqual([]);
+    list.heard(driver, DRIVER_SILENCE_MS);
+    list.suspect('d-1');
+    list.unreachable('d-1');
+    expect(list.tick(DRIVER_SILENCE_MS + DRIVER_UNLINKED_MS)).toEqual([]);
+    expect(list.tick(DRIVER_SILENCE_MS + DRIVER_UNLINKED_MS + 1)).toEqual([{ type: 'gone', node: driver }]);
+    list.heard(driver, 0);
+    expect(list.tick(DRIVER_SILENCE_MS + 1)).toEqual([{ type: 'gone', node: driver }]);
   });
 });
 
