@@ -4,7 +4,7 @@ import { StopStrings } from '../../src/text/stop-strings.js';
 import type { FleetEvent } from '../fleet.js';
 import { EchoedPrompt } from './echoed-prompt.js';
 import type { CallPiece, MessagePieces } from './message/message-pieces.js';
-import { MessageReader } from './message/message-reader.js';
+import { type MessageReader, messageReader } from './message/message-reader.js';
 import type { ChoicePlan } from './plan.js';
 import type { TextTokenizer } from './served-model.js';
 import { codePoints } from './token-report.js';
@@ -65,7 +65,7 @@ export class Choice {
     });
     this.prompt = new EchoedPrompt(tokenizer, plan.echo ?? '');
     this.stops = new StopStrings(plan.stops, plan.show.stop);
-    this.message = plan.message === null ? null : new MessageReader(plan.message.options);
+    this.message = plan.message === null ? null : messageReader(plan.message.options);
     this.logprobs = plan.request.sampling.logprobs !== null;
     this.reports = this.newReports();
     this.promptReports = plan.request.sampling.promptAlternatives === undefined ? null : new TokenReports(tokenizer);

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import type { CallableTool } from '../../src/core/constraint/tool-calls.js';
 import { InvalidRequest } from '../../src/errors.js';
-import { TOOL_FORMATS } from '../../src/model/tool-format.js';
+import { REASONING_MARKS } from '../../src/model/reasoning-format.js';
+import { toolFormatOf } from '../../src/model/tool-format.js';
 import { type NamedConstraint, SCHEMA_CHARS } from './constraint-fields.js';
 import type { CallReaderOptions } from './message/call-reader.js';
 import type { MessageFormat } from './message/message-format.js';
@@ -54,27 +55,35 @@ const NO_PARAMETERS = { type: 'object', properties: {} };
 /** The constraint on an answer that must call tools; null if it may be any text. Models without a known form of calls write them as Llama does. */
 export function toolConstraint(
   { type, tools, most }: ToolUse,
-  { tools: format }: MessageFormat,
+  { tools: format, marks }: MessageFormat,
 ): NamedConstraint | null {
   if (type !== 'enforced') return null;
   checkSize(tools);
-  const { form } = format ?? TOOL_FORMATS.llama3_json;
-  return { constraint: { type: 'calls', form, tools, most }, param: 'tools' };
+  const { form, syntax } = format ?? UNKNOWN_FORMAT;
+  // A message of gpt-oss is one call, with which its answer ends.
+  const count = syntax.type === 'harmony' ? 'one' : most;
+  return { constraint: { type: 'calls', form, specials: [...marks.values()], tools, most: count }, param: 'tools' };
 }
+
+/** In which models without a known form of calls write them. */
+const UNKNOWN_FORMAT = toolFormatOf('llama3_json', null);
 
 /**
  * The constraint on the calls of an answer that may call tools: calls of strict tools satisfy their schemas. Null if the answer may be any text, also
- * where a call begins with a special token, which constrained text cannot contain, or with no mark that distinguishes it from text.
+ * where a call begins with no mark that distinguishes it from text, or where all of an answer has a form of its own.
  */
 export function strictCalls({ type, tools, most }: ToolUse, format: MessageFormat): NamedConstraint | null {
   if (type !== 'auto' || format.tools === null || !tools.some(({ strict }) => strict)) return null;
   const { form, marks, bare } = format.tools;
-  const special = [...format.marks.values()];
-  const mark = marks.find((text) => form.open.startsWith(text) && !special.includes(text));
+  const mark = marks.find((text) => (form.before + form.open).startsWith(text));
   if (mark === undefined || bare) return null;
   checkSize(tools);
   const callable = tools.map(({ name, schema, strict }) => ({ name, schema: strict ? schema : ANY_OBJECT }));
-  return { constraint: { type: 'calls', form, tools: callable, most, mark }, param: 'tools' };
+  const specials = [...format.marks.values()];
+  const thoughts = Object.values((format.reasoning && REASONING_MARKS[format.reasoning]) ?? {});
+  const passing = specials.filter((text) => thoughts.some((part) => part.includes(text)));
+  const calls = { type: 'calls', form, specials, tools: callable, most, mark, passing } as const;
+  return { constraint: calls, param: 'tools' };
 }
 
 const ANY_OBJECT = { type: 'object' };
@@ -95,7 +104,7 @@ export function callReading(
   randomBytes: (bytes: number) => Uint8Array,
 ): CallReaderOptions | null {
   if (type === 'none' || (format === null && type === 'auto')) return null;
-  const known = format ?? TOOL_FORMATS.llama3_json;
+  const known = format ?? UNKNOWN_FORMAT;
   const { prefix, chars } = known.idForm;
   return {
     format: known,

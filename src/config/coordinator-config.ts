@@ -1,6 +1,7 @@
 import * as limits from '../limits.js';
 import type { LogLevel } from '../log.js';
 import { modelNameOf } from '../model/model-name.js';
+import type { ReasoningParser } from '../model/reasoning-format.js';
 import type { ToolCallParser } from '../model/tool-format.js';
 import { adapterFolderOf } from './adapter-options.js';
 import { requiredSecret } from './cluster-secret.js';
@@ -43,7 +44,7 @@ export interface CoordinatorConfig {
   /** How the model's answers are read as messages. */
   readonly parsers: {
     readonly toolCalls: ToolCallParser | 'auto' | 'none';
-    readonly reasoning: 'auto' | 'think' | 'none';
+    readonly reasoning: ReasoningParser | 'auto' | 'none';
   };
   readonly replicas: number;
   /** Longest sequence. A lower limit of the model wins. Null: the workers' limit. */

@@ -1,4 +1,5 @@
 import { DTYPES } from '../model/graph-choice.js';
+import { REASONING_PARSERS } from '../model/reasoning-format.js';
 import { TOOL_CALL_PARSERS } from '../model/tool-format.js';
 import { type Command, type OptionTable, option } from './option.js';
 import * as types from './option-types.js';
@@ -65,15 +66,15 @@ export const MODEL_OPTIONS = {
     type: types.choice('auto', 'none', ...TOOL_CALL_PARSERS),
     default: 'auto',
     commands: ['up', 'coordinator'],
-    help: 'How the model writes calls of tools in its answers. auto takes the form that its chat template has; none leaves calls in the text. Further: hermes, llama3_json, mistral.',
+    help: 'How the model writes calls of tools in its answers. auto takes the form that its chat template has; none leaves calls in the text. Further: hermes, llama3_json, pythonic, mistral, deepseek_v3, deepseek_v31, openai (gpt-oss), functiongemma, gemma4.',
   }),
   reasoningParser: option({
     flag: 'reasoning-parser',
     variable: 'SHOAL_REASONING_PARSER',
     placeholder: 'NAME',
-    type: types.choice('auto', 'none', 'think'),
+    type: types.choice('auto', 'none', ...REASONING_PARSERS),
     default: 'auto',
     commands: ['up', 'coordinator'],
-    help: 'Whether answers begin with reasoning, as <think>…</think>, which chats report apart from the text. auto looks for these marks in the chat template. Further: none, think.',
+    help: 'How answers begin with reasoning, which chats report apart from the text. auto takes the marks that the chat template has; none leaves reasoning in the text. Further: think (<think>…</think>), mistral, gemma4, openai_gptoss.',
   }),
 } as const satisfies OptionTable;

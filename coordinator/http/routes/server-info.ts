@@ -22,7 +22,7 @@ export function serverInfoRoutes(model: ServedModel, version: string): HttpRoute
           vocab_size: model.tokenizer.vocabSize,
           block_size: BLOCK_TOKENS,
           tool_call_parser: model.message.tools?.parser ?? null,
-          reasoning_parser: model.message.reasons ? 'think' : null,
+          reasoning_parser: model.message.reasoning,
           limits: { prompts: PROMPTS_PER_REQUEST, choices: CHOICES_PER_REQUEST, n: CHOICES_PER_PROMPT },
         }),
     },

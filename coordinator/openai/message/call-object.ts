@@ -1,3 +1,5 @@
+import type { CallText } from './call-text.js';
+
 /** Reads calls that are written as JSON objects. */
 
 /** Where in the JSON object the next character is. */
@@ -7,9 +9,8 @@ const BLANK = /\s/;
 const ARGUMENTS = ['arguments', 'parameters'];
 
 /** One call that a model writes as a JSON object, `{"name": …, "arguments": {…}}`, read character by character. */
-export class CallObject {
+export class CallObject implements CallText {
   name: string | null = null;
-  /** Everything that was read. */
   raw = '';
   private place: Place = 'begin';
   private key = '';
@@ -38,12 +39,10 @@ export class CallObject {
     return this.place === 'done';
   }
 
-  /** Whether the text cannot be a call. */
   get broken(): boolean {
     return this.place === 'broken' || (this.done && this.name === null);
   }
 
-  /** Whether it is known which tool is called, and the arguments have begun or are absent. */
   get begun(): boolean {
     return this.name !== null && (this.json !== null || this.done);
   }
@@ -53,7 +52,6 @@ export class CallObject {
     this.step(character);
   }
 
-  /** The characters of the arguments that were not taken before. */
   takeArguments(): string {
     const json = this.json ?? (this.done ? '{}' : '');
     const piece = json.slice(this.given);

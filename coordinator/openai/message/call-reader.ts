@@ -1,5 +1,6 @@
 import type { ToolFormat } from '../../../src/model/tool-format.js';
-import { CallObject } from './call-object.js';
+import { openingOf } from './call-openings.js';
+import type { CallText } from './call-text.js';
 import { heldEnd } from './held-end.js';
 import type { CallPiece } from './message-pieces.js';
 
@@ -15,10 +16,6 @@ export interface CallReaderOptions {
   readonly newId: () => string;
 }
 
-/** A name before the arguments, and how such a name may begin: the newer form of Mistral's models. */
-const NAMED = /^([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?(?=\{)/;
-const BEGINS_NAMED = /^[\w.-]+(?:\[[A-Z_]*\]?\w*){0,2}$/;
-
 interface Found {
   text: string;
   readonly calls: CallPiece[];
@@ -33,7 +30,7 @@ export class CallReader {
   private buffer = '';
   /** The characters skipped since the last text or call. */
   private passed = '';
-  private call = new CallObject();
+  private call: CallText | null = null;
   private calls = 0;
   /** Whether the first piece of the present call was given. */
   private given = false;
@@ -60,8 +57,8 @@ export class CallReader {
     this.buffer = '';
     this.passed = '';
     if (this.complete || (mode === 'call' && this.given)) return '';
-    if (mode === 'call') return passed + call.raw;
-    return mode === 'gap' && this.found ? '' : passed + buffer;
+    if (mode === 'call') return passed + call!.raw;
+    return mode === 'gap' && this.found && this.mayBeFiller(buffer) ? '' : passed + buffer;
   }
 
   /** Continues as far as one mode allows. Returns whether there may be more to do. */
@@ -99,26 +96,32 @@ export class CallReader {
   }
 
   private readGap(found: Found): boolean {
-    const { fillers, parser } = this.options.format;
+    const { fillers, ends } = this.options.format;
     const blanks = this.buffer.length - this.buffer.trimStart().length;
     if (blanks > 0) return this.pass(blanks);
-    if (this.buffer.startsWith('{')) return this.begin(new CallObject());
-    const filler = fillers.find((text) => this.buffer.startsWith(text));
-    if (filler !== undefined && !(filler === '[' && '[TOOL_CALLS]'.startsWith(this.buffer)))
-      return this.pass(filler.length);
-    if (fillers.some((text) => text.startsWith(this.buffer))) return false;
-    if (parser === 'mistral' && this.passed.endsWith('[TOOL_CALLS]')) {
-      const named = NAMED.exec(this.buffer);
-      if (named !== null) {
-        this.pass(named[0].length);
-        return this.begin(CallObject.named(named[1]!));
-      }
-      if (BEGINS_NAMED.test(this.buffer)) return false;
+    if (this.found && ends.some((end) => this.buffer.startsWith(end))) {
+      this.complete = true;
+      return false;
     }
+    const opening = openingOf(this.buffer, this.passed, this.options.format, this.options.names);
+    if (opening !== null && opening !== 'unfinished') {
+      this.pass(opening.length);
+      return this.begin(opening.call);
+    }
+    const filler = [...fillers, ...ends].find((text) => this.buffer.startsWith(text));
+    const isWhole = filler !== undefined && !fillers.some((text) => text !== filler && text.startsWith(this.buffer));
+    if (isWhole) return this.pass(filler.length);
+    if (opening === 'unfinished' || this.mayBeFiller(this.buffer)) return false;
     found.text += this.found ? '' : this.passed;
     this.passed = '';
     this.mode = 'text';
     return true;
+  }
+
+  /** Whether a text may become one that stands between calls. */
+  private mayBeFiller(text: string): boolean {
+    const { fillers, ends } = this.options.format;
+    return [...fillers, ...ends].some((filler) => filler.startsWith(text));
   }
 
   private pass(length: number): true {
@@ -127,7 +130,7 @@ export class CallReader {
     return true;
   }
 
-  private begin(call: CallObject): true {
+  private begin(call: CallText): true {
     this.call = call;
     this.given = false;
     this.mode = 'call';
@@ -135,16 +138,29 @@ export class CallReader {
   }
 
   private readCall(found: Found): boolean {
-    const { call } = this;
+    const call = this.call!;
     let read = 0;
-    while (read < this.buffer.length && !call.done && !call.broken) call.push(this.buffer[read++]!);
+    let known = true;
+    // Whether a broken text counts as a call must not depend on where the answer was cut.
+    while (read < this.buffer.length && known && !call.done && !call.broken) {
+      call.push(this.buffer[read++]!);
+      if (!this.given && call.begun && !call.broken) known = this.beginCall(call.name!, found);
+    }
     this.buffer = this.buffer.slice(read);
-    if (call.broken || (call.begun && !this.given && !this.isKnown(call.name!))) return this.giveUp(found);
+    if (!known || call.broken) return this.giveUp(found);
     this.give(found);
     if (!call.done) return false;
     this.passed = '';
     this.mode = 'gap';
     this.complete = this.options.most === 'one';
+    return true;
+  }
+
+  /** Gives the name of a call. False if it is none of a tool. */
+  private beginCall(name: string, found: Found): boolean {
+    if (!this.isKnown(name)) return false;
+    this.given = true;
+    found.calls.push({ index: this.calls++, id: this.options.newId(), name, arguments: '' });
     return true;
   }
 
@@ -155,19 +171,14 @@ export class CallReader {
   }
 
   private give(found: Found): void {
-    const { call } = this;
-    if (!call.begun) return;
-    const piece = call.takeArguments();
-    if (!this.given) {
-      this.given = true;
-      found.calls.push({ index: this.calls++, id: this.options.newId(), name: call.name!, arguments: '' });
-    }
+    const piece = this.given ? this.call!.takeArguments() : '';
     if (piece !== '') found.calls.push({ index: this.calls - 1, arguments: piece });
   }
 
   /** The text was not a call. */
   private giveUp(found: Found): boolean {
-    if (!this.given) found.text += this.passed + this.call.raw;
+    if (this.given) this.give(found);
+    else found.text += this.passed + this.call!.raw;
     this.passed = '';
     this.mode = this.options.format.bare ? 'rest' : 'text';
     return true;

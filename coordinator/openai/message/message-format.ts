@@ -1,26 +1,31 @@
+import { REASONING_MARKS, type ReasoningParser, reasoningParserOf } from '../../../src/model/reasoning-format.js';
 import {
-  TOOL_FORMATS,
   type ToolCallParser,
   type ToolFormat,
   toolCallParserOf,
+  toolFormatOf,
 } from '../../../src/model/tool-format.js';
 import type { TextTokenizer } from '../served-model.js';
-import { REASONING_MARKS } from './reasoning-reader.js';
 
 /** How a model writes the parts of a message. */
 export interface MessageFormat {
   /** Null: tool calls are not distinguished from text. */
   readonly tools: ToolFormat | null;
-  /** Whether answers may begin with reasoning. */
-  readonly reasons: boolean;
+  /** How answers may begin with reasoning. Null: reasoning is not distinguished from text. */
+  readonly reasoning: ReasoningParser | null;
+  /** Whether an answer consists of messages with channels. */
+  readonly channels: boolean;
   /** The texts of special tokens that mark the parts, by id. */
   readonly marks: ReadonlyMap<number, string>;
 }
 
 export interface MessageParsers {
   readonly toolCalls: ToolCallParser | 'auto' | 'none';
-  readonly reasoning: 'auto' | 'think' | 'none';
+  readonly reasoning: ReasoningParser | 'auto' | 'none';
 }
+
+/** Special tokens that no form names and the readers know. */
+const OTHER_MARKS = ['[CALL_ID]', '<|start|>', '<|end|>', '<|call|>', '<|return|>'];
 
 /** @param template the model's chat template; null for none */
 export function messageFormatOf(
@@ -28,13 +33,28 @@ export function messageFormatOf(
   tokenizer: TextTokenizer,
   { toolCalls, reasoning }: MessageParsers,
 ): MessageFormat {
-  const parser = toolCalls === 'auto' ? toolCallParserOf(template) : toolCalls;
-  const tools = parser === null || parser === 'none' ? null : TOOL_FORMATS[parser];
-  const reasons = reasoning === 'auto' ? (template?.includes(REASONING_MARKS.end) ?? false) : reasoning === 'think';
-  const texts = new Set([...(tools?.marks ?? []), ...(tools?.fillers ?? []), ...Object.values(REASONING_MARKS)]);
-  if (parser === 'mistral') for (const mark of ['[ARGS]', '[CALL_ID]']) texts.add(mark);
+  const calls = toolCalls === 'auto' ? toolCallParserOf(template) : toolCalls;
+  const tools = calls === null || calls === 'none' ? null : toolFormatOf(calls, template);
+  const chosen = reasoning === 'auto' ? reasoningParserOf(template) : reasoning;
+  const thoughts = chosen === 'none' ? null : chosen;
+  const channels = thoughts === 'openai_gptoss' || tools?.syntax.type === 'harmony';
+  const texts = [
+    ...textsOf(tools),
+    ...Object.values((thoughts && REASONING_MARKS[thoughts]) ?? {}),
+    ...(channels ? ['<|channel|>', '<|message|>', '<|constrain|>'] : []),
+  ];
+  const isMark = (text: string) => OTHER_MARKS.includes(text) || texts.some((part) => part.includes(text));
   const marks = [...tokenizer.specialIds]
     .map((id): [number, string] => [id, tokenizer.decode([id], { skipSpecialTokens: false })])
-    .filter(([, text]) => texts.has(text));
-  return { tools, reasons, marks: new Map(marks) };
+    .filter(([, text]) => text.trim() !== '' && texts.length > 0 && isMark(text));
+  return { tools, reasoning: thoughts, channels, marks: new Map(marks) };
+}
+
+/** All texts in which a special token may be a mark. */
+function textsOf(tools: ToolFormat | null): string[] {
+  if (tools === null) return [];
+  const { form, syntax, marks, fillers, ends } = tools;
+  const { before, open, middle, close, between, after } = form;
+  const quote = syntax.type === 'gemma' ? [syntax.quote] : [];
+  return [...marks, ...fillers, ...ends, ...quote, before, open, middle, close, between, after];
 }

@@ -1,8 +1,9 @@
+import { REASONING_MARKS } from '../../../src/model/reasoning-format.js';
 import type { TextTokenizer } from '../served-model.js';
 import type { CallReaderOptions } from './call-reader.js';
 import type { MessageFormat } from './message-format.js';
 import type { MessageReaderOptions } from './message-reader.js';
-import { REASONING_MARKS } from './reasoning-reader.js';
+import type { ReasoningReading } from './reasoning-reader.js';
 
 /** How the text of a choice is read as a message. */
 export interface MessagePlan {
@@ -13,6 +14,8 @@ export interface MessagePlan {
 
 /** Tokens at the end of a prompt that may have begun the reasoning: its mark and blanks. */
 const LAST_TOKENS = 8;
+/** What stands before the header of a message in the format harmony. */
+const BEFORE_HEADER = /<\|start\|>assistant$/;
 
 /**
  * How the answer to a prompt is read; null if it is one text.
@@ -20,15 +23,20 @@ const LAST_TOKENS = 8;
  */
 export function messagePlan(
   prompt: Uint32Array,
-  { marks, reasons }: MessageFormat,
+  format: MessageFormat,
   { calls, enforced }: { readonly calls: CallReaderOptions | null; readonly enforced: boolean },
   tokenizer: TextTokenizer,
 ): MessagePlan | null {
-  const reasoning = !reasons || enforced ? null : beginsInside(prompt, tokenizer) ? 'inside' : 'before';
-  return reasoning === null && calls === null ? null : { options: { reasoning, calls }, marks };
-}
-
-function beginsInside(prompt: Uint32Array, tokenizer: TextTokenizer): boolean {
+  const { marks, reasoning: parser } = format;
   const end = tokenizer.decode([...prompt.slice(-LAST_TOKENS)], { skipSpecialTokens: false });
-  return end.trimEnd().endsWith(REASONING_MARKS.begin);
+  if (format.channels) {
+    const begins = BEFORE_HEADER.test(end) ? 'header' : 'text';
+    return { options: { form: 'channels', begins, reasons: parser !== null, calls }, marks };
+  }
+  const marked = parser === null || enforced ? null : REASONING_MARKS[parser];
+  const reasoning: ReasoningReading | null = marked && {
+    begins: end.trimEnd().endsWith(marked.begin) ? 'inside' : 'before',
+    marks: marked,
+  };
+  return reasoning === null && calls === null ? null : { options: { form: 'marked', reasoning, calls }, marks };
 }

@@ -1,32 +1,49 @@
 import { CallReader, type CallReaderOptions } from './call-reader.js';
+import { type ChannelOptions, ChannelReader } from './channel-reader.js';
 import type { MessagePieces } from './message-pieces.js';
-import { ReasoningReader } from './reasoning-reader.js';
+import { ReasoningReader, type ReasoningReading } from './reasoning-reader.js';
 
 /** Splits a text that grows into the parts of a message. */
 
-export interface MessageReaderOptions {
-  /** Where the answer begins; null if nothing in it is reasoning. */
-  readonly reasoning: 'before' | 'inside' | null;
-  /** Null if nothing in it is a call. */
-  readonly calls: CallReaderOptions | null;
-}
+export type MessageReaderOptions =
+  | {
+      readonly form: 'marked';
+      /** Null if nothing in it is reasoning. */
+      readonly reasoning: ReasoningReading | null;
+      /** Null if nothing in it is a call. */
+      readonly calls: CallReaderOptions | null;
+    }
+  | ({ readonly form: 'channels' } & ChannelOptions);
 
 /** Reads the text of an answer while it grows: the model's reasoning, its calls of tools, and the text for the user. */
-export class MessageReader {
+export interface MessageReader {
+  /** Whether the answer has a call. */
+  readonly called: boolean;
+  /** Whether the answer has all it may have, so that more would be dropped. */
+  readonly complete: boolean;
+  push(text: string): MessagePieces;
+  /** The text held back when the answer has ended. */
+  flush(): MessagePieces;
+}
+
+export function messageReader(options: MessageReaderOptions): MessageReader {
+  return options.form === 'channels' ? new ChannelReader(options) : new MarkedReader(options);
+}
+
+/** Reads answers in which marks stand around reasoning and calls. */
+class MarkedReader implements MessageReader {
   private readonly reasoning: ReasoningReader | null;
   private readonly calls: CallReader | null;
 
-  constructor({ reasoning, calls }: MessageReaderOptions) {
+  constructor({ reasoning, calls }: Extract<MessageReaderOptions, { form: 'marked' }>) {
     this.reasoning = reasoning === null ? null : new ReasoningReader(reasoning);
     this.calls = calls === null ? null : new CallReader(calls);
   }
 
-  /** Whether the answer has a call. */
   get called(): boolean {
     return this.calls?.found ?? false;
   }
 
-  /** Whether the answer has all it may have, so that more would be dropped. */
   get complete(): boolean {
     return this.calls?.complete ?? false;
   }
@@ -37,7 +54,6 @@ export class MessageReader {
     return { reasoning: split.reasoning, ...this.calls.push(split.text) };
   }
 
-  /** The text held back when the answer has ended. */
   flush(): MessagePieces {
     const split = this.reasoning?.flush() ?? { reasoning: '', text: '' };
     if (this.calls === null) return { ...split, calls: [] };

@@ -1,23 +1,30 @@
+import type { ReasoningMarks } from '../../../src/model/reasoning-format.js';
 import { heldEnd } from './held-end.js';
 
 /** Tells a model's reasoning from its answer. */
 
-export const REASONING_MARKS = { begin: '<think>', end: '</think>' } as const;
+export interface ReasoningReading {
+  /** Where the answer begins: inside if the prompt has begun the reasoning. */
+  readonly begins: 'before' | 'inside';
+  readonly marks: ReasoningMarks;
+}
 
 interface Split {
   reasoning: string;
   text: string;
 }
 
-/** Splits the text of an answer that grows into the model's reasoning, `<think>…</think>` at its beginning, and the rest. */
+/** Splits the text of an answer that grows into the model's reasoning, between two marks at its beginning, and the rest. */
 export class ReasoningReader {
   private buffer = '';
 
   private mode: 'before' | 'opening' | 'inside' | 'gap' | 'after';
 
-  /** @param begins where the text begins: within the reasoning if the prompt has begun it */
-  constructor(begins: 'before' | 'inside') {
+  private readonly marks: ReasoningMarks;
+
+  constructor({ begins, marks }: ReasoningReading) {
     this.mode = begins === 'inside' ? 'opening' : 'before';
+    this.marks = marks;
   }
 
   push(text: string): Split {
@@ -58,7 +65,7 @@ export class ReasoningReader {
   }
 
   private readBefore(): boolean {
-    const { begin } = REASONING_MARKS;
+    const { begin } = this.marks;
     const start = this.buffer.trimStart();
     if (start.startsWith(begin)) {
       this.buffer = start.slice(begin.length);
@@ -71,7 +78,7 @@ export class ReasoningReader {
   }
 
   private readInside(split: Split): boolean {
-    const { end } = REASONING_MARKS;
+    const { end } = this.marks;
     const at = this.buffer.indexOf(end);
     if (at >= 0) {
       split.reasoning += this.buffer.slice(0, at).trimEnd();

@@ -1,14 +1,16 @@
 import { InvalidRequest } from '../../errors.js';
 import { addNumber } from './json-numbers.js';
-import { JsonText } from './json-text.js';
+import { addObject, BareMembers, BracedObject } from './object-states.js';
 import { checkDisjoint } from './one-of.js';
 import { type Program, ProgramBuilder } from './program.js';
 import { addRegex, addRepeat } from './regex-states.js';
 import { anywhere, parseRegex } from './regex-syntax.js';
-import { type Facts, factsOf, type JsonSchema, type JsonType, propertyOf } from './schema-facts.js';
+import { type Facts, factsOf, type JsonSchema, type JsonType } from './schema-facts.js';
 import { SchemaRefs } from './schema-refs.js';
 import { accepts } from './schema-values.js';
 import { FORMATS } from './string-formats.js';
+import type { MembersForm } from './value-form.js';
+import { ValueText } from './value-text.js';
 
 /** Schemas in each other. */
 const SCHEMA_DEPTH = 256;
@@ -16,7 +18,12 @@ const SCHEMA_DEPTH = 256;
 export interface JsonSchemaOptions {
   /** Whether an object that lists its properties has no others where its schema leaves that open. */
   readonly closed: boolean;
+  /** The schema is that of a call's arguments, which are written as members. Default: it is that of one value. */
+  readonly members?: MembersForm | null;
 }
+
+/** Whether a schema describes a value, or arguments that are written as members. */
+type Place = 'value' | 'members';
 
 /**
  * The JSON texts of the values that a schema accepts: properties in the order of the schema, characters escaped only where they must be, numbers
@@ -25,7 +32,7 @@ export interface JsonSchemaOptions {
  */
 export function compileJsonSchema(schema: JsonSchema, options: JsonSchemaOptions): Program {
   const builder = new ProgramBuilder();
-  builder.epsilon(0, addJsonSchema(builder, new JsonText(builder), schema, options));
+  builder.epsilon(0, addJsonSchema(builder, new ValueText(builder), schema, options));
   const program = builder.build();
   if (program === null) throw new InvalidRequest('no value can satisfy the schema');
   return program;
@@ -34,11 +41,11 @@ export function compileJsonSchema(schema: JsonSchema, options: JsonSchemaOptions
 /** Adds the states of the same texts. Returns their start, for `ProgramBuilder.call`. Throws as `compileJsonSchema`, but not if no value is accepted. */
 export function addJsonSchema(
   builder: ProgramBuilder,
-  json: JsonText,
+  values: ValueText,
   schema: JsonSchema,
   options: JsonSchemaOptions,
 ): number {
-  return new SchemaCompiler(builder, json, schema, options).start();
+  return new SchemaCompiler(builder, values, schema, options).start();
 }
 
 class SchemaCompiler {
@@ -53,7 +60,7 @@ class SchemaCompiler {
 
   constructor(
     private readonly builder: ProgramBuilder,
-    private readonly json: JsonText,
+    private readonly values: ValueText,
     schema: JsonSchema,
     private readonly options: JsonSchemaOptions,
   ) {
@@ -62,13 +69,13 @@ class SchemaCompiler {
 
   /** Start of the states of a value that the schema accepts. */
   start(): number {
-    return this.startOf([this.refs.root]);
+    return this.startOf([this.refs.root], this.options.members ? 'members' : 'value');
   }
 
   /** Start of the states of a value that all of `schemas` accept. */
-  private startOf(schemas: readonly JsonSchema[]): number {
+  private startOf(schemas: readonly JsonSchema[], place: Place = 'value'): number {
     const parts = schemas.map((schema) => this.refs.target(schema)).filter((schema) => schema !== true);
-    const key = parts.map((part) => this.idOf(part)).join();
+    const key = `${place} ${parts.map((part) => this.idOf(part)).join()}`;
     const known = this.starts.get(key);
     if (known !== undefined) return known;
     const start = this.builder.state();
@@ -78,7 +85,8 @@ class SchemaCompiler {
     if (facts !== null) {
       const end = this.builder.state();
       this.builder.final(end);
-      if (facts.choices.length > 0) this.addChoices(facts, parts, start);
+      if (facts.choices.length > 0) this.addChoices(facts, parts, start, place);
+      else if (place === 'members') this.addMembers(facts, start, end);
       else this.addValue(facts, start, end);
     }
     this.depth--;
@@ -92,30 +100,30 @@ class SchemaCompiler {
   }
 
   /** One option of the first list of choices, together with everything else. */
-  private addChoices({ choices }: Facts, parts: readonly JsonSchema[], start: number): void {
+  private addChoices({ choices }: Facts, parts: readonly JsonSchema[], start: number, place: Place): void {
     const [{ keyword, options }, ...others] = choices as [Facts['choices'][number], ...Facts['choices']];
     const bases = this.flat(parts).map((part) => this.baseOf(part));
     const rest = [...bases, ...others.map((other) => this.asSchema(other))];
     if (keyword === 'oneOf') checkDisjoint(options, rest, (ref) => this.refs.deref(ref));
-    const listed = this.listedTexts(options, rest);
+    const listed = place === 'members' ? null : this.listedTexts(options, rest);
     if (listed !== null) {
       const end = this.builder.state();
       this.builder.final(end);
       this.builder.texts(start, listed, end);
       return;
     }
-    for (const option of options) this.builder.epsilon(start, this.startOf([...rest, option]));
+    for (const option of options) this.builder.epsilon(start, this.startOf([...rest, option], place));
   }
 
   /** The texts of all options together, which then share states, if each is a list of values; else null. */
-  private listedTexts(options: readonly JsonSchema[], rest: readonly JsonSchema[]): string[] | null {
-    const texts: string[] = [];
+  private listedTexts(options: readonly JsonSchema[], rest: readonly JsonSchema[]): Uint8Array[] | null {
+    const texts: Uint8Array[] = [];
     for (const option of options) {
       const facts = this.factsOf([...rest, option]);
       if (facts === null) continue;
       const { values, choices } = facts;
       if (values === null || choices.length > 0) return null;
-      for (const value of values) if (accepts(facts, value)) texts.push(JSON.stringify(value));
+      texts.push(...this.textsOf(facts, values));
     }
     return texts;
   }
@@ -155,21 +163,32 @@ class SchemaCompiler {
   private addValue(facts: Facts, from: number, to: number): void {
     const { values } = facts;
     if (values !== null) {
-      const accepted = values.filter((value) => accepts(facts, value)).map((value) => JSON.stringify(value));
-      this.builder.texts(from, accepted, to);
+      this.builder.texts(from, this.textsOf(facts, values), to);
       return;
     }
     for (const type of facts.types) this.addType(type, facts, from, to);
   }
 
+  /** The texts of those of some values that a schema accepts. */
+  private textsOf(facts: Facts, values: readonly unknown[]): Uint8Array[] {
+    return values
+      .filter((value) => accepts(facts, value))
+      .map((value) => this.values.valueBytes(value) ?? unwritable(value));
+  }
+
+  private addMembers(facts: Facts, from: number, to: number): void {
+    if (facts.values !== null)
+      throw new InvalidRequest('enum, const: cannot be honoured for all arguments together; use them in properties');
+    if (facts.types.has('object')) this.addObject(facts, from, to, this.options.members);
+  }
+
   private addType(type: JsonType, facts: Facts, from: number, to: number): void {
     switch (type) {
       case 'null':
-        this.builder.text(from, 'null', to);
+        this.builder.text(from, this.values.word('null'), to);
         return;
       case 'boolean':
-        this.builder.text(from, 'true', to);
-        this.builder.text(from, 'false', to);
+        for (const word of ['true', 'false'] as const) this.builder.text(from, this.values.word(word), to);
         return;
       case 'number':
         named('minimum, maximum', () => addNumber(this.builder, facts, from, to));
@@ -187,32 +206,31 @@ class SchemaCompiler {
   }
 
   private addString({ minLength, maxLength, pattern, format }: Facts, from: number, to: number): void {
-    const [start, end] = [this.builder.state(), this.builder.state()];
-    this.builder.text(from, '"', start);
-    this.builder.text(end, '"', to);
     const bounded = minLength > 0 || maxLength < Number.POSITIVE_INFINITY;
     if (format !== null && (bounded || pattern !== null))
       throw new InvalidRequest('format: cannot be honoured beside minLength, maxLength or pattern; leave one out');
-    if (pattern === null && format === null) {
-      if (minLength <= maxLength) this.json.addAnyChars({ min: minLength, max: maxLength }, start, end);
-      return;
-    }
-    if (bounded)
+    if (pattern !== null && bounded)
       throw new InvalidRequest(
         'minLength, maxLength: cannot be honoured beside a pattern; write the length into the pattern',
       );
-    named('pattern', () => {
-      const regex = pattern === null ? parseRegex(FORMATS[format!]!) : anywhere(parseRegex(pattern));
-      addRegex(this.builder, regex, start, end, (at, set, next) => this.json.writeChars(at, set, next));
+    this.values.addString(from, to, (start, end) => {
+      if (pattern === null && format === null) {
+        if (minLength <= maxLength) this.values.addAnyChars({ min: minLength, max: maxLength }, start, end);
+        return;
+      }
+      named('pattern', () => {
+        const regex = pattern === null ? parseRegex(FORMATS[format!]!) : anywhere(parseRegex(pattern));
+        addRegex(this.builder, regex, start, end, (at, set, next) => this.values.writeChars(at, set, next));
+      });
     });
   }
 
   private addArray({ arrays, minItems, maxItems }: Facts, from: number, to: number): void {
     if (minItems > maxItems) return;
-    const { builder, json } = this;
+    const { builder, values } = this;
     const [open, first] = [builder.state(), builder.state()];
     builder.text(from, '[', open);
-    builder.call(open, json.blanks, first);
+    builder.call(open, values.blanks, first);
     if (minItems === 0) builder.text(first, ']', to);
     const prefix = Math.min(maxItems, Math.max(0, ...arrays.map((part) => part.prefix.length)));
     let at = first;
@@ -236,70 +254,33 @@ class SchemaCompiler {
   /** Adds an item, and a comma before it unless it is the first. Returns the state after it. */
   private addItem(item: number, first: boolean, from: number): number {
     const [begin, end] = [first ? from : this.builder.state(), this.builder.state()];
-    if (!first) this.json.addMark(from, ',', begin);
+    if (!first) this.values.addMark(from, ',', begin);
     this.builder.call(begin, item, end);
     return end;
   }
 
   private addClose(from: number, mark: string, to: number): void {
     const before = this.builder.state();
-    this.builder.call(from, this.json.blanks, before);
+    this.builder.call(from, this.values.blanks, before);
     this.builder.text(before, mark, to);
   }
 
-  private addObject(facts: Facts, from: number, to: number): void {
-    const { builder, json } = this;
-    const names = [
-      ...new Set([...facts.objects.flatMap(({ properties }) => Object.keys(properties)), ...facts.required]),
-    ];
-    const open = builder.state();
-    builder.text(from, '{', open);
-    const end = builder.state();
-    this.addClose(end, '}', to);
-    // Before a member: the first one, or one after a comma.
-    let [first, later] = [builder.state(), builder.state()];
-    builder.call(open, json.blanks, first);
-    for (const [i, name] of names.entries()) {
-      const [key, done, nextFirst, nextLater] = [builder.state(), builder.state(), builder.state(), builder.state()];
-      for (const before of [first, later]) builder.epsilon(before, key);
-      const value = this.startOf(propertyOf(facts, name));
-      this.addMember((start, colon) => builder.text(start, JSON.stringify(name), colon), value, key, done);
-      json.addMark(done, ',', nextLater);
-      if (names.slice(i + 1).every((other) => !facts.required.has(other))) builder.epsilon(done, end);
-      if (!facts.required.has(name)) {
-        builder.epsilon(first, nextFirst);
-        builder.epsilon(later, nextLater);
-      }
-      [first, later] = [nextFirst, nextLater];
-    }
-    builder.text(first, '}', to);
-    this.addOthers(facts, names, [first, later], end);
+  private addObject(facts: Facts, from: number, to: number, members: MembersForm | null = null): void {
+    const { builder, values } = this;
+    const notation = members === null ? new BracedObject(builder, values) : new BareMembers(builder, values, members);
+    addObject(
+      { builder, notation, closed: this.options.closed, startOf: (schemas) => this.startOf(schemas) },
+      facts,
+      from,
+      to,
+    );
   }
+}
 
-  /** Adds members with other names. */
-  private addOthers(
-    facts: Facts,
-    names: readonly string[],
-    [first, later]: readonly [number, number],
-    end: number,
-  ): void {
-    const { objects } = facts;
-    const open = objects.every(({ additional }) => additional === null);
-    if (open && objects.length > 0 && this.options.closed) return;
-    const value = this.startOf(objects.map(({ additional }) => additional ?? true));
-    const [start, done] = [this.builder.state(), this.builder.state()];
-    for (const before of [first, later]) this.builder.epsilon(before, start);
-    this.addMember((from, to) => this.json.addStringExcept(names, from, to), value, start, done);
-    this.json.addMark(done, ',', start);
-    this.builder.epsilon(done, end);
-  }
-
-  private addMember(addKey: (from: number, to: number) => void, value: number, from: number, to: number): void {
-    const [colon, begin] = [this.builder.state(), this.builder.state()];
-    addKey(from, colon);
-    this.json.addMark(colon, ':', begin);
-    this.builder.call(begin, value, to);
-  }
+function unwritable(value: unknown): never {
+  throw new InvalidRequest(
+    `enum, const: the model cannot write ${JSON.stringify(value).slice(0, 100)} in its form of calls; leave it out`,
+  );
 }
 
 /** Puts the name of a keyword before the messages of errors. */

@@ -21,6 +21,9 @@ const FINAL = 0xfffd;
  */
 export type Program = Uint16Array;
 
+/** A text in UTF-8, or its bytes in a program. */
+export type ProgramText = string | Uint8Array;
+
 /** The edges that leave one state of a program. */
 export interface StateEdges {
   readonly bytes: { readonly first: number; readonly last: number; readonly to: number }[];
@@ -87,37 +90,40 @@ export class ProgramBuilder {
     this.add(state, FINAL, 0, 0);
   }
 
-  /** The UTF-8 bytes of a text. */
-  text(from: number, text: string, to: number): void {
+  /** The bytes of a text. */
+  text(from: number, text: ProgramText, to: number): void {
     this.sequence(
       from,
-      [...new TextEncoder().encode(text)].map((byte) => [byte, byte] as const),
+      [...Buffer.from(text)].map((byte) => [byte, byte] as const),
       to,
     );
   }
 
-  /** The UTF-8 bytes of any of some texts. Texts that begin alike share states. */
-  texts(from: number, texts: Iterable<string>, to: number): void {
+  /** The bytes of any of some texts. Texts that begin alike share states. */
+  texts(from: number, texts: Iterable<ProgramText>, to: number): void {
     this.textsTo(
       from,
-      [...new Set(texts)].map((text) => [text, to]),
+      [...texts].map((text) => [text, to]),
     );
   }
 
-  /** The UTF-8 bytes of several texts, each leading to its own state. Texts that begin alike share states. */
-  textsTo(from: number, texts: Iterable<readonly [text: string, to: number]>): void {
+  /** The bytes of several texts, each leading to its own state. Texts that begin alike share states. */
+  textsTo(from: number, texts: Iterable<readonly [text: ProgramText, to: number]>): void {
     const states = new Map<string, number>();
+    const known = new Set<string>();
     for (const [text, to] of texts) {
       const bytes = Buffer.from(text).toString('latin1');
+      if (known.has(`${to} ${bytes}`)) continue;
+      known.add(`${to} ${bytes}`);
       if (bytes === '') this.epsilon(from, to);
       let at = from;
       for (let i = 0; i < bytes.length; i++) {
         const byte = bytes.charCodeAt(i);
         const last = i === bytes.length - 1;
-        const known = last ? to : states.get(bytes.slice(0, i + 1));
-        const next = known ?? this.state();
+        const reached = last ? to : states.get(bytes.slice(0, i + 1));
+        const next = reached ?? this.state();
         if (!last) states.set(bytes.slice(0, i + 1), next);
-        if (last || known === undefined) this.bytes(at, byte, byte, next);
+        if (last || reached === undefined) this.bytes(at, byte, byte, next);
         at = next;
       }
     }

@@ -1,18 +1,25 @@
 import { InvalidRequest } from '../../errors.js';
 import { addJsonSchema } from './json-schema.js';
-import { JsonText } from './json-text.js';
 import { type Program, ProgramBuilder } from './program.js';
 import type { JsonSchema } from './schema-facts.js';
+import { programBytes, SPECIAL_BYTE, specialBytes } from './special-text.js';
+import type { MembersForm, ValueForm } from './value-form.js';
+import { ValueText } from './value-text.js';
 
 /** The constraint of answers that must call tools, or whose calls must satisfy the schemas of the tools. */
 
 /** How a model writes calls: `before`, then calls with `between` between them, then `after`. */
 export interface CallForm {
   readonly before: string;
-  /** Stands before the name of the tool, which is a JSON string. */
+  /** Stands before the name of the tool. */
   readonly open: string;
-  /** Between the name and the arguments, which are a JSON object. */
+  /** Whether the name is a JSON string, or stands as it is. */
+  readonly name: 'json' | 'bare';
+  /** Between the name and the arguments. */
   readonly middle: string;
+  readonly values: ValueForm;
+  /** How the arguments are written; null: as one object. */
+  readonly members: MembersForm | null;
   readonly close: string;
   readonly between: string;
   readonly after: string;
@@ -26,10 +33,14 @@ export interface CallableTool {
 
 export interface ToolCalls {
   readonly form: CallForm;
+  /** The texts of the model's special tokens that the form may have. */
+  readonly specials: readonly string[];
   readonly tools: readonly CallableTool[];
   readonly most: 'one' | 'many';
-  /** With what `open` begins, if calls may stand in any text, which does not have it otherwise. Absent: the answer is calls and nothing else. */
+  /** With what a call begins, if calls may stand in any text, which does not have it otherwise. Absent: the answer is calls and nothing else. */
   readonly mark?: string | undefined;
+  /** The special tokens that such a text may have. Default: none. */
+  readonly passing?: readonly string[] | undefined;
 }
 
 /**
@@ -37,55 +48,80 @@ export interface ToolCalls {
  * says otherwise.
  * @throws InvalidRequest, naming the tool whose schema cannot be honoured
  */
-export function compileToolCalls({ form, tools, most, mark }: ToolCalls): Program {
+export function compileToolCalls({ form, specials, tools, most, mark, passing = [] }: ToolCalls): Program {
   const builder = new ProgramBuilder();
-  const json = new JsonText(builder);
+  const bytes = (text: string) => programBytes(text, specials);
+  const values = new ValueText(builder, form.values, specials);
   const [call, name, done, end] = [builder.state(), builder.state(), builder.state(), builder.state()];
-  if (mark === undefined) builder.text(0, form.before, call);
-  else addTextBefore(builder, mark, call);
-  builder.text(call, form.open.slice(mark?.length ?? 0), name);
-  const named = tools.map((tool): [string, number] => {
+  if (mark === undefined) builder.text(0, bytes(form.before), call);
+  else {
+    const marked = builder.state();
+    addTextBefore(builder, bytes(mark), passing.map(specialBytes), marked);
+    const before = form.before.slice(mark.length);
+    if (form.before === '') builder.text(marked, bytes(form.open.slice(mark.length)), name);
+    else builder.text(marked, bytes(before), call);
+  }
+  builder.text(call, bytes(form.open), name);
+  const named = tools.map((tool): [Uint8Array, number] => {
     const [begin, close] = [builder.state(), builder.state()];
+    const options = { closed: true, members: form.members };
     builder.call(
       begin,
-      ofTool(tool, () => addJsonSchema(builder, json, tool.schema, { closed: true })),
+      ofTool(tool, () => addJsonSchema(builder, values, tool.schema, options)),
       close,
     );
-    builder.text(close, form.close, done);
-    return [JSON.stringify(tool.name) + form.middle, begin];
+    builder.text(close, bytes(form.close), done);
+    return [Buffer.concat([Buffer.from(nameIn(form, tool)), bytes(form.middle)]), begin];
   });
   builder.textsTo(name, named);
-  if (mark !== undefined) builder.epsilon(done, most === 'many' ? 0 : end);
-  else {
-    if (most === 'many') builder.text(done, form.between, call);
-    builder.text(done, form.after, end);
-  }
+  if (most === 'many' && (mark === undefined || form.before !== '')) builder.text(done, bytes(form.between), call);
+  builder.text(done, bytes(form.after), mark !== undefined && most === 'many' ? 0 : end);
   builder.final(end);
   const program = builder.build();
   if (program === null) throw new InvalidRequest('no arguments can satisfy the schemas of their parameters');
   return program;
 }
 
-/** Accepts, from the first state on, any bytes without `mark`; the text may end anywhere in them. The mark leads to `to`. */
-function addTextBefore(builder: ProgramBuilder, mark: string, to: number): void {
-  const bytes = [...new TextEncoder().encode(mark)];
+/** A character that would end a name which stands as it is. */
+const NAME_END = /[\s<>(){}[\]"'`:=,｜|]/;
+
+function nameIn(form: CallForm, { name }: CallableTool): string {
+  if (form.name === 'json') return JSON.stringify(name);
+  if (!NAME_END.test(name)) return name;
+  throw new InvalidRequest(
+    `${name}: the model cannot write this name in its form of calls; use letters, digits, _ and -`,
+  );
+}
+
+/** Accepts, from the first state on, any bytes of text and `passing`, without `mark`; the text may end anywhere in them. The mark leads to `to`. */
+function addTextBefore(builder: ProgramBuilder, mark: Uint8Array, passing: readonly Uint8Array[], to: number): void {
   // By the number of bytes of the mark with which the text ends.
-  const states = [...bytes.map((_, length) => (length === 0 ? 0 : builder.state())), to];
-  for (const [length] of bytes.entries()) {
+  const states = [...[...mark].map((_, length) => (length === 0 ? 0 : builder.state())), to];
+  const isSpecial = mark[0] === SPECIAL_BYTE;
+  for (const length of mark.keys()) {
     const from = states[length]!;
-    builder.final(from);
-    const next = Array.from({ length: 256 }, (_, byte) => endLength([...bytes.slice(0, length), byte], bytes));
+    // A special token is whole.
+    if (!isSpecial || length === 0) {
+      builder.final(from);
+      for (const special of passing) builder.text(from, special, 0);
+    }
+    const next = Array.from({ length: 256 }, (_, byte) => {
+      if (byte === mark[length]) return length + 1;
+      if (byte === SPECIAL_BYTE || (isSpecial && length > 0)) return null;
+      return isSpecial ? 0 : endLength([...mark.slice(0, length), byte], mark);
+    });
     for (let first = 0; first < 256; ) {
       let last = first;
       while (last < 255 && next[last + 1] === next[first]) last++;
-      builder.bytes(from, first, last, states[next[first]!]!);
+      const reached = next[first];
+      if (reached !== null && reached !== undefined) builder.bytes(from, first, last, states[reached]!);
       first = last + 1;
     }
   }
 }
 
 /** The most bytes of the beginning of `mark` with which `text` ends. */
-function endLength(text: readonly number[], mark: readonly number[]): number {
+function endLength(text: readonly number[], mark: Uint8Array): number {
   for (let length = Math.min(text.length, mark.length); length > 0; length--) {
     const from = text.length - length;
     if (text.slice(from).every((byte, i) => byte === mark[i])) return length;

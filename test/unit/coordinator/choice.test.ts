@@ -4,7 +4,7 @@ import type { FleetEvent } from '../../../coordinator/fleet.js';
 import { Choice, type Delta } from '../../../coordinator/openai/choice.js';
 import type { MessagePlan } from '../../../coordinator/openai/message/message-plan.js';
 import type { ChoicePlan } from '../../../coordinator/openai/plan.js';
-import { TOOL_FORMATS } from '../../../src/model/tool-format.js';
+import { toolFormatOf } from '../../../src/model/tool-format.js';
 import { GREEDY, type TokenLogprobs } from '../../../src/protocol/generate.js';
 import { StopPattern } from '../../../src/text/stop-strings.js';
 import { started } from './support/scripted-fleet.js';
@@ -68,11 +68,11 @@ it('shows the reader of messages a special token that marks a call', () => {
   const mark = 989;
   expect(MODEL.tokenizer.specialIds.has(mark)).toBe(true);
   const calls = {
-    ...{ format: TOOL_FORMATS.mistral, enforced: false, most: 'many' as const },
+    ...{ format: toolFormatOf('mistral', null), enforced: false, most: 'many' as const },
     ...{ names: new Set<string>(), newId: () => 'x' },
   };
   const choice = choiceOf({
-    message: { options: { reasoning: null, calls }, marks: new Map([[mark, '[TOOL_CALLS]']]) },
+    message: { options: { form: 'marked', reasoning: null, calls }, marks: new Map([[mark, '[TOOL_CALLS]']]) },
   });
   const ids = [...idsOf(' Hm.'), mark, ...idsOf('[{"name": "f", "arguments": {}}]')];
   const deltas = run(choice, [...ids.map((id) => one(id)), { type: 'end', reason: 'stop', token: null }]);

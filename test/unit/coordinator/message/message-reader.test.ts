@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MessagePieces } from '../../../../coordinator/openai/message/message-pieces.js';
-import { MessageReader } from '../../../../coordinator/openai/message/message-reader.js';
+import { messageReader } from '../../../../coordinator/openai/message/message-reader.js';
 import { addPiece, type WholeCall } from '../../../../coordinator/openai/message/whole-call.js';
-import { TOOL_FORMATS, type ToolCallParser, toolCallParserOf } from '../../../../src/model/tool-format.js';
+import { REASONING_MARKS, type ReasoningParser, reasoningParserOf } from '../../../../src/model/reasoning-format.js';
+import { type ToolCallParser, toolCallParserOf, toolFormatOf } from '../../../../src/model/tool-format.js';
 
 interface Message {
   readonly text: string;
@@ -16,22 +17,28 @@ interface Reading {
   readonly enforced?: boolean;
   readonly most?: 'one' | 'many';
   readonly reasoning?: 'before' | 'inside';
+  readonly thoughts?: ReasoningParser;
 }
 
 function read(pieces: readonly string[], reading: Reading): Message & { ids: string[] } {
-  const { parser, enforced = false, most = 'many', reasoning = null } = reading;
+  const { parser, enforced = false, most = 'many', reasoning, thoughts = 'think' } = reading;
   let made = 0;
   const calls =
     parser === undefined
       ? null
       : {
-          format: TOOL_FORMATS[parser],
+          format: toolFormatOf(parser, null),
           enforced,
           most,
-          names: new Set(['f', 'get_weather']),
+          names: new Set(['f', 'get_weather', 'True', 'function', 'a.b-c']),
           newId: () => `id${made++}`,
         };
-  const reader = new MessageReader({ reasoning, calls });
+  const marks = REASONING_MARKS[thoughts];
+  const reader = messageReader(
+    marks === null || calls?.format.syntax.type === 'harmony'
+      ? { form: 'channels', begins: reasoning === 'inside' ? 'text' : 'header', reasons: marks === null, calls }
+      : { form: 'marked', reasoning: reasoning ? { begins: reasoning, marks } : null, calls },
+  );
   const whole: WholeCall[] = [];
   const parts: MessagePieces[] = [...pieces.map((piece) => reader.push(piece)), reader.flush()];
   for (const piece of parts.flatMap((part) => part.calls)) addPiece(whole, piece);
@@ -182,27 +189,244 @@ const CASES: readonly (readonly [string, Reading, string, Message])[] = [
   ],
 ];
 
+const PYTHON_ROME = `get_weather(city='Rome, "IT" {[', days=[1, {'a': None, "b": True}], )`;
+const V3 = (name: string, json: string) =>
+  `<｜tool▁call▁begin｜>function<｜tool▁sep｜>${name}\n\`\`\`json\n${json}\n\`\`\`<｜tool▁call▁end｜>`;
+const V31 = (name: string, json: string) => `<｜tool▁call▁begin｜>${name}<｜tool▁sep｜>${json}<｜tool▁call▁end｜>`;
+const ALL = (...list: string[]) => `<｜tool▁calls▁begin｜>${list.join('')}<｜tool▁calls▁end｜>`;
+const TO_F = '<|channel|>commentary to=functions.f <|constrain|>json<|message|>';
+const harmony: Reading = { parser: 'openai', thoughts: 'openai_gptoss' };
+
+/** Families whose calls are not JSON alone. */
+const FAMILIES: readonly (readonly [string, Reading, string, Message])[] = [
+  ['a call of Python', { parser: 'pythonic' }, '[f(a=1)]', calls(['f', '{"a":1}'])],
+  ['a call of Python without arguments', { parser: 'pythonic' }, ' [ f( ) ] ', calls(['f', '{}'])],
+  [
+    'two calls of Python',
+    { parser: 'pythonic' },
+    `[${PYTHON_ROME}, f()]`,
+    calls(['get_weather', '{"city":"Rome, \\"IT\\" {[","days":[1,{"a":null,"b":true}]}'], ['f', '{}']),
+  ],
+  [
+    'strings of Python',
+    { parser: 'pythonic' },
+    `[f(s='a"\\'\\n\\u00e9\\x41\\101\\q\\\\', t="""x"y\n""", u="", v='''''')]`,
+    calls(['f', '{"s":"a\\"\'\\néAA\\\\q\\\\","t":"x\\"y\\n","u":"","v":""}']),
+  ],
+  [
+    'numbers, words and lists of Python',
+    { parser: 'pythonic' },
+    "[f(w=-1_000, x=.5, y=0x10, z=1e5), f(l=[], d={}, n=[None, True, false, {'k': 'v',}],)]",
+    calls(['f', '{"w":-1000,"x":0.5,"y":16,"z":1e5}'], ['f', '{"l":[],"d":{},"n":[null,true,false,{"k":"v"}]}']),
+  ],
+  [
+    'characters beyond the first plane',
+    { parser: 'pythonic' },
+    "[f(a='\\ud83d\\ude00😀\\U0001F600')]",
+    calls(['f', '{"a":"\\ud83d\\ude00😀😀"}']),
+  ],
+  [
+    'a call between the marks of Llama 4',
+    { parser: 'pythonic' },
+    '<|python_start|>[f(a=1)]<|python_end|>',
+    calls(['f', '{"a":1}']),
+  ],
+  [
+    'a text in brackets',
+    { parser: 'pythonic' },
+    '[1] says: get_weather(city=1)',
+    text('[1] says: get_weather(city=1)'),
+  ],
+  ['a function that is no tool', { parser: 'pythonic' }, '[print(a=1)]', text('[print(a=1)]')],
+  ['an argument without a name', { parser: 'pythonic' }, "[f('Rome')]", text("[f('Rome')]")],
+  ['an expression', { parser: 'pythonic' }, '[f(a=b)]', text('[f(a=b)]')],
+  [
+    'an expression after a value',
+    { parser: 'pythonic' },
+    '[f(a=1, b=c)]',
+    { ...text(']'), calls: [['f', '{"a":1,"b":']] },
+  ],
+  ['a tool that is named like a word', { parser: 'pythonic' }, '[True(a=True)]', calls(['True', '{"a":true}'])],
+  ['a name with marks', { parser: 'pythonic' }, '[a.b-c(user-id=1)]', calls(['a.b-c', '{"user-id":1}'])],
+  ['an unfinished call of Python', { parser: 'pythonic' }, "[f(a='x", calls(['f', '{"a":"x'])],
+  ['an unfinished name of Python', { parser: 'pythonic' }, '[get_wea', text('[get_wea')],
+  [
+    'markup in an argument of Python',
+    { parser: 'pythonic' },
+    "[f(a=')]</tool_call>[f(')]",
+    calls(['f', '{"a":")]</tool_call>[f("}']),
+  ],
+  [
+    'calls of DeepSeek V3',
+    { parser: 'deepseek_v3' },
+    `Look.${ALL(V3('get_weather', ROME), '\n', V3('f', '{}'))}`,
+    {
+      ...text('Look.'),
+      calls: [
+        ['get_weather', ROME],
+        ['f', '{}'],
+      ],
+    },
+  ],
+  [
+    'calls of DeepSeek V3.1',
+    { parser: 'deepseek_v31' },
+    ALL(V31('get_weather', ROME), V31('function', '{"a": "```"}')),
+    calls(['get_weather', ROME], ['function', '{"a": "```"}']),
+  ],
+  ['the older form with the newer parser', { parser: 'deepseek_v31' }, ALL(V3('f', '{}')), calls(['f', '{}'])],
+  [
+    'what follows the end of the calls',
+    { parser: 'deepseek_v31' },
+    `${ALL(V31('f', '{}'))} and more`,
+    calls(['f', '{}']),
+  ],
+  [
+    'an unfinished name of DeepSeek',
+    { parser: 'deepseek_v31' },
+    '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_w',
+    text('<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_w'),
+  ],
+  [
+    'no JSON of DeepSeek',
+    { parser: 'deepseek_v31' },
+    'a<｜tool▁call▁begin｜>f<｜tool▁sep｜>hello',
+    text('a<｜tool▁call▁begin｜>f<｜tool▁sep｜>hello'),
+  ],
+  [
+    'a call of DeepSeek after reasoning',
+    { parser: 'deepseek_v3', reasoning: 'inside' },
+    `Hm.\n</think>\n\n${ALL(V3('f', '{"a": 1}'))}`,
+    { text: '', reasoning: 'Hm.', calls: [['f', '{"a": 1}']] },
+  ],
+  [
+    'a call of FunctionGemma',
+    { parser: 'functiongemma' },
+    '<start_function_call>call:get_weather{city:<escape>Rome, "IT" {[\n<escape>,days:[1,{a:null}],ok:true}<end_function_call>',
+    calls(['get_weather', '{"city":"Rome, \\"IT\\" {[\\n","days":[1,{"a":null}],"ok":true}']),
+  ],
+  [
+    'calls of Gemma 4',
+    { parser: 'gemma4' },
+    'Hm. <|tool_call>call:f{a:<|"|>x<|"<|"|>,b:{<|"|>k:<|"|>:[]}}<tool_call|><|tool_call>call:f{}<tool_call|><|tool_response>',
+    {
+      ...text('Hm.'),
+      calls: [
+        ['f', '{"a":"x<|\\"","b":{"k:":[]}}'],
+        ['f', '{}'],
+      ],
+    },
+  ],
+  [
+    'a text without its marks',
+    { parser: 'gemma4' },
+    '<|tool_call>call:f{a:New York, b:-1.5,c:True}<tool_call|>',
+    calls(['f', '{"a":"New York","b":-1.5,"c":true}']),
+  ],
+  [
+    'what follows the result that a model begins',
+    { parser: 'gemma4' },
+    '<|tool_call>call:f{}<tool_call|><|tool_response>response:f{value:1}',
+    calls(['f', '{}']),
+  ],
+  ['an unfinished call of Gemma', { parser: 'gemma4' }, '<|tool_call>call:f{a:<|"|>x<|', calls(['f', '{"a":"x'])],
+  ['no call of Gemma', { parser: 'gemma4' }, 'a <|tool_call>cat', text('a <|tool_call>cat')],
+  [
+    'reasoning of Gemma 4',
+    { parser: 'gemma4', thoughts: 'gemma4', reasoning: 'before' },
+    '<|channel>thought\nHm.\n<channel|><|tool_call>call:f{}<tool_call|>',
+    { text: '', reasoning: 'Hm.', calls: [['f', '{}']] },
+  ],
+  [
+    'reasoning of Mistral',
+    { parser: 'mistral', thoughts: 'mistral', reasoning: 'before' },
+    '[THINK]Hm.[/THINK]Yes.',
+    { text: 'Yes.', reasoning: 'Hm.', calls: [] },
+  ],
+  [
+    'channels',
+    harmony,
+    '<|channel|>analysis<|message|>Hm.\n<|end|><|start|>assistant<|channel|>final<|message|>Yes. ',
+    { text: 'Yes. ', reasoning: 'Hm.\n', calls: [] },
+  ],
+  [
+    'a call in a channel',
+    harmony,
+    `<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant${TO_F}{"a": "<|x"}<|call|>`,
+    { text: '', reasoning: 'Hm.', calls: [['f', '{"a": "<|x"}']] },
+  ],
+  [
+    'a call whose header has the recipient first',
+    harmony,
+    ' to=functions.f<|channel|>commentary json<|message|>{"a":1}',
+    calls(['f', '{"a":1}']),
+  ],
+  [
+    'a call after words to the user',
+    harmony,
+    `<|channel|>commentary<|message|>I look.<|end|><|start|>assistant${TO_F} <|call|>`,
+    { ...text('I look.'), calls: [['f', '{}']] },
+  ],
+  [
+    'what follows a call in a channel',
+    harmony,
+    `${TO_F}{}<|call|><|start|>assistant<|channel|>final<|message|>x`,
+    calls(['f', '{}']),
+  ],
+  [
+    'two thoughts',
+    harmony,
+    '<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>analysis<|message|>B<|end|>',
+    { text: '', reasoning: 'A\nB', calls: [] },
+  ],
+  ['a message that the prompt has begun', { ...harmony, reasoning: 'inside' }, 'Yes.<|return|>', text('Yes.')],
+  ['a text without a header', harmony, ' Yes, <b>', text(' Yes, <b>')],
+  [
+    'an unfinished header',
+    harmony,
+    '<|channel|>analysis<|message|>Hm.<|end|><|start|>assis',
+    { text: '', reasoning: 'Hm.', calls: [] },
+  ],
+  ['an unfinished call in a channel', harmony, `${TO_F}{"a": 1<|ca`, calls(['f', '{"a": 1<|ca'])],
+  [
+    'one call of two in channels',
+    { ...harmony, most: 'one' },
+    `${TO_F}{}<|end|><|start|>assistant${TO_F}{"a":1}<|call|>`,
+    calls(['f', '{}']),
+  ],
+  [
+    'thoughts as text, without a parser for them',
+    { parser: 'openai' },
+    '<|channel|>analysis<|message|>Hm.<|end|>',
+    text('Hm.'),
+  ],
+];
+
 describe('the reader of messages', () => {
-  it.each(CASES)('finds %s', (_, reading, answer, message) => {
+  it.each([...CASES, ...FAMILIES])('finds %s', (_, reading, answer, message) => {
     expect(read([answer], reading)).toMatchObject(message);
     expect(read([...answer], reading)).toMatchObject(message);
   });
 
   it('finds the same however the answer is cut', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...CASES), fc.array(fc.nat(200)), ([, reading, answer], places) => {
+      fc.property(fc.constantFrom(...CASES, ...FAMILIES), fc.array(fc.nat(200)), ([, reading, answer], places) => {
         const cuts = [0, ...places.filter((at) => at < answer.length).sort((a, b) => a - b), answer.length];
         const pieces = cuts.slice(1).map((end, i) => answer.slice(cuts[i], end));
         expect(read(pieces, reading)).toEqual(read([answer], reading));
       }),
-      { numRuns: 500 },
+      { numRuns: 2_000 },
     );
   });
 
   it('gives the name of a call first, then its arguments as they come', () => {
-    const reader = new MessageReader({
+    const reader = messageReader({
+      form: 'marked',
       reasoning: null,
-      calls: { format: TOOL_FORMATS.hermes, enforced: false, most: 'many', names: new Set(), newId: () => 'c1' },
+      calls: {
+        ...{ format: toolFormatOf('hermes', null), enforced: false, most: 'many' },
+        ...{ names: new Set(), newId: () => 'c1' },
+      },
     });
     expect(reader.push('<tool_call>{"name": "f", "argu').calls).toEqual([]);
     expect(reader.push('ments": {"a').calls).toEqual([
@@ -220,9 +444,30 @@ describe('the parser of a chat template', () => {
     ['{{ "[TOOL_CALLS]" }}', 'mistral'],
     ['{{ "<|start_header_id|>" + \'"parameters": \' }}', 'llama3_json'],
     ['{{ "<|python_tag|>" }}', 'llama3_json'],
+    ['{{ "<|header_start|>" + \'"parameters": \' }}', 'llama3_json'],
+    ["{{ '<|start_header_id|>' + tool_call.name + '(' }}", 'pythonic'],
+    ['Write [func_name1(a=1)]', 'pythonic'],
+    ['<｜tool▁call▁begin｜>function\n```json', 'deepseek_v3'],
+    ['<｜tool▁call▁begin｜>', 'deepseek_v31'],
+    ['<|channel|><|message|><tool_call>', 'openai'],
+    ['<start_function_call>call:', 'functiongemma'],
+    ['<|tool_call>call:', 'gemma4'],
     ['{{ messages }}', null],
     [null, null],
   ])('%s is %s', (template, parser) => {
     expect(toolCallParserOf(template)).toBe(parser);
+  });
+});
+
+describe('the parser of reasoning of a chat template', () => {
+  it.each([
+    ['<think></think>', 'think'],
+    ['[THINK][/THINK]', 'mistral'],
+    ['<|channel>thought<channel|>', 'gemma4'],
+    ['<|channel|>analysis<|message|>', 'openai_gptoss'],
+    ['{{ messages }}', null],
+    [null, null],
+  ])('%s is %s', (template, parser) => {
+    expect(reasoningParserOf(template)).toBe(parser);
   });
 });

@@ -47,7 +47,7 @@ export const MODEL: ServedModel = {
   tokenizer,
   tokenizerInfo: tokenizerInfo(folder),
   text: await inlineText(folder),
-  message: { tools: null, reasons: false, marks: new Map() },
+  message: { tools: null, reasoning: null, channels: false, marks: new Map() },
   contextTokens: CONTEXT_TOKENS,
   defaults: folder.defaults,
   createdAt: 1_700_000_000,

@@ -1,0 +1,160 @@
+import { begunMark } from './held-end.js';
+import type { CallPiece, MessagePieces } from './message-pieces.js';
+import type { MessageReader } from './message-reader.js';
+
+/**
+ * Splits an answer of gpt-oss, in the format harmony: messages with a header that names a channel and perhaps a recipient. The channel `analysis` is
+ * reasoning, a message to a function is a call, and everything else is text: https://cookbook.openai.com/articles/openai-harmony.
+ */
+
+const START = '<|start|>';
+const CHANNEL = '<|channel|>';
+const MESSAGE = '<|message|>';
+/** A message ends with one of these; after the last two the answer is complete. */
+const ENDS = ['<|end|>', START, CHANNEL, '<|call|>', '<|return|>'];
+const LAST = ['<|call|>', '<|return|>'];
+/** The longest header; a longer one is text. */
+const HEADER_CHARS = 512;
+const FUNCTIONS = 'functions.';
+
+export interface ChannelCalls {
+  readonly most: 'one' | 'many';
+  /** The tools of the request. */
+  readonly names: ReadonlySet<string>;
+  readonly newId: () => string;
+}
+
+export interface ChannelOptions {
+  /** Where the answer begins: before a header, or in the text of a message that the prompt has begun. */
+  readonly begins: 'header' | 'text';
+  /** Whether reasoning is told from text. */
+  readonly reasons: boolean;
+  /** Null: calls are text. */
+  readonly calls: ChannelCalls | null;
+}
+
+type Part = 'text' | 'reasoning' | 'call';
+
+interface Pieces {
+  text: string;
+  reasoning: string;
+  readonly calls: CallPiece[];
+}
+
+export class ChannelReader implements MessageReader {
+  complete = false;
+  private place: 'header' | Part;
+  private buffer = '';
+  private calls = 0;
+  /** Whether the present call has arguments. */
+  private hasArguments = false;
+  /** Parts that have had characters: a later message of the same part begins on a new line. */
+  private readonly begun = new Set<Part>();
+  private breaks = false;
+
+  constructor(private readonly options: ChannelOptions) {
+    this.place = options.begins;
+  }
+
+  get called(): boolean {
+    return this.calls > 0;
+  }
+
+  push(text: string): MessagePieces {
+    const pieces: Pieces = { text: '', reasoning: '', calls: [] };
+    this.buffer += text;
+    while (this.buffer !== '' && !this.complete && this.advance(pieces));
+    return pieces;
+  }
+
+  flush(): MessagePieces {
+    const pieces: Pieces = { text: '', reasoning: '', calls: [] };
+    const { place, buffer } = this;
+    this.buffer = '';
+    if (this.complete) return pieces;
+    if (place !== 'header') this.add(place, buffer, pieces);
+    // An unfinished header says nothing, unless it is none.
+    else if (!isHeader(buffer)) this.add('text', buffer, pieces);
+    if (place === 'call') this.endCall(pieces);
+    return pieces;
+  }
+
+  private advance(pieces: Pieces): boolean {
+    return this.place === 'header' ? this.readHeader(pieces) : this.readPart(this.place, pieces);
+  }
+
+  private readHeader(pieces: Pieces): boolean {
+    const end = this.buffer.indexOf(MESSAGE);
+    const isNone = !isHeader(this.buffer) || (end < 0 && this.buffer.length > HEADER_CHARS) || end > HEADER_CHARS;
+    if (isNone) {
+      this.place = 'text';
+      return true;
+    }
+    if (end < 0) return false;
+    this.begin(this.buffer.slice(0, end), pieces);
+    this.buffer = this.buffer.slice(end + MESSAGE.length);
+    return true;
+  }
+
+  /** Begins the part that a header names. */
+  private begin(header: string, { calls: pieces }: Pieces): void {
+    const { calls, reasons } = this.options;
+    const channel = /<\|channel\|>\s*(\w+)/.exec(header)?.[1] ?? '';
+    const recipient = /(?:^|[\s>])to=([^\s<]+)/.exec(header)?.[1] ?? '';
+    const name = nameOf(recipient, calls?.names ?? new Set());
+    this.place = channel === 'analysis' && reasons ? 'reasoning' : 'text';
+    this.breaks = this.begun.has(this.place);
+    if (calls === null || name === null) return;
+    this.place = 'call';
+    this.hasArguments = false;
+    pieces.push({ index: this.calls++, id: calls.newId(), name, arguments: '' });
+  }
+
+  private readPart(part: Part, pieces: Pieces): boolean {
+    const at = Math.min(...ENDS.map((mark) => this.buffer.indexOf(mark)).filter((index) => index >= 0));
+    if (at === Number.POSITIVE_INFINITY) {
+      const held = begunMark(this.buffer, ENDS);
+      this.add(part, this.buffer.slice(0, this.buffer.length - held), pieces);
+      this.buffer = held === 0 ? '' : this.buffer.slice(-held);
+      return false;
+    }
+    this.add(part, this.buffer.slice(0, at), pieces);
+    const mark = ENDS.find((end) => this.buffer.startsWith(end, at))!;
+    if (part === 'call') this.endCall(pieces);
+    this.complete = LAST.includes(mark) || (part === 'call' && this.options.calls?.most === 'one');
+    this.buffer = this.buffer.slice(mark === CHANNEL || mark === START ? at : at + mark.length);
+    this.place = 'header';
+    return true;
+  }
+
+  private add(part: Part, characters: string, pieces: Pieces): void {
+    if (characters === '') return;
+    if (part === 'call') {
+      const json = this.hasArguments ? characters : characters.trimStart();
+      this.hasArguments ||= json !== '';
+      if (json !== '') pieces.calls.push({ index: this.calls - 1, arguments: json });
+      return;
+    }
+    pieces[part] += (this.breaks ? '\n' : '') + characters;
+    this.breaks = false;
+    this.begun.add(part);
+  }
+
+  /** A call without arguments has none. */
+  private endCall({ calls }: Pieces): void {
+    if (!this.hasArguments) calls.push({ index: this.calls - 1, arguments: '{}' });
+    this.hasArguments = true;
+  }
+}
+
+/** Whether a text begins like a header, or may yet. */
+function isHeader(text: string): boolean {
+  const start = text.trimStart();
+  return ['to=', START, CHANNEL, MESSAGE].some((mark) => mark.startsWith(start) || start.startsWith(mark));
+}
+
+/** The function that a recipient names; null for a recipient that is none. */
+function nameOf(recipient: string, names: ReadonlySet<string>): string | null {
+  if (recipient.startsWith(FUNCTIONS)) return recipient.slice(FUNCTIONS.length);
+  return names.has(recipient) ? recipient : null;
+}
