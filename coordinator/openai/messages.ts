@@ -70,6 +70,8 @@ const Message = z
     tool_calls: listOf(ToolCall, TOOLS).nullish(),
     tool_call_id: Name.nullish(),
     reasoning_content: z.string().nullish(),
+    // The name that newer servers give it.
+    reasoning: z.string().nullish(),
     audio: absent('is not supported; the model supports text only'),
     function_call: absent('is not supported; write the call as an item of tool_calls'),
   })
@@ -78,14 +80,14 @@ const Message = z
     path: ['content'],
     error: 'is required',
   })
-  .transform(({ role, name, content, tool_calls, tool_call_id, reasoning_content }) => ({
+  .transform(({ role, name, content, tool_calls, tool_call_id, reasoning_content, reasoning }) => ({
     role,
     name,
     // Only an assistant's message has a meaning without content, and templates ask for it.
     content: content ?? (role === 'assistant' ? null : ''),
     ...(tool_calls && tool_calls.length > 0 ? { toolCalls: tool_calls } : {}),
     ...(tool_call_id ? { toolCallId: tool_call_id } : {}),
-    ...(reasoning_content ? { reasoning: reasoning_content } : {}),
+    ...(reasoning_content || reasoning ? { reasoning: reasoning_content || reasoning || '' } : {}),
   }));
 export type RequestMessage = z.infer<typeof Message>;
 

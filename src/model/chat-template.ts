@@ -5,7 +5,7 @@ import { JinjaTemplate } from './jinja/template.js';
 import { NO_CONTENT } from './jinja/values.js';
 import { NO_SHADOWS, type Shadows } from './special-guard.js';
 import { type SpecialTokenRole, specialToken } from './special-token.js';
-import { mapStrings, stringsIn, withParsedArguments } from './tool-calls.js';
+import { type ArgumentsForm, mapStrings, stringsIn, toolNames, withArguments } from './tool-calls.js';
 
 /** Renders a conversation as one text, by the model's template. */
 
@@ -79,7 +79,7 @@ export class ChatTemplate {
         content,
         reasoning,
         name,
-        toolCalls.map(withParsedArguments),
+        toolCalls.flatMap((call) => [withArguments(call, 'object'), withArguments(call, 'text')]),
         toolCallId,
       ]),
     ]);
@@ -108,24 +108,19 @@ export class ChatTemplate {
       if (!this.template.names.has(name))
         throw new InvalidRequest(`${param}: the model's chat template has no variable '${name}'; leave it out`, param);
     }
-    const fill = (absent: typeof NO_CONTENT | '') => {
-      const text = orRejected(() => this.fill(messages, absent, options, hide));
+    const fill = (form: MessageForm) => {
+      const text = orRejected(() => this.fill(messages, form, options, hide));
       return options.continueFinalMessage ? upToContent(text, messages.at(-1), hide) : text;
     };
-    if (messages.every(({ content }) => content !== null)) return fill('');
-    try {
-      return fill(NO_CONTENT);
-    } catch (error) {
-      if (!(error instanceof InvalidRequest)) throw error;
-      // Many templates join contents to texts unseen, which fails for None, in transformers too.
-      return fill('');
-    }
+    // Many templates join texts unseen, which fails for None and for objects, or demand the names of tools, in transformers too.
+    const forms = messages.some(({ content }) => content === null) ? WITH_NONE : WITHOUT_NONE;
+    const others = messages.some(({ toolCalls }) => toolCalls !== undefined) ? forms.flatMap(furtherForms) : [];
+    return firstOf([...forms, ...others], fill, forms.length);
   }
 
-  /** @param absent the content that the template sees for messages without one */
   private fill(
     messages: readonly ChatMessage[],
-    absent: typeof NO_CONTENT | '',
+    form: MessageForm,
     { tools = [], variables = {}, addGenerationPrompt = true }: RenderOptions,
     hide: (text: string) => string,
   ): string {
@@ -134,11 +129,44 @@ export class ChatTemplate {
       // As in transformers, these are defined and None where a request has none.
       ...{ tools: null, documents: null },
       ...Object.fromEntries(Object.entries(variables).map(([name, { value }]) => [name, mapStrings(value, hide)])),
-      messages: messages.map((message, index) => forTemplate(message, index, absent, hide)),
+      messages: (form.namesTools ? withToolNames(messages) : messages).map((message, index) =>
+        forTemplate(message, index, form, hide),
+      ),
       ...(tools.length > 0 ? { tools: mapStrings(tools, hide) } : {}),
       add_generation_prompt: addGenerationPrompt,
     });
   }
+}
+
+/** How a template sees messages. */
+interface MessageForm {
+  /** The content of those without one. */
+  readonly absent: typeof NO_CONTENT | '';
+  readonly arguments: ArgumentsForm;
+  /** Whether results have the names of the tools that were called. */
+  readonly namesTools: boolean;
+}
+
+const WITHOUT_NONE: readonly MessageForm[] = [{ absent: '', arguments: 'object', namesTools: false }];
+const WITH_NONE: readonly MessageForm[] = [{ ...WITHOUT_NONE[0]!, absent: NO_CONTENT }, ...WITHOUT_NONE];
+
+function furtherForms(form: MessageForm): MessageForm[] {
+  const named: MessageForm = { ...form, namesTools: true };
+  return [{ ...form, arguments: 'text' }, named, { ...named, arguments: 'text' }];
+}
+
+/** The text in the first form that the template takes. If it takes none, the error is that of the last of the `usual` first ones. */
+function firstOf(forms: readonly MessageForm[], fill: (form: MessageForm) => string, usual: number): string {
+  let reason: unknown;
+  for (const [i, form] of forms.entries()) {
+    try {
+      return fill(form);
+    } catch (error) {
+      if (!(error instanceof InvalidRequest)) throw error;
+      if (i < usual) reason = error;
+    }
+  }
+  throw reason;
 }
 
 function orRejected(render: () => string): string {
@@ -163,7 +191,7 @@ function specialTokens(config: Readonly<Record<string, unknown>>): Record<string
 function forTemplate(
   message: ChatMessage,
   index: number,
-  absent: typeof NO_CONTENT | '',
+  { absent, arguments: form }: MessageForm,
   hide: (text: string) => string,
 ): object {
   const { role, content, name, toolCalls, toolCallId, reasoning } = message;
@@ -171,10 +199,33 @@ function forTemplate(
     role,
     content: content === null ? absent : hide(plainText(content, index)),
     ...(name === undefined ? {} : { name: hide(name) }),
-    ...(toolCalls === undefined ? {} : { tool_calls: mapStrings(toolCalls.map(withParsedArguments), hide) }),
+    ...(toolCalls === undefined
+      ? {}
+      : {
+          tool_calls: mapStrings(
+            toolCalls.map((call) => withArguments(call, form)),
+            hide,
+          ),
+        }),
     ...(toolCallId === undefined ? {} : { tool_call_id: hide(toolCallId) }),
-    ...(reasoning === undefined ? {} : { reasoning_content: hide(reasoning) }),
+    ...(reasoning === undefined
+      ? {}
+      : thoughts(hide(reasoning), content !== null && content !== '' && toolCalls !== undefined)),
   };
+}
+
+/** The messages, where each result has the name of the tool that was called. */
+function withToolNames(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const names = toolNames(messages.flatMap(({ toolCalls = [] }) => toolCalls));
+  return messages.map((message) => {
+    const name = message.toolCallId === undefined ? undefined : names.get(message.toolCallId);
+    return message.name !== undefined || name === undefined ? message : { ...message, name };
+  });
+}
+
+/** The reasoning under the names that templates know. The one of gpt-oss refuses `thinking` beside a content and calls. */
+function thoughts(reasoning: string, beside: boolean): object {
+  return { reasoning_content: reasoning, reasoning, ...(beside ? {} : { thinking: reasoning }) };
 }
 
 /** A rendered conversation up to the end of its last message's content, as transformers cuts it. */

@@ -2,17 +2,30 @@ import { z } from 'zod';
 
 /** Prepares the tools and tool calls of a conversation for a chat template. */
 
-const ToolCall = z.looseObject({ function: z.looseObject({ arguments: z.unknown() }) });
+const ToolCall = z.looseObject({ function: z.looseObject({ arguments: z.unknown().optional() }) });
+
+const NamedCall = z.looseObject({ id: z.string(), function: z.looseObject({ name: z.string() }) });
+
+/** The names of the tools that were called, by the ids of the calls. */
+export function toolNames(calls: readonly unknown[]): ReadonlyMap<string, string> {
+  const parsed = calls.map((call) => NamedCall.safeParse(call)).filter(({ success }) => success);
+  return new Map(parsed.map(({ data }) => [data!.id, data!.function.name]));
+}
+
+/** What a template sees as the arguments of a call; the API has them as JSON text. */
+export type ArgumentsForm = 'object' | 'text';
 
 /**
- * A tool call with its arguments as an object, as templates expect; the API has them as JSON text. Arguments that are not an object stay a string:
- * models make mistakes.
+ * A tool call with its arguments in a form: as an object, as most templates expect, or as JSON text. No arguments are an empty object. Arguments that are not
+ * an object stay a string: models make mistakes.
  */
-export function withParsedArguments(call: unknown): unknown {
+export function withArguments(call: unknown, form: ArgumentsForm): unknown {
   const parsed = ToolCall.safeParse(call);
   if (!parsed.success) return call;
   const { function: called } = parsed.data;
-  return { ...parsed.data, function: { ...called, arguments: parsedObject(called.arguments) } };
+  const given = called.arguments === undefined || called.arguments === '' ? {} : called.arguments;
+  const own = form === 'object' ? parsedObject(given) : typeof given === 'string' ? given : JSON.stringify(given);
+  return { ...parsed.data, function: { ...called, arguments: own } };
 }
 
 function parsedObject(json: unknown): unknown {

@@ -56,6 +56,38 @@ describe('a chat template', () => {
     );
   });
 
+  it('has the arguments of calls as JSON text, and the names of called tools, if it takes nothing else', () => {
+    const toolCalls = [{ id: 'c1', type: 'function', function: { name: 'get', arguments: '{"a": 1}' } }];
+    const messages = [
+      { role: 'assistant', content: null, toolCalls },
+      { role: 'tool', content: 'x', toolCallId: 'c1' },
+    ];
+    const calls = (write: string) => `{% for m in messages %}{% for c in m.tool_calls or [] %}${write}{% endfor %}`;
+    const result = "{% if m.role == 'tool' %}{{ m.name or raise_exception('nameless') }}{% endif %}{% endfor %}";
+    const render = (template: string) => templateOf(template).render(messages);
+    expect(render(`${calls('{{ c.function.arguments | tojson }}')}{% endfor %}`)).toBe('{"a": 1}');
+    expect(render(`${calls("{{ '>' + c.function.arguments }}")}{% endfor %}`)).toBe('>{"a": 1}');
+    expect(render(calls('{{ c.function.arguments.a }}') + result)).toBe('1get');
+    expect(render(calls("{{ '>' + c.function.arguments }}") + result)).toBe('>{"a": 1}get');
+    expect(() => render(`${calls('')}{{ raise_exception('never') }}{% endfor %}`)).toThrow(/never/);
+  });
+
+  it('has no arguments as an empty object', () => {
+    const template = templateOf(
+      '{% for m in messages %}{% for c in m.tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}',
+    );
+    for (const called of [{ name: 'f' }, { name: 'f', arguments: '' }, { name: 'f', arguments: '{}' }])
+      expect(template.render([{ role: 'assistant', content: '', toolCalls: [{ function: called }] }])).toBe('{}');
+  });
+
+  it('has reasoning under all names that templates know, but not `thinking` beside a content and calls', () => {
+    const template = templateOf(
+      '{% for m in messages %}{{ m.reasoning_content }}|{{ m.reasoning }}|{{ m.thinking }};{% endfor %}',
+    );
+    const message = { role: 'assistant', content: 'x', reasoning: 'hm' };
+    expect(template.render([message, { ...message, toolCalls: [] }])).toBe('hm|hm|hm;hm|hm|;');
+  });
+
   it('has the special tokens, strings or objects, and the given variables', () => {
     const template = templateOf('{{ bos_token }}{{ eos_token }}{% if add_generation_prompt %}+{% endif %}{{ mode }}', {
       bos_token: { content: '<s>', lstrip: false },
