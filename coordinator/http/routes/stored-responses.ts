@@ -1,8 +1,9 @@
 import { ApiError } from '../../openai/api-error.js';
+import { inputItems, inputItemsQuery } from '../../responses/input-items.js';
 import type { ResponseStore } from '../../responses/response-store.js';
 import { type HttpRoute, json } from '../route.js';
 
-/** `GET` and `DELETE /v1/responses/{id}`: stored answers of the Responses API. */
+/** `GET` and `DELETE /v1/responses/{id}`, and `GET /v1/responses/{id}/input_items`: stored answers of the Responses API. */
 export function storedResponseRoutes(store: ResponseStore | null): HttpRoute[] {
   const path = '/v1/responses/:id';
   return [
@@ -14,11 +15,25 @@ export function storedResponseRoutes(store: ResponseStore | null): HttpRoute[] {
       pages: 'allowed',
       handle: async ({ params, principal, signal, target }) => {
         const id = params.id ?? '';
-        if (new URLSearchParams(target.split('?', 2)[1]).get('stream') === 'true')
+        if (queryOf(target).get('stream') === 'true')
           throw new ApiError(400, 'stream: is not supported for stored responses; leave it out', { param: 'stream' });
         const stored = await store?.load(principal, id, signal);
         if (!stored) throw notFound(id);
         return { kind: 'text', contentType: 'application/json; charset=utf-8', text: stored.response };
+      },
+    },
+    {
+      method: 'GET',
+      path: `${path}/input_items`,
+      about: { summary: 'Lists the input of a stored response, the newest item first.' },
+      access: 'key',
+      pages: 'allowed',
+      handle: async ({ params, principal, signal, target }) => {
+        const id = params.id ?? '';
+        const query = inputItemsQuery(queryOf(target));
+        const stored = await store?.load(principal, id, signal);
+        if (!stored) throw notFound(id);
+        return json(inputItems(stored, query));
       },
     },
     {
@@ -34,6 +49,10 @@ export function storedResponseRoutes(store: ResponseStore | null): HttpRoute[] {
       },
     },
   ];
+}
+
+function queryOf(target: string): URLSearchParams {
+  return new URLSearchParams(target.split('?', 2)[1]);
 }
 
 function notFound(id: string): ApiError {

@@ -39,6 +39,7 @@ const FILTERS: Readonly<Record<string, Filter | OpenFilter>> = {
     apply: (value, [width = 80], { budget }) => TEXT_METHODS.center!.apply(printedText(value), [width], budget),
   },
   truncate: { parameters: ['length', 'killwords', 'end', 'leeway'], apply: truncated },
+  format: { applyAll: formatted },
   wordcount: { parameters: [], apply: (value) => printedText(value).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0 },
   tojson: { parameters: ['ensure_ascii', 'indent', 'separators', 'sort_keys'], apply: json },
   default: { parameters: ['default_value', 'boolean'], apply: orDefault },
@@ -80,6 +81,20 @@ function titledWords(text: string): string {
     .split(/([-\s({[<]+)/)
     .map((part) => (part === '' ? '' : capitalized(part)))
     .join('');
+}
+
+/** Python's `%`, of which chat templates use `%s`. */
+function formatted(value: JinjaValue, args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>): string {
+  let next = 0;
+  const text = printedText(value).replace(/%(.?)/gs, (_, kind: string) => {
+    if (kind === '%') return '%';
+    if (kind !== 's') throw new TemplateError(`format: only %s is supported, not %${kind}`);
+    if (next >= args.length) throw new TemplateError('not enough arguments for format string');
+    return printedText(args[next++]!);
+  });
+  if (next < args.length || named.size > 0)
+    throw new TemplateError('not all arguments converted during string formatting');
+  return text;
 }
 
 function indented(

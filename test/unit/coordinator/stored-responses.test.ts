@@ -78,6 +78,49 @@ describe('stored responses, with OpenAI’s SDK', () => {
     await expect(openai.responses.retrieve('none')).rejects.toThrow(NotFoundError);
   });
 
+  it('lists the input of a stored response in pages, that of earlier ones included', async () => {
+    const { openai, fleet, url } = await withSdk();
+    fleet.script = () => saying(idsOf(CALL));
+    const first = await openai.responses.create({
+      model: 'recall',
+      instructions: 'Brief.',
+      input: 'Warm?',
+      tools: [GO],
+    });
+    const { call_id, id } = first.output[0] as OpenAI.Responses.ResponseFunctionToolCall;
+    const output = { type: 'function_call_output' as const, call_id, output: '19 C' };
+    const asked = { model: 'recall', tools: [GO], previous_response_id: first.id };
+    const { id: second } = await openai.responses.create({
+      ...asked,
+      input: [output, { role: 'user', content: 'Wet?' }],
+    });
+    const shown = [
+      {
+        type: 'message',
+        role: 'user',
+        content: [{ type: 'input_text', text: 'Warm?' }],
+        id: expect.stringMatching(/^msg_/),
+      },
+      { type: 'function_call', name: 'go', call_id, arguments: '{}', id },
+      { type: 'function_call_output', call_id, output: '19 C', id: expect.stringMatching(/^fco_/) },
+      { type: 'message', content: [{ type: 'input_text', text: 'Wet?' }] },
+    ];
+    const page = await openai.responses.inputItems.list(second, { limit: 3 });
+    expect(page.data).toMatchObject(shown.toReversed().slice(0, 3));
+    expect(page.has_more).toBe(true);
+    expect(await collect(openai.responses.inputItems.list(second, { order: 'asc', limit: 2 }))).toMatchObject(shown);
+    expect((await openai.responses.inputItems.list(first.id)).data).toMatchObject(shown.slice(0, 1));
+    await expect(openai.responses.inputItems.list('resp_none')).rejects.toThrow(NotFoundError);
+    for (const query of ['limit=0', 'limit=101', 'limit=x', 'order=up', 'after=msg_none']) {
+      const answer = await fetch(`${url}/v1/responses/${second}/input_items?${query}`);
+      expect([query, answer.status, await answer.json()]).toMatchObject([
+        query,
+        400,
+        { error: { param: query.split('=')[0] } },
+      ]);
+    }
+  });
+
   it('stores a stream before its last event, and both answers to requests of one id', async () => {
     const { openai, objects } = await withSdk();
     const asked = { model: 'recall', input: 'Warm?', stream: true as const };
