@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Clock } from '../../../src/clock.js';
+import type { Constraint } from '../../../src/core/constraint/constraint.js';
 import type { AdapterRequests } from '../../../src/metrics/adapter-metrics.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
@@ -75,6 +76,8 @@ export interface MessageReading {
   readonly constraints: readonly NamedConstraint[];
   /** The constraint if there is no other; it leaves the parts of a message intact. At most one. */
   readonly ifFree: readonly NamedConstraint[];
+  /** The constraint on all of the answer to a prompt, for one on its text or its calls. */
+  frame(constraint: Constraint, prompt: Prompt): Constraint;
   /** @param enforced whether the answer has a given form */
   planOf(prompt: Prompt, enforced: boolean): MessagePlan | null;
 }
@@ -99,7 +102,8 @@ export async function answerWithTokens<R extends CommonRequest>(
   const wanted = enforced ?? constraintIn(request, reading?.ifFree ?? []);
   const texts = textCallerOf(exchange);
   const own = await demandOf(request, texts);
-  const constraint = wanted && (await model.text.constrain(wanted.constraint, wanted, texts));
+  const whole = wanted && (reading?.frame(wanted.constraint, own.prompts[0]!) ?? wanted.constraint);
+  const constraint = whole && (await model.text.constrain(whole, wanted, texts));
   const messageOf = reading && ((prompt: Prompt) => reading.planOf(prompt, enforced !== null));
   const banned = await bannedRuns(request.bad_words ?? [], model.text, texts);
   const demand = { ...own, constraint, banned, messageOf };

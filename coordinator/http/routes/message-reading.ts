@@ -1,5 +1,5 @@
 import type { NamedConstraint } from '../../openai/constraint-fields.js';
-import { messagePlan } from '../../openai/message/message-plan.js';
+import { framed, messagePlan } from '../../openai/message/message-plan.js';
 import { callReading, strictCalls, type ToolFields, toolConstraint, toolUseOf } from '../../openai/tool-use.js';
 import type { GenerationDeps, MessageReading } from './generation.js';
 
@@ -17,6 +17,7 @@ export function messageReading(
   return {
     constraints: [toolConstraint(use, model.message) ?? format].filter((one) => one !== null),
     ifFree: [strictCalls(use, model.message)].filter((one) => one !== null),
+    frame: (constraint, { tokens }) => framed(constraint, tokens, model),
     planOf: ({ tokens }, enforced) => messagePlan(tokens, model.message, { calls, enforced }, model.tokenizer),
   };
 }

@@ -1,7 +1,9 @@
 import type { z } from 'zod';
+import { InvalidRequest } from '../../../src/errors.js';
 import { cacheMarks } from '../../openai/anthropic/cache-marks.js';
 import { MessageBuilder } from '../../openai/anthropic/message-builder.js';
 import { conversationOf, type MessageInput } from '../../openai/anthropic/message-input.js';
+import { formatConstraint, type NamedConstraint } from '../../openai/constraint-fields.js';
 import { type Mark, sharedBlocks } from '../../openai/mark.js';
 import type { RequestMessage } from '../../openai/messages.js';
 import { MESSAGE_PARAMETERS } from '../../openai/parameters/message-parameters.js';
@@ -20,10 +22,10 @@ export function messagesRoute(deps: GenerationDeps): HttpRoute {
     path: '/v1/messages',
     schema: MessageRequest,
     shape: { idPrefix: 'msg_', builder: (_, head, tally, marks) => new MessageBuilder(head, tally, marks) },
-    message: (request) => messageReading(messageTools(request), null, deps),
+    message: (request) => messageReading(messageTools(request), formatOf(request), deps),
     demand: async (request, caller) => {
       const { messages, continued } = conversationOf(request);
-      const reading = { ...messageTools(request), continue_final_message: continued };
+      const reading = { ...messageTools(request), ...effortOf(request), continue_final_message: continued };
       const prompt = await deps.prompts.readMessages(messages, reading, caller);
       const marks: Mark[] = [];
       for (const { input, ttl } of cacheMarks(request)) {
@@ -65,6 +67,25 @@ function openConversation(input: MessageInput): RequestMessage[] {
   return last === 'user' || last === 'tool' ? messages : [...messages, next];
 }
 
+/** @throws InvalidRequest if both names of the format are given */
+function formatOf({ output_config: config, output_format: older }: MessageRequest): NamedConstraint | null {
+  const format = config?.format ?? older;
+  if (!format) return null;
+  if (config?.format && older)
+    throw new InvalidRequest(
+      'output_format: cannot be combined with output_config.format; send one of them',
+      'output_format',
+    );
+  const json = { type: 'json_schema' as const, json_schema: { schema: format.schema, strict: true } };
+  return formatConstraint(json, config?.format ? 'output_config.format' : 'output_format');
+}
+
+function effortOf({ output_config: config }: MessageRequest) {
+  const effort = config?.effort ?? undefined;
+  if (effort === undefined) return {};
+  return { reasoning_effort: effort === 'max' ? 'xhigh' : effort, effortParam: 'output_config.effort' };
+}
+
 /** The tools of a request in the form of chats. */
 export function messageTools({
   tools = [],
@@ -72,9 +93,9 @@ export function messageTools({
 }: Pick<MessageRequest, 'tools' | 'tool_choice'>): ToolFields {
   const one = choice !== undefined && choice.type !== 'none' && choice.disable_parallel_tool_use === true;
   return {
-    tools: tools.map(({ name, description, input_schema: parameters }) => ({
+    tools: tools.map(({ name, description, input_schema: parameters, strict }) => ({
       type: 'function',
-      function: { name, ...(description ? { description } : {}), parameters },
+      function: { name, ...(description ? { description } : {}), parameters, ...(strict ? { strict } : {}) },
     })),
     tool_choice: choiceOf(choice),
     ...(one ? { parallel_tool_calls: false } : {}),

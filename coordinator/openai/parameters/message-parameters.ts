@@ -13,7 +13,16 @@ const InputTool = z.object({
   name: Name.min(1),
   description: z.string().nullish(),
   input_schema: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }),
+  strict: z.boolean().nullish(),
   cache_control: CacheControl,
+});
+const OutputFormat = z.object({
+  type: z.literal('json_schema', { error: 'must be "json_schema"' }),
+  schema: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }),
+});
+const OutputConfig = z.strictObject({
+  format: OutputFormat.nullish(),
+  effort: z.enum(['low', 'medium', 'high', 'xhigh', 'max']).nullish(),
 });
 const InputToolChoice = z.discriminatedUnion(
   'type',
@@ -50,7 +59,11 @@ export const MESSAGE_PARAMETERS = {
   container: refused([], 'leave it out; the fleet runs no code'),
   context_management: refused([], 'shorten the messages yourself'),
   mcp_servers: refused([[]], 'call the servers yourself'),
-  output_config: refused([{}], 'send response_format to /v1/chat/completions'),
+  output_config: honoured(
+    OutputConfig.optional(),
+    '`format`: a schema that the answer satisfies, see [structured outputs](#structured-outputs). `effort`: for the chat template, which must know `reasoning_effort`; `max` is its `xhigh`.',
+  ),
+  output_format: honoured(OutputFormat.optional(), 'The older name of `output_config.format`.'),
   service_tier: refused(['auto', 'standard_only'], 'leave it out; API keys have priorities'),
   thinking: refused([{ type: 'disabled' }], 'send chat_template_kwargs to /v1/chat/completions'),
 } as const satisfies ParameterTable;

@@ -2,10 +2,11 @@ import { InvalidRequest } from '../../errors.js';
 import { checkAmbiguity } from './ambiguity.js';
 import { compileGrammar } from './grammar.js';
 import { compileJsonSchema } from './json-schema.js';
-import { type Program, ProgramBuilder } from './program.js';
+import { type Program, ProgramBuilder, prefixed } from './program.js';
 import { addRegex } from './regex-states.js';
 import { parseRegex } from './regex-syntax.js';
 import type { JsonSchema } from './schema-facts.js';
+import { programBytes } from './special-text.js';
 import { compileToolCalls, type ToolCalls } from './tool-calls.js';
 
 /** The form that an answer must have. */
@@ -14,7 +15,17 @@ export type Constraint =
   | { readonly type: 'regex'; readonly pattern: string }
   | { readonly type: 'choice'; readonly options: readonly string[] }
   | { readonly type: 'grammar'; readonly grammar: string }
-  | ({ readonly type: 'calls' } & ToolCalls);
+  | ({ readonly type: 'calls' } & ToolCalls)
+  | FramedConstraint;
+
+/** Another constraint on the text after a beginning that is always the same. */
+interface FramedConstraint {
+  readonly type: 'framed';
+  readonly before: string;
+  /** The texts of special tokens in `before`. */
+  readonly specials: readonly string[];
+  readonly constraint: Constraint;
+}
 
 /**
  * The program of the texts that a constraint allows.
@@ -29,6 +40,8 @@ export function compileConstraint(constraint: Constraint): Program {
 function programOf(constraint: Constraint): Program {
   if (constraint.type === 'json') return compileJsonSchema(constraint.schema, constraint);
   if (constraint.type === 'grammar') return compileGrammar(constraint.grammar);
+  if (constraint.type === 'framed')
+    return prefixed(programBytes(constraint.before, constraint.specials), programOf(constraint.constraint));
   if (constraint.type === 'calls') return compileToolCalls(constraint);
   const builder = new ProgramBuilder();
   const end = builder.state();

@@ -58,6 +58,23 @@ export function statesOf(program: Program): StateEdges[] {
   return states;
 }
 
+/** The program of the texts of another one, with a text before them. @throws InvalidRequest if it would be too large */
+export function prefixed(before: Uint8Array, program: Program): Program {
+  const [shift, edges] = [before.length, program.length / 4];
+  if (edges + shift > PROGRAM_EDGES) throw tooLarge('edges', PROGRAM_EDGES);
+  const numbers: number[] = [...before].flatMap((byte, i) => [i, byte, byte, i + 1]);
+  for (let i = 0; i < program.length; i += 4) {
+    const [from, first, last, to] = program.subarray(i, i + 4) as unknown as [number, number, number, number];
+    if (Math.max(from, to) + shift >= STATES) throw tooLarge('states', STATES);
+    numbers.push(from + shift, first, first === CALL ? last + shift : last, first === FINAL ? 0 : to + shift);
+  }
+  return Uint16Array.from(numbers);
+}
+
+function tooLarge(what: 'states' | 'edges', most: number): InvalidRequest {
+  return new ConstraintTooLarge(`needs more than ${most} ${what}; use smaller bounds or fewer alternatives`);
+}
+
 /** The constraint is too large to be compiled. */
 class ConstraintTooLarge extends InvalidRequest {}
 
@@ -68,8 +85,7 @@ export class ProgramBuilder {
 
   /** A new state. */
   state(): number {
-    if (this.states >= STATES)
-      throw new ConstraintTooLarge(`needs more than ${STATES} states; use smaller bounds or fewer alternatives`);
+    if (this.states >= STATES) throw tooLarge('states', STATES);
     return this.states++;
   }
 
@@ -159,8 +175,7 @@ export class ProgramBuilder {
   }
 
   private add(from: number, first: number, last: number, to: number): void {
-    if (this.edges.length >= 4 * PROGRAM_EDGES)
-      throw new ConstraintTooLarge(`needs more than ${PROGRAM_EDGES} edges; use smaller bounds or fewer alternatives`);
+    if (this.edges.length >= 4 * PROGRAM_EDGES) throw tooLarge('edges', PROGRAM_EDGES);
     this.edges.push(from, first, last, to);
   }
 }

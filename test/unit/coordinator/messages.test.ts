@@ -119,6 +119,41 @@ describe('the Messages API', () => {
     expect(promptOf(server)).toContain('<tool_call>t1 get_weather {"city": "Rome"}</tool_call>\ntool: 19 C for t1');
   });
 
+  it('has a structured output, under both names, and the effort for the template', async () => {
+    const schema = { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] };
+    const format = { type: 'json_schema', schema };
+    for (const fields of [{ output_config: { format } }, { output_format: format }]) {
+      const server = await serverSaying('{"a": 1}');
+      expect(await whole(server, fields)).toMatchObject({ content: [{ type: 'text', text: '{"a": 1}' }] });
+      const { constraint } = server.fleet.asked[0]!.request.sampling;
+      const machine = new ConstraintMachine(new Uint16Array(constraint!.slice().buffer), 2 ** 20);
+      expect([allows(machine, '{"a": 1}'), allows(machine, '{"a": 1, "b": 2}')]).toEqual([true, false]);
+    }
+    const server = await serverSaying(' Yes.');
+    for (const [fields, param] of [
+      [{ output_config: { format }, output_format: format }, 'output_format'],
+      [{ output_config: { format: { type: 'grammar' } } }, 'output_config.format.type'],
+      [{ output_config: { other: 1 } }, 'output_config'],
+      [{ output_config: { format: { ...format, schema: { not: {} } } } }, 'output_config.format.schema'],
+      [{ output_config: { effort: 'max' } }, 'output_config.effort'],
+    ] as const) {
+      const answer = await server.post('/v1/messages', asked(fields));
+      expect([param, answer.status, await answer.json()]).toMatchObject([param, 400, { error: { param } }]);
+    }
+    const thinking = await testServer({ model: await modelWith(`${TEMPLATE}{{ reasoning_effort }}`) });
+    thinking.fleet.script = () => saying(idsOf(' Yes.'));
+    await whole(thinking, { output_config: { effort: 'max' } });
+    expect(promptOf(thinking)).toContain('xhigh');
+  });
+
+  it('has the arguments of their schema for strict tools', async () => {
+    const server = await serverSaying(CALL);
+    await whole(server, { tools: [{ ...WEATHER, strict: true }] });
+    const { constraint } = server.fleet.asked[0]!.request.sampling;
+    const machine = new ConstraintMachine(new Uint16Array(constraint!.slice().buffer), 2 ** 20);
+    expect([allows(machine, CALL), allows(machine, CALL.replace('"Rome"', '7'))]).toEqual([true, false]);
+  });
+
   it('continues a last message of the assistant, and stops at stop sequences', async () => {
     const server = await serverSaying(' warm. And wet.');
     const messages = [...USER, { role: 'assistant', content: 'It is' }];

@@ -177,10 +177,24 @@ describe('tools, with OpenAI’s SDK', () => {
   });
 
   it.each([
-    ['{{ "[TOOL_CALLS]" }}', '[{"name": "get_time", "arguments": {}}]', /^[0-9a-f]{9}$/],
+    ['{{ "[TOOL_CALLS]" }}', '[TOOL_CALLS][{"name": "get_time", "arguments": {}}]', /^[0-9a-f]{9}$/],
+    ['{{ "[TOOL_CALLS][ARGS]" }}', '[TOOL_CALLS]get_time[ARGS]{}', /^[0-9a-f]{9}$/],
+    ['[func_name1(a=1)]', '[get_time()]', /^call_/],
+    [
+      '<｜tool▁call▁begin｜>```json',
+      '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_time\n```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+      /^call_/,
+    ],
+    ['<|tool_call>call:', '<|tool_call>call:get_time{}<tool_call|>', /^call_/],
+    [
+      '{% if add_generation_prompt %}{% endif %}<|channel|><|message|>',
+      '<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{}',
+      /^call_/,
+    ],
     ['{{ "<|python_tag|>" }}', '{"name": "get_time", "parameters": {}}', /^call_/],
   ])('are enforced in the form of the model: %s', async (mark, answer, id) => {
-    const server = await withSdk(answer, mark + HERMES.replaceAll('<tool_call>', '').replaceAll('</tool_call>', ''));
+    const template = `${mark}${HERMES.replaceAll('<tool_call>', '').replaceAll('</tool_call>', '')}<|start|>assistant`;
+    const server = await withSdk(answer, template);
     const asked = { model: 'recall', messages: USER, tools, tool_choice: 'required' } as const;
     const { choices } = await server.openai.chat.completions.create(asked);
     expect(choices[0]!.message.tool_calls).toMatchObject([
@@ -223,6 +237,31 @@ describe('tools, with OpenAI’s SDK', () => {
     const answer = await post('/v1/chat/completions', { messages: USER, ...fields });
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ error: { param, message: expect.stringMatching(message) } });
+  });
+});
+
+describe('channels of gpt-oss', () => {
+  const TEMPLATE = `${HERMES}{# <|channel|>analysis<|message|> #}<|start|>assistant`;
+  const THINKS = '<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant<|channel|>final<|message|>';
+
+  it('are reasoning, text and calls, without tools too', async () => {
+    const asked = { model: 'recall', messages: USER };
+    const { openai } = await withSdk(`${THINKS}Yes.`, TEMPLATE);
+    expect((await openai.chat.completions.create(asked)).choices[0]!.message).toMatchObject({
+      ...{ content: 'Yes.', reasoning_content: 'Let me see.' },
+    });
+  });
+
+  it('have an answer with a given form in the one for the user', async () => {
+    const server = await withSdk('<|channel|>final<|message|>{"a": 1}', TEMPLATE);
+    const response_format = { type: 'json_object' as const };
+    const { choices } = await server.openai.chat.completions.create({
+      model: 'recall',
+      messages: USER,
+      response_format,
+    });
+    expect(choices[0]!.message.content).toBe('{"a": 1}');
+    expect([told(server, '<|channel|>final<|message|>{"a": 1}'), told(server, '{"a": 1}')]).toEqual([true, false]);
   });
 });
 
