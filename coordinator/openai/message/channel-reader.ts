@@ -17,7 +17,7 @@ const LAST = ['<|call|>', '<|return|>'];
 const HEADER_CHARS = 512;
 const FUNCTIONS = 'functions.';
 
-export interface ChannelCalls {
+interface ChannelCalls {
   readonly most: 'one' | 'many';
   /** The tools of the request. */
   readonly names: ReadonlySet<string>;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { CacheControl, InputMessages, SystemText } from '../anthropic/message-input.js';
 import { Count, listOf, Name } from '../fields.js';
 import { COMMON_PARAMETERS } from './common-parameters.js';
-import { honoured, type ParameterTable, refused } from './parameter.js';
+import { honoured, inert, type ParameterTable, refused } from './parameter.js';
 
 /** Tools in one request, and texts at which the answer ends. */
 const TOOLS = 1_024;
@@ -56,8 +56,14 @@ export const MESSAGE_PARAMETERS = {
   tool_choice: honoured(InputToolChoice.optional(), '`any` is the `required` of chats. Default: `auto`.'),
   cache_control: honoured(CacheControl, 'Keeps the whole prompt. See [kept prompts](#kept-prompts).'),
   metadata: COMMON_PARAMETERS.metadata,
+  billing_policy: inert(z.unknown(), 'The fleet bills nobody.'),
+  diagnostics: inert(z.unknown(), '`usage` and `shoal` of the answer say what was cached.'),
+  compaction: refused([], 'shorten the messages yourself'),
   container: refused([], 'leave it out; the fleet runs no code'),
   context_management: refused([], 'shorten the messages yourself'),
+  fallback_credit_token: refused([], 'leave it out'),
+  fallbacks: refused([], 'send the request again with another model'),
+  inference_geo: refused([], 'choose the fleet by its address'),
   mcp_servers: refused([[]], 'call the servers yourself'),
   output_config: honoured(
     OutputConfig.optional(),
@@ -65,6 +71,8 @@ export const MESSAGE_PARAMETERS = {
   ),
   output_format: honoured(OutputFormat.optional(), 'The older name of `output_config.format`.'),
   service_tier: refused(['auto', 'standard_only'], 'leave it out; API keys have priorities'),
+  speed: refused(['standard'], 'leave it out; API keys have priorities'),
+  thread: refused([], 'send the whole conversation, as the SDK does with thread: false; its prefix is cached'),
   thinking: refused([{ type: 'disabled' }], 'send chat_template_kwargs to /v1/chat/completions'),
 } as const satisfies ParameterTable;
 
