@@ -47,7 +47,7 @@ function operation({ about, access, generates, method, path, uploadBytes }: Http
     ...(uploadBytes === undefined ? {} : { requestBody: { content: { '*/*': {} } } }),
     responses: {
       ...Object.fromEntries(
-        Object.entries(answers).map(([status, types]) => [status, answerOf(Number(status), types)]),
+        Object.entries(answers).map(([status, types]) => [status, answerOf(Number(status), types, about!.answer)]),
       ),
       default: {
         description: 'The request failed.',
@@ -57,14 +57,15 @@ function operation({ about, access, generates, method, path, uploadBytes }: Http
   };
 }
 
-function answerOf(status: number, types: readonly string[]): JsonObject {
+function answerOf(status: number, types: readonly string[], answer: z.ZodType | undefined): JsonObject {
   const description = `${STATUS_CODES[status]}.`;
-  return types.length === 0 ? { description } : { description, content: Object.fromEntries(types.map(mediaType)) };
+  const content = () => Object.fromEntries(types.map((type) => mediaType(type, answer)));
+  return types.length === 0 ? { description } : { description, content: content() };
 }
 
 /** Texts have a schema, and so do objects; bytes have none. */
-function mediaType(type: string): [string, JsonObject] {
-  if (type === JSON_TYPE) return [type, { schema: { type: 'object' } }];
+function mediaType(type: string, answer: z.ZodType | undefined): [string, JsonObject] {
+  if (type === JSON_TYPE) return [type, { schema: answer === undefined ? { type: 'object' } : schemaOf(answer) }];
   return [type, type.startsWith('text/') ? { schema: { type: 'string' } } : {}];
 }
 
@@ -73,8 +74,12 @@ function pathParameter(name: string): JsonObject {
 }
 
 function bodyOf(body: z.ZodType): JsonObject {
-  const { $schema: _, ...schema } = z.toJSONSchema(body, JSON_SCHEMA) as Record<string, unknown>;
-  return { required: true, content: { [JSON_TYPE]: { schema } } };
+  return { required: true, content: { [JSON_TYPE]: { schema: schemaOf(body) } } };
+}
+
+function schemaOf(type: z.ZodType): JsonObject {
+  const { $schema: _, ...schema } = z.toJSONSchema(type, JSON_SCHEMA) as Record<string, unknown>;
+  return schema;
 }
 
 const nullable = (type: string) => ({ type: [type, 'null'] });

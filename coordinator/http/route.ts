@@ -36,6 +36,8 @@ export interface RouteAbout {
   readonly summary: string;
   /** The checker of its body. */
   readonly body?: z.ZodType;
+  /** A JSON answer. Default: any object. */
+  readonly answer?: z.ZodType;
   /** By status, the media types of its answers; none for an answer without a body. Default: 200 with JSON, and with events if it generates. */
   readonly answers?: Readonly<Record<number, readonly string[]>>;
 }

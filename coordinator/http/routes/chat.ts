@@ -2,6 +2,7 @@ import { InvalidRequest } from '../../../src/errors.js';
 import { retainedPrefix } from '../../openai/cache-retention.js';
 import { CHAT_SHAPE } from '../../openai/chat-shape.js';
 import { ChatRequest } from '../../openai/requests.js';
+import { CHAT_ANSWER } from '../answer-schemas.js';
 import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 import { messageReading } from './message-reading.js';
@@ -29,7 +30,7 @@ export function chatRoute(deps: GenerationDeps): HttpRoute {
   return {
     method: 'POST',
     path: endpoint.path,
-    about: { summary: 'Answers a conversation.', body: ChatRequest },
+    about: { summary: 'Answers a conversation.', body: ChatRequest, answer: CHAT_ANSWER },
     access: 'key',
     pages: 'allowed',
     generates: true,

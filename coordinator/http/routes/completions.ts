@@ -1,6 +1,7 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
 import { CompletionRequest } from '../../openai/requests.js';
+import { COMPLETION_ANSWER } from '../answer-schemas.js';
 import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 
@@ -29,7 +30,7 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
   return {
     method: 'POST',
     path: endpoint.path,
-    about: { summary: 'Continues a text.', body: CompletionRequest },
+    about: { summary: 'Continues a text.', body: CompletionRequest, answer: COMPLETION_ANSWER },
     access: 'key',
     pages: 'allowed',
     generates: true,

@@ -5,6 +5,7 @@ import { COUNT_PARAMETERS } from '../../openai/parameters/message-parameters.js'
 import { objectOf } from '../../openai/parameters/parameter.js';
 import type { PromptReader } from '../../openai/prompt.js';
 import type { ServedModel } from '../../openai/served-model.js';
+import { COUNT_ANSWER } from '../answer-schemas.js';
 import { type HttpRoute, json } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
 import { messageTools } from './messages.js';
@@ -16,7 +17,11 @@ export function countTokensRoute(model: ServedModel, prompts: PromptReader): Htt
   return {
     method: 'POST',
     path: '/v1/messages/count_tokens',
-    about: { summary: 'Counts the tokens of a conversation in the form of the Messages API.', body: CountRequest },
+    about: {
+      summary: 'Counts the tokens of a conversation in the form of the Messages API.',
+      body: CountRequest,
+      answer: COUNT_ANSWER,
+    },
     access: 'key',
     pages: 'allowed',
     handle: async (exchange) => {

@@ -9,6 +9,7 @@ import type { RequestMessage } from '../../openai/messages.js';
 import { MESSAGE_PARAMETERS } from '../../openai/parameters/message-parameters.js';
 import { objectOf } from '../../openai/parameters/parameter.js';
 import type { ToolFields } from '../../openai/tool-use.js';
+import { MESSAGE_ANSWER } from '../answer-schemas.js';
 import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 import { messageReading } from './message-reading.js';
@@ -49,7 +50,11 @@ export function messagesRoute(deps: GenerationDeps): HttpRoute {
   return {
     method: 'POST',
     path: endpoint.path,
-    about: { summary: "Answers a conversation in the form of Anthropic's Messages API.", body: MessageRequest },
+    about: {
+      summary: "Answers a conversation in the form of Anthropic's Messages API.",
+      body: MessageRequest,
+      answer: MESSAGE_ANSWER,
+    },
     access: 'key',
     pages: 'allowed',
     generates: true,

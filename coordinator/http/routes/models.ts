@@ -1,5 +1,6 @@
 import { checkModel, mayUse } from '../../access/model-access.js';
 import type { ServedModel } from '../../openai/served-model.js';
+import { MODEL_ANSWER, MODELS_ANSWER } from '../answer-schemas.js';
 import { type HttpRoute, json } from '../route.js';
 
 /** `GET /v1/models` and `GET /v1/models/{name}`. */
@@ -20,7 +21,7 @@ export function modelRoutes(model: ServedModel): HttpRoute[] {
     {
       method: 'GET',
       path: '/v1/models',
-      about: { summary: 'Lists the names of the served model, and its adapters.' },
+      about: { summary: 'Lists the names of the served model, and its adapters.', answer: MODELS_ANSWER },
       access: 'key',
       pages: 'allowed',
       handle: ({ principal }) => {
@@ -33,7 +34,7 @@ export function modelRoutes(model: ServedModel): HttpRoute[] {
       method: 'GET',
       // A wildcard, because names may contain slashes.
       path: '/v1/models/*',
-      about: { summary: 'Describes the served model.' },
+      about: { summary: 'Describes the served model.', answer: MODEL_ANSWER },
       access: 'key',
       pages: 'allowed',
       handle: ({ params, principal }) => {

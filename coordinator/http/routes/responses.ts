@@ -8,6 +8,7 @@ import { responseMessages } from '../../openai/responses/response-input.js';
 import type { ToolFields } from '../../openai/tool-use.js';
 import type { ResponseStore } from '../../responses/response-store.js';
 import { ResponseTurn } from '../../responses/response-turn.js';
+import { RESPONSE_ANSWER } from '../answer-schemas.js';
 import type { HttpRoute } from '../route.js';
 import { answerWithTokens, type GenerationDeps, type GenerationEndpoint } from './generation.js';
 import { messageReading } from './message-reading.js';
@@ -23,7 +24,11 @@ export function responsesRoute(deps: GenerationDeps, store: ResponseStore | null
   return {
     method: 'POST',
     path: '/v1/responses',
-    about: { summary: 'Answers a conversation in the form of the Responses API.', body: ResponseRequest },
+    about: {
+      summary: 'Answers a conversation in the form of the Responses API.',
+      body: ResponseRequest,
+      answer: RESPONSE_ANSWER,
+    },
     access: 'key',
     pages: 'allowed',
     generates: true,

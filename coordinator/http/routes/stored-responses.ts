@@ -1,6 +1,7 @@
 import { ApiError } from '../../openai/api-error.js';
 import { inputItems, inputItemsQuery } from '../../responses/input-items.js';
 import type { ResponseStore } from '../../responses/response-store.js';
+import { INPUT_ITEMS_ANSWER, RESPONSE_ANSWER } from '../answer-schemas.js';
 import { type HttpRoute, json } from '../route.js';
 
 /** `GET` and `DELETE /v1/responses/{id}`, and `GET /v1/responses/{id}/input_items`: stored answers of the Responses API. */
@@ -10,7 +11,7 @@ export function storedResponseRoutes(store: ResponseStore | null): HttpRoute[] {
     {
       method: 'GET',
       path,
-      about: { summary: 'Reads a stored response.' },
+      about: { summary: 'Reads a stored response.', answer: RESPONSE_ANSWER },
       access: 'key',
       pages: 'allowed',
       handle: async ({ params, principal, signal, target }) => {
@@ -25,7 +26,7 @@ export function storedResponseRoutes(store: ResponseStore | null): HttpRoute[] {
     {
       method: 'GET',
       path: `${path}/input_items`,
-      about: { summary: 'Lists the input of a stored response, the newest item first.' },
+      about: { summary: 'Lists the input of a stored response, the newest item first.', answer: INPUT_ITEMS_ANSWER },
       access: 'key',
       pages: 'allowed',
       handle: async ({ params, principal, signal, target }) => {
