@@ -56,17 +56,18 @@ export class FeedConnection {
   private async follow(): Promise<void> {
     const broken = new AbortController();
     const signal = AbortSignal.any([this.closed.signal, broken.signal]);
-    const silence = () => setTimeout(() => broken.abort(), SILENCE_MS);
-    let timer = silence();
+    let heardMs = performance.now();
+    const timer = setInterval(() => {
+      if (performance.now() - heardMs >= SILENCE_MS) broken.abort();
+    }, SILENCE_MS / 5);
     this.offsetMs = Number.NEGATIVE_INFINITY;
     try {
       for await (const data of this.api.events('/v1/fleet/events', { signal })) {
-        clearTimeout(timer);
-        timer = silence();
+        heardMs = performance.now();
         this.take(JSON.parse(data) as FeedMessage);
       }
     } finally {
-      clearTimeout(timer);
+      clearInterval(timer);
     }
   }
 

@@ -7,13 +7,13 @@ export const FLOW_MS = 1_600;
 /** Flows that are drawn at a time; the latest. @internal exported for tests. */
 export const DRAWN_FLOWS = 160;
 
-/** The flows of copies that can be seen at a time, latest first. @param flows oldest first */
-export function copiesAt(flows: readonly TimedFlow[], time: number): TimedFlow[] {
+/** The flows of copies that can be seen at some time of a span, latest first. @param flows oldest first */
+export function copiesWithin(flows: readonly TimedFlow[], from: number, until = from): TimedFlow[] {
   const seen: TimedFlow[] = [];
   for (let i = flows.length - 1; i >= 0 && seen.length < DRAWN_FLOWS; i--) {
     const flow = flows[i]!;
-    if (flow.at + FLOW_MS <= time) break;
-    if (flow.at <= time && flow.copied > 0) seen.push(flow);
+    if (flow.at + FLOW_MS <= from) break;
+    if (flow.at <= until && flow.copied > 0) seen.push(flow);
   }
   return seen;
 }

@@ -1,5 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
-import type { FleetModel } from '../feed/fleet-model.js';
+import type { FeedConnection } from '../feed/connection.js';
+import { useStore } from '../feed/store.js';
 import { addressOf } from '../parts/address.js';
 import { type WayKind, wayOf } from './request-way.js';
 import { nextShown, type ShownRequest } from './shown-request.js';
@@ -15,19 +16,21 @@ const SWATCHES: Readonly<Record<WayKind, string>> = {
   failed: 'failed',
 };
 
+const REFRESH_MS = 400;
+
 export interface RequestWayCardProps {
-  readonly model: FleetModel;
+  readonly feed: FeedConnection;
   /** The worker whose requests are shown; null for all. */
   readonly worker: string | null;
   /** The request that the reader made last on this page, by its client's name; null for none. */
   readonly asked: string | null;
-  readonly now: number;
 }
 
-export function RequestWayCard({ model, worker, asked, now }: RequestWayCardProps) {
+export function RequestWayCard({ feed, worker, asked }: RequestWayCardProps) {
+  const model = useStore(feed.model, REFRESH_MS);
   const [held, setHeld] = useState(false);
   const shown = useRef<ShownRequest | null>(null);
-  shown.current = nextShown(shown.current, model.traces, { worker, asked, held, now });
+  shown.current = nextShown(shown.current, model.traces, { worker, asked, held, now: feed.now() });
   const trace = shown.current === null ? undefined : model.traces.get(shown.current.id);
   return (
     <section class="card" aria-labelledby="way-title">

@@ -1,15 +1,12 @@
-import type { TimedFlow } from '../feed/fleet-model.js';
-import type { RequestTrace } from '../feed/request-trace.js';
-import { copiesAt, FLOW_MS } from './flow-legs.js';
-import { chordPoint, middleOf, type Point, pointAt, type WorkerArc } from './ring-layout.js';
-import { type Leg, legsOf, mayShow } from './travel.js';
+import type { DrawnCopies, DrawnLeg, DrawnScene } from './drawn-scene.js';
+import { FLOW_MS } from './flow-legs.js';
+import { onWay, type Point, type Way } from './ring-layout.js';
 
-/** Draws the requests and copies of one moment on a canvas that lies over the ring. */
+/**
+ * Draws the requests and copies of one moment on a canvas that lies over the ring. Many browsers draw without a graphics card: what costs is the pixels of
+ * strokes, so lines of one kind are one stroke of the least width.
+ */
 
-/** Radius of the ring's inside, in units of the drawing, whose centre is 0. */
-export const INNER_RADIUS = 214;
-export const OUTER_RADIUS = 244;
-export const HUB_RADIUS = 52;
 /** The drawing goes from minus this to plus this. */
 export const HALF = 320;
 /** Time between two dots of a stream, and of a transfer. */
@@ -18,47 +15,41 @@ const FLIGHT_MS = 420;
 /** Squares of one flow of copies: one for each block up to this many, and the time between two. */
 const COPY_SQUARES = 6;
 const COPY_GAP_MS = 120;
-/** Parts of a chord that is drawn. */
-const CHORD = Array.from({ length: 17 }, (_, i) => i / 16);
+/** The tail of a request on its way to a worker, as a share of the way. */
+const TAIL = 0.25;
+const CIRCLE = 2 * Math.PI;
 
 /** Colours by meaning, read from the style of the page. */
 export type Palette = Readonly<Record<'ink' | 'local' | 'remote' | 'computed' | 'copy' | 'bad' | 'faint', string>>;
 
-export interface Scene {
-  readonly arcs: readonly WorkerArc[];
-  readonly traces: Iterable<RequestTrace>;
-  /** Oldest first. */
-  readonly flows: readonly TimedFlow[];
+export interface Moment {
   readonly time: number;
   readonly palette: Palette;
   /** Without motion, legs are lines. */
   readonly still: boolean;
 }
 
-/** Legs by trace: a trace never changes, a new step makes a new one. */
-const legs = new WeakMap<RequestTrace, readonly Leg[]>();
-
 /** Canvases with nothing on them: they are left alone while nothing travels, so that a page that rests costs nothing. */
 const blank = new WeakSet<HTMLCanvasElement>();
 
-export function drawScene(canvas: HTMLCanvasElement, scene: Scene): void {
-  const shown = [...scene.traces].filter((trace) => mayShow(trace, scene.time));
-  const copies = copiesAt(scene.flows, scene.time);
-  const empty = shown.length + copies.length === 0;
+export function drawScene(canvas: HTMLCanvasElement, scene: DrawnScene, moment: Moment): void {
+  const { empty } = scene;
   if (empty && blank.has(canvas)) return;
   const context = cleared(canvas);
   if (context === null) return;
   if (empty) blank.add(canvas);
   else blank.delete(canvas);
-  const middles = new Map(scene.arcs.map((arc) => [arc.worker.id, arc]));
-  for (const flow of copies) drawCopies(context, flow, middles, scene);
-  for (const trace of shown) {
-    for (const leg of legsFor(trace)) {
-      const arc = middles.get(leg.worker);
-      if (leg.start > scene.time || leg.end <= scene.time || arc === undefined) continue;
-      drawLeg(context, leg, arc, leg.from === null ? undefined : middles.get(leg.from), trace.id, scene);
-    }
-  }
+  drawLines(context, scene, moment);
+  drawLights(context, scene, moment);
+  if (!moment.still) drawMoving(context, scene, moment);
+  drawWaiting(context, scene.legs.waiting, moment);
+}
+
+/** Fits the canvas to its size on the page. Call it when that changes: to ask for the size in each frame would cost a layout of the page. */
+export function fitToPage(canvas: HTMLCanvasElement): void {
+  const pixels = Math.round(canvas.clientWidth * devicePixelRatio);
+  canvas.width = pixels;
+  canvas.height = pixels;
 }
 
 /** Clears the canvas, and sets the centre of the drawing to 0. Null if the browser has no canvas. */
@@ -70,160 +61,131 @@ function cleared(canvas: HTMLCanvasElement): CanvasRenderingContext2D | null {
   context.clearRect(0, 0, pixels, pixels);
   const scale = pixels / (2 * HALF);
   context.setTransform(scale, 0, 0, scale, pixels / 2, pixels / 2);
+  // A little less than one pixel of the page: from there on, strokes cost four times as much.
+  context.lineWidth = (0.99 * devicePixelRatio) / scale;
   return context;
 }
 
-/** Fits the canvas to its size on the page. Call it when that changes: to ask for the size in each frame would cost a layout of the page. */
-export function fitToPage(canvas: HTMLCanvasElement): void {
-  const pixels = Math.round(canvas.clientWidth * devicePixelRatio);
-  canvas.width = pixels;
-  canvas.height = pixels;
+function drawLines(context: CanvasRenderingContext2D, { legs, copies }: DrawnScene, moment: Moment): void {
+  const { time, palette, still } = moment;
+  context.beginPath();
+  for (const flow of copies) if (isShown(flow, time)) addCurve(context, flow.way);
+  stroke(context, palette.copy, 0.55);
+  addWays(context, legs.remote, time);
+  stroke(context, palette.remote, 0.7);
+  if (still) {
+    addWays(context, legs.placed, time);
+    stroke(context, palette.ink, 0.8);
+    addWays(context, legs.streamed, time);
+    stroke(context, palette.computed, 0.8);
+    return;
+  }
+  context.beginPath();
+  for (const { start, end, way } of legs.placed) {
+    if (way === null || start > time || end <= time) continue;
+    const share = (time - start) / (end - start);
+    const tail = Math.max(0, share - TAIL);
+    context.moveTo(onWay(way, 'x', tail), onWay(way, 'y', tail));
+    context.lineTo(onWay(way, 'x', share), onWay(way, 'y', share));
+  }
+  stroke(context, palette.ink, 0.5);
 }
 
-function legsFor(trace: RequestTrace): readonly Leg[] {
-  const known = legs.get(trace);
-  if (known !== undefined) return known;
-  const made = legsOf(trace);
-  legs.set(trace, made);
-  return made;
+function addWays(context: CanvasRenderingContext2D, legs: readonly DrawnLeg[], time: number): void {
+  context.beginPath();
+  for (const { start, end, way } of legs) if (way !== null && start <= time && end > time) addCurve(context, way);
 }
 
-function drawLeg(
-  context: CanvasRenderingContext2D,
-  leg: Leg,
-  arc: WorkerArc,
-  source: WorkerArc | undefined,
-  request: number,
-  { time, palette, still }: Scene,
-): void {
-  const angle = spread(arc, request);
-  const end = pointAt(angle, INNER_RADIUS);
-  const hub = pointAt(angle, HUB_RADIUS);
-  const share = (time - leg.start) / (leg.end - leg.start);
-  switch (leg.kind) {
-    case 'placed':
-      if (still) line(context, [hub, end], palette.ink);
-      else comet(context, straight(hub, end), share, palette.ink, 4);
-      break;
-    case 'waiting':
-      circle(context, end, 6, palette.ink);
-      break;
-    case 'streamed':
-      if (still) line(context, [end, hub], palette.computed);
-      else dots(context, straight(end, hub), time - leg.start, leg.end - leg.start, palette.ink, 2.6);
-      break;
-    case 'remote': {
-      // Nobody knows yet who sent the blocks, or they came before as copies.
-      if (source === undefined) {
-        glow(context, angle, palette.remote, 1 - Math.abs(2 * share - 1));
-        break;
-      }
-      const from = pointAt(middleOf(source), INNER_RADIUS);
-      const way = (at: number) => chordPoint(from, end, at);
-      line(context, CHORD.map(way), palette.remote, 0.5);
-      if (!still) dots(context, way, time - leg.start, leg.end - leg.start, palette.remote, 4.5);
-      break;
-    }
-    case 'local':
-      glow(context, angle, palette.local, 1 - Math.abs(2 * share - 1));
-      break;
-    case 'computed':
-      glow(context, angle, palette.computed, still ? 1 : 0.6 + 0.4 * Math.cos((time - leg.start) / 120));
-      break;
-    case 'failed':
-      glow(context, angle, palette.bad, 1 - share);
-      break;
+function addCurve(context: CanvasRenderingContext2D, { from, bend, to }: Way): void {
+  context.moveTo(from.x, from.y);
+  context.quadraticCurveTo(bend.x, bend.y, to.x, to.y);
+}
+
+function stroke(context: CanvasRenderingContext2D, colour: string, opacity: number): void {
+  context.globalAlpha = opacity;
+  context.strokeStyle = colour;
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+/** Light on the inside of an arc: its worker finds, computes or fails. */
+function drawLights(context: CanvasRenderingContext2D, { legs }: DrawnScene, { time, palette, still }: Moment): void {
+  context.fillStyle = palette.local;
+  for (const leg of legs.local) light(context, leg, time, swelling(leg, time));
+  context.fillStyle = palette.remote;
+  // Nobody knows yet who sent the blocks, or they came before as copies.
+  for (const leg of legs.remote) if (leg.way === null) light(context, leg, time, swelling(leg, time));
+  context.fillStyle = palette.computed;
+  for (const leg of legs.computed)
+    light(context, leg, time, still ? 1 : 0.6 + 0.4 * Math.cos((time - leg.start) / 120));
+  context.fillStyle = palette.bad;
+  for (const leg of legs.failed) light(context, leg, time, 1 - (time - leg.start) / (leg.end - leg.start));
+  context.globalAlpha = 1;
+}
+
+function light(context: CanvasRenderingContext2D, leg: DrawnLeg, time: number, strength: number): void {
+  if (leg.start > time || leg.end <= time) return;
+  context.globalAlpha = Math.max(0, Math.min(1, strength));
+  dot(context, leg.light.x, leg.light.y, 9);
+}
+
+/** Grows to 1 in the middle of the leg, and fades again. */
+function swelling({ start, end }: DrawnLeg, time: number): number {
+  return 1 - Math.abs((2 * (time - start)) / (end - start) - 1);
+}
+
+function drawMoving(context: CanvasRenderingContext2D, { legs, copies }: DrawnScene, { time, palette }: Moment): void {
+  context.fillStyle = palette.copy;
+  for (const flow of copies) if (isShown(flow, time)) squares(context, flow, time);
+  context.fillStyle = palette.remote;
+  for (const leg of legs.remote) dots(context, leg, time, 4.5);
+  context.fillStyle = palette.ink;
+  for (const leg of legs.streamed) dots(context, leg, time, 2.6);
+  for (const { start, end, way } of legs.placed) {
+    if (way !== null && start <= time && end > time) dotOn(context, way, (time - start) / (end - start), 4);
   }
 }
 
 /** Copies are squares, so that they differ from fetched blocks in more than colour. */
-function drawCopies(
-  context: CanvasRenderingContext2D,
-  { at, from, to, copied }: TimedFlow,
-  middles: ReadonlyMap<string, WorkerArc>,
-  { time, palette, still }: Scene,
-): void {
-  const [source, target] = [middles.get(from), middles.get(to)];
-  if (source === undefined || target === undefined) return;
-  const [begin, end] = [pointAt(middleOf(source), INNER_RADIUS), pointAt(middleOf(target), INNER_RADIUS)];
-  const way = (share: number) => chordPoint(begin, end, share);
-  line(context, CHORD.map(way), palette.copy, 0.4);
-  if (still) return;
-  const squares = Math.min(copied, COPY_SQUARES);
-  context.fillStyle = palette.copy;
-  for (let i = 0; i < squares; i++) {
-    const share = (time - at - i * COPY_GAP_MS) / (FLOW_MS - squares * COPY_GAP_MS);
-    if (share < 0 || share > 1) continue;
-    const { x, y } = way(share);
-    context.fillRect(x - 4, y - 4, 8, 8);
+function squares(context: CanvasRenderingContext2D, { at, copied, way }: DrawnCopies, time: number): void {
+  const count = Math.min(copied, COPY_SQUARES);
+  for (let i = 0; i < count; i++) {
+    const share = (time - at - i * COPY_GAP_MS) / (FLOW_MS - count * COPY_GAP_MS);
+    if (share >= 0 && share <= 1) context.fillRect(onWay(way, 'x', share) - 4, onWay(way, 'y', share) - 4, 8, 8);
   }
 }
 
-/** Requests of one worker stand next to each other, in the middle part of its arc. */
-function spread(arc: WorkerArc, request: number): number {
-  const place = ((request * 7) % 13) / 13 - 0.5;
-  return middleOf(arc) + place * 0.7 * Math.min(arc.to - arc.from, 0.9);
+/** Dots that set out one after another while the leg lasts. */
+function dots(context: CanvasRenderingContext2D, { start, end, way }: DrawnLeg, time: number, radius: number): void {
+  if (way === null || start > time || end <= time) return;
+  const since = time - start;
+  const flight = Math.min(FLIGHT_MS, end - start);
+  for (let age = since % DOT_MS; age < flight && age <= since; age += DOT_MS) dotOn(context, way, age / flight, radius);
 }
 
-function straight(from: Point, to: Point): (share: number) => Point {
-  return (share) => ({ x: from.x + share * (to.x - from.x), y: from.y + share * (to.y - from.y) });
-}
-
-function line(context: CanvasRenderingContext2D, points: readonly Point[], colour: string, opacity = 0.8): void {
-  context.globalAlpha = opacity;
-  context.strokeStyle = colour;
+/** Dots that are empty: nothing is done yet. */
+function drawWaiting(context: CanvasRenderingContext2D, legs: readonly DrawnLeg[], { time, palette }: Moment): void {
+  context.beginPath();
+  for (const { start, end, mark } of legs) if (start <= time && end > time) addCircle(context, mark);
   context.lineWidth = 1.5;
-  context.beginPath();
-  for (const { x, y } of points) context.lineTo(x, y);
-  context.stroke();
-  context.globalAlpha = 1;
+  stroke(context, palette.ink, 1);
 }
 
-/** A dot that is empty: nothing is done yet. */
-function circle(context: CanvasRenderingContext2D, { x, y }: Point, radius: number, colour: string): void {
-  context.strokeStyle = colour;
-  context.lineWidth = 1.5;
-  context.beginPath();
-  context.arc(x, y, radius, 0, 2 * Math.PI);
-  context.stroke();
+function addCircle(context: CanvasRenderingContext2D, { x, y }: Point): void {
+  context.moveTo(x + 6, y);
+  context.arc(x, y, 6, 0, CIRCLE);
 }
 
-function dot(context: CanvasRenderingContext2D, { x, y }: Point, radius: number, colour: string): void {
-  context.fillStyle = colour;
+function dotOn(context: CanvasRenderingContext2D, way: Way, share: number, radius: number): void {
+  dot(context, onWay(way, 'x', share), onWay(way, 'y', share), radius);
+}
+
+function dot(context: CanvasRenderingContext2D, x: number, y: number, radius: number): void {
   context.beginPath();
-  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.arc(x, y, radius, 0, CIRCLE);
   context.fill();
 }
 
-function comet(
-  context: CanvasRenderingContext2D,
-  way: (share: number) => Point,
-  share: number,
-  colour: string,
-  radius: number,
-): void {
-  line(context, [way(Math.max(0, share - 0.25)), way(share)], colour, 0.4);
-  dot(context, way(share), radius, colour);
-}
-
-/** Dots that set out one after another while the leg lasts. */
-function dots(
-  context: CanvasRenderingContext2D,
-  way: (share: number) => Point,
-  sinceMs: number,
-  lastsMs: number,
-  colour: string,
-  radius: number,
-): void {
-  const flight = Math.min(FLIGHT_MS, lastsMs);
-  for (let age = sinceMs % DOT_MS; age < flight && age <= sinceMs; age += DOT_MS)
-    dot(context, way(age / flight), radius, colour);
-}
-
-/** Light on the inside of an arc. */
-function glow(context: CanvasRenderingContext2D, angle: number, colour: string, strength: number): void {
-  context.globalAlpha = Math.max(0, Math.min(1, strength));
-  const { x, y } = pointAt(angle, (INNER_RADIUS + OUTER_RADIUS) / 2);
-  dot(context, { x, y }, 9, colour);
-  context.globalAlpha = 1;
+function isShown({ at }: DrawnCopies, time: number): boolean {
+  return at <= time && at + FLOW_MS > time;
 }

@@ -1,11 +1,12 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { FeedSegment, FeedWorker } from '../../src/console/feed-messages.js';
 import type { FleetModel } from '../feed/fleet-model.js';
 import { paletteOf } from '../parts/palette.js';
 import { byteText, percent } from '../parts/words.js';
 import { isLiving, runningOn } from '../workers/living.js';
 import { arcPath } from './arc-path.js';
-import { drawScene, fitToPage, HALF, HUB_RADIUS, INNER_RADIUS, OUTER_RADIUS } from './ring-canvas.js';
+import { DrawnScene, HUB_RADIUS, INNER_RADIUS, OUTER_RADIUS } from './drawn-scene.js';
+import { drawScene, fitToPage, HALF } from './ring-canvas.js';
 import { middleOf, pointAt, ringLayout, type WorkerArc } from './ring-layout.js';
 import { SegmentLayer } from './segment-layer.js';
 
@@ -30,7 +31,7 @@ export interface RingFigureProps {
 }
 
 export function RingFigure({ workers, segments, chosen, model, time, selected, onSelect }: RingFigureProps) {
-  const arcs = ringLayout(workers);
+  const arcs = useMemo(() => ringLayout(workers), [workers]);
   const canvas = useRef<HTMLCanvasElement>(null);
   const shown = useRef(arcs);
   shown.current = arcs;
@@ -39,11 +40,12 @@ export function RingFigure({ workers, segments, chosen, model, time, selected, o
     const element = canvas.current!;
     const resized = new ResizeObserver(() => fitToPage(element));
     resized.observe(element);
+    const scene = new DrawnScene();
     let frame = 0;
     const draw = () => {
-      const { traces, flows } = model();
-      const scene = { arcs: shown.current, traces: traces.values(), flows, time: time() };
-      drawScene(element, { ...scene, palette: paletteOf(), still: motion.matches });
+      const now = time();
+      scene.follow(model(), shown.current, now);
+      drawScene(element, scene, { time: now, palette: paletteOf(), still: motion.matches });
       frame = requestAnimationFrame(draw);
     };
     draw();
@@ -85,31 +87,36 @@ interface ArcProps {
   readonly onSelect: (worker: string | null) => void;
 }
 
+/** Rendered anew only when something about it has changed: a fleet may have many arcs. */
 function Arc({ arc, selected, onSelect }: ArcProps) {
-  const { worker } = arc;
+  const { worker, from, to, usedTo } = arc;
   const counts = `: ${worker.blocks} blocks, ${byteText(worker.bytes)} of ${byteText(worker.budget)}`;
   const name = `${worker.id}, ${worker.state}${isLiving(worker) ? counts : ''}`;
-  const toggle = () => onSelect(selected ? null : worker.id);
-  return (
-    // biome-ignore lint/a11y/useSemanticElements: a button cannot stand in a drawing.
-    <g
-      class={`arc${selected ? ' selected' : ''}`}
-      role="button"
-      tabIndex={0}
-      aria-label={name}
-      aria-pressed={selected}
-      onClick={toggle}
-      onKeyDown={(event) => {
-        if (event.key !== 'Enter' && event.key !== ' ') return;
-        event.preventDefault();
-        toggle();
-      }}
-    >
-      <title>{name}</title>
-      <path class="share" d={arcPath(arc.from, arc.to, INNER_RADIUS, OUTER_RADIUS)} />
-      {arc.usedTo > arc.from && <path class="used" d={arcPath(arc.from, arc.usedTo, INNER_RADIUS, OUTER_RADIUS)} />}
-    </g>
-  );
+  const choose = useRef(onSelect);
+  choose.current = onSelect;
+  return useMemo(() => {
+    const toggle = () => choose.current(selected ? null : worker.id);
+    return (
+      // biome-ignore lint/a11y/useSemanticElements: a button cannot stand in a drawing.
+      <g
+        class={`arc${selected ? ' selected' : ''}`}
+        role="button"
+        tabIndex={0}
+        aria-label={name}
+        aria-pressed={selected}
+        onClick={toggle}
+        onKeyDown={(event) => {
+          if (event.key !== 'Enter' && event.key !== ' ') return;
+          event.preventDefault();
+          toggle();
+        }}
+      >
+        <title>{name}</title>
+        <path class="share" d={arcPath(from, to, INNER_RADIUS, OUTER_RADIUS)} />
+        {usedTo > from && <path class="used" d={arcPath(from, usedTo, INNER_RADIUS, OUTER_RADIUS)} />}
+      </g>
+    );
+  }, [worker.id, name, selected, from, to, usedTo]);
 }
 
 function Label({ arc, full }: { readonly arc: WorkerArc; readonly full: boolean }) {

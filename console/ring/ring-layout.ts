@@ -53,14 +53,26 @@ export function pointAt(angle: number, radius: number): Point {
 /** The least distance of a curve between two points from the centre, so that it does not cross the text there. */
 const CLEAR_RADIUS = 74;
 
-/** A point of the curve from one point to another that bends towards the centre, but round it: chords of neighbours stay apart from the arcs. */
-export function chordPoint(from: Point, to: Point, share: number): Point {
-  const bend = bendOf(from, to);
+/** A way between two points: straight, or bent towards a third. */
+export interface Way {
+  readonly from: Point;
+  readonly bend: Point;
+  readonly to: Point;
+}
+
+/** A curve that bends towards the centre, but round it: the ways of neighbours stay apart from the arcs. */
+export function curvedWay(from: Point, to: Point): Way {
+  return { from, bend: bendOf(from, to), to };
+}
+
+export function straightWay(from: Point, to: Point): Way {
+  return { from, bend: { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 }, to };
+}
+
+/** One coordinate of the point at a share of a way, 0 to 1. A number, since frames draw many and should leave no garbage. */
+export function onWay({ from, bend, to }: Way, coordinate: 'x' | 'y', share: number): number {
   const left = 1 - share;
-  return {
-    x: left * left * from.x + 2 * left * share * bend.x + share * share * to.x,
-    y: left * left * from.y + 2 * left * share * bend.y + share * share * to.y,
-  };
+  return left * left * from[coordinate] + 2 * left * share * bend[coordinate] + share * share * to[coordinate];
 }
 
 function bendOf(from: Point, to: Point): Point {

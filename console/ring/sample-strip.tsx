@@ -1,7 +1,9 @@
 import { useRef, useState } from 'preact/hooks';
 import { type AnswerCost, newRequestId, streamAnswer } from '../chat/stream-answer.js';
+import type { FeedConnection } from '../feed/connection.js';
 import type { FleetModel } from '../feed/fleet-model.js';
 import { promptAttempt, type RequestTrace, traceOf } from '../feed/request-trace.js';
+import { useStore } from '../feed/store.js';
 import { SourceBar } from '../parts/source-bar.js';
 import { sourceSentence, timeText } from '../parts/words.js';
 import type { Api } from '../session/api.js';
@@ -27,20 +29,23 @@ const LABELS: Readonly<Record<TryKind, string>> = {
   again: 'Asked again',
   elsewhere: 'Asked on another worker',
 };
+const REFRESH_MS = 300;
 /** Answers that stay on the page. */
 const TRIES = 6;
 
 export interface SampleStripProps {
   readonly api: Api;
-  readonly model: () => FleetModel;
+  readonly feed: FeedConnection;
   /** Gets the name of each request that is made here. */
   readonly onAsked: (request: string) => void;
 }
 
-export function SampleStrip({ api, model, onAsked }: SampleStripProps) {
+export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
+  const { traces, hello } = useStore(feed.model, REFRESH_MS);
+  const model = () => feed.model.value;
   const { tries, ask, elsewhere } = useTries(api, model, onAsked);
   const running = tries[0]?.running === true;
-  const routing = model().hello?.routing === true;
+  const routing = hello?.routing === true;
   const asked = tries.some(({ cost }) => cost !== null);
   return (
     <section class="card" aria-labelledby="try-title">
@@ -87,7 +92,7 @@ export function SampleStrip({ api, model, onAsked }: SampleStripProps) {
           Ask another worker
         </button>
       </p>
-      {model().hello !== null && !routing && (
+      {hello !== null && !routing && (
         <p class="hint">
           A request may not name its worker here: start the coordinator with --allow-routing to ask another one.
         </p>
@@ -98,7 +103,7 @@ export function SampleStrip({ api, model, onAsked }: SampleStripProps) {
             key={tries.length - index}
             result={each}
             earlier={tries.slice(index + 1)}
-            trace={traceOf(model().traces, each.request)}
+            trace={traceOf(traces, each.request)}
           />
         ))}
       </ol>

@@ -3,7 +3,7 @@ import { fetchedFrom } from '../parts/words.js';
 
 /** How a request travels over the ring: legs with a beginning and an end, so that every moment can be drawn, live or replayed. Pure. */
 
-type LegKind =
+export type LegKind =
   /** From the coordinator to the worker that was chosen. */
   | 'placed'
   /** In the worker's queue, or while it looks up the prefix. */
@@ -80,7 +80,7 @@ function addAttempt(attempt: RequestAttempt, over: number, add: AddLeg, free: ()
   if (firstAt !== null) add('streamed', worker, firstAt, over);
 }
 
-/** Whether any leg of the request can be seen at a time. Cheap: most requests are long over. */
-export function mayShow({ at, arrivedAt, ended }: RequestTrace, time: number): boolean {
-  return (arrivedAt ?? 0) <= time && (ended === null || at + LONGEST_MS >= time);
+/** Whether any leg of the request can be seen at some time of a span. Cheap: most requests are long over. */
+export function mayShow({ at, arrivedAt, ended }: RequestTrace, from: number, until = from): boolean {
+  return (arrivedAt ?? 0) <= until && (ended === null || at + LONGEST_MS >= from);
 }

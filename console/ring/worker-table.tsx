@@ -10,6 +10,7 @@ import type { Api } from '../session/api.js';
 import { isLiving } from '../workers/living.js';
 import { WorkerActions } from '../workers/worker-actions.js';
 import { WorkerMemory, WorkerState } from '../workers/worker-cells.js';
+import { shortRows } from './table-rows.js';
 
 /** The workers in a table. */
 
@@ -20,11 +21,17 @@ export interface WorkerTableProps {
   readonly operator: boolean;
   readonly chaos: boolean;
   readonly selected: string | null;
+  /** The worker that was chosen on the ring; null for none. */
+  readonly followed: string | null;
   readonly onSelect: (worker: string | null) => void;
 }
 
-export function WorkerTable({ workers, api, operator, chaos, selected, onSelect }: WorkerTableProps) {
+export function WorkerTable({ workers, api, operator, chaos, selected, followed, onSelect }: WorkerTableProps) {
   const [deed, setDeed] = useState<Deed | null>(null);
+  const [all, setAll] = useState(false);
+  // A row that is pointed at stays where it is.
+  const short = shortRows(workers, followed);
+  const rows = all ? workers : short;
   return (
     <section class="card" aria-labelledby="workers-title">
       <h2 id="workers-title">Workers</h2>
@@ -32,7 +39,7 @@ export function WorkerTable({ workers, api, operator, chaos, selected, onSelect 
         <table>
           <Head operator={operator} />
           <tbody>
-            {workers.map((worker) => (
+            {rows.map((worker) => (
               <Row key={worker.id} worker={worker} selected={selected === worker.id} onSelect={onSelect}>
                 {operator && (
                   <td>
@@ -46,6 +53,13 @@ export function WorkerTable({ workers, api, operator, chaos, selected, onSelect 
           </tbody>
         </table>
       </ScrollRegion>
+      {short.length < workers.length && (
+        <p class="buttons">
+          <button type="button" class="small" aria-expanded={all} onClick={() => setAll(!all)}>
+            {all ? 'Show fewer' : `Show all ${workers.length}`}
+          </button>
+        </p>
+      )}
       <Confirmation deed={deed} onClose={() => setDeed(null)} />
     </section>
   );

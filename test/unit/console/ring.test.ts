@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type RequestTrace, withStep } from '../../../console/feed/request-trace.js';
-import { chordPoint, pointAt, ringLayout } from '../../../console/ring/ring-layout.js';
+import { curvedWay, onWay, pointAt, ringLayout, straightWay } from '../../../console/ring/ring-layout.js';
 import { LEAST_MS, legsOf, mayShow } from '../../../console/ring/travel.js';
 import type { FeedWorker, RequestStep } from '../../../src/console/feed-messages.js';
 
@@ -51,18 +51,21 @@ describe('the layout of the ring', () => {
     expect(pointAt(0, 10).y).toBeCloseTo(-10);
     expect(pointAt(Math.PI / 2, 10).x).toBeCloseTo(10);
     const [from, to] = [pointAt(0.3, 10), pointAt(3, 10)];
-    expect([chordPoint(from, to, 0), chordPoint(from, to, 1)]).toEqual([from, to]);
+    for (const way of [curvedWay(from, to), straightWay(from, to)]) {
+      expect([0, 1].map((share) => ({ x: onWay(way, 'x', share), y: onWay(way, 'y', share) }))).toEqual([from, to]);
+    }
+    expect(onWay(straightWay(from, to), 'x', 0.25)).toBeCloseTo(0.75 * from.x + 0.25 * to.x);
   });
 
   it('sends blocks round the centre, where the coordinator is written', () => {
     const angle = fc.double({ min: 0, max: 6.28, noNaN: true });
     fc.assert(
       fc.property(angle, angle, (a, b) => {
-        const [from, to] = [pointAt(a, 214), pointAt(b, 214)];
+        const way = curvedWay(pointAt(a, 214), pointAt(b, 214));
         for (let share = 0; share <= 1; share += 0.05) {
-          const { x, y } = chordPoint(from, to, share);
-          expect(Math.hypot(x, y)).toBeGreaterThan(60);
-          expect(Math.hypot(x, y)).toBeLessThanOrEqual(214 + 1e-6);
+          const distance = Math.hypot(onWay(way, 'x', share), onWay(way, 'y', share));
+          expect(distance).toBeGreaterThan(60);
+          expect(distance).toBeLessThanOrEqual(214 + 1e-6);
         }
       }),
     );

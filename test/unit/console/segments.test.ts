@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { TimedFlow } from '../../../console/feed/fleet-model.js';
-import { copiesAt, DRAWN_FLOWS, FLOW_MS, flowSums } from '../../../console/ring/flow-legs.js';
+import { copiesWithin, DRAWN_FLOWS, FLOW_MS, flowSums } from '../../../console/ring/flow-legs.js';
 import { ringLayout } from '../../../console/ring/ring-layout.js';
 import { CELL_PITCH, cellPaths, copiesOf, markPath, segmentCells } from '../../../console/ring/segment-cells.js';
 import type { FeedSegment, FeedWorker } from '../../../src/console/feed-messages.js';
@@ -69,7 +69,7 @@ describe('the flows of copies', () => {
 
   it('can be seen for a while after they were told of, at any time of the replay', () => {
     const flows = [flow(1_000, 2), flow(1_100, 0), flow(2_000, 3), flow(9_000, 1)];
-    const seen = (time: number) => copiesAt(flows, time).map(({ at }) => at);
+    const seen = (time: number) => copiesWithin(flows, time).map(({ at }) => at);
     expect([seen(999), seen(1_000), seen(2_100), seen(2_000 + FLOW_MS), seen(9_000)]).toEqual([
       [],
       [1_000],
@@ -81,7 +81,7 @@ describe('the flows of copies', () => {
 
   it('are drawn in a bounded number, the latest', () => {
     const flows = Array.from({ length: DRAWN_FLOWS + 5 }, (_, i) => flow(i, 1));
-    const seen = copiesAt(flows, DRAWN_FLOWS + 5);
+    const seen = copiesWithin(flows, DRAWN_FLOWS + 5);
     expect([seen.length, seen[0]!.at]).toEqual([DRAWN_FLOWS, DRAWN_FLOWS + 4]);
   });
 
