@@ -1,4 +1,4 @@
-import type { Browsers } from './browsers.js';
+import type { Browsers, ConsolePage } from './browsers.js';
 import { SimulatedFeed, type SimulatedFeedOptions } from './simulated-feed.js';
 
 /** Measures how smoothly the ring is drawn while many requests travel over it. */
@@ -8,46 +8,79 @@ const WARM_UP_MS = 3_000;
 /** A frame of a screen with 60 of them a second, with room for the jitter of its clock. */
 const FRAME_MS = 1_000 / 60 + 2;
 
+export interface FrameOptions extends SimulatedFeedOptions {
+  /** Rounds of both pages in turn, so that what else the machine does slows down both. */
+  readonly rounds: number;
+  /** Of one page in one round. */
+  readonly seconds: number;
+}
+
+/** Numbers of the round that is the middle one by its frames a second. */
 export interface FrameTimes {
   readonly workers: number;
   readonly requests_per_second: number;
+  readonly page: PageFrames;
+  /** A page that draws nothing, in the same browser: the most that this machine can show. */
+  readonly empty_page: PageFrames;
+}
+
+interface PageFrames {
   readonly frames_per_second: number;
   readonly frame_ms: { readonly p50: number; readonly p95: number; readonly p99: number; readonly longest: number };
-  /** Of a page that draws nothing, in the same browser: the most that this machine can show. */
-  readonly empty_page_frames_per_second: number;
   /** Share of frames that came later than a screen with 60 frames a second would show them. */
   readonly late_share: number;
   /** Time of the page's own script for a frame. */
   readonly script_ms: { readonly p50: number; readonly p99: number };
+  /** Processor time of the page's main thread for a frame: it does not depend on what else the machine does. */
+  readonly main_thread_ms: number;
 }
 
-export async function frameTimes(
-  browsers: Browsers,
-  { seconds, ...feed }: SimulatedFeedOptions & { readonly seconds: number },
-): Promise<FrameTimes> {
+export async function frameTimes(browsers: Browsers, options: FrameOptions): Promise<FrameTimes> {
+  const { rounds, seconds, ...feed } = options;
   const server = await SimulatedFeed.start(feed);
   try {
-    const empty = await browsers.page('about:blank');
-    const most = await measure((script) => empty.evaluate(script), seconds / 2);
-    await empty.context().close();
-    const page = await browsers.page(server.url);
-    await page.getByText(`${feed.workers}/${feed.workers} serving`).waitFor();
-    await page.waitForTimeout(WARM_UP_MS);
-    const { gaps, scripts } = await measure((script) => page.evaluate(script), seconds);
-    const at = (values: readonly number[], share: number) =>
-      round(values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0);
+    const [empty, console]: [PageFrames[], PageFrames[]] = [[], []];
+    for (let i = 0; i < rounds; i++) {
+      empty.push(await framesOf(await browsers.page('about:blank'), seconds));
+      const page = await browsers.page(server.url);
+      await page.getByText(`${feed.workers}/${feed.workers} serving`).waitFor();
+      await page.waitForTimeout(WARM_UP_MS);
+      console.push(await framesOf(page, seconds));
+    }
     return {
-      workers: feed.workers,
-      requests_per_second: feed.rate,
-      frames_per_second: rateOf(gaps),
-      frame_ms: { p50: at(gaps, 0.5), p95: at(gaps, 0.95), p99: at(gaps, 0.99), longest: at(gaps, 1) },
-      empty_page_frames_per_second: rateOf(most.gaps),
-      late_share: round(gaps.filter((ms) => ms > FRAME_MS).length / Math.max(1, gaps.length)),
-      script_ms: { p50: at(scripts, 0.5), p99: at(scripts, 0.99) },
+      ...{ workers: feed.workers, requests_per_second: feed.rate },
+      ...{ page: middleOf(console), empty_page: middleOf(empty) },
     };
   } finally {
     await server.stop();
   }
+}
+
+/** Measures the page, and closes it. */
+async function framesOf(page: ConsolePage, seconds: number): Promise<PageFrames> {
+  const inspector = await page.context().newCDPSession(page);
+  await inspector.send('Performance.enable');
+  const threadMs = async () => {
+    const { metrics } = await inspector.send('Performance.getMetrics');
+    return 1_000 * metrics.find(({ name }) => name === 'ThreadTime')!.value;
+  };
+  const begun = await threadMs();
+  const { gaps, scripts } = await measure((script) => page.evaluate(script), seconds);
+  const spent = (await threadMs()) - begun;
+  await page.context().close();
+  const at = (values: readonly number[], share: number) =>
+    round(values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0);
+  return {
+    frames_per_second: rateOf(gaps),
+    frame_ms: { p50: at(gaps, 0.5), p95: at(gaps, 0.95), p99: at(gaps, 0.99), longest: at(gaps, 1) },
+    late_share: round(gaps.filter((ms) => ms > FRAME_MS).length / Math.max(1, gaps.length)),
+    script_ms: { p50: at(scripts, 0.5), p99: at(scripts, 0.99) },
+    main_thread_ms: round(spent / Math.max(1, gaps.length)),
+  };
+}
+
+function middleOf(rounds: readonly PageFrames[]): PageFrames {
+  return rounds.toSorted((a, b) => a.frames_per_second - b.frames_per_second)[rounds.length >> 1]!;
 }
 
 interface Measured {

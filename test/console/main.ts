@@ -12,7 +12,7 @@ import { takePictures } from './pictures.js';
 /** The command of the console's developers: takes the pictures of the docs, and measures what the console costs. */
 
 const USAGE = `usage: npm run console-lab -- pictures [--out FOLDER]
-       npm run console-lab -- frames [--workers 64] [--rate 200] [--seconds 10]
+       npm run console-lab -- frames [--workers 64] [--rate 200] [--seconds 10] [--rounds 4]
        npm run console-lab -- first-paint [--rounds 4]
        npm run console-lab -- memory [--workers 64] [--rate 200] [--minutes 10] [--speed 10]
        npm run console-lab -- cost [--pages 10] [--seconds 10] [--rounds 4]`;
@@ -44,8 +44,9 @@ async function main(args: readonly string[]): Promise<number> {
       );
       return 0;
     case 'frames': {
-      const feed = { workers: Number(values.workers), rate: Number(values.rate), seconds };
-      await withBrowsers(async (browsers) => print(await frameTimes(browsers, feed)));
+      const feed = { workers: Number(values.workers), rate: Number(values.rate) };
+      const options = { ...feed, seconds, rounds: Number(values.rounds) };
+      await withBrowsers(async (browsers) => print(await frameTimes(browsers, options)));
       return 0;
     }
     case 'first-paint':
