@@ -1,69 +1,97 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { UpFleet } from '../../bench/fleet/up-fleet.js';
 import { callHttp } from '../../cli/call-http.js';
 import { Load } from './load.js';
 
-/** Measures what open pages of the console cost the fleet: its throughput, and the processor time of its coordinator. */
+/**
+ * Measures what open pages of the console cost the fleet: the processor time of its processes for an answered request, with pages and without. What a request
+ * costs more is what the fleet answers less when its processors are the limit. Unlike requests a second, this hardly depends on what else the machine does.
+ */
 
 const CONCURRENCY = 8;
 const TOKENS = 8;
 /** As the page with the plots asks. */
 const HISTORY_MS = 2_000;
-const TICKS_PER_SECOND = 100;
+/** Until the pages have what they get when they open, which is no cost of an open page. */
+const OPENING_MS = 500;
+/** Share of pairs' medians that the interval covers. */
+const CONFIDENCE = 0.95;
 
 export interface CostOptions {
   readonly pages: number;
-  /** Rounds with pages, each after one without. */
+  /** Pairs of a round with pages and one without, in alternating order. */
   readonly rounds: number;
-  /** Of one round. */
-  readonly seconds: number;
+  /** Requests that are answered in a round. */
+  readonly requests: number;
 }
 
-export interface PageCost {
-  readonly pages: number;
-  /** Medians over the rounds. */
+export interface PageCost extends CostOptions {
+  /** Medians over the rounds, of all coordinators and workers. */
+  readonly cpu_ms_per_request: { readonly without: number; readonly with_pages: number };
   readonly requests_per_second: { readonly without: number; readonly with_pages: number };
-  readonly coordinator_ms_per_request: { readonly without: number; readonly with_pages: number };
-  /** Positive if pages cost throughput. */
-  readonly throughput_lost_percent: number;
+  /** How much more processor time a request takes with pages: the median over the pairs, and its 95 % interval. */
+  readonly cost_percent: { readonly median: number; readonly from: number; readonly to: number };
+  /** The coordinators' part of it, in percent of all. */
+  readonly coordinators_percent: number;
 }
 
 interface Round {
   readonly rate: number;
-  readonly cpuMs: number;
+  readonly coordinatorsMs: number;
+  readonly allMs: number;
 }
 
 /** Pages are read by plain clients, since browsers on the same machine would cost far more than what the fleet does for them. */
-export async function costOfPages(fleet: UpFleet, { pages, rounds, seconds }: CostOptions): Promise<PageCost> {
+export async function costOfPages(fleet: UpFleet, options: CostOptions): Promise<PageCost> {
+  const { pages, rounds, requests } = options;
   const load = new Load(fleet, CONCURRENCY, TOKENS);
-  const pid = fleet.ready.coordinators[0]!.pid;
+  const coordinators = fleet.ready.coordinators.map(({ pid }) => pid);
+  const workers = fleet.ready.workers.map(({ pid }) => pid);
   const round = async (): Promise<Round> => {
-    const [answered, cpuMs, startedMs] = [load.answered, cpuTimeMs(pid), performance.now()];
-    await pause(1_000 * seconds);
-    const count = load.answered - answered;
-    return {
-      rate: (1_000 * count) / (performance.now() - startedMs),
-      cpuMs: (cpuTimeMs(pid) - cpuMs) / Math.max(1, count),
-    };
+    await pause(OPENING_MS);
+    const begin = load.answered;
+    await load.reaches(begin + 1);
+    const [startedMs, own, others] = [performance.now(), cpuMs(coordinators), cpuMs(workers)];
+    const first = load.answered;
+    await load.reaches(first + requests);
+    const count = load.answered - first;
+    const coordinatorsMs = (cpuMs(coordinators) - own) / count;
+    const allMs = coordinatorsMs + (cpuMs(workers) - others) / count;
+    return { rate: (1_000 * count) / (performance.now() - startedMs), coordinatorsMs, allMs };
   };
-  const [without, withPages]: [Round[], Round[]] = [[], []];
-  // The first round fills the caches, and counts for nothing.
-  await round();
-  for (let i = 0; i < rounds; i++) {
-    without.push(await round());
+  const withPages = async () => {
     const closed = new AbortController();
     const readers = Array.from({ length: pages }, () => readPage(fleet.url, closed.signal));
-    withPages.push(await round());
+    const measured = await round();
     closed.abort();
     await Promise.all(readers);
+    return measured;
+  };
+  // The first round fills the caches, and counts for nothing.
+  await round();
+  const pairs: { readonly without: Round; readonly paged: Round }[] = [];
+  for (let i = 0; i < rounds; i++) {
+    const early = i % 2 === 0 ? await withPages() : null;
+    const without = await round();
+    pairs.push({ without, paged: early ?? (await withPages()) });
   }
   await load.stop();
-  const rate = { without: middleOf(without, 'rate'), with_pages: middleOf(withPages, 'rate') };
+  const of = (value: (pair: (typeof pairs)[number]) => number) => medianWithin(pairs.map(value));
+  const cost = of(({ without, paged }) => 100 * (paged.allMs / without.allMs - 1));
   return {
-    pages,
-    requests_per_second: rate,
-    coordinator_ms_per_request: { without: middleOf(without, 'cpuMs'), with_pages: middleOf(withPages, 'cpuMs') },
-    throughput_lost_percent: rounded(100 * (1 - rate.with_pages / rate.without)),
+    ...options,
+    cpu_ms_per_request: {
+      without: of(({ without }) => without.allMs).median,
+      with_pages: of(({ paged }) => paged.allMs).median,
+    },
+    requests_per_second: {
+      without: of(({ without }) => without.rate).median,
+      with_pages: of(({ paged }) => paged.rate).median,
+    },
+    cost_percent: cost,
+    coordinators_percent: of(
+      ({ without, paged }) => (100 * (paged.coordinatorsMs - without.coordinatorsMs)) / without.allMs,
+    ).median,
   };
 }
 
@@ -82,15 +110,29 @@ async function readPage(url: string, signal: AbortSignal): Promise<void> {
   await Promise.allSettled([feed, history()]);
 }
 
-/** User and system time of a process of Linux. */
-function cpuTimeMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000) / TICKS_PER_SECOND;
+/** Processor time of processes of Linux: the sum over their threads, in nanoseconds there. */
+function cpuMs(pids: readonly number[]): number {
+  const ofThread = (folder: string) => Number(readFileSync(`${folder}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+  return pids
+    .flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`))
+    .reduce((sum, folder) => sum + ofThread(folder), 0);
 }
 
-function middleOf(rounds: readonly Round[], key: keyof Round): number {
-  const sorted = rounds.map((round) => round[key]).toSorted((a, b) => a - b);
-  return rounded(sorted[sorted.length >> 1] ?? 0);
+/** The median, and the interval of order statistics that covers the true one with the confidence, by the binomial distribution. */
+function medianWithin(values: readonly number[]): { median: number; from: number; to: number } {
+  const sorted = values.toSorted((a, b) => a - b);
+  const count = sorted.length;
+  let [below, term] = [0, 0.5 ** count];
+  let rank = 0;
+  // Ranks are left out at both ends as long as the two tails stay within what the confidence leaves.
+  while (rank < count >> 1 && below + term <= (1 - CONFIDENCE) / 2) {
+    below += term;
+    term *= (count - rank) / (rank + 1);
+    rank++;
+  }
+  const [from, to] = [sorted[Math.max(0, rank - 1)]!, sorted[Math.min(count - 1, count - rank)]!];
+  const middle = (sorted[(count - 1) >> 1]! + sorted[count >> 1]!) / 2;
+  return { median: rounded(middle), from: rounded(from), to: rounded(to) };
 }
 
 function rounded(value: number): number {

@@ -22,6 +22,7 @@ export class Load {
   private count = 0;
   private failures = 0;
   private readonly running: Promise<void>[];
+  private readonly awaited = new Set<{ readonly count: number; readonly reached: () => void }>();
 
   /** Keeps so many requests running. */
   constructor(
@@ -37,6 +38,12 @@ export class Load {
     return this.count - this.failures;
   }
 
+  /** Resolves when so many requests have been answered. */
+  reaches(count: number): Promise<void> {
+    if (this.answered >= count) return Promise.resolve();
+    return new Promise((reached) => this.awaited.add({ count, reached }));
+  }
+
   /** Ends when the running requests have. Resolves with the number of requests that failed. */
   async stop(): Promise<number> {
     this.over = true;
@@ -49,6 +56,11 @@ export class Load {
       const body = { prompt: promptOf(this.count), max_tokens: this.maxTokens, ignore_eos: true };
       await this.api.complete(body).catch(() => this.failures++);
       this.count++;
+      for (const each of this.awaited) {
+        if (this.answered < each.count) continue;
+        this.awaited.delete(each);
+        each.reached();
+      }
     }
   }
 }

@@ -15,7 +15,7 @@ const USAGE = `usage: npm run console-lab -- pictures [--out FOLDER]
        npm run console-lab -- frames [--workers 64] [--rate 200] [--seconds 10] [--rounds 4]
        npm run console-lab -- first-paint [--rounds 4]
        npm run console-lab -- memory [--workers 64] [--rate 200] [--minutes 10] [--speed 10]
-       npm run console-lab -- cost [--pages 10] [--seconds 10] [--rounds 4]`;
+       npm run console-lab -- cost [--pages 10] [--requests 120] [--rounds 24]`;
 
 const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
@@ -29,7 +29,8 @@ async function main(args: readonly string[]): Promise<number> {
       rate: { type: 'string', default: '200' },
       seconds: { type: 'string', default: '10' },
       pages: { type: 'string', default: '10' },
-      rounds: { type: 'string', default: '4' },
+      requests: { type: 'string', default: '120' },
+      rounds: { type: 'string' },
       minutes: { type: 'string', default: '10' },
       speed: { type: 'string', default: '10' },
     },
@@ -45,13 +46,13 @@ async function main(args: readonly string[]): Promise<number> {
       return 0;
     case 'frames': {
       const feed = { workers: Number(values.workers), rate: Number(values.rate) };
-      const options = { ...feed, seconds, rounds: Number(values.rounds) };
+      const options = { ...feed, seconds, rounds: Number(values.rounds ?? 4) };
       await withBrowsers(async (browsers) => print(await frameTimes(browsers, options)));
       return 0;
     }
     case 'first-paint':
       await withFleet(['--workers', '1'], ({ url }) =>
-        withBrowsers(async (browsers) => print(await firstPaint(browsers, url, Number(values.rounds)))),
+        withBrowsers(async (browsers) => print(await firstPaint(browsers, url, Number(values.rounds ?? 4)))),
       );
       return 0;
     case 'memory': {
@@ -61,7 +62,8 @@ async function main(args: readonly string[]): Promise<number> {
       return 0;
     }
     case 'cost': {
-      const options = { pages: Number(values.pages), rounds: Number(values.rounds), seconds };
+      const [pages, rounds] = [Number(values.pages), Number(values.rounds ?? 24)];
+      const options = { pages, rounds, requests: Number(values.requests) };
       await withFleet(['--workers', '2'], async (fleet) => print(await costOfPages(fleet, options)));
       return 0;
     }
