@@ -15,7 +15,9 @@ export function joined(before: HistoryAnswer | null, later: HistoryAnswer, limit
       [...before.series[name as HistorySeries], ...values].slice(-limit),
     ]),
   ) as unknown as HistoryAnswer['series'];
-  return { ...later, at: [...before.at, ...later.at].slice(-limit), series };
+  // The later answer has the events since the last step that the page knows.
+  const happened = [...before.happened.filter(({ at }) => at <= last), ...later.happened];
+  return { ...later, at: [...before.at, ...later.at].slice(-limit), series, happened };
 }
 
 /** Share of prompt tokens that were not computed, 0 to 100; null where there were none. */

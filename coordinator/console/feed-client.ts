@@ -5,8 +5,8 @@ import type { FeedMessage } from '../../src/console/feed-messages.js';
 /** Limit on the messages that wait for a page. A page that falls further behind is disconnected, and starts over. @internal exported for tests. */
 export const FEED_BACKLOG = 256;
 
-/** A bounded queue with one reader. */
-export class FeedClient implements AsyncIterable<FeedMessage> {
+/** A bounded queue with one reader, who gets all that waits at once: a page costs one write for each look at the fleet. */
+export class FeedClient implements AsyncIterable<readonly FeedMessage[]> {
   private waiting: FeedMessage[] = [];
   private ended = false;
   private wake: (() => void) | null = null;
@@ -37,11 +37,12 @@ export class FeedClient implements AsyncIterable<FeedMessage> {
     this.wake?.();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<FeedMessage, void> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly FeedMessage[], void> {
     try {
       for (;;) {
-        const next = this.waiting.shift();
-        if (next !== undefined) yield next;
+        const { waiting } = this;
+        this.waiting = [];
+        if (waiting.length > 0) yield waiting;
         else if (this.ended) return;
         else await this.more();
       }

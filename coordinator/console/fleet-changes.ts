@@ -116,5 +116,7 @@ function twoDigits(value: number | null): number | null {
 }
 
 function sameRow(before: FeedWorker | undefined, after: FeedWorker): boolean {
-  return before !== undefined && JSON.stringify(before) === JSON.stringify(after);
+  return (
+    before !== undefined && (Object.keys(after) as (keyof FeedWorker)[]).every((key) => before[key] === after[key])
+  );
 }

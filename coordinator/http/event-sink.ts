@@ -26,9 +26,11 @@ export class EventSink {
   }
 
   /** Resolves when the socket has room for more. Rejects with `Cancelled` if the client has disconnected or stalled. */
-  async send(data: string, name: string | null = null): Promise<void> {
+  async send(data: string | readonly string[], name: string | null = null): Promise<void> {
     if (this.response.destroyed) throw new Cancelled('the client disconnected');
-    if (this.response.write(`${name === null ? '' : `event: ${name}\n`}data: ${data}\n\n`)) return;
+    const first = name === null ? '' : `event: ${name}\n`;
+    const texts = typeof data === 'string' ? [data] : data;
+    if (this.response.write(texts.map((text) => `${first}data: ${text}\n\n`).join(''))) return;
     await this.waitForDrain();
   }
 
@@ -54,9 +56,12 @@ export class EventSink {
   }
 }
 
-/** The text of an event, and its type as its name if events of this form are named. */
-export function framed(event: object | string, form: EventsAnswer['form']): [data: string, name: string | null] {
-  if (typeof event === 'string') return [event, null];
+/** The text of an event or the texts of several, and its type as its name if events of this form are named. */
+export function framed(
+  event: object | string | readonly string[],
+  form: EventsAnswer['form'],
+): [data: string | readonly string[], name: string | null] {
+  if (typeof event === 'string' || Array.isArray(event)) return [event, null];
   const data = JSON.stringify(event);
   return form === 'named' && 'type' in event && typeof event.type === 'string' ? [data, event.type] : [data, null];
 }

@@ -105,10 +105,10 @@ export interface BytesAnswer {
   readonly body: ObjectBody | null;
 }
 
-/** Server-sent events, each a JSON object or its text. The next event is pulled when the client's socket has room for it. */
+/** Server-sent events, each a JSON object or its text; several texts go out at once. The next event is pulled when the client's socket has room for it. */
 export interface EventsAnswer {
   readonly kind: 'events';
-  readonly events: AsyncIterable<object | string>;
+  readonly events: AsyncIterable<object | string | readonly string[]>;
   /** `named`: each event is an object with a `type`, which is its name, and none follows the last. Default: `plain`, with `[DONE]` at the end. */
   readonly form?: 'plain' | 'named';
 }

@@ -60,10 +60,10 @@ export async function costOfPages(fleet: UpFleet, options: CostOptions): Promise
     return { rate: (1_000 * count) / (performance.now() - startedMs), coordinatorsMs, allMs };
   };
   const withPages = async () => {
-    const closed = new AbortController();
-    const readers = Array.from({ length: pages }, () => readPage(fleet.url, closed.signal));
+    const open = Array.from({ length: pages }, () => new AbortController());
+    const readers = open.map(({ signal }) => readPage(fleet.url, signal));
     const measured = await round();
-    closed.abort();
+    for (const page of open) page.abort();
     await Promise.all(readers);
     return measured;
   };

@@ -1,4 +1,4 @@
-import type { HistoryAnswer } from '../../../src/console/feed-messages.js';
+import type { FeedMessage, HistoryAnswer } from '../../../src/console/feed-messages.js';
 import { mayOperate } from '../../access/roles.js';
 import { CONSOLE_POLICY, type ConsoleFiles } from '../../console/console-files.js';
 import type { FleetFeed } from '../../console/fleet-feed.js';
@@ -47,7 +47,7 @@ export function consoleRoutes({ files, feed, history, now }: ConsoleDeps): HttpR
         const reader = operates
           ? { role: 'operator' as const, tenant: null }
           : { role: 'user' as const, tenant: principal?.tenant ?? null };
-        return { kind: 'events', events: feed.open(reader, signal) };
+        return { kind: 'events', events: texts(feed.open(reader, signal)) };
       },
     },
     {
@@ -56,16 +56,32 @@ export function consoleRoutes({ files, feed, history, now }: ConsoleDeps): HttpR
       about: { summary: 'The last hour of the fleet, a value every 2 s; with `?since=`, what came after that time.' },
       access: 'metrics',
       handle: ({ target }) => {
+        const since = sinceIn(target);
         const answer: HistoryAnswer = {
           step_ms: HISTORY_STEP_MS,
           now: now(),
-          ...history.since(sinceIn(target)),
-          happened: feed.happened,
+          ...history.since(since),
+          happened: feed.happened.filter(({ at }) => at > since),
         };
         return json(answer);
       },
     },
   ];
+}
+
+/** Texts of messages. The pages share most messages, and so their texts. */
+const TEXTS = new WeakMap<FeedMessage, string>();
+
+async function* texts(feed: AsyncIterable<readonly FeedMessage[]>): AsyncGenerator<readonly string[], void> {
+  for await (const messages of feed) yield messages.map(textOf);
+}
+
+function textOf(message: FeedMessage): string {
+  const known = TEXTS.get(message);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(message);
+  TEXTS.set(message, text);
+  return text;
 }
 
 function fileAnswer(files: ConsoleFiles, name: string, { answerHeaders }: Exchange, caching: string): RouteAnswer {

@@ -5,6 +5,7 @@ import {
   ACTIVITY_INTERVAL_MS,
   DAMAGE_PAUSE_MS,
   FEED_CLIENTS,
+  FEED_INTERVAL_MS,
   FEED_RESERVE,
   FEED_TENANT_CLIENTS,
   FleetFeed,
@@ -73,8 +74,8 @@ class Scene {
     const closed = new AbortController();
     const messages: FeedMessage[] = [];
     const ended = (async () => {
-      for await (const message of this.feed.open(reader, closed.signal))
-        if (message.type !== 'beat') messages.push(message);
+      for await (const some of this.feed.open(reader, closed.signal))
+        messages.push(...some.filter(({ type }) => type !== 'beat'));
     })();
     return { messages, ended, close: () => closed.abort() };
   }
@@ -112,7 +113,7 @@ describe('the feed of the console', () => {
       workers: [{ blocks: 9_000, running: 60, compute_ms_per_token: 7 }],
     });
     scene.fleet.workers = [{ ...scene.fleet.workers[0]!, state: 'draining' }];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     const told = () => user.messages.filter(({ type }) => type === 'fleet').at(-1);
     expect(told()).toMatchObject({ workers: [{ ...coarse, state: 'draining' }] });
     await scene.clock.advance(COARSE_MS);
@@ -126,7 +127,7 @@ describe('the feed of the console', () => {
       { ...member('w2'), blocks: 5 },
     ];
     scene.held.set('w1', 56);
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     const page = scene.page();
     await settled();
     expect(page.messages.find(({ type }) => type === 'fleet')).toMatchObject({
@@ -155,7 +156,7 @@ describe('the feed of the console', () => {
   it('begins with what it is and with the whole fleet, then tells only what has changed', async () => {
     const scene = new Scene();
     scene.fleet.workers = [member('w1'), member('w2')];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     const { messages } = scene.page();
     await settled();
     expect(messages).toMatchObject([
@@ -172,10 +173,10 @@ describe('the feed of the console', () => {
     await scene.clock.advance(1_000);
     expect(messages).toHaveLength(3);
     scene.fleet.workers = [member('w1'), { ...member('w2'), running: 5 }];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     expect(messages.slice(3)).toMatchObject([{ type: 'fleet', whole: false, workers: [{ id: 'w2', running: 5 }] }]);
     scene.fleet.workers = [member('w1')];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     expect(messages.slice(4)).toMatchObject([
       { type: 'happened', happening: { kind: 'left', worker: 'w2' } },
       { type: 'fleet', workers: [], gone: ['w2'] },
@@ -185,20 +186,20 @@ describe('the feed of the console', () => {
   it('tells of a death, and of copies only after a loss, until they are all there again', async () => {
     const scene = new Scene();
     scene.fleet.workers = [member('w1'), member('w2')];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     // New blocks lack a copy for a moment: no news.
     scene.blocks = { blocks: 5, below: 1 };
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     scene.blocks = { blocks: 5, below: 0 };
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     scene.fleet.workers = [member('w1'), { ...member('w2'), state: 'suspect' }];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     scene.fleet.workers = [member('w1'), { ...member('w2'), state: 'dead' }];
     scene.blocks = { blocks: 5, below: 3 };
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     scene.blocks = { blocks: 5, below: 0 };
     scene.fleet.workers = [member('w1'), { ...member('w2'), incarnation: 'w2-2' }];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     expect(scene.happened()).toEqual([
       'joined w2',
       'suspect w2',
@@ -213,24 +214,24 @@ describe('the feed of the console', () => {
     const scene = new Scene();
     const refusing = (blocks: number) => ({ ...member('w1'), damaged: [{ peer: 'w2', blocks }] });
     scene.fleet.workers = [member('w1'), { ...member('w2'), state: 'dead' }];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     scene.fleet.workers = [member('w1'), member('w2')];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     for (const blocks of [1, 1, 2, 3]) {
       scene.fleet.workers = [refusing(blocks), member('w2')];
-      await scene.clock.advance(100);
+      await scene.clock.advance(FEED_INTERVAL_MS);
     }
     expect(scene.happened()).toEqual(['back w2', 'damaged w1']);
     expect(scene.feed.happened.at(-1)).toMatchObject({ worker: 'w1', from: 'w2' });
     await scene.clock.advance(DAMAGE_PAUSE_MS);
     expect(scene.happened()).toHaveLength(2);
     scene.fleet.workers = [refusing(4), member('w2')];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     // A new process counts from zero.
     scene.fleet.workers = [{ ...refusing(1), incarnation: 'w1-2' }, member('w2')];
     await scene.clock.advance(DAMAGE_PAUSE_MS);
     scene.fleet.workers = [{ ...refusing(2), incarnation: 'w1-2' }, member('w2')];
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     expect(scene.happened().slice(2)).toEqual(['damaged w1', 'restarted w1', 'damaged w1']);
   });
 
@@ -241,7 +242,7 @@ describe('the feed of the console', () => {
     scene.arrive('r1', 'acme', 10).ended(1, 'done');
     scene.arrive('r2', 'other', 20);
     scene.arrive('r3', null, 30);
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     const arrived = ({ messages }: { messages: FeedMessage[] }) =>
       messages
         .flatMap((message) => (message.type === 'steps' ? message.steps : []))
@@ -262,7 +263,7 @@ describe('the feed of the console', () => {
     early.generated();
     const later = scene.page();
     const user = scene.page({ role: 'user', tenant: 'acme' });
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     expect(stepsOf(first)).toEqual(['arrived 1', 'arrived 2', 'first 1']);
     expect(stepsOf(later)).toEqual(['arrived 1', 'first 1', 'arrived 2']);
     expect(stepsOf(user)).toEqual(['arrived 1', 'first 1']);
@@ -270,7 +271,7 @@ describe('the feed of the console', () => {
     for (const page of pages) page.close();
     await Promise.all(pages.map(({ ended }) => ended));
     early.ended(1, 'done');
-    await scene.clock.advance(100);
+    await scene.clock.advance(FEED_INTERVAL_MS);
     expect(stepsOf(first)).toHaveLength(3);
     const last = scene.page();
     await settled();
@@ -338,10 +339,10 @@ describe('the feed of the console', () => {
   it('ends the feed of a page that does not read, so that it can begin anew', async () => {
     const scene = new Scene();
     const reading = scene.feed.open(OPERATOR, new AbortController().signal)[Symbol.asyncIterator]();
-    expect((await reading.next()).value).toMatchObject({ type: 'hello' });
+    expect((await reading.next()).value).toMatchObject([{ type: 'hello' }, { type: 'fleet' }, { type: 'segments' }]);
     for (let i = 0; i < FEED_BACKLOG + 1; i++) {
       scene.fleet.workers = [{ ...member('w1'), running: i }];
-      await scene.clock.advance(100);
+      await scene.clock.advance(FEED_INTERVAL_MS);
     }
     expect(await reading.next()).toEqual({ value: undefined, done: true });
   });
