@@ -56,10 +56,11 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
           {countText(shown.length, arranged.length, rows.length)}
         </span>
       </p>
-      <ScrollRegion label={`Table: ${name}`}>
+      <ScrollRegion label={`Table: ${name}`} class="stacking">
         <table>
           <thead>
             <tr>
+              {/* On narrow pages, where each row is a block of its own, the headings stand in one line to sort by. */}
               {columns.map((column) => (
                 <Heading key={column.key} {...{ column, order }} onOrder={setOrder} />
               ))}
@@ -71,7 +72,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
               <tr key={rowKey(row)}>
                 <th scope="row">{cellOf(title!, row)}</th>
                 {others.map((column) => (
-                  <td key={column.key} class={column.numeric ? 'number' : undefined}>
+                  <td key={column.key} class={column.numeric ? 'number' : undefined} data-title={column.title}>
                     {cellOf(column, row)}
                   </td>
                 ))}

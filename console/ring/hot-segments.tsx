@@ -26,7 +26,7 @@ export function HotSegments({ segments, chosen, onChoose }: HotSegmentsProps) {
       </p>
       {hottest.length === 0 && <p class="hint">Nothing yet: no request had a full block of 64 tokens.</p>}
       {hottest.length > 0 && (
-        <ScrollRegion label="Table: hot segments">
+        <ScrollRegion label="Table: hot segments" class="stacking">
           <table>
             <thead>
               <tr>
@@ -75,8 +75,12 @@ function Row({ segment, chosen, onChoose }: RowProps) {
           {segment.id.slice(0, 8)}
         </button>
       </th>
-      <td class="number">{segment.hits}</td>
-      <td class="number">{segment.blocks}</td>
+      <td class="number" data-title="Hits a minute">
+        {segment.hits}
+      </td>
+      <td class="number" data-title="Blocks">
+        {segment.blocks}
+      </td>
       <td>
         <span class="copies">
           {copiesOf(segment).map(({ worker, role }) => (

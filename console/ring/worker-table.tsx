@@ -35,7 +35,7 @@ export function WorkerTable({ workers, api, operator, chaos, selected, followed,
   return (
     <section class="card" aria-labelledby="workers-title">
       <h2 id="workers-title">Workers</h2>
-      <ScrollRegion label="Table: workers">
+      <ScrollRegion label="Table: workers" class="stacking">
         <table>
           <Head operator={operator} />
           <tbody>
@@ -106,13 +106,19 @@ function Row({ worker, selected, onSelect, children }: RowProps) {
       <th scope="row">
         <a href={addressOf('workers', { filter: id })}>{id}</a>
       </th>
-      <td>
+      <td data-title="State">
         <WorkerState worker={worker} />
       </td>
-      <td class="number">{living ? blocks.toLocaleString('en') : '–'}</td>
-      <td>{living ? <WorkerMemory worker={worker} short /> : '–'}</td>
-      <td class="number">{living ? `${running} / ${waiting}` : '–'}</td>
-      <td class="number">{living ? percent(hits, 1) : '–'}</td>
+      <td class="number" data-title="Blocks">
+        {living ? blocks.toLocaleString('en') : '–'}
+      </td>
+      <td data-title="Memory">{living ? <WorkerMemory worker={worker} short /> : '–'}</td>
+      <td class="number" data-title="Run / wait">
+        {living ? `${running} / ${waiting}` : '–'}
+      </td>
+      <td class="number" data-title="Hits">
+        {living ? percent(hits, 1) : '–'}
+      </td>
       {children}
     </tr>
   );

@@ -29,16 +29,30 @@ export interface PageCost extends CostOptions {
   /** Medians over the rounds, of all coordinators and workers. */
   readonly cpu_ms_per_request: { readonly without: number; readonly with_pages: number };
   readonly requests_per_second: { readonly without: number; readonly with_pages: number };
-  /** How much more processor time a request takes with pages: the median over the pairs, and its 95 % interval. */
-  readonly cost_percent: { readonly median: number; readonly from: number; readonly to: number };
-  /** The coordinators' part of it, in percent of all. */
-  readonly coordinators_percent: number;
+  /** How much more processor time a request takes with pages, in percent of what it takes without. */
+  readonly cost_percent: {
+    /** The coordinators do nearly all of the work for pages. */
+    readonly coordinators: Median;
+    /** Their time for computing differs by more from round to round than what pages cost them: two small questions a second. */
+    readonly workers: Median;
+  };
+}
+
+/** The median over the pairs, and its 95 % interval. */
+interface Median {
+  readonly median: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 interface Round {
   readonly rate: number;
   readonly coordinatorsMs: number;
-  readonly allMs: number;
+  readonly workersMs: number;
+}
+
+function allMs({ coordinatorsMs, workersMs }: Round): number {
+  return coordinatorsMs + workersMs;
 }
 
 /** Pages are read by plain clients, since browsers on the same machine would cost far more than what the fleet does for them. */
@@ -56,8 +70,8 @@ export async function costOfPages(fleet: UpFleet, options: CostOptions): Promise
     await load.reaches(first + requests);
     const count = load.answered - first;
     const coordinatorsMs = (cpuMs(coordinators) - own) / count;
-    const allMs = coordinatorsMs + (cpuMs(workers) - others) / count;
-    return { rate: (1_000 * count) / (performance.now() - startedMs), coordinatorsMs, allMs };
+    const workersMs = (cpuMs(workers) - others) / count;
+    return { rate: (1_000 * count) / (performance.now() - startedMs), coordinatorsMs, workersMs };
   };
   const withPages = async () => {
     const open = Array.from({ length: pages }, () => new AbortController());
@@ -77,21 +91,19 @@ export async function costOfPages(fleet: UpFleet, options: CostOptions): Promise
   }
   await load.stop();
   const of = (value: (pair: (typeof pairs)[number]) => number) => medianWithin(pairs.map(value));
-  const cost = of(({ without, paged }) => 100 * (paged.allMs / without.allMs - 1));
+  const costOf = (part: 'coordinatorsMs' | 'workersMs') =>
+    of(({ without, paged }) => (100 * (paged[part] - without[part])) / allMs(without));
   return {
     ...options,
     cpu_ms_per_request: {
-      without: of(({ without }) => without.allMs).median,
-      with_pages: of(({ paged }) => paged.allMs).median,
+      without: of(({ without }) => allMs(without)).median,
+      with_pages: of(({ paged }) => allMs(paged)).median,
     },
     requests_per_second: {
       without: of(({ without }) => without.rate).median,
       with_pages: of(({ paged }) => paged.rate).median,
     },
-    cost_percent: cost,
-    coordinators_percent: of(
-      ({ without, paged }) => (100 * (paged.coordinatorsMs - without.coordinatorsMs)) / without.allMs,
-    ).median,
+    cost_percent: { coordinators: costOf('coordinatorsMs'), workers: costOf('workersMs') },
   };
 }
 
@@ -119,7 +131,7 @@ function cpuMs(pids: readonly number[]): number {
 }
 
 /** The median, and the interval of order statistics that covers the true one with the confidence, by the binomial distribution. */
-function medianWithin(values: readonly number[]): { median: number; from: number; to: number } {
+function medianWithin(values: readonly number[]): Median {
   const sorted = values.toSorted((a, b) => a - b);
   const count = sorted.length;
   let [below, term] = [0, 0.5 ** count];

@@ -15,7 +15,7 @@ const USAGE = `usage: npm run console-lab -- pictures [--out FOLDER]
        npm run console-lab -- frames [--workers 64] [--rate 200] [--seconds 10] [--rounds 4]
        npm run console-lab -- first-paint [--rounds 4]
        npm run console-lab -- memory [--workers 64] [--rate 200] [--minutes 10] [--speed 10]
-       npm run console-lab -- cost [--pages 10] [--requests 120] [--rounds 24]`;
+       npm run console-lab -- cost [--pages 10] [--requests 90] [--rounds 40]`;
 
 const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
@@ -29,7 +29,7 @@ async function main(args: readonly string[]): Promise<number> {
       rate: { type: 'string', default: '200' },
       seconds: { type: 'string', default: '10' },
       pages: { type: 'string', default: '10' },
-      requests: { type: 'string', default: '120' },
+      requests: { type: 'string', default: '90' },
       rounds: { type: 'string' },
       minutes: { type: 'string', default: '10' },
       speed: { type: 'string', default: '10' },
@@ -62,7 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
       return 0;
     }
     case 'cost': {
-      const [pages, rounds] = [Number(values.pages), Number(values.rounds ?? 24)];
+      const [pages, rounds] = [Number(values.pages), Number(values.rounds ?? 40)];
       const options = { pages, rounds, requests: Number(values.requests) };
       await withFleet(['--workers', '2'], async (fleet) => print(await costOfPages(fleet, options)));
       return 0;
