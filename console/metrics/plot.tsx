@@ -27,6 +27,9 @@ export interface PlotProps extends PlotContent {
 }
 
 const HEIGHT = 150;
+/** On a large screen. */
+const TALL = 300;
+const LARGE = matchMedia('(min-width: 2000px)');
 /** Plots move their cursors together. */
 const SYNC = uPlot.sync('metrics');
 
@@ -50,7 +53,7 @@ export function Plot({ title, help, at, series, marks, format, unit, range, onRa
     );
     plot.current = made;
     const resized = new ResizeObserver(() => {
-      made.setSize({ width: element.clientWidth, height: HEIGHT });
+      made.setSize({ width: element.clientWidth, height: heightNow() });
       showLatest(made, latest.current.at);
     });
     resized.observe(element);
@@ -134,7 +137,7 @@ function optionsOf(
   const text = (value: number | null) => (value === null ? '–' : format(value));
   return {
     width,
-    height: HEIGHT,
+    height: heightNow(),
     cursor: { sync: { key: SYNC.key }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     legend: { live: true, markers: { dash: (_, index) => (dashOf(index - 1).length === 0 ? 'solid' : 'dashed') } },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
@@ -184,4 +187,8 @@ function dashOf(index: number): number[] {
 
 function valuesOf(series: PlotSeries | undefined): PlotSeries['values'] | undefined {
   return series?.own ?? series?.values;
+}
+
+function heightNow(): number {
+  return LARGE.matches ? TALL : HEIGHT;
 }

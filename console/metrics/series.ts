@@ -2,6 +2,9 @@ import type { HistoryAnswer, HistorySeries } from '../../src/console/feed-messag
 
 /** The history that a page has, and series made of it. Pure. */
 
+/** As many events as the coordinator keeps. */
+const HAPPENINGS = 256;
+
 export type SeriesValues = readonly (number | null)[];
 
 /** An answer, and a later one that has what came since. Keeps as many values as an hour has. */
@@ -16,7 +19,7 @@ export function joined(before: HistoryAnswer | null, later: HistoryAnswer, limit
     ]),
   ) as unknown as HistoryAnswer['series'];
   // The later answer has the events since the last step that the page knows.
-  const happened = [...before.happened.filter(({ at }) => at <= last), ...later.happened];
+  const happened = [...before.happened.filter(({ at }) => at <= last), ...later.happened].slice(-HAPPENINGS);
   return { ...later, at: [...before.at, ...later.at].slice(-limit), series, happened };
 }
 

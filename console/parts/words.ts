@@ -144,3 +144,8 @@ export function stageOf({ ended, attempts }: RequestTrace): string {
   if (last.firstAt !== null) return 'streaming';
   return last.started !== null ? 'computing' : 'placed';
 }
+
+/** The name of a request on the page. Its number is random and long; a few digits tell the latest ones apart. */
+export function requestName(id: number): string {
+  return `#${id.toString(16).padStart(6, '0').slice(-6)}`;
+}

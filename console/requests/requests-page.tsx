@@ -16,7 +16,7 @@ import { movesOf } from '../parts/moves.js';
 import { PolledState } from '../parts/polled-state.js';
 import { SourceBar, SourceLegend } from '../parts/source-bar.js';
 import { usePolled } from '../parts/use-polled.js';
-import { agoText, counted, missText, sourceSentence, stageOf, timeText } from '../parts/words.js';
+import { agoText, counted, missText, requestName, sourceSentence, stageOf, timeText } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { durationMs, PHASE_NAMES, phasesOf, type RequestOrder, shownRequests } from './waterfall.js';
 
@@ -199,7 +199,7 @@ function Row({ trace, now, scaleMs, happened, open, onToggle }: RowProps) {
   return (
     <li class={stage}>
       <button type="button" class="row" aria-expanded={open} onClick={onToggle}>
-        <span class="number id">#{trace.id}</span>
+        <span class="number id">{requestName(trace.id)}</span>
         <span class="where">{workerOf(trace) ?? '–'}</span>
         <span class="number tokens" title={unseen ?? 'Tokens of the prompt'}>
           {trace.promptTokens ?? '–'}

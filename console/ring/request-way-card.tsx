@@ -2,6 +2,7 @@ import { useRef, useState } from 'preact/hooks';
 import type { FeedConnection } from '../feed/connection.js';
 import { useStore } from '../feed/store.js';
 import { addressOf } from '../parts/address.js';
+import { requestName } from '../parts/words.js';
 import { type WayKind, wayOf } from './request-way.js';
 import { nextShown, type ShownRequest } from './shown-request.js';
 
@@ -39,7 +40,7 @@ export function RequestWayCard({ feed, worker, asked }: RequestWayCardProps) {
         {trace !== undefined && (
           <>
             <span class="hint">
-              <a href={addressOf('requests')}>#{trace.id}</a>
+              <a href={addressOf('requests')}>{requestName(trace.id)}</a>
             </span>
             <button type="button" class="small" aria-pressed={held} onClick={() => setHeld(!held)}>
               Hold

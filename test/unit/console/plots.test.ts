@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { plotsOf } from '../../../console/metrics/plot-contents.js';
-import { layerLine } from '../../../console/metrics/series.js';
+import { joined, layerLine } from '../../../console/metrics/series.js';
 import { TICK_DISTANCES, TIME_DISTANCES, timeTick } from '../../../console/metrics/ticks.js';
 import { byteText } from '../../../console/parts/words.js';
 import type { HistoryAnswer } from '../../../src/console/feed-messages.js';
@@ -21,6 +21,19 @@ describe('a layer of a stack', () => {
       ['another worker', [null, null, null, null, null]],
       ['computed', [null, 0, 40, 0, null]],
     ]);
+  });
+});
+
+describe('the history of a page', () => {
+  const answer = (at: number[], happened: number[]) =>
+    ({ at, series: { requests: at }, happened: happened.map((each) => ({ at: each })) }) as unknown as HistoryAnswer;
+
+  it('has each event once, though answers overlap, and begins anew with the coordinator', () => {
+    // The second answer has what came after 20, and so an event that the first one has too.
+    const whole = joined(answer([10, 20], [5, 21]), answer([30], [21, 29]), 2);
+    expect(whole.at).toEqual([20, 30]);
+    expect(whole.happened.map(({ at }) => at)).toEqual([5, 21, 29]);
+    expect(joined(whole, answer([3], [1]), 2).happened.map(({ at }) => at)).toEqual([1]);
   });
 });
 
