@@ -104,16 +104,18 @@ export class PlainDecoder {
       const present = [...made].filter(([name]) => name !== 'logits');
       return {
         ...{ logits: last, type },
-        present: new Map(
-          present.map(([name, value]) => [
-            name.replace(/^present(?=\.)/, 'past_key_values').replace(/^present/, 'past'),
-            value,
-          ]),
-        ),
+        present: new Map(present.map(([name, value]) => [this.pastOf(name), value])),
       };
     } finally {
       binding.release();
     }
+  }
+
+  /** The input that takes an output in the next run. */
+  private pastOf(output: string): string {
+    const past = output.replace(/^present/, 'past');
+    const isInput = this.session.inputs.some(({ name }) => name === past);
+    return isInput ? past : past.replace(/^past/, 'past_key_values');
   }
 
   private integers(numbers: readonly number[]): Value {

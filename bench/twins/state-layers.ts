@@ -1,3 +1,4 @@
+import { stateNames } from './twin.js';
 import type { TwinNetwork } from './twin-network.js';
 
 /** Layers that keep a state of constant size instead of K/V, as hybrid models have in addition to attention. */
@@ -24,7 +25,7 @@ export function sharedByStateLayers(net: TwinNetwork): void {
 export function convolved(net: TwinNetwork, layer: number, input: string, from: (past: string) => string): string {
   const { hidden, dtype } = net.spec;
   const name = (part: string) => `layers.${layer}.conv.${part}`;
-  const [past, present] = [`past_conv.${layer}`, `present_conv.${layer}`];
+  const [past, present] = stateNames(net.twin, layer, 'conv');
   net.input(past, dtype, ['batch_size', hidden, KERNEL]);
   net.output(present, dtype, ['batch_size', hidden, KERNEL]);
   const gate = (part: string) => net.project(input, name(part), hidden, hidden);
@@ -48,10 +49,7 @@ export function convolved(net: TwinNetwork, layer: number, input: string, from: 
 export function linearlyAttended(net: TwinNetwork, layer: number, input: string): string {
   const { hidden, heads, headDim, dtype } = net.spec;
   const name = (part: string) => `layers.${layer}.linear.${part}`;
-  const [past, present] = ['past_key_values', 'present'].map((side) => `${side}.${layer}.recurrent_state`) as [
-    string,
-    string,
-  ];
+  const [past, present] = stateNames(net.twin, layer, 'recurrent');
   const dims = ['batch_size', heads, headDim, headDim];
   net.input(past, dtype, dims);
   net.output(present, dtype, dims);

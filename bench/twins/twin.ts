@@ -62,3 +62,12 @@ export function layerHeads(twin: Twin, layer: number): { kvHeads: number; keyDim
   const { kvHeads, headDim, kvHeadsOfLayers, valueDim } = twin;
   return { kvHeads: kvHeadsOfLayers?.[layer] ?? kvHeads, keyDim: headDim, valueDim: valueDim ?? headDim };
 }
+
+/**
+ * The names of a layer's state before and after a run, in the style of the twin's exporter.
+ * @param kind `conv` for the last inputs of a convolution, `recurrent` for sums
+ */
+export function stateNames({ attention }: Twin, layer: number, kind: 'conv' | 'recurrent'): [string, string] {
+  if (attention === 'gqa') return [`past.${layer}.${kind}`, `present.${layer}.${kind}`];
+  return [`past_${kind}.${layer}`, `present_${kind}.${layer}`];
+}

@@ -127,6 +127,11 @@ export const TWINS: readonly Twin[] = [
   },
   {
     ...LLAMA,
+    ...{ architecture: 'LFM2 (convolutions)', layers: 3, mixers: ['convolution', 'attention', 'convolution'] },
+    config: { ...LLAMA.config, model_type: 'lfm2', num_hidden_layers: 3 },
+  },
+  {
+    ...LLAMA,
     ...{ architecture: 'Qwen3-Next (linear attention)', layers: 3, mixers: ['linear', 'linear', 'attention'] },
     config: { ...LLAMA.config, model_type: 'qwen3_next', num_hidden_layers: 3 },
   },

@@ -40,7 +40,7 @@ const TOKEN_INPUTS = ['input_ids', 'attention_mask', 'position_ids', LOGITS_TO_K
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
 /** The state of a convolution, state-space or linear-attention layer, by the names that exporters give it. */
 const STATE =
-  /^past_(conv|recurrent|ssm|mamba|linear)\w*\.\d+$|^past_key_values\.\d+\.(conv|ssm|recurrent)(_state)?$|^cache_params\.past\./;
+  /^past_(conv|recurrent|ssm|mamba|linear)\w*\.\d+$|^past(_key_values)?\.\d+\.(conv|ssm|recurrent)(_state)?$|^cache_params\.past\./;
 const FLOATS: readonly FloatType[] = ['float32', 'float16', 'bfloat16'];
 const KV_TYPES: readonly KvElementType[] = [...FLOATS, 'int8', 'uint8', 'float8e4m3fn', 'float8e5m2'];
 

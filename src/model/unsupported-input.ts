@@ -12,7 +12,7 @@ const UNSUPPORTED: readonly Unsupported[] = [
   {
     input: /^past_(conv|recurrent|ssm|mamba|linear)|^cache_params\.|(^|[._])(conv|ssm|recurrent)(_states?)?($|\.)/,
     reason:
-      'the state of a convolution, state-space or linear-attention layer has an unknown name; known are past_conv.N, past_ssm.N, past_recurrent.N, and past_key_values.N.conv_state and the like',
+      'the state of a convolution, state-space or linear-attention layer has an unknown name; known are past_conv.N, past_ssm.N, past_recurrent.N, past.N.conv and the like, and past_key_values.N.conv_state and the like',
   },
   {
     input: /^past_key_values\.\d+\.(decoder|encoder)\.|^encoder_|^decoder_/,

@@ -76,6 +76,8 @@ describe('the signature of a graph', () => {
 
   it.each([
     ['past_conv.4', 'present_conv.4'],
+    ['past.4.conv', 'present.4.conv'],
+    ['past.4.recurrent', 'present.4.recurrent'],
     ['past_recurrent.4', 'present_recurrent.4'],
     ['past_key_values.4.conv_state', 'present.4.conv_state'],
     ['cache_params.past.ssm.4', 'cache_params.present.ssm.4'],
