@@ -18,7 +18,7 @@ import { runnerOf } from '../src/engine/engine.js';
 import type { MakeRunner } from '../src/engine/graph-runner.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { runDemand } from '../src/engine/run-demand.js';
-import { chooseRunner } from '../src/engine/runner-choice.js';
+import { chooseRunner, needsTrial } from '../src/engine/runner-choice.js';
 import { requireCarriedStates, trialNotice } from '../src/engine/trial-run.js';
 import { Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
@@ -242,9 +242,10 @@ async function openModel(
   );
   if (config.cache && device instanceof CpuDevice) void device.commitAhead();
   logRunLimit(device, log);
-  const tried = config.trial
-    ? await tryModel(graph, device, config.prefillChunkTokens, log)
-    : { trial: null, makeRunner: runnerOf };
+  const tried =
+    config.trial || needsTrial(graph)
+      ? await tryModel(graph, device, config.prefillChunkTokens, log)
+      : { trial: null, makeRunner: runnerOf };
   const short = (reason: string) => reason.slice(0, DEVICE_REASON_CHARS);
   const modelFiles = await ownModel(config.modelDir, folder);
   return { folder, graph, device, deviceReason: short(why), contextReason: short(context.why), modelFiles, ...tried };

@@ -11,6 +11,8 @@ import { detachedGraph } from '../model/onnx/detached-graph.js';
 import { shortenedKv } from '../model/onnx/kept-past.js';
 import { REGIME_TOKENS, withRegimeTokens } from '../model/onnx/length-choices.js';
 import { LOGITS_TO_KEEP, withLogitsToKeep } from '../model/onnx/logits-to-keep.js';
+import { readsMask } from '../model/onnx/past-readers.js';
+import { withWholePast } from '../model/onnx/sliding-cache.js';
 import type { WeightCache } from '../model/weight-cache.js';
 import { type WeightFiles, weightFiles } from '../model/weight-files.js';
 import { OrtError } from '../ort/ort-error.js';
@@ -55,6 +57,8 @@ export interface ModelGraph {
   /** Whether each run computes the logits of its last position alone. */
   readonly lastLogitsOnly: boolean;
   readonly names: GraphNames;
+  /** Whether the graph reads the mask for more than the lengths of a batch's rows. */
+  readonly readsMask: boolean;
   /** The inputs that take adapters; empty if the graph takes none. */
   readonly loraInputs: readonly LoraInput[];
   readonly weights: Weights;
@@ -82,6 +86,7 @@ export interface GraphOptions extends Spinning {
 /**
  * Loads a model's graph. Weights are mapped from their files, not read. A graph that computes the logits of all positions is edited in memory
  * to compute only the requested ones, if the edit is possible. A graph that chooses by a sequence's length is edited to take that length as an input.
+ * Layers that expect K/V of their window alone are edited to take that of all tokens.
  * @throws Refused if the graph cannot be run as a decoder, or ONNX Runtime cannot load it; Cancelled if the wait for shared weights is ended
  * @throws OrtError if ONNX Runtime has not enough memory for it
  */
@@ -126,6 +131,7 @@ export async function loadModelGraph(
       past: [...signature.pastNames, ...signature.stateNames.map(({ input }) => input)],
       present: [...signature.presentNames, ...signature.stateNames.map(({ output }) => output)],
     },
+    readsMask: readsMask(folder.graph),
     loraInputs: loraInputs(folder.graph),
     weights,
     release: () => session.release(),
@@ -190,10 +196,11 @@ function detached({ graphPath, graph }: ModelFolder, files: WeightFiles): Uint8A
 
 /** The edited graph, and whether it can compute the logits of the last positions only. */
 function editedModel(
-  original: Uint8Array,
+  detached: Uint8Array,
   { hasLogitsToKeep, lastLogitsOnly }: GraphSignature,
   { kind }: KvDependence,
 ): { model: Uint8Array; keeps: boolean } {
+  const original = withWholePast(detached);
   const logits = hasLogitsToKeep || lastLogitsOnly ? null : withLogitsToKeep(original);
   const keeps = hasLogitsToKeep || logits?.kind === 'edited';
   const model = logits?.kind === 'edited' ? logits.model : original;

@@ -16,6 +16,14 @@ export interface RunnerChoice {
   readonly notice: string | null;
 }
 
+/**
+ * Whether only a trial tells if this graph is right as it is run: it may not carry its states from run to run, or it may give the rows of a batch
+ * the positions of the longest one.
+ */
+export function needsTrial({ kind, layout, readsMask }: Pick<ModelGraph, 'kind' | 'layout' | 'readsMask'>): boolean {
+  return layout.states !== undefined || (kind === 'in-place' && readsMask);
+}
+
 const ALONE: MakeRunner = (graph, device, chunkTokens) => new InPlaceRunner(graph, device, chunkTokens, 'alone');
 
 /**

@@ -41,6 +41,7 @@ const NO_GRAPH = {
   contextTokens: CONTEXT_TOKENS,
   logitsType: 'float32',
   names: { logitsToKeep: 'num_logits_to_keep' },
+  readsMask: false,
   loraInputs: [],
   release: () => {},
 };

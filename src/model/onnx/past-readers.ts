@@ -1,7 +1,7 @@
 import { type FlatNode, flatGraph } from './flat-nodes.js';
 import type { Graph } from './graph.js';
 
-/** Finds graphs that need past K/V of exactly the past's length. */
+/** Finds graphs that need past K/V of exactly the past's length, or a mask without padding. */
 
 /** The inputs of GroupQueryAttention that are past K and V, which may lie in a longer buffer. */
 const PAST_INPUTS: readonly number[] = [3, 4];
@@ -35,4 +35,24 @@ export function readsPast(graph: Graph, pastNames: readonly string[]): boolean {
 function hasFixedRange({ integers }: FlatNode): boolean {
   const [start = 0, end] = [integers.get('start')?.[0], integers.get('end')?.[0]];
   return start === 3 || start === -1 || (start >= 0 && end !== undefined && end >= 0 && end <= 2);
+}
+
+/** Operators that make the lengths of a batch's rows out of its mask. */
+const COUNTING = new Set('Cast Identity Shape ReduceSum Sub Gather Squeeze'.split(' '));
+/** The inputs of GroupQueryAttention that are the lengths of the rows, and of the longest one. */
+const LENGTH_INPUTS: readonly number[] = [5, 6];
+
+/**
+ * Whether a graph reads the mask for more than the lengths that GroupQueryAttention takes, such as for positions by CumSum or Range. The mask of
+ * a batch is as wide as its longest row, so a graph that does not count the ones of each row is wrong for the shorter ones.
+ */
+export function readsMask(graph: Graph): boolean {
+  const lengths = new Set(['attention_mask']);
+  for (const { opType, inputs, outputs } of flatGraph(graph).nodes) {
+    const read = inputs.flatMap((name, i) => (lengths.has(name) ? [i] : []));
+    if (read.length === 0) continue;
+    if (COUNTING.has(opType)) for (const output of outputs) lengths.add(output);
+    else if (opType !== 'GroupQueryAttention' || read.some((i) => !LENGTH_INPUTS.includes(i))) return true;
+  }
+  return false;
 }

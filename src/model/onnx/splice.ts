@@ -1,7 +1,7 @@
 import { memorySource } from './byte-source.js';
 import type { Graph, GraphNode } from './graph.js';
-import { MODEL, NODE } from './messages.js';
-import { bytesField, bytesHeader, fields, join } from './wire.js';
+import { ATTRIBUTE, MODEL, NODE } from './messages.js';
+import { bytesField, bytesHeader, fields, join, readText, type WireField } from './wire.js';
 
 /** Replaces parts of an ONNX file without decoding and encoding the rest. */
 
@@ -40,4 +40,16 @@ export function withInput(model: Uint8Array, node: GraphNode, index: number, nam
     parts.push(replaced ? bytesField(NODE.input, name) : model.subarray(field.start, field.end));
   }
   return join(parts);
+}
+
+/** The node's message without one of its attributes. */
+export function withoutAttribute(model: Uint8Array, node: GraphNode, name: string): Uint8Array {
+  const source = memorySource(model);
+  const isNamed = (attribute: WireField) =>
+    [...fields(source, attribute.payload, attribute.end)].some(
+      (field) => field.number === ATTRIBUTE.name && readText(source, field) === name,
+    );
+  const own = [...fields(source, node.place.payload, node.place.end)];
+  const kept = own.filter((field) => field.number !== NODE.attribute || !isNamed(field));
+  return join(kept.map((field) => model.subarray(field.start, field.end)));
 }

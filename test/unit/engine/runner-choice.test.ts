@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { writeTwin } from '../../../bench/twins/twin-folder.js';
+import { TWINS } from '../../../bench/twins/twins.js';
 import { blockBytes } from '../../../src/core/kv-layout.js';
 import { openDevice } from '../../../src/device/open.js';
 import { loadModelGraph } from '../../../src/engine/model-graph.js';
-import { chooseRunner } from '../../../src/engine/runner-choice.js';
+import { chooseRunner, needsTrial } from '../../../src/engine/runner-choice.js';
 import { openModelFolder } from '../../../src/model/folder.js';
 import { Tokenizer } from '../../../src/model/tokenizer.js';
 import { OrtRuntime } from '../../../src/ort/runtime.js';
@@ -46,6 +48,23 @@ async function chosen(path: string, slots = 2) {
 it('runs the sequences of other graphs together', async () => {
   expect((await chosen(RECALL)).notice).toBeNull();
   expect(await chosen(dir, 1)).toMatchObject({ notice: null, trial: { batch: null } });
+});
+
+it.each([
+  ['positions out of the mask', () => dir, true],
+  ['lengths alone out of the mask', () => RECALL, false],
+  ['states', () => join(dir, 'hybrid'), true],
+])('needs the trial for a graph with %s', async (_, path, needs) => {
+  const runtime = OrtRuntime.open();
+  const options = { provider: { name: 'cpu' }, threads: 1, allowSpinning: false } as const;
+  await writeTwin(TWINS.find(({ mixers }) => mixers !== null)!, join(dir, 'hybrid'));
+  const graph = await loadModelGraph(runtime, await openModelFolder(path()), options);
+  try {
+    expect(needsTrial(graph)).toBe(needs);
+  } finally {
+    graph.release();
+    runtime.release();
+  }
 });
 
 it('runs sequences one by one if the shorter rows of a batch are wrong, and says so', async () => {
