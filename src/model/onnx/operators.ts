@@ -6,7 +6,7 @@ const COMPARISONS = new Set('Greater GreaterOrEqual Less LessOrEqual Equal'.spli
 /** Operators that compute each element of the result from the elements at its place in the inputs. */
 const ELEMENTWISE = new Set(
   [
-    'Abs Acos Add And Asin Atan BitwiseAnd BitwiseNot BitwiseOr Cast CastLike Ceil Clip Cos Cosh Div Erf Exp Floor Identity If',
+    'Abs Acos Add And Asin Atan BitwiseAnd BitwiseNot BitwiseOr Cast CastLike Ceil Clip Cos Cosh DequantizeLinear Div Erf Exp Floor Identity If',
     'IsInf IsNaN Log Max Min Mod Mul Neg Not Or Pow Reciprocal Relu Round Sigmoid Sign Sin Sinh Sqrt Sub Sum Tan Tanh Where Xor',
   ].flatMap((line) => line.split(' ')),
 );
@@ -35,6 +35,7 @@ const ARRANGING: Readonly<Record<string, readonly number[]>> = {
   ...{ ConstantOfShape: [0], Trilu: [1], TopK: [1], OneHot: [1], CumSum: [1], CastLike: [1] },
   // The numbers of tokens of a batch.
   GroupQueryAttention: [5, 6],
+  GatherBlockQuantized: [1],
 };
 const NONE: readonly number[] = [];
 

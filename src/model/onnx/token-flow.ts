@@ -102,6 +102,7 @@ class Flow implements TokenFlow, Known {
     if (origins.every(({ kind }) => kind === 'constant')) return CONSTANT;
     switch (opType) {
       case 'Gather':
+      case 'GatherBlockQuantized':
       case 'GatherElements':
       case 'GatherND':
         return this.gathered(node, first);

@@ -142,7 +142,12 @@ export function picked(node: FlatNode, data: Origin, known: Known): Origin {
   const by = index.by ?? (isSettled(index) ? null : shown(node));
   const width = known.constants.get(tensor)?.dims.length;
   if (node.opType === 'GatherElements') return placeOf({ by, axes: index.axes, size: index.size });
-  const isRows = node.opType === 'Gather' && axis === 0 && width !== undefined && index.axes !== null;
+  const isRows =
+    node.opType.startsWith('Gather') &&
+    node.opType !== 'GatherND' &&
+    axis === 0 &&
+    width !== undefined &&
+    index.axes !== null;
   return placeOf({ by, axes: isRows ? index.axes!.map((at) => at - width + 1) : null, size: index.size });
 }
 

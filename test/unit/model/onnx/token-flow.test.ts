@@ -25,7 +25,7 @@ function modelOf(nodes: readonly (Node | Uint8Array)[], functions: readonly Uint
   const scalars = Object.entries(SCALARS).map(([name, value]) =>
     tensorMessage({ name, type: 'int64', dims: [] }, BigInt64Array.of(BigInt(Math.trunc(value)))),
   );
-  const tables = ['frequencies', 'long', 'short', 'embeddings'].map((name) =>
+  const tables = ['frequencies', 'long', 'short', 'embeddings', 'codes'].map((name) =>
     tensorMessage({ name, type: 'float32', dims: [2, 4] }, new Float32Array(8)),
   );
   const vector = tensorMessage({ name: 'whole', type: 'int64', dims: [1] }, BigInt64Array.of(-1n));
@@ -323,6 +323,23 @@ describe('finding numbers that depend on the length of a sequence', () => {
         n('MatMul', ['column', 'frequencies'], 'angles'),
         n('Cos', ['angles'], 'cos'),
         ...TURNED,
+      ],
+    ],
+    [
+      'quantized embeddings of positions, as GPT-2 has them in q8',
+      [
+        n('Gather', ['embeddings', 'input_ids'], 'hidden'),
+        n('Gather', ['codes', 'position_ids'], 'picked'),
+        n('DequantizeLinear', ['picked', 'long', 'zero'], 'places'),
+        n('Add', ['hidden', 'places'], 'placed'),
+      ],
+    ],
+    [
+      'quantized embeddings of positions, as GPT-2 has them in q4',
+      [
+        n('GatherBlockQuantized', ['codes', 'input_ids', 'long'], 'hidden', { gather_axis: 0n }),
+        n('GatherBlockQuantized', ['codes', 'position_ids', 'long'], 'places', { gather_axis: 0n }),
+        n('Add', ['hidden', 'places'], 'placed'),
       ],
     ],
     [
