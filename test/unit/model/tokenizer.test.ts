@@ -170,6 +170,20 @@ describe('loading a tokenizer', () => {
     ['tokens without embeddings', model({ vocab: { ...vocab, b: 6 } }), /1 of its 7 tokens have ids from 6 on/],
     ['a list of tokens for BPE', model({ vocab: [['a', -1]] }), /model.vocab: must be an object .* of type BPE/],
     ['no merges', model({ merges: null }), /model.merges must be an array/],
+    ['an unknown part', model({ merges: ['▁ b'] }), /merges: item 0 \("▁ b"\) needs the token "b", which model.vocab/],
+    [
+      'an unknown result',
+      model({
+        merges: [
+          ['▁', 'a'],
+          ['a', '▁'],
+        ],
+      }),
+      /merges: item 1 .* needs the token "a▁"/,
+    ],
+    ['a name of every object', model({ merges: [['a', 'toString']] }), /needs the token "toString"/],
+    ['a merge of three', model({ merges: ['▁ a a'] }), /merges: item 0 must have two tokens, got "▁ a a"/],
+    ['a merge of numbers', model({ merges: [[1, 2]] }), /merges: item 0 must have two tokens, got \[1,2\]/],
     ['an object for Unigram', model({ type: 'Unigram' }), /model.vocab: must be an array .* of type Unigram/],
     ['a token without a score', model({ type: 'Unigram', vocab: [['a', -1], ['b']] }), /item 1 must be a token/],
     ['an unknown type', model({ type: 'WordPiece' }), /has the type "WordPiece"; supported are BPE and Unigram/],
@@ -178,6 +192,16 @@ describe('loading a tokenizer', () => {
     ['half of its JSON', '{"model":', /it is not JSON; fetch it again/],
   ])('says what is wrong with %s', async (_, json, message) => {
     await expect(tokenizerOf(json, 6)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['the head of merges.txt', { merges: ['#version: 0.2', '▁ a'] }],
+    [
+      'a prefix of tokens within words',
+      { merges: [['a', '##a']], continuing_subword_prefix: '##', vocab: { ...vocab, '##a': 6, aa: 7 } },
+    ],
+  ])('may have merges with %s', async (_, change) => {
+    await expect(tokenizerOf(model(change), 8)).resolves.toMatchObject({ vocabSize: 8 });
   });
 
   it('may have added tokens beyond the embeddings, as Gemma 3 has one for images', async () => {
