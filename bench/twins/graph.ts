@@ -15,7 +15,7 @@ export function twinGraph(twin: Twin): TwinNetwork {
   net.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
   net.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
   const joined = twin.attention === 'concat';
-  if (joined && twin.positions.kind !== 'alibi') net.input('position_ids', 'int64', ['batch_size', 'sequence_length']);
+  if (joined && !['alibi', 'counted'].includes(twin.positions.kind)) net.input('position_ids', 'int64', ['batch_size', 'sequence_length']);
   for (const input of twin.otherInputs) otherInput(net, input);
   net.output('logits', twin.dtype, ['batch_size', 'sequence_length', twin.vocab + twin.paddedLogits]);
   rotaryTables(net);
@@ -51,10 +51,19 @@ function embedded(net: TwinNetwork): string {
   const deviation = net.twin.head === 'tied' ? 0.1 : 1;
   const rows = net.random('embed.weight', vocab + paddedLogits, hidden, deviation);
   const tokens = net.node('Gather', [rows, 'input_ids'], 'embed');
-  if (positions.kind !== 'learned') return tokens;
+  if (positions.kind !== 'learned' && positions.kind !== 'counted') return tokens;
   const fill = normal({ seed, name: 'places.weight', deviation: deviation / 2, type: dtype });
   const places = net.weight('places.weight', [contextTokens, hidden], fill);
-  return net.node('Add', [tokens, net.node('Gather', [places, 'position_ids'], 'places')], 'embed_placed');
+  return net.node('Add', [tokens, net.node('Gather', [places, positionsOf(net)], 'places')], 'embed_placed');
+}
+
+/** The positions of the new tokens: an input, or the numbers of tokens before them that the mask has. */
+function positionsOf(net: TwinNetwork): string {
+  if (net.twin.positions.kind !== 'counted') return 'position_ids';
+  const counts = net.node('CumSum', ['attention_mask', 'one'], 'counts');
+  const all = net.node('Sub', [net.node('Mul', [counts, 'attention_mask'], 'counts_seen'), 'one'], 'all_positions');
+  const first = net.node('Unsqueeze', ['past', net.integers('axis0', [0n])], 'first_new');
+  return net.node('Slice', [all, first, net.integers('last_new', [2n ** 63n - 1n]), 'axis1'], 'positions');
 }
 
 function decoderLayer(net: TwinNetwork, layer: number, x: string): string {

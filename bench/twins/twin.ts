@@ -46,6 +46,8 @@ type Positions =
   | { readonly kind: 'longrope'; readonly borderTokens: number }
   /** A table of embeddings (GPT-2). */
   | { readonly kind: 'learned' }
+  /** The same, by positions that the graph counts in the mask (OPT). */
+  | { readonly kind: 'counted' }
   /** A slope over the distance in the scores (BLOOM). */
   | { readonly kind: 'alibi' };
 

@@ -50,6 +50,11 @@ export const TWINS: readonly Twin[] = [
   GPT2,
   {
     ...GPT2,
+    ...{ architecture: 'OPT (positions from the mask)', positions: { kind: 'counted' } },
+    config: { ...LLAMA.config, model_type: 'opt' },
+  },
+  {
+    ...GPT2,
     architecture: 'GPT-Neo',
     windowTokens: 48,
     config: {
