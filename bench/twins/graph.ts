@@ -15,7 +15,8 @@ export function twinGraph(twin: Twin): TwinNetwork {
   net.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
   net.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
   const joined = twin.attention === 'concat';
-  if (joined && !['alibi', 'counted'].includes(twin.positions.kind)) net.input('position_ids', 'int64', ['batch_size', 'sequence_length']);
+  if (joined && !['alibi', 'counted'].includes(twin.positions.kind))
+    net.input('position_ids', 'int64', ['batch_size', 'sequence_length']);
   for (const input of twin.otherInputs) otherInput(net, input);
   net.output('logits', twin.dtype, ['batch_size', 'sequence_length', twin.vocab + twin.paddedLogits]);
   rotaryTables(net);
