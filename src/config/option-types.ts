@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BUCKET_SUFFIXES } from '../fleet/bucket-suffixes.js';
 import { parseByteSize } from './byte-size.js';
 import { parseDuration } from './duration.js';
 
@@ -99,6 +100,19 @@ export function duration(minMs: number, maxMs: number, range: string): OptionTyp
 /** A name that is valid in NATS subjects, file names and metric labels. */
 export const plainName: OptionType<string> = parsed('1 to 64 letters, digits, "-" or "_"', (text) =>
   /^[A-Za-z0-9_-]{1,64}$/.test(text) ? text : null,
+);
+
+const suffixes = Object.values(BUCKET_SUFFIXES);
+const suffixOf = (name: string) => suffixes.find((suffix) => name.endsWith(suffix));
+
+/** The name of a fleet, none of whose buckets on NATS can be another fleet's. */
+export const fleetName: OptionType<string> = parsed(
+  `${plainName.allowed}, not ending in ${suffixes.slice(0, -1).join(', ')} or ${suffixes.at(-1)}`,
+  (text) => (plainName.check.safeParse(text).success && suffixOf(text) === undefined ? text : null),
+  (text) => {
+    const fleet = text.slice(0, -(suffixOf(text)?.length ?? text.length));
+    return fleet === '' ? '' : `; its bucket on NATS would be one of the fleet ${fleet}`;
+  },
 );
 
 export function text(allowed: string, minChars: number, maxChars: number): OptionType<string> {

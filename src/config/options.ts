@@ -143,7 +143,7 @@ export const OPTIONS = {
     flag: 'namespace',
     variable: 'SHOAL_NAMESPACE',
     placeholder: 'NAME',
-    type: types.plainName,
+    type: types.fleetName,
     default: 'shoal',
     commands: [...MEMBERS, 'nats-users', 'nats-buckets'],
     help: 'Name of the fleet. Fleets with different names can share a NATS server, whose users then have to trust each other (docs/SECURITY.md).',

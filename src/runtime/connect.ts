@@ -5,6 +5,7 @@ import { readValues } from '../config/config.js';
 import { objectsConfig } from '../config/hosting-config.js';
 import { readMachine } from '../config/machine.js';
 import { DEFAULT_NATS_URL, natsAccess } from '../config/nats-access.js';
+import { fleetName } from '../config/option-types.js';
 import { peerTls } from '../config/peer-tls.js';
 import { Cancelled, InvalidRequest, Unavailable } from '../errors.js';
 import { Lifecycle } from '../lifecycle.js';
@@ -39,7 +40,7 @@ export interface ConnectOptions {
 
 /**
  * Connects to a fleet as a driver, which hosts nothing. `url`: the NATS server of the fleet, by default SHOAL_NATS.
- * @throws InvalidRequest without a secret, Unavailable if NATS does not answer in time, WrongUsage for a wrong variable
+ * @throws InvalidRequest without a secret or with a wrong namespace, Unavailable if NATS does not answer in time, WrongUsage for a wrong variable
  */
 export async function connect(url?: string, options: ConnectOptions = {}): Promise<FleetClient> {
   const values = readValues('run', { flags: {}, environment: process.env });
@@ -50,6 +51,7 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
       'secret',
     );
   }
+  const namespace = namespaceOf(options.namespace ?? values.namespace);
   const id = options.id ?? `driver-${readMachine().nameEnd}`;
   const natsUser = options.user ?? values.natsUser;
   const natsPassword = options.password ?? values.natsPassword;
@@ -58,8 +60,7 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const joined = await joinInTime(timeoutMs, (leaving) =>
       joinRuntime(life, {
-        ...{ kind: 'driver', role: 'node', id, nats, secret, leaving, listen: null, worker: null },
-        namespace: options.namespace ?? values.namespace,
+        ...{ kind: 'driver', role: 'node', id, namespace, nats, secret, leaving, listen: null, worker: null },
         peerTls: peerTls(values),
         objects: objectsConfig(values),
         coordinator: { url: options.coordinator ?? values.url, apiKey: values.apiKey },
@@ -71,6 +72,13 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
     await firstNode(joined.member);
     return joined.fleet;
   });
+}
+
+/** @throws InvalidRequest if a fleet may not have this name */
+function namespaceOf(given: string): string {
+  const { data, error } = fleetName.check.safeParse(given);
+  if (data !== undefined) return data;
+  throw new InvalidRequest(`namespace: ${error?.issues[0]?.message}, got ${JSON.stringify(given)}`, 'namespace');
 }
 
 async function joinInTime<T>(timeoutMs: number, join: (leaving: AbortSignal) => Promise<T>): Promise<T> {
