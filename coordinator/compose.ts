@@ -13,6 +13,7 @@ import { blockBytes, type KvLayout } from '../src/core/kv-layout.js';
 import type { Announcement } from '../src/core/member.js';
 import type { MembershipEffect } from '../src/core/membership-events.js';
 import { dialReport } from '../src/fleet/dial-report.js';
+import { HearingLog } from '../src/fleet/hearing-log.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import type { Lifecycle } from '../src/lifecycle.js';
@@ -191,7 +192,9 @@ export async function startCoordinatorParts(
     suspicion: (message) => poison.hearByWorker(message),
   }));
   const paced = new PacedLog(log, clock);
-  roster.listen((effect) => follow(effect, parts, paced));
+  const members = () => roster.members();
+  const hearing = new HearingLog({ role: 'coordinator', id: null, log: paced, members });
+  roster.listen((effect) => follow(effect, { ...parts, hearing }, paced));
   peers.onLinkClosed((id, incarnation) => roster.linkClosed(id, incarnation));
   await life.start(poison);
   await life.start(parts.quarantined);
@@ -316,15 +319,13 @@ function hearOf(roster: Roster, announcement: Announcement, from: string): void 
 }
 
 /** Reacts to a change of membership: opens links to a worker that joined, and ends the calls of a worker that is gone. */
-function follow(effect: MembershipEffect, { actors, links, greetings }: CoordinatorParts, log: Log): void {
+function follow(
+  effect: MembershipEffect,
+  { actors, links, greetings, hearing }: CoordinatorParts & { readonly hearing: HearingLog },
+  log: Log,
+): void {
   if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
-  if (effect.type === 'hearing')
-    log.warn(
-      {},
-      effect.hears
-        ? 'this coordinator hears the fleet again'
-        : 'this coordinator hears nobody, and declares no worker dead',
-    );
+  if (effect.type === 'hearing') hearing.changed(effect.hears);
   if (effect.type === 'joined') {
     actors.nodeBack(effect.id, effect.incarnation);
     log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');

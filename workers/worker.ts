@@ -6,6 +6,7 @@ import type { MembershipEffect } from '../src/core/membership-events.js';
 import { Profiler } from '../src/debug/profiler.js';
 import { Refused } from '../src/errors.js';
 import { Announcer } from '../src/fleet/announcer.js';
+import { HearingLog } from '../src/fleet/hearing-log.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import type { MetricsRegistry } from '../src/metrics/registry.js';
@@ -37,13 +38,16 @@ export class Worker {
   private readonly announcer: Announcer;
   private readonly life = new Lifecycle();
   private readonly paced: PacedLog;
+  private readonly hearing: HearingLog;
 
   constructor(private readonly options: WorkerOptions) {
     const { config, bus, clock, log, surroundings } = options;
     this.paced = new PacedLog(log, clock);
     this.address = { hostId: surroundings.hostId, unixPath: null, tcpHost: null, tcpPort: null };
     this.parts = makeWorkerParts(options);
-    const { linked } = this.parts;
+    const { linked, roster } = this.parts;
+    const members = () => roster.members();
+    this.hearing = new HearingLog({ role: 'worker', id: config.id, log: this.paced, members });
     this.announcer = new Announcer(bus, clock, fleetSubjects(config.namespace), () => this.describe(), linked);
   }
 
@@ -205,11 +209,7 @@ export class Worker {
     const { identity } = this.options;
     const log = this.paced;
     if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
-    if (effect.type === 'hearing')
-      log.warn(
-        {},
-        effect.hears ? 'this worker hears the fleet again' : 'this worker hears nobody, and declares no worker dead',
-      );
+    if (effect.type === 'hearing') this.hearing.changed(effect.hears);
     if (effect.type === 'raised') {
       const { generation, refutation } = effect;
       log.warn({ generation, refutation }, 'members took this worker for gone, which it refutes');

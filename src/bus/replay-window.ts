@@ -1,3 +1,6 @@
+/** What a window knows of a counter: that it comes for the first time, that it came before, or that it is too old to tell. */
+export type Arrival = 'first' | 'repeated' | 'old';
+
 /** The counters that a receiver has seen from one sender, to accept each message once. Source: RFC 4303, section 3.4.3. */
 export class ReplayWindow {
   private readonly bits: Uint32Array;
@@ -8,15 +11,13 @@ export class ReplayWindow {
     this.bits = new Uint32Array(size / 32);
   }
 
-  /** Records a counter. Returns false if it was seen before or is too old. Counters start at 1. */
-  accept(counter: number): boolean {
-    if (counter > this.highest) {
-      this.advance(counter);
-    } else if (counter <= this.highest - this.size || this.seen(counter)) {
-      return false;
-    }
+  /** Records a counter, unless it is too old. Counters start at 1. */
+  record(counter: number): Arrival {
+    if (counter > this.highest) this.advance(counter);
+    else if (counter <= this.highest - this.size) return 'old';
+    else if (this.seen(counter)) return 'repeated';
     this.bits[(counter % this.size) >>> 5]! |= 1 << (counter & 31);
-    return true;
+    return 'first';
   }
 
   private seen(counter: number): boolean {

@@ -30,6 +30,12 @@ const SUBJECTS_KEPT = 64;
 /** The use of a seal. Each use has keys of its own, so that each counts its messages separately. */
 export type SealedUse = 'messages' | 'values';
 
+/**
+ * Why a message is dropped: it was not sealed with this secret; it was taken before; or it is so old that this process cannot tell, as when it was sent long
+ * before the two processes first heard each other.
+ */
+export type DropReason = 'forged' | 'replayed' | 'late';
+
 /** One incarnation of a sender. */
 export interface Sender {
   readonly id: string;

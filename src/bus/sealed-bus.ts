@@ -18,6 +18,7 @@ import {
 import { KnownSenders } from './known-senders.js';
 import { ReplayWindow } from './replay-window.js';
 import {
+  type DropReason,
   type Envelope,
   MessageOpener,
   MessageSealer,
@@ -69,8 +70,7 @@ export interface SealedBusOptions {
   readonly self: Sender;
   /** First token of the subjects of challenges and proofs. */
   readonly namespace: string;
-  /** Called when a message is dropped because it was not sealed with this secret or is a replay. */
-  readonly onDropped?: (reason: 'forged' | 'replayed', subject: string) => void;
+  readonly onDropped?: (reason: DropReason, subject: string) => void;
   readonly onError?: OnBusError;
 }
 
@@ -213,11 +213,12 @@ export class SealedBus implements Bus {
     this.heldBytes -= bytesOf(held.shift()!);
   }
 
-  /** Whether a message of a sender that has proved itself came for the first time. To be asked once, in the order in which messages came. */
+  /** Whether a message of a sender that has proved itself is new and not too old. To be asked once, in the order in which messages came. */
   private accepts(known: Known, { subscription, counter, message }: Held): boolean {
-    const fresh = counter > known.floor || message.subject.includes(this.ownPart);
-    if (fresh && windowOf(known, subscription).accept(counter)) return true;
-    this.options.onDropped?.('replayed', message.subject);
+    const arrival = windowOf(known, subscription).record(counter);
+    const isRecent = counter > known.floor || message.subject.includes(this.ownPart);
+    if (arrival === 'first' && isRecent) return true;
+    this.options.onDropped?.(arrival === 'repeated' ? 'replayed' : 'late', message.subject);
     return false;
   }
 
@@ -264,8 +265,9 @@ export class SealedBus implements Bus {
     const message = opened && readMessage(SealMessage, opened.message.payload);
     if (!opened || !message) return;
     const known = this.touch(opened.envelope);
-    if (!windowOf(known, PROOFS).accept(opened.envelope.counter)) {
-      this.options.onDropped?.('replayed', sealed.subject);
+    const arrival = windowOf(known, PROOFS).record(opened.envelope.counter);
+    if (arrival !== 'first') {
+      this.options.onDropped?.(arrival === 'repeated' ? 'replayed' : 'late', sealed.subject);
       return;
     }
     const { nonce } = message;

@@ -142,9 +142,14 @@ describe('a sealed bus', () => {
     stage.replay();
     await settled();
     expect(got).toEqual([]);
+    expect(stage.dropped).toEqual(['late fleet.news']);
     a.publish('fleet.news', bytes('a is draining'));
     await settled();
     expect(got).toEqual(['a is draining']);
+    stage.dropped.length = 0;
+    stage.replay(({ subject }) => subject === 'fleet.news');
+    await settled();
+    expect(new Set(stage.dropped)).toEqual(new Set(['replayed fleet.news']));
   });
 
   test('delivers the latest messages to a new receiver, in order', async () => {

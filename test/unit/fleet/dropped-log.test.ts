@@ -12,6 +12,18 @@ it('a flood of dropped messages costs a line for each reason in 30 s, with their
   await clock.advance(30_000);
   expect(lines.slice(2)).toMatchObject([
     { subject: 'shoal.998', repeats: 499, msg: expect.stringContaining('do not carry the secret') },
-    { subject: 'shoal.999', repeats: 499, msg: expect.stringContaining('were repeated, or came long after') },
+    { subject: 'shoal.999', repeats: 499, msg: expect.stringContaining('came a second time') },
+  ]);
+});
+
+it('a warning of dropped messages says what to do, and late ones, which are normal at a start, give none', () => {
+  const lines: { level: string; msg: string }[] = [];
+  const write = (line: string) => lines.push(JSON.parse(line));
+  const dropped = droppedLog(createLog({ level: 'debug', write }), new SimulatedClock());
+  dropped('late', 'shoal.hello');
+  dropped('replayed', 'shoal.hello');
+  expect(lines).toMatchObject([
+    { level: 'debug', msg: expect.stringContaining('long after they were sent') },
+    { level: 'warn', msg: expect.stringContaining('change the password of NATS') },
   ]);
 });
