@@ -214,7 +214,8 @@ function generationOf(bytes: Uint8Array): number | null {
   return readMessage(Generation, bytes)?.generation ?? null;
 }
 
-function isCharter(bytes: Uint8Array): boolean {
+/** Whether this process can read a stored charter, perhaps one of another version. */
+export function isCharter(bytes: Uint8Array): boolean {
   return readMessage(Version, bytes) !== null;
 }
 
@@ -234,9 +235,7 @@ export function misfit(bytes: Uint8Array, mine: Charter): string | null {
     return refusal(['formatVersion'], { formatVersion: version }, mine, '');
   }
   const theirs = readMessage(StoredCharter, bytes);
-  if (theirs === null) {
-    return `cannot read the fleet's charter on this NATS: it was written with another cluster secret or another release; give this process the secret (SHOAL_SECRET) and the release of the fleet, or ${OWN_FLEET_REMEDY}`;
-  }
+  if (theirs === null) return UNREADABLE_CHARTER;
   const fields = (Object.keys(REMEDIES) as Field[]).filter((field) => theirs[field] !== mine[field]);
   const models = theirs.model === mine.model ? '' : `; the model is ${theirs.model} there, ${mine.model} here`;
   return fields.length === 0 ? null : refusal(fields, theirs, mine, models);
@@ -244,6 +243,9 @@ export function misfit(bytes: Uint8Array, mine: Charter): string | null {
 
 const OWN_FLEET_REMEDY =
   'start a separate fleet with --namespace, or stop all processes of that fleet first, so that its charter is replaced';
+
+/** The message that refuses a process which cannot read the charter of a living fleet. */
+export const UNREADABLE_CHARTER = `cannot read the fleet's charter on this NATS: it was written with another cluster secret or another release; give this process the secret (SHOAL_SECRET) and the release of the fleet, or ${OWN_FLEET_REMEDY}`;
 
 function refusal(fields: readonly Field[], theirs: Partial<Charter>, mine: Charter, models: string): string {
   const differences = fields.map((field) => `${field} is ${theirs[field]} there, ${mine[field]} here`);

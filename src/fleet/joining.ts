@@ -4,18 +4,12 @@ import { Refused, Unavailable, Unsupported } from '../errors.js';
 import { BLOCK_TOKENS, SEGMENT_BLOCKS } from '../limits.js';
 import type { Log } from '../log.js';
 import { encode } from '../wire/msgpack.js';
+import { anybodyAlive } from './anybody-alive.js';
 import { fleetBucket, openBucket } from './buckets.js';
-import {
-  type Alive,
-  CHARTER_FORMAT_VERSION,
-  type Charter,
-  joinCharter,
-  provisional,
-  type StoredCharter,
-} from './charter.js';
+import { CHARTER_FORMAT_VERSION, type Charter, joinCharter, provisional, type StoredCharter } from './charter.js';
 import { CharterKeeper } from './charter-keeper.js';
 import { askedAbout, type CharterWordOptions, contradiction, saidBy, speakFor } from './charter-word.js';
-import { type FleetSubjects, fleetSubjects } from './subjects.js';
+import { fleetSubjects } from './subjects.js';
 import { tryPublish } from './try-publish.js';
 
 /** Joins the fleet's charter when a process starts. */
@@ -137,7 +131,8 @@ async function joinNow(
   const { transport, clock, log, config, onOutlawed } = options;
   const subjects = fleetSubjects(config.namespace);
   const kv = await openBucket(transport, fleetBucket(config.namespace));
-  const listen = (timeMs: number) => anybodyAlive(transport, clock, subjects, timeMs);
+  const heard = { said: [subjects.announce, subjects.coordinator], ask: subjects.hello };
+  const listen = (timeMs: number) => anybodyAlive(transport, clock, heard, timeMs);
   const joined = await joinCharter(kv, mine, {
     ...{ anybodyAlive: listen, isMember, clock },
     contradiction: () => contradiction(wordOf(options), provisional(mine)),
@@ -157,35 +152,4 @@ async function joinNow(
     log.warn(mine, 'restored the charter, which a process without the cluster secret had overwritten');
   else log.info(mine, how === 'founded' ? 'founded the fleet' : 'joined the fleet under its charter');
   return keeper;
-}
-
-/**
- * Listens for a worker or coordinator for at most `timeMs`. Returns `unknown` if the bus is lost, because members could be missed. @internal exported for tests.
- */
-export async function anybodyAlive(
-  transport: Transport,
-  clock: Clock,
-  subjects: FleetSubjects,
-  timeMs: number,
-): Promise<Alive> {
-  const { bus } = transport;
-  const strangers = () => transport.strangerMessages?.() ?? 0;
-  const before = strangers();
-  const endings: (() => void)[] = [];
-  try {
-    return await new Promise<Alive>((resolve) => {
-      const timer = clock.after(timeMs, () => resolve(strangers() > before ? 'strangers' : 'nobody'));
-      endings.push(
-        () => timer.cancel(),
-        bus.onStatus(() => resolve('unknown')),
-      );
-      for (const subject of [subjects.announce, subjects.coordinator]) {
-        const subscription = bus.subscribe(subject, () => resolve('members'));
-        endings.push(() => subscription.unsubscribe());
-      }
-      if (!tryPublish(bus, subjects.hello, new Uint8Array())) resolve('unknown');
-    });
-  } finally {
-    for (const end of endings) end();
-  }
 }

@@ -87,9 +87,11 @@ function runtimeRights(namespace: string, role: NatsRole): NatsRights {
   const { announce, leave, hello } = runtimeSubjects(namespace);
   const of = (...tokens: string[]) => [namespace, ...tokens].join('.');
   const both = [announce, leave, hello, of('lookup', '*'), of('proof', '*', '*'), of('node', '*', '*', 'in')];
+  // The charter, and the coordinators that live under it, tell a process that has another secret.
+  const { coordinator } = fleetSubjects(namespace);
   return {
-    publish: [...both, ...writing(actorBucket(namespace), '>')],
-    subscribe: [...both, of('node', '*', '*', 'absent', '*', '*'), `${natsInbox(namespace, role)}.>`],
+    publish: [...both, ...writing(actorBucket(namespace), '>'), ...reading(fleetBucket(namespace))],
+    subscribe: [...both, coordinator, of('node', '*', '*', 'absent', '*', '*'), `${natsInbox(namespace, role)}.>`],
   };
 }
 

@@ -40,7 +40,8 @@ export interface ConnectOptions {
 
 /**
  * Connects to a fleet as a driver, which hosts nothing. `url`: the NATS server of the fleet, by default SHOAL_NATS.
- * @throws InvalidRequest without a secret or with a wrong namespace, Unavailable if NATS does not answer in time, WrongUsage for a wrong variable
+ * @throws InvalidRequest without a secret or with a wrong namespace, Refused if the fleet has another secret, Unavailable if NATS does not answer in
+ * time, WrongUsage for a wrong variable
  */
 export async function connect(url?: string, options: ConnectOptions = {}): Promise<FleetClient> {
   const values = readValues('run', { flags: {}, environment: process.env });

@@ -10,6 +10,7 @@ import { logBusStatus, settled } from '../fleet/bus-log.js';
 import { droppedLog } from '../fleet/dropped-log.js';
 import { newIncarnation } from '../fleet/identity.js';
 import { type NatsRole, natsInbox } from '../fleet/nats-rights.js';
+import { checkSecret } from '../fleet/secret-check.js';
 import type { Lifecycle } from '../lifecycle.js';
 import type { Log } from '../log.js';
 import { PacedLog } from '../paced-log.js';
@@ -36,7 +37,10 @@ export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 
   readonly onClose: () => Promise<void>;
 }
 
-/** Resolves when this process is a member. `life` leaves again. @throws Cancelled if `leaving` aborts while it waits for NATS */
+/**
+ * Resolves when this process is a member. `life` leaves again.
+ * @throws Refused if it does not have the secret of the fleet, Cancelled if `leaving` aborts while it waits for NATS
+ */
 export async function joinRuntime(
   life: Lifecycle,
   options: JoinRuntimeOptions,
@@ -63,6 +67,7 @@ export async function joinRuntime(
   });
   life.use(transport.bus, (bus) => bus.close());
   logBusStatus(transport.bus, paced);
+  await checkSecret({ transport, clock, log, namespace });
   const { kind, listen, worker, onCall, peerTls: tls } = options;
   const member = new RuntimeMember({
     ...{ kind, id, incarnation, namespace, secret, tls, transport, clock, surroundings, log, listen, worker, onCall },

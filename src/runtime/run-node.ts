@@ -23,7 +23,7 @@ import { Library } from './library.js';
 
 /**
  * Runs one node in this process. Resolves when it hosts. If it rejects, it has released everything.
- * @throws InvalidRequest if a module cannot be hosted, Cancelled if `leaving` aborts while it waits for NATS
+ * @throws InvalidRequest if a module cannot be hosted, Refused if the fleet has another secret, Cancelled if `leaving` aborts while it waits for NATS
  */
 export function runNode(config: NodeConfig, leaving: AbortSignal): Promise<RunningRole> {
   const log = AdjustableLog.create({ level: config.logLevel, fields: { role: 'node', node: config.id } });

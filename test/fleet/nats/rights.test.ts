@@ -141,6 +141,8 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
     const { bus: creator } = await connected('coordinator');
     for (const { name, maxBytes } of fleetBuckets(NAMESPACE)) await NatsKeyValue.open(creator, name, { maxBytes });
     const { bus } = await connected(role);
+    const charter = await NatsKeyValue.open(bus, FLEET);
+    expect(await charter.get(CHARTER_KEY)).toBeNull();
     for (const [bucket, key] of WRITTEN[role]) {
       const kv = await NatsKeyValue.open(bus, bucket);
       expect(await kv.create(key, Uint8Array.of(1))).toBe(true);

@@ -4,6 +4,7 @@ import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { type Clock, SimulatedClock, settled } from '../../../src/clock.js';
 import { Refused } from '../../../src/errors.js';
+import { anybodyAlive } from '../../../src/fleet/anybody-alive.js';
 import {
   type Alive,
   type Charter,
@@ -15,7 +16,6 @@ import {
   type StoredCharter,
 } from '../../../src/fleet/charter.js';
 import { CharterKeeper } from '../../../src/fleet/charter-keeper.js';
-import { anybodyAlive } from '../../../src/fleet/joining.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { ANNOUNCE_INTERVAL_MS } from '../../../src/limits.js';
 import { SILENT_LOG } from '../../../src/log.js';
@@ -449,6 +449,7 @@ class Race {
 describe('listening for members', () => {
   const LISTEN_MS = 1_000;
   const subjects = fleetSubjects('fleet');
+  const heardOn = { said: [subjects.announce, subjects.coordinator], ask: subjects.hello };
   const nothing = new Uint8Array();
   const stage = () => {
     const broker = new MemoryBroker();
@@ -457,7 +458,7 @@ describe('listening for members', () => {
     let heard: Alive | null = null;
     let foreign = 0;
     const transport = { bus, openKeyValue: async () => new MemoryKeyValue(), strangerMessages: () => foreign };
-    const listened = anybodyAlive(transport, clock, subjects, LISTEN_MS).then((alive) => {
+    const listened = anybodyAlive(transport, clock, heardOn, LISTEN_MS).then((alive) => {
       heard = alive;
     });
     return { transport, bus, member, clock, listened, heard: () => heard, meetStranger: () => void foreign++ };
@@ -499,6 +500,6 @@ describe('listening for members', () => {
     bus.lose();
     await settled();
     expect(heard()).toBe('unknown');
-    expect(await anybodyAlive(transport, new SimulatedClock(), subjects, LISTEN_MS)).toBe('unknown');
+    expect(await anybodyAlive(transport, new SimulatedClock(), heardOn, LISTEN_MS)).toBe('unknown');
   });
 });
