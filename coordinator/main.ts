@@ -48,6 +48,7 @@ import { CertificateKeeper, readCertificates } from './http/certificates.js';
 import { createHttpServer } from './http/create-http-server.js';
 import type { TlsContext } from './http/listener.js';
 import type { HttpServer } from './http/server.js';
+import { watchNamesakes } from './namesake.js';
 import { accessBehavior, KeyAccess } from './objects/key-access.js';
 import { objectUses } from './objects/object-uses.js';
 import { openModel, withOffered } from './open-model.js';
@@ -59,7 +60,7 @@ import { TrailFile } from './trail/trail-file.js';
 
 /**
  * Runs one coordinator in this process. Resolves once it listens, with or without workers. If it rejects, it has released everything.
- * @throws Refused if the model cannot be served or does not fit the fleet, Unavailable if it cannot listen, Cancelled if `leaving` aborts
+ * @throws Refused if the model cannot be served or does not fit the fleet, or another coordinator has its name, Unavailable if it cannot listen, Cancelled if `leaving` aborts
  * while it waits for NATS
  */
 export function runCoordinator(config: CoordinatorConfig, leaving: AbortSignal): Promise<RunningCoordinator> {
@@ -149,6 +150,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
       openBucket: buckets.fleet,
       openRetentions: buckets.retentions,
     });
+    watchNamesakes(parts.siblings, { clock, log: paced, end });
     await startCoordinatorParts(life, parts, { clock, log });
     const checks = [...fleetChecks, () => parts.poison.keep(), storeCheck(transport, buckets.of, paced)];
     await life.start(new BucketKeeper({ bus, clock, subjects: fleetSubjects(config.namespace), checks }));

@@ -16,6 +16,7 @@ export class Siblings {
   private ticking: Timer | null = null;
   private listening: Subscription[] = [];
   private announcedMs = Number.NEGATIVE_INFINITY;
+  private readonly namesakeListeners: ((message: CoordinatorMessage) => void)[] = [];
 
   constructor(
     private readonly bus: Bus,
@@ -37,6 +38,11 @@ export class Siblings {
   stop(): void {
     this.ticking?.cancel();
     for (const subscription of this.listening) subscription.unsubscribe();
+  }
+
+  /** Calls `listener` with each heartbeat of another coordinator that was given the same id. */
+  onNamesake(listener: (message: CoordinatorMessage) => void): void {
+    this.namesakeListeners.push(listener);
   }
 
   /** Coordinators heard from recently, in order of id. */
@@ -67,6 +73,7 @@ export class Siblings {
     const message = readMessage(CoordinatorMessage, payload);
     this.dropSilent();
     if (!message || this.isOwn(message)) return;
+    if (message.id === this.self.id) for (const listener of this.namesakeListeners) listener(message);
     if (this.heard.size >= FLEET_COORDINATORS && !this.heard.has(message.id)) return;
     this.heard.set(message.id, { message, atMs: this.clock.now() });
   }

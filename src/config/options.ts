@@ -176,7 +176,7 @@ export const OPTIONS = {
     default: null,
     defaultNote: 'coordinator- and random digits',
     commands: ['coordinator'],
-    help: 'Name of the coordinator, unique in the fleet.',
+    help: 'Name of the coordinator, unique in the fleet: it does not start while another one has the name.',
   }),
   allowRouting: option({
     flag: 'allow-routing',
