@@ -36,7 +36,10 @@ export const NOT_ENABLED_FOR_ACCOUNT = 10039;
 
 /** The part of a connection of the library that this needs. */
 export interface ServerConnection {
-  readonly info?: { readonly server_id: string; readonly cluster?: string | undefined } | undefined;
+  /** What the server said of itself when this process connected to it, `jetstream` among it if that was on then. */
+  readonly info?:
+    | { readonly server_id: string; readonly cluster?: string | undefined; readonly jetstream?: boolean | undefined }
+    | undefined;
   getServer(): string;
   flush(): Promise<void>;
 }
@@ -63,7 +66,9 @@ export async function storeFault(
   const isOff = error.name === 'JetStreamNotEnabled' || code === NOT_ENABLED || code === NOT_ENABLED_FOR_ACCOUNT;
   if (isOff) {
     if (!worked) return null;
-    return { of: 'all', holdsUp: false, why: `${server} has turned JetStream off, ${AS_IF_FULL}; ${FREE_AND_RESTART}` };
+    const why =
+      connection.info?.jetstream === true ? `has turned JetStream off, ${AS_IF_FULL}; ${FREE_AND_RESTART}` : NEVER_ON;
+    return { of: 'all', holdsUp: false, why: `${server} ${why}` };
   }
   if (code !== null) return faultOfCode(code, error.message, server, bucket);
   if (error.name !== 'TimeoutError' || !(await answers(connection, clock, serverId))) return null;
@@ -109,6 +114,9 @@ const WRITES = { of: 'writes', holdsUp: false } as const;
 const AS_IF_FULL = 'its disk may be full';
 const FREE_AND_RESTART =
   'free space on the disk of its JetStream folder (store_dir), then restart it; "shoal up" restarts its own nats-server by itself';
+/** A server that has been restarted without JetStream, or that turned it off before this process connected to it again. */
+const NEVER_ON =
+  'runs without JetStream: it was started without it, or has turned it off because its disk is full; put jetstream { store_dir: FOLDER } into its configuration, free space on the disk of that folder if there is none, then restart it';
 const ROOM = 'free space on its disk, or set max_file_store in its configuration';
 const MAJORITY = 'more than half of the servers of its cluster have to run';
 

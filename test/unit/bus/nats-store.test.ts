@@ -153,6 +153,12 @@ describe('a request to the store', () => {
     };
     await expect(useStore(store, 'read', off)).rejects.not.toThrow(Unsupported);
     expect(state.fault).toMatchObject({ of: 'all', holdsUp: false });
+    expect(state.fault!.why).toMatch(
+      /^nats-server at S runs without JetStream: it was started without it, or .*jetstream \{ store_dir/,
+    );
+    const connection = { ...store.connection, info: { server_id: 'a', jetstream: true } };
+    await expect(useStore({ ...store, connection }, 'read', off)).rejects.not.toThrow(Unsupported);
+    expect(state.fault!.why).toMatch(/^nats-server at S has turned JetStream off, its disk may be full; free space/);
     const fresh = { ...store, state: new StoreState() };
     await expect(useStore(fresh, 'read', off)).rejects.toThrow(Unsupported);
     expect(fresh.state.fault).toBeNull();
