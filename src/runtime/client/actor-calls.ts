@@ -5,7 +5,7 @@ import { currentScope } from '../context.js';
 import { laneOf } from '../core/lane.js';
 import type { ActorRecords } from '../detached/actor-records.js';
 import type { Takeovers } from '../detached/takeover.js';
-import { ActorDied, CallCircle } from '../errors.js';
+import { ActorDied, CallCircle, ObjectLost } from '../errors.js';
 import type { RuntimeMember } from '../member/member.js';
 import {
   CHAIN_CALLS,
@@ -62,10 +62,13 @@ export class ActorCalls implements HandleCalls {
     try {
       for (;;) {
         const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
+        let outcome: Outcome | null = null;
         try {
           const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
-          return await this.result(await this.instance(to, method, at).ask('call', request, this.left(attempts)));
+          outcome = await this.instance(to, method, at).ask('call', request, this.left(attempts));
+          return await this.result(outcome);
         } catch (error) {
+          if (outcome !== null) requireLost(outcome, error, attempts);
           await this.again(attempts, at, error);
         }
       }
@@ -219,4 +222,16 @@ export class ActorCalls implements HandleCalls {
   private pause(timeMs: number): Promise<void> {
     return new Promise((resolve) => this.member.options.clock.after(timeMs, resolve));
   }
+}
+
+/**
+ * Returns if the result of a call was lost with the process that had it, so that the call is lost too. After any other error the actor lives, and the call
+ * must not be repeated: its code has failed, or its result cannot be read.
+ */
+function requireLost(outcome: Outcome, error: unknown, { to, method }: Attempts): void {
+  if (outcome.type === 'threw' || !(error instanceof Unavailable)) throw error;
+  if (error instanceof ObjectLost) return;
+  throw new Unavailable(`${to.class}.${method} has run, but its result cannot be read: ${error.message}`, {
+    cause: error,
+  });
 }

@@ -245,7 +245,9 @@ export class ProcessObjects implements ObjectAccess {
     await this.member.linked(owner);
     if (this.member.directory.get(owner.incarnation) === null) throw lost(id, `its owner ${owner.node} is gone`);
     if (!this.member.isLinked(owner)) {
-      throw new Unavailable(`cannot read the object ${id}: there is no direct connection to ${owner.node}`);
+      throw new Unavailable(
+        `cannot read the object ${id}: there is no direct connection to ${owner.node}; start that node with a --peer-host at which this process reaches it`,
+      );
     }
     const bytes = allocate(length);
     let at = 0;

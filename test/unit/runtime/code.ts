@@ -259,6 +259,10 @@ export class Keeper {
     return (await this.kept[0]!.get()).length;
   }
 
+  make(count: number): Float64Array {
+    return range(count);
+  }
+
   drop(): void {
     for (const ref of this.kept) ref.release();
     this.kept = [];

@@ -51,6 +51,20 @@ describe('an object', () => {
     expect((await ref.get())[0]).toBe(0);
   });
 
+  it('that is the result of a call, and cannot be read, does not make the actor look lost', async () => {
+    await world.node('c', { listens: false });
+    const caller = await world.driver('caller');
+    const keeper = await caller.fleet.actor(Keeper, { near: { node: 'c' }, maxRestarts: 1, maxTaskRetries: 1 });
+    const error = await rejection(keeper.make(100_000));
+    expect(error).toMatchObject({
+      name: 'Unavailable',
+      message: expect.stringMatching(
+        /^Keeper.make has run, but its result cannot be read: .* no direct connection to c; .*--peer-host/,
+      ),
+    });
+    expect(await keeper.make(2)).toHaveLength(2);
+  });
+
   it('is kept as long as any process has a reference', async () => {
     const ref = driver.fleet.put(range(10));
     const keeper = await driver.fleet.actor(Keeper, { near: { node: 'a' } });

@@ -44,6 +44,8 @@ export interface NodeOptions {
   readonly worker?: string;
   readonly observer?: HostObserver;
   readonly tracer?: Tracer;
+  /** Whether others can dial it. Default: they can. */
+  readonly listens?: boolean;
 }
 
 export class RuntimeWorld {
@@ -63,8 +65,8 @@ export class RuntimeWorld {
   }
 
   async node(id: string, options: NodeOptions = {}): Promise<Member> {
-    const { resources = { cpu: 4 }, gpuIds = [], worker = null, ...watched } = options;
-    return this.join(id, 'node', worker, async (life, { member, fleet }) => {
+    const { resources = { cpu: 4 }, gpuIds = [], worker = null, listens = true, ...watched } = options;
+    return this.join(id, { kind: 'node', worker, listens }, async (life, { member, fleet }) => {
       const library = await Library.load([CODE]);
       fleet.knowErrors(library.exported);
       await new NodeHost({ member, library, fleet, total: resources, gpuIds, log: SILENT_LOG, ...watched }).start(life);
@@ -73,7 +75,7 @@ export class RuntimeWorld {
 
   /** A driver that has heard of all nodes. */
   async driver(id = 'driver'): Promise<Member> {
-    const joined = await this.join(id, 'driver', null, async () => {});
+    const joined = await this.join(id, { kind: 'driver', worker: null, listens: false }, async () => {});
     const nodes = [...this.members].filter(({ member }) => member.options.kind === 'node');
     const heard = () => nodes.every(({ member }) => joined.member.directory.get(member.self.incarnation) !== null);
     await until(joined.member, heard);
@@ -123,8 +125,7 @@ export class RuntimeWorld {
 
   private async join(
     id: string,
-    kind: 'node' | 'driver',
-    worker: string | null,
+    { kind, worker, listens }: { kind: 'node' | 'driver'; worker: string | null; listens: boolean },
     more: (life: Lifecycle, parts: Pick<Member, 'member' | 'fleet'>) => Promise<void>,
   ): Promise<Member> {
     const incarnation = newIncarnation();
@@ -156,7 +157,7 @@ export class RuntimeWorld {
       },
       onCall: (path) => paths.push(path),
       log: SILENT_LOG,
-      listen: kind === 'node' ? { unixPath: join(this.dir, `${id}.sock`), advertiseHost: null } : null,
+      listen: listens ? { unixPath: join(this.dir, `${id}.sock`), advertiseHost: null } : null,
     });
     life.use(transport.bus, (bus) => bus.close());
     const fleet = new FleetClient(member, {
