@@ -14,7 +14,7 @@ export async function readRegularFile(path: string, limitBytes: number): Promise
   try {
     const found = await file.stat();
     if (!found.isFile()) throw new Error(`${path} is not a regular file`);
-    if (found.size > limitBytes) throw new Error(`the file must have at most ${limitBytes} bytes, has ${found.size}`);
+    if (found.size > limitBytes) throw new Error(`the file must have at most ${limitBytes} bytes, got ${found.size}`);
     return await file.readFile('utf8');
   } finally {
     await file.close();

@@ -121,7 +121,7 @@ function outputsOf(outputs: z.infer<typeof StructuredOutputs>): NamedConstraint[
   ];
   if (found.length === 0)
     throw new InvalidRequest(
-      'structured_outputs: has no constraint; must have one of json, regex, choice, grammar and json_object',
+      'structured_outputs: must have one of json, regex, choice, grammar and json_object, got none',
       'structured_outputs',
     );
   return found;
@@ -152,7 +152,7 @@ function schemaOf(schema: z.infer<typeof SchemaOrText> | null | undefined, param
 function json(schema: JsonSchema, closed: boolean, param: string): NamedConstraint {
   const chars = JSON.stringify(schema).length;
   if (chars > SCHEMA_CHARS)
-    throw new InvalidRequest(`${param}: must have at most ${SCHEMA_CHARS} characters; has ${chars}`, param);
+    throw new InvalidRequest(`${param}: must have at most ${SCHEMA_CHARS} characters, got ${chars}`, param);
   return { constraint: { type: 'json', schema, closed }, param };
 }
 

@@ -24,7 +24,7 @@ export function listOf<T>(item: z.ZodType<T>, max: number) {
       if (value.length > max)
         return refuse({
           ...{ code: 'custom', input: value },
-          message: `must have at most ${max} items; has ${value.length}`,
+          message: `must have at most ${max} items, got ${value.length}`,
         });
       const items: T[] = [];
       for (const [i, one] of value.entries()) {
@@ -57,7 +57,7 @@ export const JSON_SCHEMA = {
 export const Name = z
   .string()
   .max(limits.CLIENT_NAME_CHARS)
-  .refine(isWellFormed, 'must be well-formed Unicode; has half of a surrogate pair');
+  .refine(isWellFormed, 'must be well-formed Unicode, got half of a surrogate pair');
 export const Count = z.int().min(0);
 export const Penalty = z.number().min(-2).max(2);
 
@@ -68,7 +68,7 @@ export const LogitBias = z
     if (entries <= limits.LOGIT_BIAS_ENTRIES) return;
     context.addIssue({
       code: 'custom',
-      message: `must have at most ${limits.LOGIT_BIAS_ENTRIES} entries; has ${entries}`,
+      message: `must have at most ${limits.LOGIT_BIAS_ENTRIES} entries, got ${entries}`,
     });
   })
   .pipe(z.record(z.string().regex(/^\d{1,9}$/, 'must be a token id'), z.number().min(-100).max(100)))

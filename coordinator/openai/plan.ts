@@ -206,7 +206,7 @@ function stoppingOf(fields: CommonRequest, demand: Demand, prompt: Prompt, model
   const minTokens = fields.min_tokens ?? 0;
   if (minTokens > maxTokens) {
     throw new InvalidRequest(
-      `min_tokens: must be at most ${maxTokens}, the maximum length of this answer; is ${minTokens}`,
+      `min_tokens: must be at most ${maxTokens}, the maximum length of this answer, got ${minTokens}`,
       'min_tokens',
     );
   }

@@ -175,7 +175,7 @@ export class PromptReader {
     if (typeof list[0] === 'number') return [this.checkPromptIds(list, 'prompt', options)];
     if (list.length > PROMPTS_PER_REQUEST) {
       throw new InvalidRequest(
-        `prompt: must have at most ${PROMPTS_PER_REQUEST} prompts; has ${list.length}`,
+        `prompt: must have at most ${PROMPTS_PER_REQUEST} prompts, got ${list.length}`,
         'prompt',
       );
     }

@@ -92,7 +92,7 @@ function checkSize(tools: readonly OfferedTool[]): void {
   const chars = JSON.stringify(tools).length;
   if (chars <= SCHEMA_CHARS) return;
   throw new InvalidRequest(
-    `tools: must have at most ${SCHEMA_CHARS} characters if one must be called, or is strict; have ${chars}`,
+    `tools: must have at most ${SCHEMA_CHARS} characters if one must be called, or is strict, got ${chars}`,
     'tools',
   );
 }

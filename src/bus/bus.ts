@@ -72,7 +72,7 @@ export const throwLater: OnBusError = (error) => {
 export function checkPayload(payload: Uint8Array, maxBytes: number): void {
   if (payload.byteLength > maxBytes) {
     throw new InvalidRequest(
-      `cannot publish ${payload.byteLength} bytes: a message has at most ${maxBytes} bytes; send large values over the byte plane`,
+      `cannot publish ${payload.byteLength} bytes: a message has at most ${maxBytes} bytes; store large values with fleet.put, and send references to them`,
     );
   }
 }

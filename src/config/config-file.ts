@@ -37,7 +37,7 @@ function readFile(path: string): string {
   }
   if (bytes.byteLength <= FILE_BYTES) return bytes.toString();
   throw new WrongUsage(
-    `--config (SHOAL_CONFIG): ${path} has ${bytes.byteLength} bytes; must have at most ${FILE_BYTES}`,
+    `--config (SHOAL_CONFIG): ${path} must have at most ${FILE_BYTES} bytes, got ${bytes.byteLength}`,
   );
 }
 

@@ -88,5 +88,5 @@ export function blockBytes(layout: KvLayout): number {
 /** Throws `InternalError` unless the bytes have the size of a block. */
 export function checkBlockBytes(layout: KvLayout, { byteLength }: Uint8Array): void {
   const expected = blockBytes(layout);
-  if (byteLength !== expected) throw new InternalError(`a block must have ${expected} bytes, not ${byteLength}`);
+  if (byteLength !== expected) throw new InternalError(`a block must have ${expected} bytes, got ${byteLength}`);
 }

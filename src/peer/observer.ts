@@ -10,7 +10,7 @@ export interface DamagedBlock {
   readonly block: BlockKey;
 }
 
-/** The port: receives measurements of the byte plane. */
+/** The port: receives measurements of the transfers of blocks. */
 export interface PeerObserver {
   /** A fetch by this process brought blocks `in`, or a fetch by a peer took blocks `out`. */
   onFetch(bytes: number, ms: number, direction: 'in' | 'out'): void;

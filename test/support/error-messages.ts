@@ -33,6 +33,7 @@ export function styleFaults(text: string): string[] {
     ['has two sentences', /[.?]\s+[A-Z]/.test(text)],
     ['has an exclamation mark', text.includes('!')],
     [`is longer than ${MESSAGE_CHARS} characters`, text.replaceAll('{}', '').length > MESSAGE_CHARS],
+    ['does not say "must be ..., got ..."', OTHER_ORDERS.some((order) => order.test(text))],
     ...BANNED.map(([name, pattern]): [string, boolean] => [`says "${name}"`, pattern.test(text)]),
   ];
   return faults.filter(([, wrong]) => wrong).map(([fault]) => fault);
@@ -42,6 +43,13 @@ const MESSAGE_CHARS = 200;
 
 /** A first word that keeps its capital: it has another capital, a digit or an underscore (NATS, JetStream), or is a proper name. */
 const NAME = /^(?:[A-Z]\w*[A-Z0-9_/]|(?:Debian|Docker|Linux|Node|Unix|Vulkan)\b)/;
+
+/** A value that is not allowed, before what is, or after it in a sentence of its own: a message says `must be ..., got ...`. */
+const OTHER_ORDERS = [
+  /(?:^|: )(?:is|are|has|have) (?:no|\{\})[^;]*; (?:it )?must /,
+  /\bmust [^;]*[;,] (?:is|are|has|have) \{\}/,
+  /\bmust [^;]*; got /,
+];
 
 /** Phrases that read as if translated. */
 const BANNED: readonly [string, RegExp][] = [

@@ -86,7 +86,7 @@ async function pin(exchange: Exchange, { retentions, layers, model, prompts }: P
   }
   if (tokens.length >= model.contextTokens) {
     throw new InvalidRequest(
-      `${param}: has ${tokens.length} tokens; must be fewer than the model's context of ${model.contextTokens}`,
+      `${param}: must have fewer tokens than the model's context of ${model.contextTokens}, got ${tokens.length}`,
       param,
     );
   }

@@ -12,7 +12,7 @@ const RULES = 1_024;
 /** @throws InvalidRequest, without the name of a field, for a grammar that cannot be honoured */
 export function compileGrammar(source: string): Program {
   const { root, rules } = parseGrammar(source);
-  if (rules.size > RULES) throw new InvalidRequest(`has ${rules.size} rules; must have at most ${RULES}`);
+  if (rules.size > RULES) throw new InvalidRequest(`must have at most ${RULES} rules, got ${rules.size}`);
   checkNames(rules);
   checkLeftRecursion(rules);
   const program = new GrammarWriter(rules).write(root);

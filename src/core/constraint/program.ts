@@ -36,12 +36,12 @@ export interface StateEdges {
 export function statesOf(program: Program): StateEdges[] {
   const states: StateEdges[] = [];
   const stateAt = (id: number): StateEdges => {
-    if (id >= STATES) throw new InvalidRequest(`the constraint has the state ${id}; must be 0 to ${STATES - 1}`);
+    if (id >= STATES) throw new InvalidRequest(`a state of the constraint must be 0 to ${STATES - 1}, got ${id}`);
     while (states.length <= id) states.push({ bytes: [], epsilons: [], calls: [], final: false });
     return states[id]!;
   };
   if (program.length % 4 !== 0 || program.length > 4 * PROGRAM_EDGES)
-    throw new InvalidRequest(`the constraint has ${program.length / 4} edges; must be at most ${PROGRAM_EDGES}`);
+    throw new InvalidRequest(`the constraint must have at most ${PROGRAM_EDGES} edges, got ${program.length / 4}`);
   stateAt(0);
   for (let i = 0; i < program.length; i += 4) {
     const [from, first, last, to] = program.subarray(i, i + 4) as unknown as [number, number, number, number];

@@ -40,7 +40,7 @@ export class AdapterFolder {
     const found = isAdapterFile(file) ? await stat(join(this.dir, file)).catch(() => null) : null;
     if (!found?.isFile()) throw new Refused(`there is no adapter ${file} in ${this.dir}`);
     if (found.size === 0 || found.size > FILE_BYTES)
-      throw new Refused(`the adapter ${file} in ${this.dir} has ${found.size} bytes; it must have 1 to ${FILE_BYTES}`);
+      throw new Refused(`the adapter ${file} in ${this.dir} must have 1 to ${FILE_BYTES} bytes, got ${found.size}`);
     const mark = `${found.size} ${found.mtimeMs} ${found.ino}`;
     return { name: file.slice(0, -ENDING.length), file, bytes: found.size, mark };
   }
@@ -140,7 +140,7 @@ async function fill(handle: FileHandle, whole: Buffer, hash: Hash): Promise<numb
 export function checkAdapterName(name: string): void {
   if (NAME.test(name)) return;
   throw new Refused(
-    `an adapter's name must be 1 to ${ADAPTER_NAME_CHARS} letters, digits, ".", "_" or "-", and begin with a letter or digit; got "${name}"`,
+    `an adapter's name must be 1 to ${ADAPTER_NAME_CHARS} letters, digits, ".", "_" or "-", and begin with a letter or digit, got "${name}"`,
   );
 }
 

@@ -61,7 +61,7 @@ function readTensor(name: string, value: unknown, data: Uint8Array): NamedTensor
   } = entry.data;
   const elementType = Object.hasOwn(TYPES, dtype) ? TYPES[dtype as keyof typeof TYPES] : null;
   if (elementType === null)
-    throw new Corrupt(`the tensor "${name}" has type ${dtype}; it must be one of ${Object.keys(TYPES).join(', ')}`);
+    throw new Corrupt(`the type of the tensor "${name}" must be one of ${Object.keys(TYPES).join(', ')}, got ${dtype}`);
   if (start > end || end > data.length || end - start !== tensorBytes(elementType, dims))
     throw new Corrupt(`the tensor "${name}" has bytes ${start} to ${end}, which is not ${elementType}[${dims}]`);
   return { name, elementType, dims, data: data.subarray(start, end) };

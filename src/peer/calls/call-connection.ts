@@ -70,7 +70,7 @@ export class CallConnection implements CallLink, ConnectionOwner {
     if (!this.open) throw new Unavailable(`cannot send to ${peer.node}: the connection is closed`);
     if (message.byteLength > BUS_MESSAGE_BYTES) {
       throw new InvalidRequest(
-        `cannot send ${message.byteLength} bytes to ${peer.node}: a message has at most ${BUS_MESSAGE_BYTES}; send large values over the byte plane`,
+        `cannot send ${message.byteLength} bytes to ${peer.node}: a message has at most ${BUS_MESSAGE_BYTES}; store large values with fleet.put, and send references to them`,
       );
     }
     if (connection.queuedBytes > PENDING_BYTES) {

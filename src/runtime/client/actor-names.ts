@@ -65,5 +65,5 @@ export class ActorNames {
 /** @throws InvalidRequest for a name that is too short or too long */
 export function checkName(field: string, name: string): string {
   if (name.length >= 1 && name.length <= 64) return name;
-  throw new InvalidRequest(`${field}: has ${name.length} characters; must have 1 to 64`, field);
+  throw new InvalidRequest(`${field}: must have 1 to 64 characters, got ${name.length}`, field);
 }

@@ -91,7 +91,7 @@ const DEFAULT_PENDING = 1_024;
 function count(field: string, value: number | undefined, preset: number, min: number, max: number): number {
   const number = value ?? preset;
   if (Number.isSafeInteger(number) && number >= min && number <= max) return number;
-  throw new InvalidRequest(`${field}: is ${number}; must be a whole number from ${min} to ${max}`, field);
+  throw new InvalidRequest(`${field}: must be a whole number from ${min} to ${max}, got ${number}`, field);
 }
 
 /** The bounds of an actor. @throws InvalidRequest */
@@ -135,7 +135,7 @@ export function demandedResources(wanted: WantedResources): Resources {
     const bytes = parseByteSize(amount);
     if (bytes !== null) return [name, bytes] as const;
     throw new InvalidRequest(
-      `resources.${name}: is ${JSON.stringify(amount)}; must be a number, or a size such as 2GiB`,
+      `resources.${name}: must be a number, or a size such as 2GiB, got ${JSON.stringify(amount)}`,
     );
   });
   return checkedResources('resources', Object.fromEntries(amounts));

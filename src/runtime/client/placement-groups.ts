@@ -70,9 +70,9 @@ export class PlacementGroups {
   async create(wanted: readonly WantedResources[], options: GroupOptions): Promise<PlacementGroup> {
     const { strategy = 'pack', hosting = [], timeoutMs = Number.POSITIVE_INFINITY } = options;
     if (wanted.length === 0 || wanted.length > BUNDLES)
-      throw new InvalidRequest(`bundles: are ${wanted.length}; must be 1 to ${BUNDLES}`, 'bundles');
+      throw new InvalidRequest(`bundles: must be 1 to ${BUNDLES}, got ${wanted.length}`, 'bundles');
     if (!GROUP_STRATEGIES.includes(strategy))
-      throw new InvalidRequest(`strategy: is ${strategy}; must be one of ${GROUP_STRATEGIES.join(', ')}`, 'strategy');
+      throw new InvalidRequest(`strategy: must be one of ${GROUP_STRATEGIES.join(', ')}, got ${strategy}`, 'strategy');
     const id = this.newId();
     const bundles = wanted.map((resources, index) => new Bundle(`${id}/${index}`, demandedResources(resources)));
     const group: OpenGroup = new OpenGroup(id, bundles, strategy, hosting, () => this.remove(group));

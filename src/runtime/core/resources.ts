@@ -50,7 +50,7 @@ export function checkedResources(field: string, amounts: Readonly<Record<string,
       throw new InvalidRequest(`${field}: ${JSON.stringify(name)} cannot be the name of a resource; ${allowed}`, field);
     }
     if (!(amount >= 0 && amount <= Number.MAX_SAFE_INTEGER)) {
-      throw new InvalidRequest(`${field}.${name}: is ${amount}; must be a number from 0 to 2^53`, field);
+      throw new InvalidRequest(`${field}.${name}: must be a number from 0 to 2^53, got ${amount}`, field);
     }
   }
   return Object.fromEntries(

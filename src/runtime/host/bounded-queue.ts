@@ -20,7 +20,7 @@ export class BoundedQueue<T> {
 
   constructor(private readonly capacity: number) {
     if (Number.isSafeInteger(capacity) && capacity >= 1 && capacity <= CAPACITY) return;
-    throw new InvalidRequest(`capacity: is ${capacity}; must be a whole number from 1 to ${CAPACITY}`, 'capacity');
+    throw new InvalidRequest(`capacity: must be a whole number from 1 to ${CAPACITY}, got ${capacity}`, 'capacity');
   }
 
   /** Resolves when the item is in the queue. A call that is given up before has put nothing. */

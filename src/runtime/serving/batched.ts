@@ -46,7 +46,7 @@ class Batches<Item, Result> {
     { maxSize = 16, waitMs = 5, maxWaiting = 1_024, clock = new SystemClock() }: BatchOptions,
   ) {
     if (!Number.isSafeInteger(maxSize) || maxSize < 1)
-      throw new InvalidRequest(`maxSize: is ${maxSize}; must be a whole number from 1`, 'maxSize');
+      throw new InvalidRequest(`maxSize: must be a whole number from 1, got ${maxSize}`, 'maxSize');
     this.maxSize = maxSize;
     this.waitMs = waitMs;
     this.maxWaiting = maxWaiting;
