@@ -137,5 +137,9 @@ function role(
     const isPlain = error instanceof ShoalError || error instanceof WrongUsage;
     line('fatal', describe(error), { stack: error instanceof Error && !isPlain ? error.stack : undefined });
   };
-  return runRole({ start, describe, onError, onHangup: (running) => reload.run(running) }, link);
+  const onGivenUp = () => {
+    const level = readValues(name, context).logLevel ?? 'info';
+    createLog({ level, fields: { role: name } }).info({}, 'stopped before it had started');
+  };
+  return runRole({ start, describe, onError, onGivenUp, onHangup: (running) => reload.run(running) }, link);
 }

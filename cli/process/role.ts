@@ -14,6 +14,8 @@ export interface RoleOptions {
   readonly start: (leaving: AbortSignal) => Promise<RunningRole>;
   /** Called with an error while starting or stopping, unless the parent gets the error. */
   readonly onError: (error: unknown) => void;
+  /** Called when the role has given up its start because it was to end, for example while it waited for NATS. */
+  readonly onGivenUp: () => void;
   /** Called at each SIGHUP while the role runs. Without it, and where the process has a terminal that may be gone, SIGHUP ends the role. */
   readonly onHangup?: (role: RunningRole) => Promise<void>;
   /** The text of an error for the parent to show. */
@@ -87,7 +89,8 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
     const startMs = isOrphan ? ORPHAN_STOP_MS : limits.PROCESS_STOP_MS;
     const role = await within(startMs, started(starting), 'stop');
     const stopMs = isOrphan ? ORPHAN_STOP_MS : (role?.stopMs ?? limits.PROCESS_STOP_MS);
-    if (role !== null) await within(stopMs, role.stop(), 'stop');
+    if (role === null) options.onGivenUp();
+    else await within(stopMs, role.stop(), 'stop');
     return 0;
   } catch (error) {
     options.onError(error);

@@ -95,6 +95,7 @@ const code = await runRole(
   {
     start,
     describe: (error) => (error instanceof Error ? error.message : String(error)),
+    onGivenUp: () => process.stderr.write('given up\n'),
     onError: (error) => process.stderr.write(`${JSON.stringify({ level: 60, msg: String(error) })}\n`),
   },
   link,
