@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { BlockKey } from '../src/core/block.js';
+import type { OpenSharedMemory } from '../src/core/shared-memory-reader.js';
 import { PeerClient, type PeerTarget } from '../src/peer/client/peer-client.js';
-import type { OpenSharedMemory } from '../src/peer/client/shared-read.js';
 import { BLOCK_BYTES, BLOCKS, benchBlocks, benchBytes, blockAt, FINGERPRINT, SECRET } from './peer-sender.js';
 
 /** The ways in which benchmark `peer` transfers bytes from the sending process. */

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { formatByteSize } from '../src/byte-size.js';
 import { adapterFolderOf } from '../src/config/adapter-options.js';
-import { formatByteSize } from '../src/config/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { modelFolder, namedGraph } from '../src/config/model-folder.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';

@@ -1,5 +1,5 @@
+import { formatByteSize } from '../src/byte-size.js';
 import { adapterFolderOf } from '../src/config/adapter-options.js';
-import { formatByteSize } from '../src/config/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { modelFolder } from '../src/config/model-folder.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync, writeFileSync } from 'node:fs
 import { availableParallelism, freemem, release, totalmem } from 'node:os';
 import { basename } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { formatByteSize } from '../src/config/byte-size.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { OPTIONS, type Values } from '../src/config/options.js';
 import { packageVersion } from '../src/config/package-root.js';

@@ -1,4 +1,4 @@
-import { formatByteSize } from '../src/config/byte-size.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { measuredIn, measuredWorkload } from '../src/core/capacity/measured.js';
 import { type SharingCost, sharingCost } from '../src/core/capacity/sharing-cost.js';
 import { Unavailable } from '../src/errors.js';

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { natsWarning } from '../src/bus/nats-advisories.js';
-import { formatByteSize } from '../src/config/byte-size.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { CHAOS_OPTIONS } from '../src/config/chaos-options.js';
 import { readValues } from '../src/config/config.js';
 import { isServiceVariable } from '../src/config/kubernetes.js';

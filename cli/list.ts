@@ -1,4 +1,4 @@
-import { formatByteSize } from '../src/config/byte-size.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import type { FleetClient } from '../src/runtime/client/fleet-client.js';

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
+import { formatByteSize } from '../src/byte-size.js';
 import { SystemClock } from '../src/clock.js';
-import { formatByteSize } from '../src/config/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { dependenceNotice } from '../src/core/kv-dependence.js';
 import { blockBytes, statesBytes, tokenBytes } from '../src/core/kv-layout.js';

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
+import { formatByteSize } from '../src/byte-size.js';
 import { SystemClock } from '../src/clock.js';
-import { formatByteSize } from '../src/config/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { modelFolder, namedGraph, namedHubId } from '../src/config/model-folder.js';
 import type { Values } from '../src/config/options.js';

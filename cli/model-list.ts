@@ -1,4 +1,4 @@
-import { formatByteSize } from '../src/config/byte-size.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import { HubCache } from '../src/hub/hub-cache.js';
 import { hubSettings } from '../src/hub/hub-settings.js';

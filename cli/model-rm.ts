@@ -1,4 +1,4 @@
-import { formatByteSize } from '../src/config/byte-size.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { Refused } from '../src/errors.js';
 import { BlobLock } from '../src/hub/blob-lock.js';
 import { usingCache } from '../src/hub/cache-folder.js';

@@ -1,4 +1,4 @@
-import { formatByteSize } from '../src/config/byte-size.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { planFleet } from '../src/core/capacity/fleet-plan.js';
 import { Unavailable } from '../src/errors.js';
 import type { CommandContext } from './context.js';

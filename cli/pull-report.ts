@@ -1,5 +1,5 @@
+import { formatByteSize } from '../src/byte-size.js';
 import type { Clock } from '../src/clock.js';
-import { formatByteSize } from '../src/config/byte-size.js';
 import type { PullEvent } from '../src/hub/pull-ports.js';
 import type { Io } from './context.js';
 import type { Progress } from './progress.js';

@@ -1,4 +1,4 @@
-import { formatByteSize } from '../src/config/byte-size.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { readValues } from '../src/config/config.js';
 import type { CommandContext } from './context.js';
 import { CoordinatorClient, type FleetAnswer } from './coordinator-client.js';

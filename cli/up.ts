@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { readCertificates } from '../coordinator/http/certificates.js';
+import { formatByteSize } from '../src/byte-size.js';
 import { SystemClock } from '../src/clock.js';
-import { formatByteSize } from '../src/config/byte-size.js';
 import { readUpConfig } from '../src/config/config.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { UpConfig } from '../src/config/up-config.js';

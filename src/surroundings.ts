@@ -1,7 +1,7 @@
+import type { OpenSharedMemory } from './core/shared-memory-reader.js';
 import { hostId } from './fleet/identity.js';
 import { setSendBuffer } from './native/libc.js';
 import { openProcessMemory } from './native/process-memory.js';
-import type { OpenSharedMemory } from './peer/client/shared-read.js';
 import { type PeerNetwork, SOCKETS } from './peer/wire/network.js';
 import { type Random, SystemRandom } from './random.js';
 

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
+import { formatByteSize } from '../../src/byte-size.js';
 import { SystemClock } from '../../src/clock.js';
-import { formatByteSize } from '../../src/config/byte-size.js';
 import { readValues } from '../../src/config/config.js';
 import { WrongUsage } from '../../src/config/wrong-usage.js';
 import type { CommandContext } from '../context.js';

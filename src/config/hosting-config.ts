@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { parseByteSize } from './byte-size.js';
+import { parseByteSize } from '../byte-size.js';
 import type { Machine } from './machine.js';
 import type { Values } from './options.js';
 import { WrongUsage } from './wrong-usage.js';

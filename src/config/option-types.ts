@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { parseByteSize } from '../byte-size.js';
 import { BUCKET_SUFFIXES } from '../fleet/bucket-suffixes.js';
-import { parseByteSize } from './byte-size.js';
 import { parseDuration } from './duration.js';
 
 /** The types of option values, with their parsers. */

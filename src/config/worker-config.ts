@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
+import { formatByteSize } from '../byte-size.js';
 import type { Durability } from '../core/durability.js';
 import type { FetchPolicy } from '../core/fetch-plan.js';
 import type { LogLevel } from '../log.js';
 import { adapterFolderOf } from './adapter-options.js';
-import { formatByteSize } from './byte-size.js';
 import { requiredSecret, secretInFile } from './cluster-secret.js';
 import { type HostingConfig, hostingConfig } from './hosting-config.js';
 import type { Machine } from './machine.js';

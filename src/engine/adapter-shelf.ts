@@ -1,7 +1,7 @@
 import { abortReason, orAbort } from '../async/abort.js';
 import { Deferred } from '../async/deferred.js';
 import { Mutex } from '../async/mutex.js';
-import { formatByteSize } from '../config/byte-size.js';
+import { formatByteSize } from '../byte-size.js';
 import { Refused } from '../errors.js';
 import type { AdapterRef } from '../protocol/adapter.js';
 import type { AdapterLease, Adapters, LoadedAdapter } from './adapters.js';

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatByteSize } from '../config/byte-size.js';
+import { formatByteSize } from '../byte-size.js';
 import { Corrupt, Refused } from '../errors.js';
 import type { HubFile } from './answers.js';
 import { BlobDigest } from './blob-digest.js';

@@ -1,7 +1,7 @@
 import { constants as bufferConstants } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs';
+import type { SharedMemoryReader } from '../core/shared-memory-reader.js';
 import type { SharedPlace } from '../core/shared-place.js';
-import type { SharedMemoryReader } from '../peer/client/shared-read.js';
 import { type Pointer, viewMemory } from './ffi.js';
 import { Handle } from './handle.js';
 import { dropPages, mapFile, neverShrinks, peerProcess, unmap } from './libc.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatByteSize, parseByteSize } from '../../../src/config/byte-size.js';
+import { formatByteSize, parseByteSize } from '../../src/byte-size.js';
 
 describe('a size in bytes', () => {
   it.each([

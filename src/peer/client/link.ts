@@ -3,13 +3,13 @@ import { Deferred } from '../../async/deferred.js';
 import { Semaphore } from '../../async/semaphore.js';
 import type { Timer } from '../../clock.js';
 import type { BlockDigest } from '../../core/block.js';
+import type { OpenSharedMemory, SharedMemoryReader } from '../../core/shared-memory-reader.js';
 import { Corrupt, fromWire, Overloaded, type ShoalError, toWire, Unavailable } from '../../errors.js';
 import { FRAME_HEADER_BYTES, PEER_BLOCKS_IN_SOCKET, PEER_REQUESTS_IN_FLIGHT } from '../../limits.js';
 import type { Connection, Payload } from '../wire/connection.js';
 import { checkLengths, type Prelude } from '../wire/frame.js';
 import { type ClientGreetingOptions, type Dialler, greetServer } from '../wire/greeting.js';
 import { type ClientMessage, fromClient, fromServer, type ServerMessage } from '../wire/messages.js';
-import type { OpenSharedMemory, SharedMemoryReader } from './shared-read.js';
 
 /** The dialling side of one connection for blocks. */
 
@@ -36,7 +36,7 @@ export interface LinkExchange<T> {
   begin(message: ServerMessage): Uint8Array | null;
   /** Called after each part of a payload. False lets go of the payload's memory: nothing is written there any more. */
   wants(): boolean;
-  /** The whole frame has come; `digest` is that of its payload, null if there was none or it was discarded. What it throws ends the link. */
+  /** The whole frame has come. `digest` covers its payload; null if there was none or it was discarded. An error of this method ends the link. */
   end(message: ServerMessage, digest: BlockDigest | null): void;
   /**
    * The caller does not need the result any more: cancels the request, and settles without waiting for the peer. Memory that is being read or

@@ -3,6 +3,7 @@ import { type Clock, SystemClock } from '../../clock.js';
 import type { BlockKey, SealedBlock } from '../../core/block.js';
 import type { PeerAddress } from '../../core/member.js';
 import { compareProcesses, type ProcessRank } from '../../core/rank.js';
+import type { OpenSharedMemory } from '../../core/shared-memory-reader.js';
 import { DeadlineExceeded, fromWire, Overloaded, Refused, type ShoalError, toWire, Unavailable } from '../../errors.js';
 import {
   FLEET_WORKERS,
@@ -23,7 +24,7 @@ import { CompareExchange } from './compare-exchange.js';
 import { FetchExchange, type Fetched, type FetchSink } from './fetch-exchange.js';
 import { Link, type LinkState, PingExchange } from './link.js';
 import { PushExchange } from './push-exchange.js';
-import { type OpenSharedMemory, PinExchange } from './shared-read.js';
+import { PinExchange } from './shared-read.js';
 
 /** Links to peers, and fetching, pushing, comparing and pinging over them. */
 

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Deferred } from '../../async/deferred.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
-import type { SharedPlace } from '../../core/shared-place.js';
+import type { SharedMemoryReader } from '../../core/shared-memory-reader.js';
 import { Digester } from '../../digest.js';
 import { Corrupt, fromWire, type ShoalError, toWire } from '../../errors.js';
 import { COPY_TURN_BYTES } from '../../limits.js';
@@ -14,23 +14,6 @@ import type { Line, LinkExchange } from './link.js';
 
 /** Bytes copied from a peer's memory at a time, so that they are still in the CPU cache when their digest is computed. */
 const PEER_COPY_BYTES = 256 * 1024;
-
-/** The port: memory of the process at the other end of a link that this process can read. */
-export interface SharedMemoryReader {
-  /** Whether memory can be read here. Once false, it stays false. */
-  readonly usable: boolean;
-  /**
-   * The bytes at a place, which their owner may change when they are not pinned any more; null if they cannot be read, and then `usable` is
-   * false. Valid until `close`.
-   */
-  bytesAt(place: SharedPlace, byteLength: number): Uint8Array | null;
-  /** Lets go of the pages that were read, so that they do not count as memory of this process. What `bytesAt` gave stays valid. */
-  dropPages(): void;
-  close(): void;
-}
-
-/** Opens the shared memory of the process at the other end of a Unix socket; null if it cannot be read. */
-export type OpenSharedMemory = (socketFileDescriptor: number) => SharedMemoryReader | null;
 
 /** The outcome of a shared read. */
 export interface SharedFetched extends Fetched {

@@ -1,4 +1,4 @@
-import { parseByteSize } from '../../config/byte-size.js';
+import { parseByteSize } from '../../byte-size.js';
 import { InvalidRequest } from '../../errors.js';
 import { checkedResources, type Resources } from '../core/resources.js';
 import { ConcurrencyGroups } from '../messages.js';
