@@ -1,6 +1,6 @@
 import { open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Overloaded } from '../../errors.js';
+import { Corrupt, Overloaded } from '../../errors.js';
 import type { Log } from '../../log.js';
 import { SharedFile, type SharedFilePlace } from '../../native/shared-file.js';
 import { ownFolder } from '../../own-folder.js';
@@ -101,7 +101,8 @@ export class ObjectMemory {
       const bytes = new Uint8Array(to - from);
       for (let at = 0; at < bytes.byteLength; ) {
         const { bytesRead } = await file.read(bytes, at, bytes.byteLength - at, from + at);
-        if (bytesRead === 0) throw new Overloaded(`the file of the object ${id} is shorter than the object`);
+        if (bytesRead === 0)
+          throw new Corrupt(`the file of the object ${id} is shorter than the object; compute the object again`);
         at += bytesRead;
       }
       return bytes;

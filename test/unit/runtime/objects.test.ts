@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { collectGarbage } from '../../../bench/garbage.js';
-import { Overloaded } from '../../../src/errors.js';
+import { Corrupt, Overloaded } from '../../../src/errors.js';
 import { ObjectLost, type ObjectRef } from '../../../src/index.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import { SystemRandom } from '../../../src/random.js';
@@ -229,6 +230,8 @@ describe('a store of objects', () => {
     store.put('o5', bytes(5));
     store.delete('o2');
     expect(await store.read('o2', 0, 1)).toBeNull();
+    await truncate(join(dir, 'o1'), 502);
+    await expect(store.read('o1', 500, 503)).rejects.toThrow(Corrupt);
     await store.close();
     await expect(readdir(dir)).rejects.toThrow('ENOENT');
   });
