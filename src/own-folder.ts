@@ -3,8 +3,8 @@ import { lstat, mkdir, readlink } from 'node:fs/promises';
 import { dirname, isAbsolute, join, parse, resolve } from 'node:path';
 
 /**
- * Folders of this user alone: nobody else may put files in them. Beyond the folder, as `StrictModes` of sshd does, the way to it is looked at: whoever may
- * write to a folder on the way can put another one in its place.
+ * Folders of this user alone: nobody else may put files in them. Beyond the folder, as `StrictModes` of sshd does, the folders above it are checked: a
+ * user who may write to one of them can replace the next.
  */
 
 export interface OwnFolder {
@@ -23,7 +23,7 @@ export class ForeignFolder extends Error {
 }
 
 const WRITABLE_BY_OTHERS = 0o022;
-/** Only the owner of an entry may replace it, whoever may write to the folder. */
+/** Only the owner of an entry may replace it, even if others may write to the folder. */
 const STICKY = 0o1000;
 /** This user may write to any folder, regardless of its mode. */
 const SUPERUSER = 0;

@@ -38,7 +38,7 @@ interface MemberFleetWorld {
 }
 
 export interface MemberStart {
-  /** Begins its command, instead of that of its place. */
+  /** Replaces the beginning of its command, which its place gives otherwise. */
   readonly inside?: readonly string[];
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;

@@ -85,7 +85,7 @@ export function resumedOf({ placed }: RequestAttempt): number {
   return placed?.resumed ?? 0;
 }
 
-/** The attempt that began the answer, whose prompt is that of the client alone; undefined if none has started, or the page did not see it. */
+/** The attempt that began the answer: its prompt has only the client's tokens. Undefined if none has started, or the page did not see it. */
 export function promptAttempt({ attempts }: RequestTrace): RequestAttempt | undefined {
   return attempts.findLast((attempt) => attempt.started !== null && attempt.placed?.resumed === 0);
 }

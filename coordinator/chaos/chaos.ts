@@ -47,7 +47,7 @@ export class Chaos {
     this.options.poison.killed(id, incarnation);
   }
 
-  /** Orders a worker, on any machine, to have a fault for some seconds. What comes of it is not attributed to the prompts that ran there. */
+  /** Orders a worker, on any machine, to have a fault for some seconds. Its consequences are not attributed to the prompts that ran there. */
   async order(fault: WorkerFault, worker: Member, seconds: number): Promise<void> {
     await this.options.order(worker, fault, seconds);
     if (fault === 'cut-off') this.options.poison.killed(worker.id, worker.incarnation);

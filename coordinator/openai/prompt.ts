@@ -133,7 +133,7 @@ export class PromptReader {
   }
 
   /**
-   * The whole blocks with which the prompt of a chat and that of another chat both begin.
+   * The whole blocks with which the prompts of two chats both begin.
    * @param other the messages of the other one, which a template may reject: then they share none
    */
   async prefixOf(

@@ -13,7 +13,7 @@ import {
 } from './purge.js';
 
 /**
- * The purges of a fleet in a key-value bucket: a list of all, and a value for each. Whoever may write to the bucket can remove them, so this process
+ * The purges of a fleet in a key-value bucket: a list of all, and a value for each. Any writer of the bucket can remove them, so this process
  * keeps a copy of each, and puts lost ones back.
  */
 

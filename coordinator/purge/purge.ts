@@ -112,8 +112,8 @@ export function withKeys(keys: Uint8Array, beyond: ReadonlySet<BlockKey>): Uint8
 }
 
 /**
- * The objects of a purge, once more workers have dropped those before the times `answered`. What is written after all of them stays, whoever is asked
- * later: workers that were away, and those that these gave objects to.
+ * The objects of a purge, once more workers have dropped those before the times `answered`. Objects written after all of them stay, even if
+ * workers that were away, or that got objects from those, are asked later.
  */
 export function withCutOff({ objects, createdMs }: Pick<Purge, 'objects' | 'createdMs'>, answered: readonly number[]) {
   return objects && { ...objects, before: Math.max(objects.before ?? versionTime(createdMs), ...answered) };

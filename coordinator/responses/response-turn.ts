@@ -93,7 +93,7 @@ export class ResponseTurn {
   }
 }
 
-/** The answer with an item of this id: ids of items have that of their answer in them. */
+/** The id of the answer with this item. The ids of items contain it. */
 function responseOf(itemId: string): string {
   return `resp_${/^(?:msg|rs|fc)_(.+)_\d+$/.exec(itemId)?.[1] ?? ''}`;
 }

@@ -19,7 +19,7 @@ import { StreamSender } from './stream-sender.js';
 export interface IncomingOwner {
   readonly clock: Clock;
   closed(call: IncomingCall): void;
-  /** A tell, whose sender is told nothing, came to nothing. */
+  /** A tell failed. Its sender does not learn of it. */
   lost(call: IncomingCall, why: ShoalError): void;
 }
 

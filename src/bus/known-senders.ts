@@ -38,8 +38,8 @@ export class KnownSenders<S extends State> {
   }
 
   /**
-   * Forgets neither this receiver nor the sender that was heard last. Those that have not proved that they live go first: otherwise whoever repeats
-   * messages of many that are gone would make this process forget the living, and which of their messages it has taken.
+   * Forgets neither this receiver nor the sender that was heard last. Those that have not proved that they live go first: otherwise repeated
+   * messages of many senders that are gone would make this process forget the living, and which of their messages it has taken.
    */
   private forgetOne(): void {
     let chosen: string | null = null;

@@ -130,7 +130,7 @@ export class Ocb {
     return Buffer.from(part.subarray(0, part.lastIndexOf(PADDING)));
   }
 
-  /** Makes the offset of each block of a text, and leaves that of the last in `offset`. */
+  /** Makes the offset of each block of a text, and leaves the last one in `offset`. */
   private makeOffsets(nonce: number, offsets: Int32Array, length: number): void {
     this.startOffset(nonce);
     const { table, offset } = this;

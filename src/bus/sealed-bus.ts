@@ -189,7 +189,7 @@ export class SealedBus implements Bus {
   }
 
   /**
-   * Passes on the server's report that a message has no subscriber, to whoever subscribed to reports. The report is not sealed, so anyone on the bus
+   * Passes on the server's report that a message has no subscriber, to subscriptions that asked for reports. The report is not sealed, so anyone on the bus
    * can forge it: it counts only on the subjects of this incarnation, to which its own calls are answered.
    */
   private reportNobody(report: BusMessage, handler: (message: BusMessage) => void): void {

@@ -4,7 +4,7 @@
 const STRANGER_FAILURES_PER_S = 100;
 
 /**
- * Whoever has no secret cannot mark a sealer of its own, but can put the marks of recorded messages on forged ones. Each sealer asks for the derivation of
+ * A process without the secret cannot mark a sealer of its own, but can put the marks of recorded messages on forged ones. Each sealer asks for the derivation of
  * a key. After a number of failures, such messages are dropped until the second is over; those of sealers whose key is known are not affected.
  */
 export class StrangerBudget {

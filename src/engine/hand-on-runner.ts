@@ -170,13 +170,13 @@ export class HandOnRunner implements GraphRunner {
     }
   }
 
-  /** K/V that a graph shortened would be handed on, and shared, as that of other tokens. */
+  /** Shortened K/V would be handed on, and shared, as if it belonged to other tokens. */
   private requireTokens(present: readonly Value[], tokens: number): void {
     const kv = present.slice(0, present.length - (this.graph.layout.states?.length ?? 0));
     const wrong = kv.findIndex(({ shape }) => shape[2] !== tokens);
     if (wrong < 0) return;
     throw new InternalError(
-      `the graph's output "${this.graph.names.present[wrong]}" has K/V of ${kv[wrong]!.shape[2]} tokens after ${tokens}: it does not return that of all tokens, as a graph that keeps a window`,
+      `the graph's output "${this.graph.names.present[wrong]}" has K/V of ${kv[wrong]!.shape[2]} tokens after ${tokens}: it does not return the K/V of all tokens, like a graph that keeps a window`,
     );
   }
 

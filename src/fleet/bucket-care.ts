@@ -4,8 +4,8 @@ import type { Log } from '../log.js';
 import type { FleetBucket } from './buckets.js';
 
 /**
- * The care that coordinators take of a fleet's buckets: they create them, which other members may not, and keep room in them, because whoever may
- * write to a bucket can fill it with values that no member knows.
+ * The care that coordinators take of a fleet's buckets: they create them, which other members may not, and keep room in them, because any
+ * writer of a bucket can fill it with values that no member knows.
  */
 export class BucketCare {
   constructor(

@@ -21,7 +21,7 @@ export class LinkedCoordinators {
     private readonly view: {
       /** Whether this worker hears the bus. Its messages may be lost long before the bus notices. */
       readonly hears: boolean;
-      /** Whether an id is that of a worker, living or not. */
+      /** Whether a worker has this id, living or not. */
       isWorker(id: string): boolean;
     },
   ) {}

@@ -53,7 +53,7 @@ export function accepts<T>(schema: z.ZodType<T>, value: unknown): value is T {
 function testOf(schema: z.ZodType): Test | null {
   let test = tests.get(schema);
   if (test === undefined) {
-    // A schema that has itself as a part, as that of a tree, finds null there, and is left to Zod.
+    // A recursive schema, such as a tree, finds null there and is left to Zod.
     tests.set(schema, null);
     test = compiled(schema);
     tests.set(schema, test);

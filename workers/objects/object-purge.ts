@@ -16,7 +16,7 @@ export interface DroppedObjects {
 
 /**
  * Drops the objects of an owner, or the stored answers of a salt, that are older than a version, and takes none that is older later. Values of clients
- * have no salt, but that of their space.
+ * have only the salt of their space.
  */
 export function purgeObjects(store: ObjectStore, group: SaltGroup, version: Version): DroppedObjects {
   const spaces = new Set(group.by === 'owner' ? store.spaceNames.filter((space) => isOwnedBy(group, space)) : []);

@@ -282,7 +282,7 @@ class Flow implements TokenFlow, Known {
     return opType === 'Softmax' || !isKept ? null : shift;
   }
 
-  /** Whether the last axis may have tokens: that of keys turned round, and of their products with queries. */
+  /** Whether the last axis may have tokens, as in transposed keys and their products with queries. */
   private hasScores({ opType, integers }: FlatNode, contents: readonly TokenContent[]): boolean {
     if (opType === 'MatMul') return contents.length > 1 && contents[1]!.scores;
     const perm = integers.get('perm');

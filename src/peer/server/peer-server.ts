@@ -225,7 +225,7 @@ export class PeerServer {
     if (this.over && this.open.size === 0) this.emptied.resolve();
     if (this.over) return;
     const { peer } = connection;
-    // A peer that ends counts what it lost by itself. Who ends without a word only tried whether the port is open.
+    // A peer counts its own losses when it ends. A connection without a message only tried whether the port is open.
     const failed = reason.code !== 'unavailable' || (!peer && connection.heard);
     if (failed) this.observer.onFailure(reason.code);
     if (!peer) return;

@@ -100,7 +100,7 @@ export interface FrameTaker {
   begin(prelude: Prelude, header: Uint8Array): Uint8Array | null;
   /** Called after each part of a payload. False lets go of the payload's memory; the reader discards the rest. */
   wants(): boolean;
-  /** The whole frame has come. `digest` is that of its payload, null if there was none or it was discarded. */
+  /** The whole frame has come. `digest` covers its payload; null if there was none or it was discarded. */
   end(digest: BlockDigest | null): void;
 }
 

@@ -41,7 +41,7 @@ const CLIENT = {
 };
 
 const SERVER = {
-  /** Says nothing about the server: whoever connects gets it. */
+  /** Every client gets it, so it says nothing about the server. */
   challenge: kind(2, z.strictObject(Nonce)),
   welcome: kind(4, z.strictObject({ ...Identity, ...Mac })),
   error: ERROR,

@@ -34,7 +34,7 @@ interface Allowance {
 
 /**
  * Strangers take no place of those who have proved themselves. A new one takes the place of the oldest: a member proves itself within one round trip,
- * so that whoever stays long is not a member. Where all places are taken, the address with the most strangers loses its oldest, so that one address
+ * so a connection that stays unproved for long is no member's. Where all places are taken, the address with the most strangers loses its oldest, so that one address
  * does not use up the places of the others.
  */
 export class Strangers {

@@ -44,7 +44,7 @@ export class AffinityPool<T> {
     if (this.places.every(({ load }) => load >= maxLoad)) {
       if (this.waiting.length >= maxWaiting)
         throw new Overloaded(`cannot add work to the pool: ${maxWaiting} pieces wait`);
-      // Whoever ends hands its place on, so that nobody else takes it.
+      // A call that ends hands its place on, so that no other call takes it.
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
     const place = this.choose(digests(prefix));
