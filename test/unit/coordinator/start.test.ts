@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CoordinatorWorld, startCoordinator } from '../../../coordinator/main.js';
+import { Siblings } from '../../../coordinator/siblings.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { sealTransport } from '../../../src/bus/sealed-transport.js';
@@ -90,6 +91,21 @@ describe('a coordinator', () => {
     const { clock, bus, ...rest } = world();
     const starting = startCoordinator({ ...config, port: takenPort }, { clock, ...rest });
     await expect(passTime(clock, starting)).rejects.toThrow(Unavailable);
+    expect(bus.connected).toBe(false);
+    expect(clock.nextAtMs()).toBeNull();
+  });
+
+  it('leaves no connection and no timer where another living coordinator has its name', async () => {
+    const { broker, clock, bus, bucket, ...rest } = world();
+    const other = sealTransport(
+      { bus: broker.connect('other'), openKeyValue: async () => bucket },
+      { ...rest, clock, random: new SeededRandom(1), secret: config.secret, namespace: 'fleet', self: MEMBER },
+    );
+    const siblings = new Siblings(other.bus, clock, subjects, { id: config.id, pid: 1, host: 'elsewhere' });
+    siblings.start();
+    const starting = startCoordinator(config, { clock, ...rest });
+    await expect(passTime(clock, starting)).rejects.toThrow(/is named c too: process 1 on elsewhere; give each/);
+    siblings.stop();
     expect(bus.connected).toBe(false);
     expect(clock.nextAtMs()).toBeNull();
   });
