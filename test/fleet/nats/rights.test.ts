@@ -9,17 +9,25 @@ import { findNatsServer } from '../../../cli/nats/find-server.js';
 import { fleetUsers } from '../../../cli/nats/users.js';
 import { connectNats, type NatsBus } from '../../../src/bus/nats-bus.js';
 import { NatsKeyValue } from '../../../src/bus/nats-key-value.js';
-import { Unsupported } from '../../../src/errors.js';
+import { natsTransport } from '../../../src/bus/nats-transport.js';
+import { sealTransport } from '../../../src/bus/sealed-transport.js';
+import { SystemClock } from '../../../src/clock.js';
+import { Refused, Unsupported } from '../../../src/errors.js';
 import {
   actorBucket,
   fleetBucket,
   fleetBuckets,
   generationBucket,
+  openBucket,
   retentionBucket,
 } from '../../../src/fleet/buckets.js';
-import { CHARTER_KEY } from '../../../src/fleet/charter.js';
+import { CHARTER_FORMAT_VERSION, CHARTER_KEY } from '../../../src/fleet/charter.js';
 import { NATS_ROLES, type NatsRole, natsInbox, natsRights } from '../../../src/fleet/nats-rights.js';
 import { PROBE_KEY } from '../../../src/fleet/store-check.js';
+import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { SystemRandom } from '../../../src/random.js';
+import { connect } from '../../../src/runtime/connect.js';
+import { encode } from '../../../src/wire/msgpack.js';
 import { ran } from '../../deploy/support/programs.js';
 import { CLI, Fleet } from '../support/fleet.js';
 import { JoinedWorker } from '../support/joined-worker.js';
@@ -172,6 +180,28 @@ describe.each(NATS_ROLES)('the user of a %s on NATS', (role) => {
       await expect(bus.connection.request(`$JS.API.${call}`)).rejects.toThrow(/permissions violation/i);
     }
     await Promise.all([bus.close(), creator.close()]);
+  });
+});
+
+describe('the user of a node on NATS', () => {
+  it('lets a program see that a fleet with another secret lives here', async () => {
+    const { user, password } = users.coordinator;
+    const named = { name: 'coordinator', inbox: natsInbox(NAMESPACE, 'coordinator') };
+    const waiting = { signal: new AbortController().signal, onWaiting: () => {} };
+    const nats = await natsTransport({ url: server.url, user, password, ...named, ...waiting });
+    const sealing = { clock: new SystemClock(), random: new SystemRandom(), secret: SECRET, namespace: NAMESPACE };
+    const transport = sealTransport(nats, { ...sealing, self: { id: 'coordinator-1', incarnation: '0001' } });
+    const kv = await openBucket(transport, fleetBucket(NAMESPACE));
+    expect(await kv.create(CHARTER_KEY, encode({ formatVersion: CHARTER_FORMAT_VERSION }))).toBe(true);
+    const { coordinator } = fleetSubjects(NAMESPACE);
+    const beats = sealing.clock.every(400, () => transport.bus.publish(coordinator, new Uint8Array(1)));
+    const own = { namespace: NAMESPACE, user: users.node.user, password: users.node.password };
+    await expect(connect(server.url, { ...own, secret: 'the secret of last year' })).rejects.toThrow(Refused);
+    const fleet = await connect(server.url, { ...own, secret: SECRET });
+    await fleet.close();
+    beats.cancel();
+    await kv.delete(CHARTER_KEY);
+    await transport.bus.close();
   });
 });
 
