@@ -34,7 +34,7 @@ export type SealedUse = 'messages' | 'values';
  * Why a message is dropped: it was not sealed with this secret; it was taken before; or it is so old that this process cannot tell, as when it was sent long
  * before the two processes first heard each other.
  */
-export type DropReason = 'forged' | 'replayed' | 'late';
+export type MessageRejection = 'forged' | 'replayed' | 'late';
 
 /** One incarnation of a sender. */
 export interface Sender {

@@ -18,9 +18,9 @@ import {
 import { KnownSenders } from './known-senders.js';
 import { ReplayWindow } from './replay-window.js';
 import {
-  type DropReason,
   type Envelope,
   MessageOpener,
+  type MessageRejection,
   MessageSealer,
   SEAL_SALT_BYTES,
   type Sender,
@@ -70,7 +70,7 @@ export interface SealedBusOptions {
   readonly self: Sender;
   /** First token of the subjects of challenges and proofs. */
   readonly namespace: string;
-  readonly onDropped?: (reason: DropReason, subject: string) => void;
+  readonly onDropped?: (reason: MessageRejection, subject: string) => void;
   readonly onError?: OnBusError;
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Random } from '../random.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
-import { type DropReason, MessageOpener, MessageSealer, SEAL_SALT_BYTES, type Sender } from './seal.js';
+import { MessageOpener, type MessageRejection, MessageSealer, SEAL_SALT_BYTES, type Sender } from './seal.js';
 import { SealedBus } from './sealed-bus.js';
 import type { IsKept, Transport } from './transport.js';
 
@@ -14,7 +14,7 @@ export interface SealedTransportOptions {
   readonly self: Sender;
   readonly namespace: string;
   /** A message was dropped; see `SealedBusOptions`. */
-  readonly onDropped?: (reason: DropReason, subject: string) => void;
+  readonly onDropped?: (reason: MessageRejection, subject: string) => void;
 }
 
 /** Seals everything that goes over a transport. */

@@ -11,7 +11,7 @@ export interface SharedMemoryReader {
    * false. Valid until `close`.
    */
   bytesAt(place: SharedPlace, byteLength: number): Uint8Array | null;
-  /** Lets go of the pages that were read, so that they do not count as memory of this process. What `bytesAt` gave stays valid. */
+  /** Lets go of the pages that were read, so that this process's memory does not count them. The bytes that `bytesAt` returned stay valid. */
   dropPages(): void;
   close(): void;
 }

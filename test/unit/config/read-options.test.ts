@@ -89,7 +89,11 @@ describe('reading options', () => {
     ['--device: must be one of auto, cpu, webgpu, cuda, got "tpu"', { device: 'tpu' }, {}],
     ['--workers: must be a whole number from 1 to 64, got "0"', { workers: '0' }, {}],
     ['--cache: must be on or off (or 1, 0, true, false, yes, no), got "maybe"', { cache: 'maybe' }, {}],
-    ['--namespace: must be 1 to 64 letters, digits, "-" or "_", got "a b"', { namespace: 'a b' }, {}],
+    [
+      '--namespace: must be 1 to 64 letters, digits, "-" or "_", not ending in -generations, -pins or -actors, got "a b"',
+      { namespace: 'a b' },
+      {},
+    ],
     ['SHOAL_CACHE_BYTES: must be a size such as 512MiB', {}, { SHOAL_CACHE_BYTES: 'lots' }],
   ])('reports %s', (message, flags, environment) => {
     expect(() => read('up', flags, environment as Record<string, string>)).toThrow(WrongUsage);

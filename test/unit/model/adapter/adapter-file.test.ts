@@ -122,7 +122,7 @@ describe('a safetensors file', () => {
     const length = Buffer.alloc(8);
     length.writeUInt32LE(header.length);
     expect(() => readSafetensors(Buffer.concat([length, Buffer.from(header), Buffer.alloc(8)]))).toThrow(
-      'the tensor "a" has type I64; it must be one of F32, F16, BF16',
+      'the type of the tensor "a" must be one of F32, F16, BF16, got I64',
     );
   });
 });
