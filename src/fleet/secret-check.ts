@@ -43,7 +43,11 @@ async function storedCharter({ transport, log, namespace }: SecretCheckOptions):
     return await kv.get(CHARTER_KEY);
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
-    log.info({ reason: error.message }, 'cannot compare the secret of this process with the charter of the fleet');
+    const remedy = 'if NATS refuses it the right to, grant it the rights that "shoal nats-users" prints';
+    log.info(
+      { reason: error.message },
+      `cannot compare the secret of this process with the charter of the fleet; ${remedy}`,
+    );
     return null;
   }
 }

@@ -85,7 +85,11 @@ describe('structured outputs', () => {
     [{ guided_regex: 'a', guided_choice: ['a'] }, 'guided_choice', /cannot be combined with guided_regex/],
     [{ guided_regex: 'a', ignore_eos: true }, 'ignore_eos', /cannot be combined/],
     [{ structured_outputs: {} }, 'structured_outputs', /must have one of json.* got none/],
-    [{ structured_outputs: { json: null, json_object: false } }, 'structured_outputs', /must have one of json.* got none/],
+    [
+      { structured_outputs: { json: null, json_object: false } },
+      'structured_outputs',
+      /must have one of json.* got none/,
+    ],
     [{ structured_outputs: { regexp: 'a' } }, 'structured_outputs', /regexp/],
     [{ structured_outputs: { regex: 'a', backend: 'x' } }, 'structured_outputs', /backend/],
     [{ guided_regex: 'a', stop_token_ids: [1] }, 'stop_token_ids', /cannot be combined/],
