@@ -135,7 +135,7 @@ export class ActorSystem {
     if (this.stopped) throw new Unavailable(`cannot create the actor ${name}: the actor system has stopped`);
     if (this.actors.has(name)) throw new InvalidRequest(`name: ${name} is already taken on ${this.node.node}`);
     if (name === '' || name.length > limits.ACTOR_NAME_CHARS) {
-      throw new InvalidRequest(`name: has ${name.length} characters; must have 1 to ${limits.ACTOR_NAME_CHARS}`);
+      throw new InvalidRequest(`name: must have 1 to ${limits.ACTOR_NAME_CHARS} characters, got ${name.length}`);
     }
     this.start();
     const { mailbox = MAILBOX_MESSAGES, concurrency = 1, supervision } = options;
