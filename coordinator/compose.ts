@@ -228,14 +228,9 @@ function makeRetentions(
   const retentions = new LiveRetentions({ ...shared, random, holdings, keeper: retentionKeeper });
   const purgeStore = new PurgeStore(kv, wallMs);
   const purges = new LivePurges({
-    clock,
-    wallMs,
-    random,
-    roster,
-    actors,
+    ...{ clock, wallMs, random, roster, actors, blocksOf },
     store: purgeStore,
     retentions: store,
-    blocksOf,
     answers: new RetryAnswers(actors, () => siblings.list().length, log),
     trail,
     log,

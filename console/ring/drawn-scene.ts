@@ -1,7 +1,15 @@
 import type { FleetModel } from '../feed/fleet-model.js';
 import type { RequestTrace } from '../feed/request-trace.js';
 import { copiesWithin } from './flow-legs.js';
-import { curvedWay, middleOf, type Point, pointAt, straightWay, type Way, type WorkerArc } from './ring-layout.js';
+import {
+  type CurvedWay,
+  curvedWay,
+  middleOf,
+  type Point,
+  pointAt,
+  straightWay,
+  type WorkerArc,
+} from './ring-layout.js';
 import { type Leg, type LegKind, legsOf, mayShow } from './travel.js';
 
 /** The requests and copies around a time, with their places on the ring: worked out when something changes, so that frames only draw. Pure. */
@@ -20,14 +28,14 @@ export interface DrawnLeg {
   readonly mark: Point;
   readonly light: Point;
   /** Along which something moves; null if nothing does, or if nobody knows from where. */
-  readonly way: Way | null;
+  readonly way: CurvedWay | null;
 }
 
 /** Blocks that are copied from one worker to another. */
 export interface DrawnCopies {
   readonly at: number;
   readonly copied: number;
-  readonly way: Way;
+  readonly way: CurvedWay;
 }
 
 /** Legs by trace: a trace never changes, a new step makes a new one. */

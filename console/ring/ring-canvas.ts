@@ -1,6 +1,6 @@
 import type { DrawnCopies, DrawnLeg, DrawnScene } from './drawn-scene.js';
 import { FLOW_MS } from './flow-legs.js';
-import { onWay, type Point, type Way } from './ring-layout.js';
+import { type CurvedWay, onWay, type Point } from './ring-layout.js';
 
 /**
  * Draws the requests and copies of one moment on a canvas that lies over the ring. Many browsers draw without a graphics card: what costs is the pixels of
@@ -22,7 +22,7 @@ const CIRCLE = 2 * Math.PI;
 /** Colours by meaning, read from the style of the page. */
 export type Palette = Readonly<Record<'ink' | 'local' | 'remote' | 'computed' | 'copy' | 'bad' | 'faint', string>>;
 
-export interface Moment {
+export interface RingMoment {
   readonly time: number;
   readonly palette: Palette;
   /** Without motion, legs are lines. */
@@ -32,7 +32,7 @@ export interface Moment {
 /** Canvases with nothing on them: they are left alone while nothing travels, so that a page that rests costs nothing. */
 const blank = new WeakSet<HTMLCanvasElement>();
 
-export function drawScene(canvas: HTMLCanvasElement, scene: DrawnScene, moment: Moment): void {
+export function drawScene(canvas: HTMLCanvasElement, scene: DrawnScene, moment: RingMoment): void {
   const { empty } = scene;
   if (empty && blank.has(canvas)) return;
   const context = cleared(canvas);
@@ -66,7 +66,7 @@ function cleared(canvas: HTMLCanvasElement): CanvasRenderingContext2D | null {
   return context;
 }
 
-function drawLines(context: CanvasRenderingContext2D, { legs, copies }: DrawnScene, moment: Moment): void {
+function drawLines(context: CanvasRenderingContext2D, { legs, copies }: DrawnScene, moment: RingMoment): void {
   const { time, palette, still } = moment;
   context.beginPath();
   for (const flow of copies) if (isShown(flow, time)) addCurve(context, flow.way);
@@ -96,7 +96,7 @@ function addWays(context: CanvasRenderingContext2D, legs: readonly DrawnLeg[], t
   for (const { start, end, way } of legs) if (way !== null && start <= time && end > time) addCurve(context, way);
 }
 
-function addCurve(context: CanvasRenderingContext2D, { from, bend, to }: Way): void {
+function addCurve(context: CanvasRenderingContext2D, { from, bend, to }: CurvedWay): void {
   context.moveTo(from.x, from.y);
   context.quadraticCurveTo(bend.x, bend.y, to.x, to.y);
 }
@@ -109,7 +109,11 @@ function stroke(context: CanvasRenderingContext2D, colour: string, opacity: numb
 }
 
 /** Light on the inside of an arc: its worker finds, computes or fails. */
-function drawLights(context: CanvasRenderingContext2D, { legs }: DrawnScene, { time, palette, still }: Moment): void {
+function drawLights(
+  context: CanvasRenderingContext2D,
+  { legs }: DrawnScene,
+  { time, palette, still }: RingMoment,
+): void {
   context.fillStyle = palette.local;
   for (const leg of legs.local) light(context, leg, time, swelling(leg, time));
   context.fillStyle = palette.remote;
@@ -134,7 +138,11 @@ function swelling({ start, end }: DrawnLeg, time: number): number {
   return 1 - Math.abs((2 * (time - start)) / (end - start) - 1);
 }
 
-function drawMoving(context: CanvasRenderingContext2D, { legs, copies }: DrawnScene, { time, palette }: Moment): void {
+function drawMoving(
+  context: CanvasRenderingContext2D,
+  { legs, copies }: DrawnScene,
+  { time, palette }: RingMoment,
+): void {
   context.fillStyle = palette.copy;
   for (const flow of copies) if (isShown(flow, time)) squares(context, flow, time);
   context.fillStyle = palette.remote;
@@ -164,7 +172,11 @@ function dots(context: CanvasRenderingContext2D, { start, end, way }: DrawnLeg, 
 }
 
 /** Dots that are empty: nothing is done yet. */
-function drawWaiting(context: CanvasRenderingContext2D, legs: readonly DrawnLeg[], { time, palette }: Moment): void {
+function drawWaiting(
+  context: CanvasRenderingContext2D,
+  legs: readonly DrawnLeg[],
+  { time, palette }: RingMoment,
+): void {
   context.beginPath();
   for (const { start, end, mark } of legs) if (start <= time && end > time) addCircle(context, mark);
   context.lineWidth = 1.5;
@@ -176,7 +188,7 @@ function addCircle(context: CanvasRenderingContext2D, { x, y }: Point): void {
   context.arc(x, y, 6, 0, CIRCLE);
 }
 
-function dotOn(context: CanvasRenderingContext2D, way: Way, share: number, radius: number): void {
+function dotOn(context: CanvasRenderingContext2D, way: CurvedWay, share: number, radius: number): void {
   dot(context, onWay(way, 'x', share), onWay(way, 'y', share), radius);
 }
 

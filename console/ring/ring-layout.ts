@@ -54,23 +54,23 @@ export function pointAt(angle: number, radius: number): Point {
 const CLEAR_RADIUS = 74;
 
 /** A way between two points: straight, or bent towards a third. */
-export interface Way {
+export interface CurvedWay {
   readonly from: Point;
   readonly bend: Point;
   readonly to: Point;
 }
 
 /** A curve that bends towards the centre, but round it: the ways of neighbours stay apart from the arcs. */
-export function curvedWay(from: Point, to: Point): Way {
+export function curvedWay(from: Point, to: Point): CurvedWay {
   return { from, bend: bendOf(from, to), to };
 }
 
-export function straightWay(from: Point, to: Point): Way {
+export function straightWay(from: Point, to: Point): CurvedWay {
   return { from, bend: { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 }, to };
 }
 
 /** One coordinate of the point at a share of a way, 0 to 1. A number, since frames draw many and should leave no garbage. */
-export function onWay({ from, bend, to }: Way, coordinate: 'x' | 'y', share: number): number {
+export function onWay({ from, bend, to }: CurvedWay, coordinate: 'x' | 'y', share: number): number {
   const left = 1 - share;
   return left * left * from[coordinate] + 2 * left * share * bend[coordinate] + share * share * to[coordinate];
 }

@@ -24,7 +24,7 @@ const REDIAL_SHARE_MS = 20;
 const DIALS_AT_ONCE = 16;
 const DIAL_PACE_MS = 5;
 
-/** A node that could not be dialled. */
+/** A node that could not be dialled. @internal exported for tests. */
 export interface DialFailure {
   readonly reason: ShoalError;
   /** Attempts in a row that came to nothing. */
