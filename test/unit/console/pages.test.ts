@@ -171,11 +171,13 @@ describe('words', () => {
 });
 
 describe('series', () => {
-  const answer = (at: number[], requests: number[]) => ({ at, series: { requests } }) as unknown as HistoryAnswer;
+  const answer = (at: number[], requests: number[], happened: number[] = []) =>
+    ({ at, series: { requests }, happened: happened.map((each) => ({ at: each })) }) as unknown as HistoryAnswer;
 
   it('continue each other, keep their limit, and begin anew with a new coordinator', () => {
-    const first = joined(null, answer([1, 2], [10, 20]), 3);
-    const next = joined(first, answer([3, 4], [30, 40]), 3);
+    const first = joined(null, answer([1, 2], [10, 20], [1.5, 2.5]), 3);
+    const next = joined(first, answer([3, 4], [30, 40], [2.5, 3.5]), 3);
+    expect(next.happened.map(({ at }) => at)).toEqual([1.5, 2.5, 3.5]);
     expect([next.at, next.series.requests]).toEqual([
       [2, 3, 4],
       [20, 30, 40],
