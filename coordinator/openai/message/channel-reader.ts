@@ -13,6 +13,7 @@ const MESSAGE = '<|message|>';
 /** A message ends with one of these; after the last two the answer is complete. */
 const ENDS = ['<|end|>', START, CHANNEL, '<|call|>', '<|return|>'];
 const LAST = ['<|call|>', '<|return|>'];
+const AN_END = new RegExp(ENDS.map((mark) => mark.replaceAll('|', '\\|')).join('|'));
 /** The longest header; a longer one is text. */
 const HEADER_CHARS = 512;
 const FUNCTIONS = 'functions.';
@@ -84,16 +85,23 @@ export class ChannelReader implements MessageReader {
   }
 
   private readHeader(pieces: Pieces): boolean {
-    const end = this.buffer.indexOf(MESSAGE);
-    const isNone = !isHeader(this.buffer) || (end < 0 && this.buffer.length > HEADER_CHARS) || end > HEADER_CHARS;
-    if (isNone) {
+    const end = this.buffer.slice(0, HEADER_CHARS + MESSAGE.length).indexOf(MESSAGE);
+    if (!isHeader(this.buffer) || (end < 0 && this.buffer.length >= HEADER_CHARS + MESSAGE.length)) {
       this.place = 'text';
+      this.addMark(pieces);
       return true;
     }
     if (end < 0) return false;
     this.begin(this.buffer.slice(0, end), pieces);
     this.buffer = this.buffer.slice(end + MESSAGE.length);
     return true;
+  }
+
+  /** The mark with which a text begins that is no header would begin a header again. */
+  private addMark(pieces: Pieces): void {
+    const [mark = ''] = /^\s*<\|(?:start|channel)\|>/.exec(this.buffer) ?? [];
+    this.add('text', mark, pieces);
+    this.buffer = this.buffer.slice(mark.length);
   }
 
   /** Begins the part that a header names. */
@@ -111,8 +119,8 @@ export class ChannelReader implements MessageReader {
   }
 
   private readPart(part: Part, pieces: Pieces): boolean {
-    const at = Math.min(...ENDS.map((mark) => this.buffer.indexOf(mark)).filter((index) => index >= 0));
-    if (at === Number.POSITIVE_INFINITY) {
+    const at = this.buffer.search(AN_END);
+    if (at < 0) {
       const held = begunMark(this.buffer, ENDS);
       this.add(part, this.buffer.slice(0, this.buffer.length - held), pieces);
       this.buffer = held === 0 ? '' : this.buffer.slice(-held);

@@ -387,6 +387,9 @@ const FAMILIES: readonly (readonly [string, Reading, string, Message])[] = [
     '<|channel|>analysis<|message|>Hm.<|end|><|start|>assis',
     { text: '', reasoning: 'Hm.', calls: [] },
   ],
+  ['a header that does not end', harmony, `<|channel|>${'x'.repeat(600)}`, text(`<|channel|>${'x'.repeat(600)}`)],
+  // The last 522 characters may still become a header.
+  ['many beginnings of headers', harmony, '<|start|>'.repeat(300), text('<|start|>'.repeat(242))],
   ['an unfinished call in a channel', harmony, `${TO_F}{"a": 1<|ca`, calls(['f', '{"a": 1<|ca'])],
   [
     'one call of two in channels',
