@@ -33,9 +33,15 @@ const Answer = z.looseObject({ id: z.string(), output: z.array(z.unknown()) });
  */
 export function inputItems({ response, items }: StoredResponse, { limit, order, after }: InputItemsQuery): object {
   const { id, output } = Answer.parse(JSON.parse(response));
-  const all = items
-    .slice(0, items.length - output.length)
-    .map((item, i) => listed(item, `${id.slice('resp_'.length)}_in${i}`));
+  const seen = new Set<string>();
+  const all = items.slice(0, items.length - output.length).map((item, i) => {
+    const name = `${id.slice('resp_'.length)}_in${i}`;
+    const found = listed(item, name);
+    // A conversation may refer to one item twice, and a page begins after the one item that an id names.
+    const shown = seen.has(found.id) ? { ...found, id: `item_${name}` } : found;
+    seen.add(shown.id);
+    return shown;
+  });
   if (order === 'desc') all.reverse();
   const start = after === null ? 0 : all.findIndex((item) => item.id === after) + 1;
   if (after !== null && start === 0)

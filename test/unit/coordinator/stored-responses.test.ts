@@ -121,6 +121,19 @@ describe('stored responses, with OpenAI’s SDK', () => {
     }
   });
 
+  it('lists an item that the input has twice, in pages that end', async () => {
+    const { openai, fleet } = await withSdk();
+    fleet.script = () => saying(idsOf(CALL));
+    const first = await openai.responses.create({ model: 'recall', input: 'Warm?', tools: [GO] });
+    const { call_id, id } = first.output[0] as OpenAI.Responses.ResponseFunctionToolCall;
+    const again = { type: 'item_reference' as const, id: id! };
+    const output = { type: 'function_call_output' as const, call_id, output: '19 C' };
+    const answer = await openai.responses.create({ model: 'recall', input: [again, output, again, output] });
+    const listed = await collect(openai.responses.inputItems.list(answer.id, { order: 'asc', limit: 1 }));
+    expect(listed.map(({ type }) => type)).toEqual(Array(2).fill(['function_call', 'function_call_output']).flat());
+    expect(new Set(listed.map((item) => item.id)).size).toBe(4);
+  });
+
   it('stores a stream before its last event, and both answers to requests of one id', async () => {
     const { openai, objects } = await withSdk();
     const asked = { model: 'recall', input: 'Warm?', stream: true as const };
