@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Cancelled, ShoalError } from '../errors.js';
 
 /** Turns an aborted `AbortSignal` into an error: its reason if that is a `ShoalError`, else `Cancelled`. */
@@ -10,6 +11,8 @@ export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T>
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(abortReason(signal));
     if (signal.aborted) onAbort();
+    // Many waits may share a signal, and Node warns of a leak above ten listeners.
+    setMaxListeners(0, signal);
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
