@@ -5,6 +5,7 @@ import type { FleetEvent } from '../fleet.js';
 import { EchoedPrompt } from './echoed-prompt.js';
 import type { CallPiece, MessagePieces } from './message/message-pieces.js';
 import { type MessageReader, messageReader } from './message/message-reader.js';
+import { tokenText, withoutTokenMarks } from './message/token-mark.js';
 import type { ChoicePlan } from './plan.js';
 import type { TextTokenizer } from './served-model.js';
 import { codePoints } from './token-report.js';
@@ -93,7 +94,7 @@ export class Choice {
       if (this.plan.show.tokenIds) this.ids.push(id);
       if (this.logprobs) this.reports.add(id, logprobs[i] ?? null, this.offset);
       const piece = this.pieceOf(id);
-      this.offset += codePoints(piece);
+      this.offset += codePoints(withoutTokenMarks(piece));
       if (this.completionTokens <= this.plan.request.stopping.minTokens) {
         text += piece;
         continue;
@@ -111,14 +112,12 @@ export class Choice {
   /** A special token that marks a part of a message has a text for the reader of the message. */
   private pieceOf(id: number): string {
     const mark = this.plan.message?.marks.get(id);
-    return mark === undefined || this.plan.show.specialTokens
-      ? this.detokenizer.push(id)
-      : this.detokenizer.flush() + mark;
+    return mark === undefined ? this.detokenizer.push(id) : this.detokenizer.flush() + tokenText(mark);
   }
 
   private takeEnd({ reason, token }: Extract<FleetEvent, { type: 'end' }>): string {
     const stopToken = token !== null && this.plan.request.stopping.tokenIds.includes(token) ? token : null;
-    const shown = stopToken !== null && this.plan.show.stop ? this.detokenizer.push(stopToken) : '';
+    const shown = stopToken !== null && this.plan.show.stop ? this.pieceOf(stopToken) : '';
     const { text, stopped } = this.stops.push(shown + this.detokenizer.flush());
     this.finish = stopped ? 'stop' : reason;
     this.stopReason = stopped ? this.stops.found : stopToken;
@@ -156,7 +155,8 @@ export class Choice {
     const pieces = message.push(text);
     if (message.complete) this.finish ??= 'stop';
     if (this.finish === null) return pieces;
-    const rest = message.flush();
+    const cut = this.finish === 'length' || typeof this.stopReason === 'string';
+    const rest = message.flush(cut);
     if (this.finish === 'stop' && message.called) this.finish = 'tool_calls';
     return {
       text: pieces.text + rest.text,

@@ -6,6 +6,7 @@ import { toolFormatOf } from '../../src/model/tool-format.js';
 import { type NamedConstraint, SCHEMA_CHARS } from './constraint-fields.js';
 import type { CallReaderOptions } from './message/call-reader.js';
 import type { MessageFormat } from './message/message-format.js';
+import { toolFormatInText } from './message/tool-format-in-text.js';
 import type { ToolChoice, Tools } from './messages.js';
 
 /** The fields of a chat about tools. */
@@ -100,14 +101,14 @@ function checkSize(tools: readonly OfferedTool[]): void {
 /** How the calls of an answer are read; null if calls cannot be distinguished from text. */
 export function callReading(
   { type, tools, most }: ToolUse,
-  { tools: format }: MessageFormat,
+  { tools: format, marks }: MessageFormat,
   randomBytes: (bytes: number) => Uint8Array,
 ): CallReaderOptions | null {
   if (type === 'none' || (format === null && type === 'auto')) return null;
   const known = format ?? UNKNOWN_FORMAT;
   const { prefix, chars } = known.idForm;
   return {
-    format: known,
+    format: toolFormatInText(known, [...marks.values()]),
     enforced: type === 'enforced',
     most,
     names: new Set(tools.map(({ name }) => name)),

@@ -1,4 +1,5 @@
 import type { CallText } from './call-text.js';
+import { withoutTokenMarks } from './token-mark.js';
 
 /** Reads calls that are written as JSON objects. */
 
@@ -114,7 +115,7 @@ export class CallObject implements CallText {
 
   private endValue(): void {
     const { key, token } = this;
-    if (key === 'name') this.name = textOf(token);
+    if (key === 'name') this.name = textOf(withoutTokenMarks(token));
     // Some models write the arguments as JSON in a string.
     if (ARGUMENTS.includes(key)) this.json = textOf(token) ?? token;
     this.token = '';

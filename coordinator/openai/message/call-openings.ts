@@ -1,7 +1,9 @@
+import { BARE_NAME } from '../../../src/core/constraint/tool-calls.js';
 import type { ToolFormat } from '../../../src/model/tool-format.js';
 import { CallObject } from './call-object.js';
 import type { CallText } from './call-text.js';
 import { LiteralCall } from './literal-call.js';
+import { lengthWithMarks, withoutTokenMarks } from './token-mark.js';
 
 /** Tells how calls begin, by family. */
 
@@ -11,8 +13,8 @@ export type Opening = { readonly length: number; readonly call: CallText } | 'un
 /** The characters before the arguments of a call that are read before the text counts as none. */
 const OPENING_CHARS = 512;
 
-const NAMED = /^([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?(?=\{)/;
-const BEGINS_NAMED = /^[\w.-]+(?:\[[A-Z_]*\]?\w*){0,2}$/;
+const NAMED = new RegExp(`^(${BARE_NAME})(?:\\[CALL_ID\\]\\w+)?(?:\\[ARGS\\])?(?=\\{)`);
+const BEGINS_NAMED = new RegExp(`^${BARE_NAME}(?:\\[[A-Z_]*\\]?\\w*){0,2}$`);
 const GEMMA = /^call:\s*([^\s{}]+)\s*\{/;
 const BEGINS_GEMMA = /^(?:c|ca|cal|call|call:\s*[^\s{}]*\s*)$/;
 const DEEPSEEK = /^([^\s<{][^<{\n]*)<｜tool▁sep｜>\s*(?=\{)/;
@@ -25,7 +27,14 @@ const DEEPSEEK_SEPARATOR = '<｜tool▁sep｜>';
  * @param passed what stands before, since the last text or call
  * @param names the tools of the request
  */
-export function openingOf(
+export function openingOf(text: string, passed: string, format: ToolFormat, names: ReadonlySet<string>): Opening {
+  // Within what begins a call, nothing else spells a special token.
+  const opening = openingOfShown(withoutTokenMarks(text), passed, format, names);
+  if (opening === null || opening === 'unfinished') return opening;
+  return { ...opening, length: lengthWithMarks(text, opening.length) };
+}
+
+function openingOfShown(
   text: string,
   passed: string,
   { syntax, marks }: ToolFormat,

@@ -1,6 +1,7 @@
 import { begunMark } from './held-end.js';
-import type { CallPiece, MessagePieces } from './message-pieces.js';
+import { type CallPiece, type MessagePieces, shown } from './message-pieces.js';
 import type { MessageReader } from './message-reader.js';
+import { textWithTokens, withoutTokenMarks } from './token-mark.js';
 
 /**
  * Splits an answer of gpt-oss, in the format harmony: messages with a header that names a channel and perhaps a recipient. The channel `analysis` is
@@ -13,7 +14,6 @@ const MESSAGE = '<|message|>';
 /** A message ends with one of these; after the last two the answer is complete. */
 const ENDS = ['<|end|>', START, CHANNEL, '<|call|>', '<|return|>'];
 const LAST = ['<|call|>', '<|return|>'];
-const AN_END = new RegExp(ENDS.map((mark) => mark.replaceAll('|', '\\|')).join('|'));
 /** The longest header; a longer one is text. */
 const HEADER_CHARS = 512;
 const FUNCTIONS = 'functions.';
@@ -28,6 +28,10 @@ interface ChannelCalls {
 export interface ChannelOptions {
   /** Where the answer begins: before a header, or in the text of a message that the prompt has begun. */
   readonly begins: 'header' | 'text';
+  /** Whether the answer is one message of a given form, within which no spelled mark has a meaning. */
+  readonly enforced: boolean;
+  /** The marks that are special tokens of the model. The others can only be spelled. */
+  readonly specials: readonly string[];
   /** Whether reasoning is told from text. */
   readonly reasons: boolean;
   /** Null: calls are text. */
@@ -42,6 +46,33 @@ interface Pieces {
   readonly calls: CallPiece[];
 }
 
+/** The marks as they stand in the text. */
+interface ChannelMarks {
+  readonly message: string;
+  /** With which a header may begin. */
+  readonly openings: readonly string[];
+  readonly ends: readonly string[];
+  readonly anEnd: RegExp;
+  readonly last: readonly string[];
+  /** The ends of a message that begin the next header. */
+  readonly next: readonly string[];
+}
+
+function marksOf({ enforced, specials }: ChannelOptions): ChannelMarks {
+  const [message, start, channel] = [MESSAGE, START, CHANNEL].map((mark) => textWithTokens(mark, specials));
+  const asTexts = (marks: readonly string[]) => marks.map((mark) => textWithTokens(mark, specials));
+  const ends = asTexts(ENDS.filter((mark) => !enforced || specials.includes(mark)));
+  return {
+    message: message!,
+    openings: [start!, channel!, message!],
+    ends,
+    // Without an end, one that is found nowhere.
+    anEnd: ends.length === 0 ? /(?!)/ : new RegExp(ends.map((mark) => mark.replaceAll('|', '\\|')).join('|')),
+    last: asTexts(LAST),
+    next: [start!, channel!],
+  };
+}
+
 export class ChannelReader implements MessageReader {
   complete = false;
   private place: 'header' | Part;
@@ -52,9 +83,11 @@ export class ChannelReader implements MessageReader {
   /** Parts that have had characters: a later message of the same part begins on a new line. */
   private readonly begun = new Set<Part>();
   private breaks = false;
+  private readonly marks: ChannelMarks;
 
   constructor(private readonly options: ChannelOptions) {
     this.place = options.begins;
+    this.marks = marksOf(options);
   }
 
   get called(): boolean {
@@ -65,19 +98,19 @@ export class ChannelReader implements MessageReader {
     const pieces: Pieces = { text: '', reasoning: '', calls: [] };
     this.buffer += text;
     while (this.buffer !== '' && !this.complete && this.advance(pieces));
-    return pieces;
+    return shown(pieces);
   }
 
-  flush(): MessagePieces {
+  flush(cut: boolean): MessagePieces {
     const pieces: Pieces = { text: '', reasoning: '', calls: [] };
     const { place, buffer } = this;
     this.buffer = '';
-    if (this.complete) return pieces;
+    if (this.complete) return shown(pieces);
     if (place !== 'header') this.add(place, buffer, pieces);
     // An unfinished header says nothing, unless it is none.
-    else if (!isHeader(buffer)) this.add('text', buffer, pieces);
-    if (place === 'call') this.endCall(pieces);
-    return pieces;
+    else if (!this.isHeader(buffer)) this.add('text', buffer, pieces);
+    if (place === 'call' && !cut) this.endCall(pieces);
+    return shown(pieces);
   }
 
   private advance(pieces: Pieces): boolean {
@@ -85,23 +118,26 @@ export class ChannelReader implements MessageReader {
   }
 
   private readHeader(pieces: Pieces): boolean {
-    const end = this.buffer.slice(0, HEADER_CHARS + MESSAGE.length).indexOf(MESSAGE);
-    if (!isHeader(this.buffer) || (end < 0 && this.buffer.length >= HEADER_CHARS + MESSAGE.length)) {
+    const { message } = this.marks;
+    const end = this.buffer.slice(0, HEADER_CHARS + message.length).indexOf(message);
+    if (!this.isHeader(this.buffer) || (end < 0 && this.buffer.length >= HEADER_CHARS + message.length)) {
       this.place = 'text';
       this.addMark(pieces);
       return true;
     }
     if (end < 0) return false;
-    this.begin(this.buffer.slice(0, end), pieces);
-    this.buffer = this.buffer.slice(end + MESSAGE.length);
+    this.begin(withoutTokenMarks(this.buffer.slice(0, end)), pieces);
+    this.buffer = this.buffer.slice(end + message.length);
     return true;
   }
 
   /** The mark with which a text begins that is no header would begin a header again. */
   private addMark(pieces: Pieces): void {
-    const [mark = ''] = /^\s*<\|(?:start|channel)\|>/.exec(this.buffer) ?? [];
-    this.add('text', mark, pieces);
-    this.buffer = this.buffer.slice(mark.length);
+    const from = this.buffer.length - this.buffer.trimStart().length;
+    const mark = this.marks.next.find((each) => this.buffer.startsWith(each, from));
+    if (mark === undefined) return;
+    this.add('text', this.buffer.slice(0, from + mark.length), pieces);
+    this.buffer = this.buffer.slice(from + mark.length);
   }
 
   /** Begins the part that a header names. */
@@ -119,18 +155,19 @@ export class ChannelReader implements MessageReader {
   }
 
   private readPart(part: Part, pieces: Pieces): boolean {
-    const at = this.buffer.search(AN_END);
+    const { ends, anEnd, last, next } = this.marks;
+    const at = this.buffer.search(anEnd);
     if (at < 0) {
-      const held = begunMark(this.buffer, ENDS);
+      const held = begunMark(this.buffer, ends);
       this.add(part, this.buffer.slice(0, this.buffer.length - held), pieces);
       this.buffer = held === 0 ? '' : this.buffer.slice(-held);
       return false;
     }
     this.add(part, this.buffer.slice(0, at), pieces);
-    const mark = ENDS.find((end) => this.buffer.startsWith(end, at))!;
+    const mark = ends.find((end) => this.buffer.startsWith(end, at))!;
     if (part === 'call') this.endCall(pieces);
-    this.complete = LAST.includes(mark) || (part === 'call' && this.options.calls?.most === 'one');
-    this.buffer = this.buffer.slice(mark === CHANNEL || mark === START ? at : at + mark.length);
+    this.complete = last.includes(mark) || (part === 'call' && this.options.calls?.most === 'one');
+    this.buffer = this.buffer.slice(next.includes(mark) ? at : at + mark.length);
     this.place = 'header';
     return true;
   }
@@ -148,17 +185,17 @@ export class ChannelReader implements MessageReader {
     this.begun.add(part);
   }
 
+  /** Whether a text begins like a header, or may yet. */
+  private isHeader(text: string): boolean {
+    const start = text.trimStart();
+    return ['to=', ...this.marks.openings].some((mark) => mark.startsWith(start) || start.startsWith(mark));
+  }
+
   /** A call without arguments has none. */
   private endCall({ calls }: Pieces): void {
     if (!this.hasArguments) calls.push({ index: this.calls - 1, arguments: '{}' });
     this.hasArguments = true;
   }
-}
-
-/** Whether a text begins like a header, or may yet. */
-function isHeader(text: string): boolean {
-  const start = text.trimStart();
-  return ['to=', START, CHANNEL, MESSAGE].some((mark) => mark.startsWith(start) || start.startsWith(mark));
 }
 
 /** The function that a recipient names; null for a recipient that is none. */

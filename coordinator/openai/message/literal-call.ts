@@ -91,7 +91,7 @@ export class LiteralCall implements CallText {
     if (this.level.items++ > 0) this.json += ',';
     this.json += scalar.take();
     this.place = 'colon';
-    if (scalar instanceof NameScalar && scalar.assigned) this.place = this.named();
+    if ((scalar instanceof NameScalar || scalar instanceof QuotedString) && scalar.assigned) this.place = this.named();
   }
 
   private named(): Place {

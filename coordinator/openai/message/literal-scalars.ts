@@ -1,4 +1,5 @@
 import { inJson } from './json-string.js';
+import { withoutTokenMarks } from './token-mark.js';
 
 /** The parts of a literal that have no parts. */
 
@@ -36,7 +37,7 @@ export class NameScalar implements Scalar {
   }
 
   take(): string {
-    return JSON.stringify(this.text.trim());
+    return JSON.stringify(withoutTokenMarks(this.text).trim());
   }
 }
 
@@ -72,6 +73,11 @@ export class QuotedString implements Scalar {
     return 'more';
   }
 
+  /** Whether it is a name without the marks, and the mark after it has been read. */
+  get assigned(): boolean {
+    return this.place === 'else' && this.other instanceof NameScalar && this.other.assigned;
+  }
+
   take(): string {
     const { json } = this;
     this.json = '';
@@ -105,7 +111,7 @@ export class BareScalar implements Scalar {
       this.text += character;
       return 'more';
     }
-    const json = this.valueOf(this.text.trim());
+    const json = this.valueOf(withoutTokenMarks(this.text).trim());
     if (json === null) return 'broken';
     this.json = json;
     return 'past';

@@ -1,3 +1,5 @@
+import { withoutTokenMarks } from './token-mark.js';
+
 /** The pieces of a message that grows. */
 
 /** A piece of a call: the first one of a call has its id and name. */
@@ -15,4 +17,13 @@ export interface MessagePieces {
   readonly text: string;
   readonly reasoning: string;
   readonly calls: readonly CallPiece[];
+}
+
+/** Pieces as users see them, without what distinguishes special tokens from text. */
+export function shown({ text, reasoning, calls }: MessagePieces): MessagePieces {
+  return {
+    text: withoutTokenMarks(text),
+    reasoning: withoutTokenMarks(reasoning),
+    calls: calls.map((piece) => ({ ...piece, arguments: withoutTokenMarks(piece.arguments) })),
+  };
 }

@@ -5,6 +5,7 @@ import type { CallReaderOptions } from './call-reader.js';
 import type { MessageFormat } from './message-format.js';
 import type { MessageReaderOptions } from './message-reader.js';
 import type { ReasoningReading } from './reasoning-reader.js';
+import { textWithTokens } from './token-mark.js';
 
 /** How the text of a choice is read as a message. */
 export interface MessagePlan {
@@ -42,15 +43,16 @@ export function messagePlan(
   tokenizer: TextTokenizer,
 ): MessagePlan | null {
   const { marks, reasoning: parser } = format;
+  const specials = [...marks.values()];
   const end = endOf(prompt, tokenizer);
   if (format.channels) {
     const begins = BEFORE_HEADER.test(end) ? 'header' : 'text';
-    return { options: { form: 'channels', begins, reasons: parser !== null, calls }, marks };
+    return { options: { form: 'channels', begins, enforced, specials, reasons: parser !== null, calls }, marks };
   }
   const marked = parser === null || enforced ? null : REASONING_MARKS[parser];
   const reasoning: ReasoningReading | null = marked && {
     begins: end.trimEnd().endsWith(marked.begin) ? 'inside' : 'before',
-    marks: marked,
+    marks: { begin: textWithTokens(marked.begin, specials), end: textWithTokens(marked.end, specials) },
   };
   return reasoning === null && calls === null ? null : { options: { form: 'marked', reasoning, calls }, marks };
 }

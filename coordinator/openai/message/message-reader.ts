@@ -1,6 +1,6 @@
 import { CallReader, type CallReaderOptions } from './call-reader.js';
 import { type ChannelOptions, ChannelReader } from './channel-reader.js';
-import type { MessagePieces } from './message-pieces.js';
+import { type MessagePieces, shown } from './message-pieces.js';
 import { ReasoningReader, type ReasoningReading } from './reasoning-reader.js';
 
 /** Splits a text that grows into the parts of a message. */
@@ -22,8 +22,11 @@ export interface MessageReader {
   /** Whether the answer has all it may have, so that more would be dropped. */
   readonly complete: boolean;
   push(text: string): MessagePieces;
-  /** The text held back when the answer has ended. */
-  flush(): MessagePieces;
+  /**
+   * The text held back when the answer has ended.
+   * @param cut whether something else than the model ended it
+   */
+  flush(cut: boolean): MessagePieces;
 }
 
 export function messageReader(options: MessageReaderOptions): MessageReader {
@@ -50,14 +53,14 @@ class MarkedReader implements MessageReader {
 
   push(text: string): MessagePieces {
     const split = this.reasoning?.push(text) ?? { reasoning: '', text };
-    if (this.calls === null) return { ...split, calls: [] };
-    return { reasoning: split.reasoning, ...this.calls.push(split.text) };
+    if (this.calls === null) return shown({ ...split, calls: [] });
+    return shown({ reasoning: split.reasoning, ...this.calls.push(split.text) });
   }
 
   flush(): MessagePieces {
     const split = this.reasoning?.flush() ?? { reasoning: '', text: '' };
-    if (this.calls === null) return { ...split, calls: [] };
+    if (this.calls === null) return shown({ ...split, calls: [] });
     const { text, calls } = this.calls.push(split.text);
-    return { reasoning: split.reasoning, text: text + this.calls.flush(), calls };
+    return shown({ reasoning: split.reasoning, text: text + this.calls.flush(), calls });
   }
 }

@@ -47,7 +47,7 @@ export class BracedObject implements ObjectNotation {
 
   name(name: string, from: number, to: number): void {
     const colon = this.builder.state();
-    this.builder.text(from, this.values.nameBytes(name), colon);
+    this.builder.text(from, this.values.nameBytes(name) ?? unwritableName(name), colon);
     this.values.addMark(colon, ':', to);
   }
 
@@ -63,7 +63,7 @@ export class BracedObject implements ObjectNotation {
 }
 
 /** Names that can stand without quotation marks. */
-const PLAIN_NAME = /^[^\s=:,"'()[\]{}<>][^=:,"'()[\]{}<>\n]*$/;
+const PLAIN_NAME = /^[^\s=:,"'()[\]{}<>](?:[^=:,"'()[\]{}<>\n]*[^\s=:,"'()[\]{}<>])?$/;
 
 /** The arguments of a call, where the call has the braces. */
 export class BareMembers implements ObjectNotation {
@@ -86,10 +86,7 @@ export class BareMembers implements ObjectNotation {
   }
 
   name(name: string, from: number, to: number): void {
-    if (!PLAIN_NAME.test(name))
-      throw new InvalidRequest(
-        `properties: the model cannot write an argument named ${JSON.stringify(name).slice(0, 100)} in its form of calls; rename it`,
-      );
+    if (!PLAIN_NAME.test(name)) unwritableName(name);
     this.builder.text(from, name + this.form.assign, to);
   }
 
@@ -102,6 +99,12 @@ export class BareMembers implements ObjectNotation {
   separator(from: number, to: number): void {
     this.builder.text(from, this.form.separator, to);
   }
+}
+
+function unwritableName(name: string): never {
+  throw new InvalidRequest(
+    `properties: the model cannot write an argument named ${JSON.stringify(name).slice(0, 100)} in its form of calls; rename it`,
+  );
 }
 
 interface ObjectPlan {

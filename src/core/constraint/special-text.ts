@@ -12,15 +12,28 @@ export function specialBytes(text: string): Uint8Array {
 
 /** The bytes of a text in a program, where each of `specials` in it is a special token. */
 export function programBytes(text: string, specials: readonly string[]): Uint8Array {
-  const parts: Uint8Array[] = [];
+  return Buffer.concat(
+    partsOf(text, specials).map((part) => (part.special ? specialBytes(part.text) : Buffer.from(part.text))),
+  );
+}
+
+interface TextPart {
+  readonly text: string;
+  /** Whether it is one of the special tokens. */
+  readonly special: boolean;
+}
+
+/** The parts of a text, where each of `specials` in it is a part of its own. */
+export function partsOf(text: string, specials: readonly string[]): TextPart[] {
+  const parts: TextPart[] = [];
   let rest = text;
   while (rest !== '') {
     const [at, special] = firstOf(rest, specials);
-    parts.push(Buffer.from(rest.slice(0, at)));
-    if (special !== '') parts.push(specialBytes(special));
+    if (at > 0) parts.push({ text: rest.slice(0, at), special: false });
+    if (special !== '') parts.push({ text: special, special: true });
     rest = rest.slice(at + special.length);
   }
-  return Buffer.concat(parts);
+  return parts;
 }
 
 /** Where the first of `specials` begins in a text, the longest of those that begin there; the end and '' if there is none. */

@@ -82,12 +82,13 @@ export function compileToolCalls({ form, specials, tools, most, mark, passing = 
   return program;
 }
 
-/** A character that would end a name which stands as it is. */
-const NAME_END = /[\s<>(){}[\]"'`:=,｜|]/;
+/** A name of a tool that stands as it is, as the source of a regular expression: it has no character that would end it. */
+export const BARE_NAME = '[^\\s<>(){}[\\]"\'`:=,｜|]+';
+const WHOLE_BARE_NAME = new RegExp(`^${BARE_NAME}$`);
 
 function nameIn(form: CallForm, { name }: CallableTool): string {
   if (form.name === 'json') return JSON.stringify(name);
-  if (!NAME_END.test(name)) return name;
+  if (WHOLE_BARE_NAME.test(name)) return name;
   throw new InvalidRequest(
     `${name}: the model cannot write this name in its form of calls; use letters, digits, _ and -`,
   );

@@ -90,17 +90,17 @@ export class ValueText {
         ']',
       );
     const members = Object.entries(value).map(([name, item]) => {
-      const bytes = this.valueBytes(item);
-      return bytes && Buffer.concat([this.nameBytes(name), Buffer.from(':'), bytes]);
+      const [key, bytes] = [this.nameBytes(name), this.valueBytes(item)];
+      return key && bytes && Buffer.concat([key, Buffer.from(':'), bytes]);
     });
     return joined('{', members, '}');
   }
 
-  /** The bytes of the name of a member. */
-  nameBytes(name: string): Uint8Array {
+  /** The bytes of the name of a member; null if the form cannot write it. */
+  nameBytes(name: string): Uint8Array | null {
     if (!this.form.bare) return Buffer.from(JSON.stringify(name));
     const isBare = name !== '' && [...name].every((character) => intersection(setOf(character), BARE_NAME).length > 0);
-    return isBare ? Buffer.from(name) : (this.stringBytes(name) ?? Buffer.from(name));
+    return isBare ? Buffer.from(name) : this.stringBytes(name);
   }
 
   /** Adds a string with what `add` writes between its quotation marks. */

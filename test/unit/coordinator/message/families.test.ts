@@ -12,11 +12,11 @@ function callsIn(pieces: readonly string[], format: ToolFormat): readonly unknow
   const calls = { format, enforced: false, most: 'many' as const, names: NAMES, newId: () => 'id' };
   const reader = messageReader(
     format.syntax.type === 'harmony'
-      ? { form: 'channels', begins: 'header', reasons: true, calls }
+      ? { form: 'channels', begins: 'header', enforced: false, specials: [], reasons: true, calls }
       : { form: 'marked', reasoning: null, calls },
   );
   const found: WholeCall[] = [];
-  for (const part of [...pieces.map((piece) => reader.push(piece)), reader.flush()]) {
+  for (const part of [...pieces.map((piece) => reader.push(piece)), reader.flush(false)]) {
     expect(part.text).toBe('');
     for (const piece of part.calls) addPiece(found, piece);
   }

@@ -2,8 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MessagePieces } from '../../../../coordinator/openai/message/message-pieces.js';
 import { messageReader } from '../../../../coordinator/openai/message/message-reader.js';
+import { textWithTokens, tokenText } from '../../../../coordinator/openai/message/token-mark.js';
+import { toolFormatInText } from '../../../../coordinator/openai/message/tool-format-in-text.js';
 import { addPiece, type WholeCall } from '../../../../coordinator/openai/message/whole-call.js';
-import { REASONING_MARKS, type ReasoningParser, reasoningParserOf } from '../../../../src/model/reasoning-format.js';
+import {
+  REASONING_MARKS,
+  type ReasoningMarks,
+  type ReasoningParser,
+  reasoningParserOf,
+} from '../../../../src/model/reasoning-format.js';
 import { type ToolCallParser, toolCallParserOf, toolFormatOf } from '../../../../src/model/tool-format.js';
 
 interface Message {
@@ -18,16 +25,25 @@ interface Reading {
   readonly most?: 'one' | 'many';
   readonly reasoning?: 'before' | 'inside';
   readonly thoughts?: ReasoningParser;
+  /** Whether the answer is one message in channels. */
+  readonly framed?: boolean;
+  readonly specials?: readonly string[];
+  readonly cut?: boolean;
+}
+
+function inText({ begin, end }: ReasoningMarks, specials: readonly string[]): ReasoningMarks {
+  return { begin: textWithTokens(begin, specials), end: textWithTokens(end, specials) };
 }
 
 function read(pieces: readonly string[], reading: Reading): Message & { ids: string[] } {
   const { parser, enforced = false, most = 'many', reasoning, thoughts = 'think' } = reading;
+  const { framed = false, specials = [], cut = false } = reading;
   let made = 0;
   const calls =
     parser === undefined
       ? null
       : {
-          format: toolFormatOf(parser, null),
+          format: toolFormatInText(toolFormatOf(parser, null), specials),
           enforced,
           most,
           names: new Set(['f', 'get_weather', 'True', 'function', 'a.b-c']),
@@ -36,11 +52,14 @@ function read(pieces: readonly string[], reading: Reading): Message & { ids: str
   const marks = REASONING_MARKS[thoughts];
   const reader = messageReader(
     marks === null || calls?.format.syntax.type === 'harmony'
-      ? { form: 'channels', begins: reasoning === 'inside' ? 'text' : 'header', reasons: marks === null, calls }
-      : { form: 'marked', reasoning: reasoning ? { begins: reasoning, marks } : null, calls },
+      ? {
+          ...{ form: 'channels', begins: reasoning === 'inside' ? 'text' : 'header', reasons: marks === null, calls },
+          ...{ enforced: framed, specials },
+        }
+      : { form: 'marked', reasoning: reasoning ? { begins: reasoning, marks: inText(marks, specials) } : null, calls },
   );
   const whole: WholeCall[] = [];
-  const parts: MessagePieces[] = [...pieces.map((piece) => reader.push(piece)), reader.flush()];
+  const parts: MessagePieces[] = [...pieces.map((piece) => reader.push(piece)), reader.flush(cut)];
   for (const piece of parts.flatMap((part) => part.calls)) addPiece(whole, piece);
   return {
     text: parts.map(({ text }) => text).join(''),
@@ -54,6 +73,8 @@ const ROME = '{"city": "Rome, \\"IT\\" {[", "days": [1, {"a": null}]}';
 const HERMES = `<tool_call>\n{"name": "get_weather", "arguments": ${ROME}}\n</tool_call>`;
 const text = (value: string): Message => ({ text: value, reasoning: '', calls: [] });
 const calls = (...list: Message['calls']): Message => ({ text: '', reasoning: '', calls: list });
+
+const HARMONY_MARKS = ['<|channel|>', '<|message|>', '<|constrain|>', '<|start|>', '<|end|>', '<|call|>', '<|return|>'];
 
 const CASES: readonly (readonly [string, Reading, string, Message])[] = [
   ['a call', { parser: 'hermes' }, HERMES, calls(['get_weather', ROME])],
@@ -396,6 +417,58 @@ const FAMILIES: readonly (readonly [string, Reading, string, Message])[] = [
     { ...harmony, most: 'one' },
     `${TO_F}{}<|end|><|start|>assistant${TO_F}{"a":1}<|call|>`,
     calls(['f', '{}']),
+  ],
+  [
+    'a call in a channel that a limit cut before its arguments',
+    { ...harmony, cut: true },
+    `${TO_F} `,
+    calls(['f', '']),
+  ],
+  [
+    'spelled marks within a text, where special tokens mark the channels',
+    { ...harmony, specials: HARMONY_MARKS },
+    textWithTokens('<|channel|>final<|message|>', HARMONY_MARKS) +
+      'a <|end|><|start|>assistant<|channel|>analysis<|message|>b<|call|>\u{10fc00}' +
+      tokenText('<|return|>'),
+    text('a <|end|><|start|>assistant<|channel|>analysis<|message|>b<|call|>\u{10fc00}'),
+  ],
+  [
+    'spelled marks within a call, where special tokens mark the channels',
+    { ...harmony, specials: HARMONY_MARKS },
+    `${textWithTokens(TO_F, HARMONY_MARKS)}{"a": "<|end|><|call|>"}${tokenText('<|call|>')}`,
+    calls(['f', '{"a": "<|end|><|call|>"}']),
+  ],
+  [
+    'spelled marks within an answer of a given form',
+    { ...harmony, framed: true },
+    '<|channel|>final<|message|>{"a": "<|end|> <|channel|>analysis<|message|>x<|return|>"}',
+    text('{"a": "<|end|> <|channel|>analysis<|message|>x<|return|>"}'),
+  ],
+  [
+    'special tokens that are no marks of the place where they stand',
+    { parser: 'gemma4', specials: ['<|"|>', '<|tool_call>', '<tool_call|>'] },
+    `Say ${tokenText('<|"|>')} or <|tool_call>call:f{}.`,
+    text('Say <|"|> or <|tool_call>call:f{}.'),
+  ],
+  [
+    'a quotation mark of Gemma spelled in its strings and names',
+    { parser: 'gemma4', specials: ['<|"|>', '<|tool_call>', '<tool_call|>'] },
+    textWithTokens('<|tool_call>call:f{a:{<|"|>', ['<|"|>', '<|tool_call>']) +
+      `<|"|>k${tokenText('<|"|>')}:${tokenText('<|"|>')}a<|"|>}\u{10fc00}${tokenText('<|"|>')},b:x}}` +
+      tokenText('<tool_call|>'),
+    calls(['f', '{"a":{"<|\\"|>k":"a<|\\"|>}\u{10fc00}","b":"x"}}']),
+  ],
+  [
+    'names of functions of Mistral with other characters',
+    { parser: 'mistral', specials: ['[TOOL_CALLS]', '[ARGS]'] },
+    textWithTokens('[TOOL_CALLS]a/b[ARGS]{}[TOOL_CALLS]日本[ARGS]{"a":1}[TOOL_CALLS]$x;{}', ['[TOOL_CALLS]', '[ARGS]']),
+    calls(['a/b', '{}'], ['日本', '{"a":1}'], ['$x;', '{}']),
+  ],
+  [
+    'reasoning between special tokens',
+    { thoughts: 'mistral', reasoning: 'before', specials: ['[THINK]', '[/THINK]'] },
+    `${textWithTokens('[THINK]Say ', ['[THINK]'])}[/THINK].${tokenText('[/THINK]')} Yes.`,
+    { text: 'Yes.', reasoning: 'Say [/THINK].', calls: [] },
   ],
   [
     'thoughts as text, without a parser for them',

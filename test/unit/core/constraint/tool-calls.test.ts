@@ -1,6 +1,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import { messageReader } from '../../../../coordinator/openai/message/message-reader.js';
+import { tokenText } from '../../../../coordinator/openai/message/token-mark.js';
+import { toolFormatInText } from '../../../../coordinator/openai/message/tool-format-in-text.js';
 import { addPiece, type WholeCall } from '../../../../coordinator/openai/message/whole-call.js';
 import { type Constraint, compileConstraint } from '../../../../src/core/constraint/constraint.js';
 import { ConstraintMachine, type Position } from '../../../../src/core/constraint/machine.js';
@@ -69,19 +71,30 @@ function randomBytes(machine: ConstraintMachine, seed: number): Uint8Array | nul
   return position.complete ? Uint8Array.from(bytes) : null;
 }
 
-const textOf = (bytes: Uint8Array) =>
-  new TextDecoder('utf-8', { fatal: true }).decode(bytes.filter((byte) => byte !== SPECIAL_BYTE));
+/** The text for a reader of messages. */
+function textOf(bytes: Uint8Array): string {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const [first, ...others] = Buffer.from(bytes).toString('latin1').split(String.fromCharCode(SPECIAL_BYTE));
+  const decoded = (part: string) => decoder.decode(Buffer.from(part, 'latin1'));
+  return decoded(first!) + others.map((part) => tokenText(decoded(part))).join('');
+}
 
-function callsIn(text: string, format: ToolFormat): WholeCall[] {
-  const names = new Set(TOOLS.map(({ name }) => name));
-  const calls = { format, enforced: true, most: 'many' as const, names, newId: () => 'id' };
+function callsIn(
+  text: string,
+  format: ToolFormat,
+  specials: readonly string[],
+  tools: readonly { readonly name: string }[] = TOOLS,
+): WholeCall[] {
+  const names = new Set(tools.map(({ name }) => name));
+  const inText = toolFormatInText(format, specials);
+  const calls = { format: inText, enforced: true, most: 'many' as const, names, newId: () => 'id' };
   const reader = messageReader(
     format.syntax.type === 'harmony'
-      ? { form: 'channels', begins: 'header', reasons: true, calls }
+      ? { form: 'channels', begins: 'header', enforced: true, specials, reasons: true, calls }
       : { form: 'marked', reasoning: null, calls },
   );
   const found: WholeCall[] = [];
-  for (const part of [...[...text].map((character) => reader.push(character)), reader.flush()]) {
+  for (const part of [...[...text].map((character) => reader.push(character)), reader.flush(false)]) {
     expect([text, part.text]).toEqual([text, '']);
     for (const piece of part.calls) addPiece(found, piece);
   }
@@ -126,7 +139,7 @@ describe.each(FAMILIES.flatMap((family) => [family, { ...family, specials: [] }]
         const bytes = randomBytes(machine, seed);
         if (bytes === null) continue;
         finished++;
-        const found = callsIn(textOf(bytes), format);
+        const found = callsIn(textOf(bytes), format, specials);
         expect(found.length).toBeGreaterThan(0);
         for (const { name, arguments: json } of found) {
           const { schema } = TOOLS.find((tool) => tool.name === name)!;
@@ -140,6 +153,81 @@ describe.each(FAMILIES.flatMap((family) => [family, { ...family, specials: [] }]
       }
       expect(finished).toBeGreaterThan(10);
       expect(named.size).toBe(TOOLS.length);
+    });
+  },
+);
+
+/** Texts that stand in marks of some family, or in its strings. */
+const HARD_TEXTS = [
+  ...['a <|end|> b', '<|call|>', '<|start|>', '<|channel|>analysis<|message|>x', '<|return|>', '</tool_call>', '```'],
+  ...['<escape>', 'a<escape>}<end_function_call>', '<|"|>', '<tool_call|>', '[ARGS]', '[TOOL_CALLS]', '"', '\\', "'"],
+  ...['<｜tool▁call▁end｜>', '<|python_end|>', 'a:b', 'a<b', '{', '', ' x ', 'x ', '\u{10fc00}', 'é😀', '\u2028'],
+];
+const HARD_NAMES = [
+  'a/b',
+  'ü',
+  '日本',
+  'a;b',
+  '$x',
+  'a@b',
+  'a.b-c',
+  'a b',
+  'a=b',
+  'a|b',
+  "a'b",
+  'q"',
+  '[ARGS]',
+  '<b>',
+  '😀',
+  '1',
+];
+
+describe.each(FAMILIES.flatMap((family) => [family, { ...family, specials: [] }]))(
+  'what the form of $parser cannot read back, with the special tokens $specials,',
+  ({ parser, template, specials }) => {
+    const format = toolFormatOf(parser, template);
+
+    /** Whether calls of a tool are refused; else they are read as calls of it that satisfy its schema. */
+    function isRefused(name: string, schema: JsonSchema, reason: RegExp): boolean {
+      const tools = [{ name, schema }];
+      let machine: ConstraintMachine;
+      try {
+        const calls = { type: 'calls', form: format.form, specials, tools, most: 'one' } as const;
+        machine = new ConstraintMachine(compileConstraint(calls), 2 ** 22);
+      } catch (error) {
+        expect((error as Error).message).toMatch(reason);
+        return true;
+      }
+      const bytes = randomBytes(machine, 1)!;
+      const found = callsIn(textOf(bytes), format, specials, tools);
+      expect([name, found.map((call) => call.name)]).toEqual([name, [name]]);
+      expect([schema, ajv.validate(schema, JSON.parse(found[0]!.arguments))]).toEqual([schema, true]);
+      return false;
+    }
+    const objectOf = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
+      type: 'object',
+      properties,
+      required: Object.keys(properties),
+    });
+    const quotes = format.syntax.type === 'gemma' && specials.length === 0;
+
+    it('is refused as a value, and as the name of a property in another', () => {
+      for (const text of HARD_TEXTS) {
+        const refused = quotes && text.includes('<');
+        const nested = objectOf({ [text]: { const: 1 } });
+        const each = { a: { const: text }, b: { enum: [{ [text]: [text] }] }, c: nested };
+        const alone = Object.entries(each).map(([name, schema]) => objectOf({ [name]: schema }));
+        for (const schema of refused ? alone : [objectOf(each)])
+          expect([schema, isRefused('f', schema, /cannot write/)]).toEqual([schema, refused]);
+        isRefused('f', objectOf({ [text]: { const: 1 } }), /cannot write an argument named/);
+      }
+    });
+
+    it('is refused as the name of a tool', () => {
+      for (const name of HARD_NAMES) {
+        const refused = isRefused(name, objectOf({ a: { const: 1 } }), /cannot write this name/);
+        expect([name, refused]).toEqual([name, format.form.name === 'bare' && /[\s=|'"[<]/.test(name)]);
+      }
     });
   },
 );
