@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FleetEvent } from '../../../coordinator/fleet.js';
 import { Choice, type Delta } from '../../../coordinator/openai/choice.js';
-import type { MessagePlan } from '../../../coordinator/openai/message/message-plan.js';
+import type { MessageFormat } from '../../../coordinator/openai/message/message-format.js';
+import { type MessagePlan, messagePlan } from '../../../coordinator/openai/message/message-plan.js';
 import type { ChoicePlan } from '../../../coordinator/openai/plan.js';
+import { callReading } from '../../../coordinator/openai/tool-use.js';
 import { toolFormatOf } from '../../../src/model/tool-format.js';
 import { GREEDY, type TokenLogprobs } from '../../../src/protocol/generate.js';
 import { StopPattern } from '../../../src/text/stop-strings.js';
@@ -79,6 +81,43 @@ it('shows the reader of messages a special token that marks a call', () => {
   expect(deltas.map(({ text }) => text).join('')).toBe(' Hm.');
   expect(deltas.flatMap((delta) => delta.calls)[0]).toMatchObject({ id: 'x', name: 'f' });
   expect(choice.finish).toBe('tool_calls');
+});
+
+describe('a choice of a model that marks channels', () => {
+  const END = 989;
+  const special: MessageFormat = {
+    ...{ tools: toolFormatOf('openai', null), reasoning: 'openai_gptoss', channels: true },
+    marks: new Map([[END, '<|end|>']]),
+  };
+  const prompt = Uint32Array.from(idsOf('<|start|>assistant'));
+  const calls = callReading(
+    { type: 'auto', tools: [{ name: 'f', schema: true, strict: false }], most: 'many' },
+    special,
+    (bytes) => new Uint8Array(bytes),
+  );
+
+  function answer(format: MessageFormat, enforced: boolean, ids: readonly number[], reason: 'stop' | 'length') {
+    const choice = choiceOf({ message: messagePlan(prompt, format, { calls, enforced }, MODEL.tokenizer)! });
+    const deltas = run(choice, [...ids.map((id) => one(id)), { type: 'end', reason, token: null }]);
+    const json = deltas.flatMap((delta) => delta.calls.map((call) => call.arguments)).join('');
+    return { text: textOf(deltas), json, finish: choice.finish };
+  }
+
+  it('ends a message with a special token, and not with text that spells it', () => {
+    const spelled = [...idsOf('<|channel|>final<|message|>a <|en'), ...idsOf('d|> b')];
+    expect(spelled).not.toContain(END);
+    const ids = [...spelled, END, ...idsOf('<|start|>assistant')];
+    expect(answer(special, false, ids, 'stop')).toMatchObject({ text: 'a <|end|> b' });
+    const spelling: MessageFormat = { ...special, marks: new Map() };
+    expect(answer(spelling, false, spelled, 'stop')).toMatchObject({ text: 'a  b' });
+    expect(answer(spelling, true, spelled, 'stop')).toMatchObject({ text: 'a <|end|> b' });
+  });
+
+  it.each(['stop', 'length'] as const)('has a call without arguments only if the model ends it so: %s', (reason) => {
+    const ids = idsOf('<|channel|>commentary to=functions.f<|message|>');
+    const expected = reason === 'stop' ? { json: '{}', finish: 'tool_calls' } : { json: '', finish: 'length' };
+    expect(answer(special, true, ids, reason)).toMatchObject(expected);
+  });
 });
 
 describe('a choice', () => {
