@@ -6,6 +6,7 @@ import { EchoedPrompt } from './echoed-prompt.js';
 import type { CallPiece, MessagePieces } from './message/message-pieces.js';
 import { type MessageReader, messageReader } from './message/message-reader.js';
 import { tokenText, withoutTokenMarks } from './message/token-mark.js';
+import { addPiece, argumentsOf, type WholeCall } from './message/whole-call.js';
 import type { ChoicePlan } from './plan.js';
 import type { TextTokenizer } from './served-model.js';
 import { codePoints } from './token-report.js';
@@ -46,6 +47,7 @@ export class Choice {
   private readonly detokenizer: Detokenizer;
   private readonly stops: StopStrings;
   private readonly message: MessageReader | null;
+  private readonly calls: WholeCall[] = [];
   private readonly logprobs: boolean;
   private readonly prompt: EchoedPrompt;
   /** Prompt tokens reported so far. */
@@ -154,15 +156,26 @@ export class Choice {
     if (message === null) return { text, reasoning: '', calls: [] };
     const pieces = message.push(text);
     if (message.complete) this.finish ??= 'stop';
-    if (this.finish === null) return pieces;
+    if (this.finish === null) return this.withCalls(pieces);
     const cut = this.finish === 'length' || typeof this.stopReason === 'string';
     const rest = message.flush(cut);
-    if (this.finish === 'stop' && message.called) this.finish = 'tool_calls';
-    return {
+    const all = this.withCalls({
       text: pieces.text + rest.text,
       reasoning: pieces.reasoning + rest.reasoning,
       calls: [...pieces.calls, ...rest.calls],
-    };
+    });
+    if (this.finish === 'stop' && message.called && this.callsAreWhole) this.finish = 'tool_calls';
+    return all;
+  }
+
+  private withCalls(pieces: MessagePieces): MessagePieces {
+    for (const piece of pieces.calls) addPiece(this.calls, piece);
+    return pieces;
+  }
+
+  /** A stop string or the model itself may have ended the answer within a call, which the client must not make. */
+  private get callsAreWhole(): boolean {
+    return this.calls.every((call) => argumentsOf(call.arguments) !== null);
   }
 
   private newReports(): TokenReports {

@@ -2,6 +2,7 @@ import type { AnswerHead } from '../answer.js';
 import type { Delta, FinishReason, StopReason } from '../choice.js';
 import type { Mark } from '../mark.js';
 import { type Block, type BlockEvent, Blocks } from '../message/blocks.js';
+import { argumentsOf } from '../message/whole-call.js';
 import type { Tally } from '../tally.js';
 import type { AnswerBuilder, NamedEvent } from '../translated-answer.js';
 
@@ -40,7 +41,7 @@ export class MessageBuilder implements AnswerBuilder {
   }
 
   whole(): object {
-    const content = this.blocks.all.map((block) => wholeBlock(block));
+    const content = this.blocks.all.filter(isWhole).map(wholeBlock);
     return { ...this.message(), content, ...this.ending(), usage: this.usage(), shoal: this.tally.usage.shoal };
   }
 
@@ -50,7 +51,7 @@ export class MessageBuilder implements AnswerBuilder {
   }
 
   private ending(): object {
-    const sequence = typeof this.stop === 'string' ? this.stop : null;
+    const sequence = typeof this.stop === 'string' && this.finish === 'stop' ? this.stop : null;
     const reasons = {
       tool_calls: 'tool_use',
       length: 'max_tokens',
@@ -113,16 +114,11 @@ function wholeBlock({ kind, text, id, name }: Block): object {
     case 'reasoning':
       return { type: 'thinking', thinking: text, signature: '' };
     case 'call':
-      return { type: 'tool_use', id, name, input: inputOf(text) };
+      return { type: 'tool_use', id, name, input: argumentsOf(text) };
   }
 }
 
-/** The arguments of a call; an empty object if the answer ended within them. */
-function inputOf(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch (error) {
-    if (error instanceof SyntaxError) return {};
-    throw error;
-  }
+/** A call without all of its arguments has no input that a client could use. */
+function isWhole({ kind, text }: Block): boolean {
+  return kind !== 'call' || argumentsOf(text) !== null;
 }

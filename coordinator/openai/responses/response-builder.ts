@@ -1,5 +1,6 @@
 import type { Delta, FinishReason } from '../choice.js';
 import { type Block, type BlockEvent, Blocks } from '../message/blocks.js';
+import { argumentsOf } from '../message/whole-call.js';
 import type { Tally } from '../tally.js';
 import type { AnswerBuilder, NamedEvent } from '../translated-answer.js';
 import type { ConversationItem } from './conversation-item.js';
@@ -100,7 +101,8 @@ export class ResponseBuilder implements AnswerBuilder {
   }
 
   private itemOf(block: Block, status: 'in_progress' | 'completed' | 'incomplete'): object {
-    const own = { id: this.itemId(block), status };
+    const isCut = status === 'completed' && block.kind === 'call' && argumentsOf(block.text) === null;
+    const own = { id: this.itemId(block), status: isCut ? 'incomplete' : status };
     const content = status === 'in_progress' ? [] : [partOf(block)];
     switch (block.kind) {
       case 'text':

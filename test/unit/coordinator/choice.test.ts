@@ -9,6 +9,7 @@ import { callReading } from '../../../coordinator/openai/tool-use.js';
 import { toolFormatOf } from '../../../src/model/tool-format.js';
 import { GREEDY, type TokenLogprobs } from '../../../src/protocol/generate.js';
 import { StopPattern } from '../../../src/text/stop-strings.js';
+import { FAMILIES } from './support/families.js';
 import { started } from './support/scripted-fleet.js';
 import { idsOf, MODEL } from './support/test-server.js';
 
@@ -117,6 +118,35 @@ describe('a choice of a model that marks channels', () => {
     const ids = idsOf('<|channel|>commentary to=functions.f<|message|>');
     const expected = reason === 'stop' ? { json: '{}', finish: 'tool_calls' } : { json: '', finish: 'length' };
     expect(answer(special, true, ids, reason)).toMatchObject(expected);
+  });
+});
+
+describe.each(FAMILIES)('calls in the form of $parser', ({ parser, template, turn }) => {
+  const calls = {
+    ...{ format: toolFormatOf(parser, template), enforced: true, most: 'many' as const },
+    ...{ names: new Set(['get_weather', 'get_time']), newId: () => 'x' },
+  };
+  const message: MessagePlan = {
+    options:
+      calls.format.syntax.type === 'harmony'
+        ? { form: 'channels', begins: 'header', enforced: false, specials: [], reasons: true, calls }
+        : { form: 'marked', reasoning: null, calls },
+    marks: new Map(),
+  };
+  const events = (reason: 'stop' | 'length'): FleetEvent[] => [
+    ...idsOf(turn).map((id) => one(id)),
+    { type: 'end', reason, token: null },
+  ];
+
+  it('are no reason to stop if a stop string ends the answer within one', () => {
+    const choice = choiceOf({ message, stops: ['IT'] });
+    const deltas = run(choice, events('stop'));
+    expect(deltas.at(-1)).toMatchObject({ finish: 'stop', stopReason: 'IT' });
+    expect(deltas.flatMap((delta) => delta.calls)[0]).toMatchObject({ name: 'get_weather' });
+  });
+
+  it('are the reason if all are whole', () => {
+    expect(run(choiceOf({ message }), events('stop')).at(-1)).toMatchObject({ finish: 'tool_calls' });
   });
 });
 

@@ -119,6 +119,24 @@ describe('the Messages API', () => {
     expect(promptOf(server)).toContain('<tool_call>t1 get_weather {"city": "Rome"}</tool_call>\ntool: 19 C for t1');
   });
 
+  it('has no call that a stop sequence or the maximum cut', async () => {
+    const tools = [WEATHER];
+    const server = await serverSaying(`${CALL}\n${CALL.replace('Rome', 'Oslo')}`);
+    const asked = { tools, tool_choice: { type: 'any' } };
+    const first = { type: 'tool_use', name: 'get_weather', input: { city: 'Rome' } };
+    for (const [sequence, content] of [
+      ['om', []],
+      ['lo', [first]],
+    ] as const)
+      expect(await whole(server, { ...asked, stop_sequences: [sequence] })).toMatchObject({
+        ...{ content, stop_reason: 'stop_sequence', stop_sequence: sequence },
+      });
+    const events = await eventsOf(server, { ...asked, stop_sequences: ['om'] });
+    expect(events.at(-2)![1].delta).toEqual({ stop_reason: 'stop_sequence', stop_sequence: 'om' });
+    server.fleet.script = () => saying(idsOf(CALL.slice(0, -20)), { reason: 'length' });
+    expect(await whole(server, asked)).toMatchObject({ content: [], stop_reason: 'max_tokens' });
+  });
+
   it('has a structured output, under both names, and the effort for the template', async () => {
     const schema = { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] };
     const format = { type: 'json_schema', schema };

@@ -123,6 +123,13 @@ describe('the Responses API, with OpenAI’s SDK', () => {
     ).toBe(true);
   });
 
+  it('marks a call as incomplete whose arguments are no object', async () => {
+    const { openai } = await withSdk(CALL.slice(0, -16));
+    const asked = { model: 'recall', input: 'Warm?', tools: [{ ...WEATHER, strict: false }] };
+    const { output } = await openai.responses.create(asked);
+    expect(output).toMatchObject([{ type: 'function_call', name: 'get_weather', status: 'incomplete' }]);
+  });
+
   it('is incomplete at the maximum length', async () => {
     const { openai, fleet } = await withSdk(' Yes', 'length');
     const answer = await openai.responses.create({ model: 'recall', input: 'x', max_output_tokens: 9 });
