@@ -18,9 +18,13 @@ const SCHEMA_DEPTH = 256;
 export interface JsonSchemaOptions {
   /** Whether an object that lists its properties has no others where its schema leaves that open. */
   readonly closed: boolean;
+  /** Whether the value must be an object, whatever the schema says. Default: false. */
+  readonly object?: boolean;
   /** The schema is that of a call's arguments, which are written as members. Default: it is that of one value. */
   readonly members?: MembersForm | null;
 }
+
+const ANY_OBJECT: JsonSchema = { type: 'object' };
 
 /** Whether a schema describes a value, or arguments that are written as members. */
 type Place = 'value' | 'members';
@@ -69,7 +73,9 @@ class SchemaCompiler {
 
   /** Start of the states of a value that the schema accepts. */
   start(): number {
-    return this.startOf([this.refs.root], this.options.members ? 'members' : 'value');
+    const { root } = this.refs;
+    const isOpen = this.options.object && (typeof root === 'boolean' || root.type !== 'object');
+    return this.startOf(isOpen ? [root, ANY_OBJECT] : [root], this.options.members ? 'members' : 'value');
   }
 
   /** Start of the states of a value that all of `schemas` accept. */

@@ -150,6 +150,12 @@ export class ProgramBuilder {
     for (const ranges of utf8Sequences(set)) this.sequence(from, ranges, to);
   }
 
+  /** Those of some states from which no end can be reached. */
+  endless(states: readonly number[]): number[] {
+    const useful = usefulStates(statesOf(Uint16Array.from(this.edges)));
+    return states.filter((state) => !useful[state]);
+  }
+
   /** The program, without the states from which no end can be reached; null if there is no end at all. */
   build(): Program | null {
     const states = statesOf(Uint16Array.from(this.edges));

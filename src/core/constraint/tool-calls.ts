@@ -44,8 +44,8 @@ export interface ToolCalls {
 }
 
 /**
- * The texts that are calls of tools, one or several, and nothing else, or that may have calls. Arguments have no properties that their schema does not list, unless it
- * says otherwise.
+ * The texts that are calls of tools, one or several, and nothing else, or that may have calls. Arguments are objects, and have no properties that their schema does not
+ * list, unless it says otherwise.
  * @throws InvalidRequest, naming the tool whose schema cannot be honoured
  */
 export function compileToolCalls({ form, specials, tools, most, mark, passing = [] }: ToolCalls): Program {
@@ -62,14 +62,13 @@ export function compileToolCalls({ form, specials, tools, most, mark, passing = 
     else builder.text(marked, bytes(before), call);
   }
   builder.text(call, bytes(form.open), name);
+  const starts: number[] = [];
   const named = tools.map((tool): [Uint8Array, number] => {
     const [begin, close] = [builder.state(), builder.state()];
-    const options = { closed: true, members: form.members };
-    builder.call(
-      begin,
-      ofTool(tool, () => addJsonSchema(builder, values, tool.schema, options)),
-      close,
-    );
+    const options = { closed: true, object: true, members: form.members };
+    const start = ofTool(tool, () => addJsonSchema(builder, values, tool.schema, options));
+    starts.push(start);
+    builder.call(begin, start, close);
     builder.text(close, bytes(form.close), done);
     return [Buffer.concat([Buffer.from(nameIn(form, tool)), bytes(form.middle)]), begin];
   });
@@ -77,8 +76,10 @@ export function compileToolCalls({ form, specials, tools, most, mark, passing = 
   if (most === 'many' && (mark === undefined || form.before !== '')) builder.text(done, bytes(form.between), call);
   builder.text(done, bytes(form.after), mark !== undefined && most === 'many' ? 0 : end);
   builder.final(end);
+  const [impossible] = builder.endless(starts);
+  if (impossible !== undefined) ofTool(tools[starts.indexOf(impossible)]!, noObject);
   const program = builder.build();
-  if (program === null) throw new InvalidRequest('no arguments can satisfy the schemas of their parameters');
+  if (program === null) throw new InvalidRequest('has no tool that could be called');
   return program;
 }
 
@@ -128,6 +129,10 @@ function endLength(text: readonly number[], mark: Uint8Array): number {
     if (text.slice(from).every((byte, i) => byte === mark[i])) return length;
   }
   return 0;
+}
+
+function noObject(): never {
+  throw new InvalidRequest('no object can satisfy the schema; arguments are objects');
 }
 
 function ofTool(tool: CallableTool, add: () => number): number {

@@ -132,6 +132,38 @@ describe.each(FAMILIES.flatMap((family) => [family, { ...family, specials: [] }]
       expect(allows(named, bytes) || allows(named, own)).toBe(parser === 'openai');
     });
 
+    it.each<[string, JsonSchema]>([
+      ['nothing', {}],
+      ['a description alone', { description: 'x' }],
+      ['no type', { properties: { a: { type: 'integer' } } }],
+      ['several types', { type: ['string', 'object', 'null'] }],
+      ['a choice', { anyOf: [{ type: 'array' }, { properties: { a: { type: 'string', maxLength: 3 } } }] }],
+      ['a reference', { $ref: '#/$defs/any', $defs: { any: {} } }],
+    ])('have an object as arguments where the schema says %s', (_, schema) => {
+      const machine = machineOf({ ...calls, tools: [{ name: 'any', schema }] });
+      let finished = 0;
+      for (let seed = 0; seed < 4; seed++) {
+        const bytes = randomBytes(machine, seed);
+        if (bytes === null) continue;
+        finished++;
+        const values = callsIn(textOf(bytes), format).map((call) => JSON.parse(call.arguments) as unknown);
+        expect(values.length).toBeGreaterThan(0);
+        for (const value of values) expect([value, ajv.validate({ type: 'object' }, value)]).toEqual([value, true]);
+      }
+      expect(finished).toBeGreaterThan(0);
+    });
+
+    it('are refused by the name of the tool whose schema accepts no object', () => {
+      for (const schema of [
+        { type: 'array' },
+        { anyOf: [{ type: 'string' }, { type: 'null' }] },
+        { type: 'object', properties: { a: false }, required: ['a'] },
+      ])
+        expect(() => machineOf({ ...calls, tools: [...TOOLS, { name: 'wrong', schema }] })).toThrow(
+          'wrong: parameters: no object can satisfy the schema',
+        );
+    });
+
     it('are read as calls whose arguments satisfy the schemas, whatever they say', () => {
       const machine = machineOf({ ...calls, tools: TOOLS });
       let [finished, named] = [0, new Set<string>()];
