@@ -18,6 +18,10 @@ export function messageReading(
     constraints: [toolConstraint(use, model.message) ?? format].filter((one) => one !== null),
     ifFree: [strictCalls(use, model.message)].filter((one) => one !== null),
     frame: (constraint, { tokens }) => framed(constraint, tokens, model),
-    planOf: ({ tokens }, enforced) => messagePlan(tokens, model.message, { calls, enforced }, model.tokenizer),
+    planOf: ({ tokens }, enforced) => {
+      // An answer with a form of its own is text, also where that form looks like a call.
+      const read = enforced && use.type === 'auto' ? null : calls;
+      return messagePlan(tokens, model.message, { calls: read, enforced }, model.tokenizer);
+    },
   };
 }

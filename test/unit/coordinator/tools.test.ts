@@ -144,6 +144,31 @@ describe('tools, with OpenAI’s SDK', () => {
     expect([told(server, '{}'), told(server, CALL)]).toEqual([true, false]);
   });
 
+  it.each([
+    ['/v1/chat/completions', { response_format: { type: 'json_object' } }],
+    ['/v1/chat/completions', { structured_outputs: { regex: '\\{.*\\}' } }],
+    ['/v1/responses', { input: 'Warm?', text: { format: { type: 'json_object' } } }],
+    ['/v1/messages', { max_tokens: 50, output_format: { type: 'json_schema', schema: {} } }],
+  ])('are not called by an answer with a form of its own: %s %j', async (path, fields) => {
+    const answer = '{"name": "get_time", "parameters": {}}';
+    const server = await withSdk(answer, `{{ "<|python_tag|>" }}${HERMES.replaceAll(/<.?tool_call>/g, '')}`);
+    const { function: clock } = CLOCK;
+    const offered = {
+      '/v1/chat/completions': { tools, messages: USER },
+      '/v1/responses': { tools: [{ type: 'function', ...clock }] },
+      '/v1/messages': { tools: [{ ...clock, input_schema: {} }], messages: USER },
+    }[path];
+    const response = await server.post(path, { ...offered, ...fields });
+    const { choices, output, content } = (await response.json()) as Record<string, object[] | undefined>;
+    expect((choices ?? output ?? content)![0]).toMatchObject(
+      choices
+        ? { message: { content: answer }, finish_reason: 'stop' }
+        : output
+          ? { type: 'message', content: [{ text: answer }] }
+          : { type: 'text', text: answer },
+    );
+  });
+
   it('must be called with tool_choice required, with arguments that satisfy the schema', async () => {
     const server = await withSdk(CALL);
     const asked = { model: 'recall', messages: USER, tools, tool_choice: 'required' } as const;
