@@ -56,6 +56,8 @@ export class CallReader {
     const { mode, passed, buffer, call } = this;
     this.buffer = '';
     this.passed = '';
+    // An answer that must be calls has no text: what was held back is the beginning of a call, or what stands between calls.
+    if (this.options.enforced && mode !== 'text' && mode !== 'rest') return '';
     if (this.complete || (mode === 'call' && this.given)) return '';
     if (mode === 'call') return passed + call!.raw;
     return mode === 'gap' && this.found && this.mayBeFiller(buffer) ? '' : passed + buffer;
@@ -97,6 +99,8 @@ export class CallReader {
 
   private readGap(found: Found): boolean {
     const { fillers, ends } = this.options.format;
+    // An answer that was cut within a character of a mark or of a name ends so.
+    if (this.options.enforced) this.buffer = this.buffer.replace(/\uFFFD+$/, '');
     const blanks = this.buffer.length - this.buffer.trimStart().length;
     if (blanks > 0) return this.pass(blanks);
     if (this.found && ends.some((end) => this.buffer.startsWith(end))) {

@@ -145,6 +145,16 @@ describe.each(FAMILIES)('calls in the form of $parser', ({ parser, template, tur
     expect(deltas.flatMap((delta) => delta.calls)[0]).toMatchObject({ name: 'get_weather' });
   });
 
+  it('leave no text wherever the answer is cut', () => {
+    const ids = idsOf(turn);
+    for (const length of ids.keys()) {
+      const cut = ids.slice(0, length).map((id) => one(id));
+      expect([length, textOf(run(choiceOf({ message }), [...cut, end]))]).toEqual([length, '']);
+    }
+    for (const stop of ['"', 'e', '_', '\n', ',', '>', '[', '{'])
+      expect([stop, textOf(run(choiceOf({ message, stops: [stop] }), events('stop')))]).toEqual([stop, '']);
+  });
+
   it('are the reason if all are whole', () => {
     expect(run(choiceOf({ message }), events('stop')).at(-1)).toMatchObject({ finish: 'tool_calls' });
   });
