@@ -3,7 +3,7 @@ import { Detokenizer } from '../../src/text/detokenizer.js';
 import { StopStrings } from '../../src/text/stop-strings.js';
 import type { FleetEvent } from '../fleet.js';
 import { EchoedPrompt } from './echoed-prompt.js';
-import type { CallPiece, MessagePieces } from './message/message-pieces.js';
+import { type CallPiece, JoinedPieces } from './message/message-pieces.js';
 import { type MessageReader, messageReader } from './message/message-reader.js';
 import { tokenText, withoutTokenMarks } from './message/token-mark.js';
 import { addPiece, argumentsOf, type WholeCall } from './message/whole-call.js';
@@ -89,26 +89,25 @@ export class Choice {
     }
   }
 
-  private takeTokens(ids: readonly number[], logprobs: readonly TokenLogprobs[]): string {
-    let text = '';
+  private takeTokens(ids: readonly number[], logprobs: readonly TokenLogprobs[]): JoinedPieces {
+    const pieces = new JoinedPieces();
     for (const [i, id] of ids.entries()) {
       this.completionTokens++;
       if (this.plan.show.tokenIds) this.ids.push(id);
       if (this.logprobs) this.reports.add(id, logprobs[i] ?? null, this.offset);
       const piece = this.pieceOf(id);
       this.offset += codePoints(withoutTokenMarks(piece));
-      if (this.completionTokens <= this.plan.request.stopping.minTokens) {
-        text += piece;
-        continue;
+      const canStop = this.completionTokens > this.plan.request.stopping.minTokens;
+      const { text, stopped } = canStop ? this.stops.push(piece) : { text: piece, stopped: false };
+      // Token by token, so that where the message is complete does not depend on how many tokens come at once.
+      this.read(text, pieces);
+      if (stopped) {
+        this.finish = 'stop';
+        this.stopReason = this.stops.found;
       }
-      const { text: safe, stopped } = this.stops.push(piece);
-      text += safe;
-      if (!stopped) continue;
-      this.finish = 'stop';
-      this.stopReason = this.stops.found;
-      break;
+      if (this.finish !== null) break;
     }
-    return text;
+    return pieces;
   }
 
   /** A special token that marks a part of a message has a text for the reader of the message. */
@@ -117,19 +116,23 @@ export class Choice {
     return mark === undefined ? this.detokenizer.push(id) : this.detokenizer.flush() + tokenText(mark);
   }
 
-  private takeEnd({ reason, token }: Extract<FleetEvent, { type: 'end' }>): string {
+  private takeEnd({ reason, token }: Extract<FleetEvent, { type: 'end' }>): JoinedPieces {
     const stopToken = token !== null && this.plan.request.stopping.tokenIds.includes(token) ? token : null;
     const shown = stopToken !== null && this.plan.show.stop ? this.pieceOf(stopToken) : '';
     const { text, stopped } = this.stops.push(shown + this.detokenizer.flush());
     this.finish = stopped ? 'stop' : reason;
     this.stopReason = stopped ? this.stops.found : stopToken;
-    return text + this.stops.flush();
+    const pieces = new JoinedPieces();
+    this.read(text + this.stops.flush(), pieces);
+    return pieces;
   }
 
-  private echo(): string {
+  private echo(): JoinedPieces {
+    const pieces = new JoinedPieces();
     const text = this.plan.echo ?? '';
     this.offset = codePoints(text);
-    return text;
+    this.read(text, pieces);
+    return pieces;
   }
 
   /** Reports the next prompt tokens; the events carry their log-probabilities in order. */
@@ -141,36 +144,27 @@ export class Choice {
     }
   }
 
-  private delta(text: string): Delta | null {
-    const pieces = this.piecesOf(text);
-    if (pieces.text === '' && pieces.reasoning === '' && pieces.calls.length === 0 && this.finish === null) return null;
+  /** Adds the parts of the message that a text continues. */
+  private read(text: string, pieces: JoinedPieces): void {
+    const { message } = this;
+    if (message === null) pieces.text += text;
+    else pieces.add(message.push(text));
+    if (message?.complete) this.finish ??= 'stop';
+  }
+
+  private delta(pieces: JoinedPieces): Delta | null {
+    const { message } = this;
+    const cut = this.finish === 'length' || typeof this.stopReason === 'string';
+    if (message !== null && this.finish !== null) pieces.add(message.flush(cut));
+    for (const piece of pieces.calls) addPiece(this.calls, piece);
+    if (this.finish === 'stop' && message?.called && this.callsAreWhole) this.finish = 'tool_calls';
+    const { text, reasoning, calls } = pieces;
+    if (text === '' && reasoning === '' && calls.length === 0 && this.finish === null) return null;
     const { reports, promptReports, ids, finish, stopReason } = this;
     this.reports = this.newReports();
     this.promptReports = null;
     this.ids = [];
-    return { index: this.plan.index, ...pieces, reports, promptReports, ids, finish, stopReason };
-  }
-
-  private piecesOf(text: string): MessagePieces {
-    const { message } = this;
-    if (message === null) return { text, reasoning: '', calls: [] };
-    const pieces = message.push(text);
-    if (message.complete) this.finish ??= 'stop';
-    if (this.finish === null) return this.withCalls(pieces);
-    const cut = this.finish === 'length' || typeof this.stopReason === 'string';
-    const rest = message.flush(cut);
-    const all = this.withCalls({
-      text: pieces.text + rest.text,
-      reasoning: pieces.reasoning + rest.reasoning,
-      calls: [...pieces.calls, ...rest.calls],
-    });
-    if (this.finish === 'stop' && message.called && this.callsAreWhole) this.finish = 'tool_calls';
-    return all;
-  }
-
-  private withCalls(pieces: MessagePieces): MessagePieces {
-    for (const piece of pieces.calls) addPiece(this.calls, piece);
-    return pieces;
+    return { index: this.plan.index, text, reasoning, calls, reports, promptReports, ids, finish, stopReason };
   }
 
   /** A stop string or the model itself may have ended the answer within a call, which the client must not make. */

@@ -27,3 +27,16 @@ export function shown({ text, reasoning, calls }: MessagePieces): MessagePieces 
     calls: calls.map((piece) => ({ ...piece, arguments: withoutTokenMarks(piece.arguments) })),
   };
 }
+
+/** Joins pieces of one message that follow each other. */
+export class JoinedPieces implements MessagePieces {
+  text = '';
+  reasoning = '';
+  readonly calls: CallPiece[] = [];
+
+  add({ text, reasoning, calls }: MessagePieces): void {
+    this.text += text;
+    this.reasoning += reasoning;
+    for (const call of calls) this.calls.push(call);
+  }
+}

@@ -155,6 +155,22 @@ describe.each(FAMILIES)('calls in the form of $parser', ({ parser, template, tur
       expect([stop, textOf(run(choiceOf({ message, stops: [stop] }), events('stop')))]).toEqual([stop, '']);
   });
 
+  it('end an answer that may have one with the same token, however many come at once', () => {
+    const single = { ...calls, most: 'one' as const };
+    const options = { ...message.options, calls: single } as MessagePlan['options'];
+    const ids = idsOf(`${turn}${parser === 'openai' ? '<|call|>' : ''} and more`);
+    const counts = [1, 7, ids.length].map((step) => {
+      const choice = choiceOf({ message: { ...message, options }, logprobs: 0 });
+      const bursts = ids.flatMap((_, i): FleetEvent[] =>
+        i % step === 0 ? [{ type: 'tokens', ids: ids.slice(i, i + step) }] : [],
+      );
+      const deltas = run(choice, [...bursts, { type: 'end', reason: 'stop', token: null }]);
+      expect(deltas.at(-1)!.finish).toBe('tool_calls');
+      return [choice.completionTokens, reportsOf(deltas).length];
+    });
+    expect(counts).toEqual(Array(3).fill(counts[0]));
+  });
+
   it('are the reason if all are whole', () => {
     expect(run(choiceOf({ message }), events('stop')).at(-1)).toMatchObject({ finish: 'tool_calls' });
   });
