@@ -1,5 +1,6 @@
 import type { CallText } from './call-text.js';
 import { withoutTokenMarks } from './token-mark.js';
+import { argumentsOf } from './whole-call.js';
 
 /** Reads calls that are written as JSON objects. */
 
@@ -108,18 +109,25 @@ export class CallObject implements CallText {
     }
     this.token += character;
     this.follow(character);
-    const isArguments = ARGUMENTS.includes(this.key);
-    if (isArguments && !this.token.startsWith('"')) this.json = this.token;
+    if (ARGUMENTS.includes(this.key)) this.readArguments();
+    if (this.place === 'broken') return;
     if (this.string === 'outside' && this.depth === 0 && /["}\]]/.test(character)) this.endValue();
+  }
+
+  /** What is no object is no call's arguments. Some models write them as JSON in a string, which shows at its end. */
+  private readArguments(): void {
+    if (this.token.startsWith('{')) this.json = this.token;
+    else if (!this.token.startsWith('"')) this.place = 'broken';
   }
 
   private endValue(): void {
     const { key, token } = this;
-    if (key === 'name') this.name = textOf(withoutTokenMarks(token));
-    // Some models write the arguments as JSON in a string.
-    if (ARGUMENTS.includes(key)) this.json = textOf(token) ?? token;
     this.token = '';
     this.place = this.bare ? 'done' : 'next';
+    if (key === 'name') this.name = textOf(withoutTokenMarks(token));
+    if (!ARGUMENTS.includes(key)) return;
+    this.json = textOf(token) ?? token;
+    if (token.startsWith('"') && argumentsOf(this.json) === null) this.place = 'broken';
   }
 
   /** Follows strings, and objects and arrays in each other. */

@@ -210,6 +210,16 @@ const CASES: readonly (readonly [string, Reading, string, Message])[] = [
   ],
 ];
 
+/** Values in place of the arguments that are none: the text is no call. */
+const NO_ARGUMENTS = ['null', '[1]', '"plain"', '"[1]"', '"null"', '7', 'false'].flatMap((json) =>
+  [`{"name": "f", "arguments": ${json}}`, `{"arguments": ${json}, "name": "f"}`].flatMap((call) =>
+    (['hermes', 'llama3_json', 'mistral'] as const).map((parser): (typeof CASES)[number] => {
+      const mark = { hermes: '<tool_call>', llama3_json: '', mistral: '[TOOL_CALLS]' }[parser];
+      return [`no call of ${parser}: ${call}`, { parser }, `${mark}${call}`, text(`${mark}${call}`)];
+    }),
+  ),
+);
+
 const PYTHON_ROME = `get_weather(city='Rome, "IT" {[', days=[1, {'a': None, "b": True}], )`;
 const V3 = (name: string, json: string) =>
   `<｜tool▁call▁begin｜>function<｜tool▁sep｜>${name}\n\`\`\`json\n${json}\n\`\`\`<｜tool▁call▁end｜>`;
@@ -479,18 +489,22 @@ const FAMILIES: readonly (readonly [string, Reading, string, Message])[] = [
 ];
 
 describe('the reader of messages', () => {
-  it.each([...CASES, ...FAMILIES])('finds %s', (_, reading, answer, message) => {
+  it.each([...CASES, ...NO_ARGUMENTS, ...FAMILIES])('finds %s', (_, reading, answer, message) => {
     expect(read([answer], reading)).toMatchObject(message);
     expect(read([...answer], reading)).toMatchObject(message);
   });
 
   it('finds the same however the answer is cut', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...CASES, ...FAMILIES), fc.array(fc.nat(200)), ([, reading, answer], places) => {
-        const cuts = [0, ...places.filter((at) => at < answer.length).sort((a, b) => a - b), answer.length];
-        const pieces = cuts.slice(1).map((end, i) => answer.slice(cuts[i], end));
-        expect(read(pieces, reading)).toEqual(read([answer], reading));
-      }),
+      fc.property(
+        fc.constantFrom(...CASES, ...NO_ARGUMENTS, ...FAMILIES),
+        fc.array(fc.nat(200)),
+        ([, reading, answer], places) => {
+          const cuts = [0, ...places.filter((at) => at < answer.length).sort((a, b) => a - b), answer.length];
+          const pieces = cuts.slice(1).map((end, i) => answer.slice(cuts[i], end));
+          expect(read(pieces, reading)).toEqual(read([answer], reading));
+        },
+      ),
       { numRuns: 2_000 },
     );
   });
