@@ -28,13 +28,14 @@ export interface ToolUse {
   readonly most: 'one' | 'many';
 }
 
-/** @throws InvalidRequest for a choice that does not fit the tools */
+/** @throws InvalidRequest for a choice that does not fit the tools, and for two tools of one name */
 export function toolUseOf({ tools = [], tool_choice: choice, parallel_tool_calls: parallel }: ToolFields): ToolUse {
   const all = tools.map(({ function: { name, parameters, strict } }) => ({
     name,
     schema: parameters ?? NO_PARAMETERS,
     strict: strict ?? false,
   }));
+  checkNames(all);
   const most = parallel === false ? 'one' : 'many';
   if (choice === 'none' || (all.length === 0 && (choice === undefined || choice === 'auto')))
     return { type: 'none', tools: [], most };
@@ -49,6 +50,15 @@ export function toolUseOf({ tools = [], tool_choice: choice, parallel_tool_calls
       'tool_choice.function.name',
     );
   return { type: 'enforced', tools: named, most: 'one' };
+}
+
+function checkNames(tools: readonly OfferedTool[]): void {
+  const names = new Set<string>();
+  for (const { name } of tools) {
+    if (names.has(name))
+      throw new InvalidRequest(`tools: two have the name '${name}'; give each a name of its own`, 'tools');
+    names.add(name);
+  }
 }
 
 const NO_PARAMETERS = { type: 'object', properties: {} };

@@ -243,6 +243,7 @@ describe('tools, with OpenAI’s SDK', () => {
 
   it.each([
     [{ tool_choice: 'required' }, 'tool_choice', /needs tools/],
+    [{ tools: [...tools, CLOCK] }, 'tools', /two have the name 'get_time'/],
     [{ tools, tool_choice: 'always' }, 'tool_choice', /must be "none", "auto", "required" or/],
     [{ tools, tool_choice: { type: 'function', function: { name: 'x' } } }, 'tool_choice.function.name', /no tool 'x'/],
     [{ tools, tool_choice: 'required', guided_json: {} }, 'tools', /cannot be combined with guided_json/],
