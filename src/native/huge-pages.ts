@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { collapsePages, residentPages } from './libc.js';
 
 /**
- * Moves memory that a native library has allocated into huge pages. To find a page of 4 KiB in physical memory costs time of its own once a program
- * reads more memory than the processor has entries for, and a decode step reads all weights.
+ * Moves memory that a native library has allocated into huge pages. A processor keeps the physical addresses of few pages at hand, and a decode step
+ * reads all weights: with pages of 4 KiB it would look up the address of nearly each one.
  */
 
 const PAGE_BYTES = 4096;
@@ -63,7 +63,7 @@ function* usedHugePages({ from, to }: MemoryRange): Iterable<MemoryRange> {
   const end = Math.floor(to / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES;
   let start = first;
   for (let at = first; at < end; at += HUGE_PAGE_BYTES) {
-    const used = residentPages(at, PAGES_PER_HUGE_PAGE * PAGE_BYTES) === PAGES_PER_HUGE_PAGE;
+    const used = residentPages(at, HUGE_PAGE_BYTES) === PAGES_PER_HUGE_PAGE;
     const next = used ? at + HUGE_PAGE_BYTES : at;
     if (start < next && (!used || next === end || next - start === STEP_HUGE_PAGES * HUGE_PAGE_BYTES)) {
       yield { from: start, to: next };

@@ -6,11 +6,12 @@ import { type ShoalError, Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS, PEER_PROGRESS_TIMEOUT_MS } from '../../limits.js';
 import type { Random } from '../../random.js';
 import { type Connection, nobodyListens } from '../wire/connection.js';
+import { EndpointTurns } from '../wire/endpoint-turns.js';
 import type { Prelude } from '../wire/frame.js';
 import { type Dialler, greetServer, type OpenSession } from '../wire/greeting.js';
 import { ClientHandshake, NONCE_BYTES, type PeerIdentity } from '../wire/handshake.js';
 import { type PeerNetwork, SOCKETS } from '../wire/network.js';
-import { endpointsOf, type SocketOptions } from '../wire/socket.js';
+import type { SocketOptions } from '../wire/socket.js';
 import { CallConnection } from './call-connection.js';
 
 /** Direct links between processes for calls: dials those that have an address, and takes over connections that others dialled. */
@@ -23,6 +24,8 @@ const REDIAL_SHARE_MS = 20;
 /** The connections that are dialled within `DIAL_PACE_MS`; those beyond later. A thousand nodes may come at one moment, and each dial takes time. */
 const DIALS_AT_ONCE = 16;
 const DIAL_PACE_MS = 5;
+/** Refusals in a row after which nobody listens at any address of a node, of which it has two at most: they take turns. */
+const REFUSALS = 2;
 
 /** A node that could not be dialled. @internal exported for tests. */
 export interface DialFailure {
@@ -65,8 +68,6 @@ interface Pool {
   due: boolean;
   /** Pauses in a row after which the node is dialled again. */
   pauses: number;
-  /** Attempts in a row that came to nothing. The node's addresses take turns. */
-  failures: number;
   /** Attempts in a row at which nobody listened. */
   refusals: number;
 }
@@ -77,11 +78,13 @@ export class PeerCallLinks implements CallLinks {
   private readonly unreached = new Set<Pool>();
   /** Links that the peer has dialled. */
   private readonly accepted = new WeakSet<CallConnection>();
+  private readonly turns: EndpointTurns;
   private listener: LinkListener | null = null;
   private readonly dials: Pacing<readonly [Node, Pool]>;
   private over = false;
 
   constructor(private readonly options: PeerCallLinksOptions) {
+    this.turns = new EndpointTurns(options.hostId);
     this.dials = new Pacing(options.clock, DIALS_AT_ONCE, DIAL_PACE_MS, ([node, pool]) => this.dialDue(node, pool));
   }
 
@@ -143,8 +146,7 @@ export class PeerCallLinks implements CallLinks {
     const { options } = this;
     const wanted = { id: node.node, incarnation: node.incarnation };
     try {
-      const endpoints = endpointsOf(address, options.hostId);
-      const endpoint = endpoints[pool.failures % endpoints.length]!;
+      const endpoint = this.turns.next(keyOf(node), address);
       const { network = SOCKETS } = options;
       const nonce = options.random.bytes(NONCE_BYTES);
       pool.dialling = greetServer(
@@ -157,7 +159,7 @@ export class PeerCallLinks implements CallLinks {
         },
         new CallDialler(
           (connection, server) => this.open(connection, server),
-          (reason) => this.refused(node, pool, reason, endpoints.length),
+          (reason) => this.dialFailed(node, pool, reason),
         ),
       );
     } catch {
@@ -166,14 +168,15 @@ export class PeerCallLinks implements CallLinks {
     }
   }
 
-  private refused(node: Node, pool: Pool, reason: ShoalError, addresses: number): void {
-    pool.failures++;
+  private dialFailed(node: Node, pool: Pool, reason: ShoalError): void {
+    const key = keyOf(node);
+    const wanted = this.pools.get(key) === pool && !this.over;
     pool.refusals = nobodyListens(reason) ? pool.refusals + 1 : 0;
-    const wanted = this.pools.get(keyOf(node)) === pool;
+    if (wanted) this.turns.addFailure(key);
     this.failed(node, pool);
-    if (!wanted || this.over) return;
-    const failure = { reason, attempts: pool.failures, nobodyListens: pool.refusals >= addresses };
-    this.options.onDialFailed?.(node, failure);
+    if (!wanted) return;
+    const attempts = this.turns.failed(key);
+    this.options.onDialFailed?.(node, { reason, attempts, nobodyListens: pool.refusals >= REFUSALS });
   }
 
   private failed(node: Node, pool: Pool): void {
@@ -209,6 +212,7 @@ export class PeerCallLinks implements CallLinks {
 
   private drop(node: Node, pool: Pool): void {
     this.pools.delete(keyOf(node));
+    this.turns.forget(keyOf(node));
     this.unreached.delete(pool);
   }
 
@@ -217,8 +221,8 @@ export class PeerCallLinks implements CallLinks {
     const pool = this.poolOf(node);
     if (pool.dialling === connection) pool.dialling = null;
     pool.pauses = 0;
-    pool.failures = 0;
     pool.refusals = 0;
+    this.turns.forget(keyOf(node));
     this.unreached.delete(pool);
     const link = new CallConnection(connection, peer, this.options.clock, {
       received: (from, message) => this.listener?.received(from, message),
@@ -253,7 +257,6 @@ export class PeerCallLinks implements CallLinks {
       redial: null,
       due: false,
       pauses: 0,
-      failures: 0,
       refusals: 0,
     };
     this.pools.set(key, pool);

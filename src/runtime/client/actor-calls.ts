@@ -204,7 +204,7 @@ export class ActorCalls implements HandleCalls {
     if (error instanceof NoSuchActor) {
       if (attempts.misses++ >= MISSES)
         throw new ActorDied(
-          `cannot find the actor ${to.class} ${to.id}: its node has ended it, which it does once it takes the process that created it for gone; create it again`,
+          `cannot find the actor ${to.class} ${to.id}: its node no longer has it, as when the process that created it has ended or was silent for too long; create it again`,
           false,
         );
       await this.pause(MISS_PAUSE_MS * 2 ** attempts.misses);

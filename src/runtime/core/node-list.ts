@@ -7,11 +7,11 @@ export const NODE_SILENCE_MS = 3_000;
 /** Silence after which a node is gone at whose addresses nobody listens. @internal exported for tests. */
 export const NODE_UNREACHABLE_MS = 1_200;
 /**
- * Silence after which a driver is gone: one whose link closed, and any other. Actors end with their driver, for good. It runs the user's own code, which
- * may keep its event loop busy, and nobody can dial it to find out. @internal exported for tests.
+ * Silence after which a driver is gone whose link closed. Its actors end with it, for good, so it gets more time than a node: it runs the user's own
+ * code, which may keep its event loop busy, and nobody can dial it to find out. @internal exported for tests.
  */
 export const DRIVER_UNLINKED_MS = 5_000;
-/** @internal exported for tests. */
+/** Silence after which any other driver is gone. @internal exported for tests. */
 export const DRIVER_SILENCE_MS = 30_000;
 /** Limit on the members; announcements of others are ignored. */
 const RUNTIME_MEMBERS = 2_048;
