@@ -21,7 +21,7 @@ export class EngineLoop {
     const device = await openDevice(runtime, { name: 'cpu' }, options);
     const engine = new Engine({
       ...{ graph, device, cache: NO_CACHE, fingerprint: FINGERPRINT, eosTokenIds: [] },
-      prefillChunkTokens: 256,
+      prefill: { chunkTokens: 256, pauseMs: 0 },
       maxWaiting: sequences,
       clockNow: () => performance.now(),
     });

@@ -340,7 +340,7 @@ function makeEngine(
     fingerprint,
     eosTokenIds,
     vocabulary,
-    prefillChunkTokens: config.prefillChunkTokens,
+    prefill: config.prefill,
     maxWaiting: config.maxWaiting,
     clockNow: () => clock.now(),
     observer: instruments.engine,

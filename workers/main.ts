@@ -244,7 +244,7 @@ async function openModel(
   logRunLimit(device, log);
   const tried =
     config.trial || needsTrial(graph)
-      ? await tryModel(graph, device, config.prefillChunkTokens, log)
+      ? await tryModel(graph, device, config.prefill.chunkTokens, log)
       : { trial: null, makeRunner: runnerOf };
   const short = (reason: string) => reason.slice(0, DEVICE_REASON_CHARS);
   const modelFiles = await ownModel(config.modelDir, folder);
@@ -285,7 +285,7 @@ async function contextOf(
     modelTokens: graph.contextTokens,
     sequences: rowsOf(graph, config),
     layout: graph.layout,
-    run: runDemand(folder, graph, config.prefillChunkTokens),
+    run: runDemand(folder, graph, config.prefill.chunkTokens),
     freeBytes,
   });
 }

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { callHttp } from '../../cli/call-http.js';
 
 export interface WorkerRow {
@@ -121,6 +122,8 @@ export class FleetApi {
     for (;;) {
       const workers = await this.workers();
       if (what(workers)) return workers;
+      // Asking again at once would take a processor from the fleet.
+      await setTimeout(20);
     }
   }
 

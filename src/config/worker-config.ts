@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { formatByteSize } from '../byte-size.js';
+import type { PrefillBounds } from '../core/chunk-size.js';
 import type { Durability } from '../core/durability.js';
 import type { FetchPolicy } from '../core/fetch-plan.js';
 import type { LogLevel } from '../log.js';
@@ -63,7 +64,7 @@ export interface WorkerConfig {
   /** Folder of weights that several workers map, as an absolute path; null: this worker's weights are its own. */
   readonly sharedWeightsDir: string | null;
   readonly threads: number;
-  readonly prefillChunkTokens: number;
+  readonly prefill: PrefillBounds;
   /** Time for the hand-over of blocks when the worker stops. */
   readonly handOverMs: number;
   /** Requests that may wait for a slot. */
@@ -182,7 +183,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     memoryBytes: values.memory ?? machine.availableBytes,
     sharedWeightsDir: weights === null ? null : resolve(weights),
     threads: values.threads ?? defaultThreads(machine, 1),
-    prefillChunkTokens: values.prefillChunk,
+    prefill: { chunkTokens: values.prefillChunk, pauseMs: values.prefillPause },
     handOverMs: values.handOver,
     maxWaiting: values.maxWaiting,
     peer: peerConfig(values, machine),

@@ -170,6 +170,15 @@ export const WORKER_OPTIONS = {
     commands: WORKER,
     help: 'Largest number of prompt tokens per run of the model. Other sequences get their turn between runs.',
   }),
+  prefillPause: option({
+    flag: 'prefill-pause',
+    variable: 'SHOAL_PREFILL_PAUSE',
+    placeholder: 'TIME',
+    type: types.duration(0, 60_000, '0s to 60s'),
+    default: '100ms',
+    commands: WORKER,
+    help: 'Longest pause that a run of a prompt should make in running answers: runs beside them are shortened to half or a quarter of --prefill-chunk. 0s shortens none.',
+  }),
   maxWaiting: option({
     flag: 'max-waiting',
     variable: 'SHOAL_MAX_WAITING',

@@ -1,5 +1,6 @@
 import { Deferred } from '../async/deferred.js';
 import { IdleCondition } from '../async/idle.js';
+import type { PrefillBounds } from '../core/chunk-size.js';
 import type { TokenTrie } from '../core/constraint/token-trie.js';
 import { FairShares } from '../core/fair-shares.js';
 import { regimeOf } from '../core/kv-dependence.js';
@@ -49,7 +50,7 @@ export interface EngineOptions {
   /** The bytes of the model's tokens. Without them no answer can be constrained. */
   readonly vocabulary?: TokenTrie | undefined;
   /** The maximum number of prompt tokens in one run. */
-  readonly prefillChunkTokens: number;
+  readonly prefill: PrefillBounds;
   /** The maximum number of sequences that wait for a slot. */
   readonly maxWaiting: number;
   /** A monotonic clock in milliseconds. */
@@ -115,7 +116,7 @@ export class Engine {
     };
     this.backlog = new Backlog(blockTokens);
     this.scratch = new SamplingScratch(graph.vocab);
-    const wantedTokens = Math.min(options.prefillChunkTokens, device.longestRunTokens);
+    const wantedTokens = Math.min(options.prefill.chunkTokens, device.longestRunTokens);
     const chunkTokensWithLogits = Math.min(wantedTokens, tokensWithLogits);
     const computesAll = graph.names.logitsToKeep === null && !graph.lastLogitsOnly;
     const chunkTokens = computesAll ? chunkTokensWithLogits : wantedTokens;
@@ -145,6 +146,7 @@ export class Engine {
       outgrown: (sequence) => this.outgrown(sequence),
       chunkTokens,
       chunkTokensWithLogits,
+      pauseMs: options.prefill.pauseMs,
       observer: this.observer,
       clockNow,
       onEnd: (sequence, error) => this.end(sequence, error),

@@ -1,4 +1,5 @@
 import { afterSending } from '../async/after-sending.js';
+import { chunkSize } from '../core/chunk-size.js';
 import { type FairShares, GENERATED_TOKEN_COST, promptCost } from '../core/fair-shares.js';
 import type { KeyedTokens } from './admission.js';
 import { BlockOffers } from './block-offers.js';
@@ -29,6 +30,8 @@ export interface SchedulerOptions {
   readonly chunkTokens: number;
   /** The same for a run that computes the logits of all its positions. */
   readonly chunkTokensWithLogits: number;
+  /** The longest pause that a chunk should make in running answers; 0 for any. */
+  readonly pauseMs: number;
   readonly observer: EngineObserver;
   readonly clockNow: () => number;
   /** Called when a sequence has ended and freed all its resources; `error` is null if it succeeded or was cancelled. */
@@ -232,10 +235,12 @@ export class Scheduler {
 
   /** Returns `more` if chunks of the prompt are left, `prefilled` once the first token is chosen, `ended` if the sequence has ended. */
   private async runChunk(sequence: Sequence, slot: SequenceSlot): Promise<'more' | 'prefilled' | 'ended'> {
-    const { runner, plan, chunkTokens, chunkTokensWithLogits, blockTokens, clockNow } = this.options;
+    const { runner, plan, chunkTokens, chunkTokensWithLogits, pauseMs, blockTokens, clockNow } = this.options;
     const promptLogprobs = sequence.wantsPromptLogprobs;
     const from = slot.tokens;
-    const to = plan.endOfRun(sequence, from, promptLogprobs ? chunkTokensWithLogits : chunkTokens);
+    const most = promptLogprobs ? chunkTokensWithLogits : chunkTokens;
+    const beside = this.decoding.size > 0;
+    const to = plan.endOfRun(sequence, from, beside ? chunkSize(most, pauseMs, this.compute.msPerUnit) : most);
     const keep = promptLogprobs || plan.keepsAll ? to - from : 1;
     const startMs = clockNow();
     const chunk = sequence.record.current.child('shoal.prefill.chunk', { 'shoal.from': from, 'shoal.to': to });

@@ -118,7 +118,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       memoryBytes: 2 ** 30,
       sharedWeightsDir: null,
       threads: 1,
-      prefillChunkTokens: 64,
+      prefill: { chunkTokens: 64, pauseMs: 0 },
       auditOneIn: 0,
       handOverMs: 3_000,
       maxWaiting: 4,

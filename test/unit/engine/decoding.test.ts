@@ -115,7 +115,7 @@ describe.each([
   });
 
   test('chunk sizes do not change the tokens, for prompt lengths around block boundaries', async () => {
-    const other = await Rig.open(folder, { prefillChunkTokens: 7 });
+    const other = await Rig.open(folder, { prefill: { chunkTokens: 7, pauseMs: 0 } });
     for (const length of [1, 2, 63, 64, 65, 128, 129]) {
       const request = ask(noise(length, 512, length));
       expect((await other.run(request)).ids, `${length} tokens`).toEqual((await rig.run(request)).ids);
@@ -149,7 +149,7 @@ describe.each([
     const alone: number[][] = [];
     for (const request of requests) alone.push((await rig.run(request)).ids);
     rig.cache.clear();
-    const small = await Rig.open(folder, { slots: 3, budgetBlocks: 5, prefillChunkTokens: 48 });
+    const small = await Rig.open(folder, { slots: 3, budgetBlocks: 5, prefill: { chunkTokens: 48, pauseMs: 0 } });
     const runs = Array.from({ length: 60 }, async () => {
       const which = roll(requests.length);
       const leaveAfter = roll(3) === 0 ? roll(12) : Number.POSITIVE_INFINITY;

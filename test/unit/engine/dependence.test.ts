@@ -150,7 +150,7 @@ it.each(TWINS.filter(({ kvType }) => kvType !== 'float'))(
     await writeTwin(twin, to);
     const folder = await openModelFolder(to);
     const rig = await Rig.open(folder);
-    const small = await Rig.open(folder, { prefillChunkTokens: 48 });
+    const small = await Rig.open(folder, { prefill: { chunkTokens: 48, pauseMs: 0 } });
     const prefix = noise(128, twin.vocab);
     await rig.run(request(prefix));
     for (let i = 0; i < 10; i++) {

@@ -116,7 +116,7 @@ test('a request cancelled while it waits for a slot unpins its prefix', async ()
 });
 
 test('a cancelled prefill is interrupted, and a sequence that waited for its blocks computes them', async () => {
-  await open({ prefillChunkTokens: 400 });
+  await open({ prefill: { chunkTokens: 400, pauseMs: 0 } });
   const prompt = noise(400, 512);
   const reference = await rig.run(ask(prompt));
   rig.cache.clear();

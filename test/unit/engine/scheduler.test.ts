@@ -61,7 +61,7 @@ class World {
   private readonly ends = new Map<Sequence, (error: unknown) => void>();
   private readonly run: Promise<void>;
 
-  constructor(capacity: number, maxLength = 1_000) {
+  constructor(capacity: number, maxLength = 1_000, pauseMs = 0) {
     this.runner = new FakeRunner(capacity);
     const cache = this.cache();
     const clockNow = () => this.runner.nowMs;
@@ -90,6 +90,7 @@ class World {
       outgrown: () => null,
       chunkTokens: CHUNK_TOKENS,
       chunkTokensWithLogits: CHUNK_TOKENS,
+      pauseMs,
       observer: { ...NO_OBSERVER, onInterToken: (ms) => this.interTokenMs.push(ms) },
       clockNow,
       onEnd: (sequence, error) => this.ends.get(sequence)!(error),
@@ -234,6 +235,25 @@ describe('a long prompt among streams', () => {
     await Promise.all(long.map(({ ended }) => ended));
     expect(kinds().slice(1)).not.toContain('pp');
     expect(Math.max(...world.interTokenMs)).toBeLessThan(2.5 * CHUNK_TOKENS);
+  });
+});
+
+describe('a long prompt beside answers', () => {
+  const prefills = () => world.runner.runs.flatMap((run) => (run.kind === 'prefill' ? [run.tokens] : []));
+
+  test('is computed in shorter chunks once they are known to pause the answers for too long', async () => {
+    await world.close();
+    // The fake runner takes 1 ms per token.
+    world = new World(8, 1_000, 150);
+    await world.ask(3_000, 1).ended;
+    const alone = world.runner.runs.length;
+    expect(new Set(prefills().slice(0, -1))).toEqual(new Set([CHUNK_TOKENS]));
+    const stream = world.ask(10, 100);
+    beforeRun(10, () => void world.ask(2_000, 1));
+    await stream.ended;
+    const beside = world.runner.runs.slice(alone + 1).flatMap((run) => (run.kind === 'prefill' ? [run.tokens] : []));
+    expect(new Set(beside.slice(0, -1))).toEqual(new Set([CHUNK_TOKENS / 2]));
+    expect(Math.max(...world.interTokenMs)).toBe(CHUNK_TOKENS / 2 + FakeRunner.STEP_MS);
   });
 });
 

@@ -98,7 +98,7 @@ onGpu(`on a WebGPU device${missing === null ? '' : ` (${missing})`}`, () => {
     timeout: SLOW_MS,
   }, async () => {
     const model = await tinyModel({});
-    const gpu = await Rig.open(model.folder, { provider, slots: 2, prefillChunkTokens: 16 });
+    const gpu = await Rig.open(model.folder, { provider, slots: 2, prefill: { chunkTokens: 16, pauseMs: 0 } });
     const controller = new AbortController();
     const prompt = noise(200, gpu.graph.vocab);
     const given = gpu.engine.generate(ask(prompt), controller.signal);

@@ -46,7 +46,10 @@ describe('a graph like that of', () => {
   it.each(titled)('$title answers as plain ONNX Runtime: cold, from the cache and in a batch', async ({ twin }) => {
     const folder = await openModelFolder(await written(twin));
     // Longer than a block: of a hybrid, a run must end at each block even so.
-    const rig = await Rig.open(folder, twin.mixers === null ? {} : { prefillChunkTokens: 4 * BLOCK_TOKENS });
+    const rig = await Rig.open(
+      folder,
+      twin.mixers === null ? {} : { prefill: { chunkTokens: 4 * BLOCK_TOKENS, pauseMs: 0 } },
+    );
     const plain = await PlainDecoder.open(runtime, folder.graphPath);
     const runTokens = rig.graph.dependence.kind === 'run' ? BLOCK_TOKENS : Number.POSITIVE_INFINITY;
     const answer = (prompt: readonly number[]) => rig.run(ask(prompt, { stopping: { maxTokens: ANSWER_TOKENS } }));

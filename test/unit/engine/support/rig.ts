@@ -130,7 +130,7 @@ export class Rig {
       cache: this.cache,
       fingerprint: FINGERPRINT,
       eosTokenIds: folder.eosTokenIds,
-      prefillChunkTokens: 64,
+      prefill: { chunkTokens: 64, pauseMs: 0 },
       maxWaiting: 64,
       clockNow: () => performance.now(),
       ...options,

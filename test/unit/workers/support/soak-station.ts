@@ -122,7 +122,7 @@ export class SoakStation {
       cache: loader,
       fingerprint: FINGERPRINT,
       eosTokenIds: [],
-      prefillChunkTokens: 128,
+      prefill: { chunkTokens: 128, pauseMs: 0 },
       maxWaiting: 64,
       clockNow: () => clock.now(),
     });

@@ -125,7 +125,7 @@ export class Station {
       memoryBytes: 2 ** 30,
       sharedWeightsDir: null,
       threads: 1,
-      prefillChunkTokens: BLOCK,
+      prefill: { chunkTokens: BLOCK, pauseMs: 0 },
       auditOneIn,
       handOverMs: 3_000,
       maxWaiting: 16,
