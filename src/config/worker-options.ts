@@ -175,7 +175,7 @@ export const WORKER_OPTIONS = {
     variable: 'SHOAL_PREFILL_PAUSE',
     placeholder: 'TIME',
     type: types.duration(0, 60_000, '0s to 60s'),
-    default: '100ms',
+    default: '200ms',
     commands: WORKER,
     help: 'Longest pause that a run of a prompt should make in running answers: runs beside them are shortened to half or a quarter of --prefill-chunk. 0s shortens none.',
   }),

@@ -198,7 +198,7 @@ export class SimWorker {
       memoryBytes: 2 ** 30,
       sharedWeightsDir: null,
       threads: 1,
-      prefill: { chunkTokens: 256, pauseMs: 100 },
+      prefill: { chunkTokens: 256, pauseMs: 200 },
       auditOneIn: 0,
       handOverMs: 3_000,
       maxWaiting: 64,

@@ -98,7 +98,7 @@ describe('the configuration of a worker', () => {
       memoryBytes: 64 * GiB,
       sharedWeightsDir: null,
       threads: 8,
-      prefill: { chunkTokens: 256, pauseMs: 100 },
+      prefill: { chunkTokens: 256, pauseMs: 200 },
       auditOneIn: 256,
       handOverMs: 3_000,
       maxWaiting: 512,
