@@ -31,6 +31,8 @@ export function useReplay(feed: FeedConnection): ReplayState {
     if (!paused) return;
     // A paused picture falls behind, but not out of the last minute.
     const timer = setInterval(() => {
+      // The picture is live again, and this effect not yet taken back.
+      if (frozen.current === null) return;
       const ago = Math.min(REPLAY_MS, feed.now() - time());
       if (ago >= REPLAY_MS) frozen.current = feed.now() - REPLAY_MS;
       setAgoMs(ago);

@@ -46,7 +46,10 @@ export async function takePictures(browsers: Browsers, fleet: UpFleet, folder: s
   await page.getByRole('button', { name: 'Kill worker-2', exact: true }).click();
   await page.locator('.confirm .primary').click();
   await see(/worker-2 is dead/);
+  // The worker may be back before all pictures are taken.
+  await page.getByRole('button', { name: 'Pause', exact: true }).click();
   await take('dying');
+  await page.getByRole('button', { name: 'Live', exact: true }).click();
   await see('worker-2 came back as a new process');
   await see('4/4 serving');
   const failures = await load.stop();
