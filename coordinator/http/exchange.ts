@@ -53,15 +53,25 @@ export function exchangeOf(
     principal: request.principal,
     arrivedMs: request.arrivedMs,
     signal,
-    onClose: (listener) => {
-      if (raw.closed) listener();
-      else raw.once('close', listener);
-    },
+    onClose: closingOf(raw),
     headers: request.headers,
     header: (name) => {
       const value = request.headers[name];
       return (Array.isArray(value) ? value[0] : value) ?? null;
     },
+  };
+}
+
+/** One listener of the response for all callbacks: Node warns of a leak above ten, and the framework adds its own. */
+function closingOf(response: ServerResponse): Exchange['onClose'] {
+  const callbacks: (() => void)[] = [];
+  return (callback) => {
+    if (response.closed) callback();
+    else if (callbacks.push(callback) === 1) {
+      response.once('close', () => {
+        for (const each of callbacks) each();
+      });
+    }
   };
 }
 

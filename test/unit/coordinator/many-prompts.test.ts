@@ -35,6 +35,21 @@ it('the prompts of a large request take their turns, and its answer has all of t
   expect(most).toBe(128);
 });
 
+it('a long answer to many prompts adds no more listeners than Node allows', async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on('warning', note);
+  try {
+    const { post, fleet } = await testServer();
+    fleet.script = () => saying(YES);
+    const answer = await post('/v1/completions', { prompt: Array(500).fill('x'), return_token_ids: true });
+    expect((await answer.text()).length).toBeGreaterThan(65_536);
+    expect(warnings).toEqual([]);
+  } finally {
+    process.off('warning', note);
+  }
+});
+
 it('requests have bounds on their prompts and choices', async () => {
   const { post, fleet } = await testServer();
   fleet.script = () => saying(YES);
