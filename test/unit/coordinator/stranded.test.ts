@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Stranded } from '../../../coordinator/stranded.js';
+import { orAbort } from '../../../src/async/abort.js';
 import type { Bus, BusStatus } from '../../../src/bus/bus.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
@@ -32,10 +33,7 @@ describe('a request on a worker that only NATS leads to', () => {
   /** Items that `say` gives, until the signal aborts. */
   async function* items(signal: AbortSignal): AsyncGenerator<string> {
     for (;;) {
-      const item = await new Promise<string>((resolve, reject) => {
-        say = resolve;
-        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      });
+      const item = await orAbort(new Promise<string>((resolve) => (say = resolve)), signal);
       yield item;
       if (item === 'end') return;
     }
