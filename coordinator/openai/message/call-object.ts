@@ -23,6 +23,8 @@ export class CallObject implements CallText {
   /** The JSON of the arguments so far; null if they have not begun. */
   private json: string | null = null;
   private given = 0;
+  /** The characters of the text up to the end of the arguments; null while they are not whole. */
+  private whole: number | null = null;
 
   /** A call with a known name; only its arguments follow. */
   static named(name: string): CallObject {
@@ -47,6 +49,10 @@ export class CallObject implements CallText {
 
   get begun(): boolean {
     return this.name !== null && (this.json !== null || this.done);
+  }
+
+  get rest(): string {
+    return this.raw.slice(this.whole ?? 0);
   }
 
   push(character: string): void {
@@ -95,7 +101,8 @@ export class CallObject implements CallText {
     if (this.string !== 'outside') return;
     this.key = textOf(this.token) ?? '';
     this.token = '';
-    this.place = 'colon';
+    // What was given of the first arguments cannot be taken back.
+    this.place = ARGUMENTS.includes(this.key) && this.json !== null ? 'broken' : 'colon';
   }
 
   private readValue(character: string): void {
@@ -125,9 +132,11 @@ export class CallObject implements CallText {
     this.token = '';
     this.place = this.bare ? 'done' : 'next';
     if (key === 'name') this.name = textOf(withoutTokenMarks(token));
-    if (!ARGUMENTS.includes(key)) return;
-    this.json = textOf(token) ?? token;
-    if (token.startsWith('"') && argumentsOf(this.json) === null) this.place = 'broken';
+    if (ARGUMENTS.includes(key)) {
+      this.json = textOf(token) ?? token;
+      if (argumentsOf(this.json) === null) this.place = 'broken';
+    }
+    if (this.json !== null && !this.broken && [...ARGUMENTS, 'name'].includes(key)) this.whole = this.raw.length;
   }
 
   /** Follows strings, and objects and arrays in each other. */

@@ -16,6 +16,9 @@ export interface CallReaderOptions {
   readonly newId: () => string;
 }
 
+/** The texts that precede a call, beside the marks of a family. */
+const SEPARATORS = ['[', ',', ';'];
+
 interface Found {
   text: string;
   readonly calls: CallPiece[];
@@ -34,8 +37,12 @@ export class CallReader {
   private calls = 0;
   /** Whether the first piece of the present call was given. */
   private given = false;
+  /** The texts that end a call. */
+  private readonly closers: readonly string[];
 
   constructor(private readonly options: CallReaderOptions) {
+    const { fillers, marks } = options.format;
+    this.closers = fillers.filter((text) => !marks.includes(text) && !SEPARATORS.includes(text));
     this.mode = options.enforced || options.format.bare ? 'gap' : 'text';
   }
 
@@ -53,14 +60,26 @@ export class CallReader {
 
   /** The text that was held back when the answer has ended. */
   flush(): string {
-    const { mode, passed, buffer, call } = this;
+    const held = this.held();
     this.buffer = '';
     this.passed = '';
+    return held;
+  }
+
+  private held(): string {
+    const { mode, passed, buffer, call } = this;
     // An answer that must be calls has no text: what was held back is the beginning of a call, or what stands between calls.
     if (this.options.enforced && mode !== 'text' && mode !== 'rest') return '';
     if (this.complete || (mode === 'call' && this.given)) return '';
     if (mode === 'call') return passed + call!.raw;
-    return mode === 'gap' && this.found && this.mayBeFiller(buffer) ? '' : passed + buffer;
+    return mode === 'gap' && this.found && this.mayEnd() ? '' : passed + buffer;
+  }
+
+  /** Whether what follows a call is but the end of the calls, perhaps cut, or a separator. */
+  private mayEnd(): boolean {
+    const { marks, ends } = this.options.format;
+    const isEnd = [...this.closers, ...SEPARATORS, ...ends].some((text) => text.startsWith(this.buffer));
+    return isEnd && !marks.some((mark) => this.passed.includes(mark));
   }
 
   /** Continues as far as one mode allows. Returns whether there may be more to do. */
@@ -116,7 +135,7 @@ export class CallReader {
     const isWhole = filler !== undefined && !fillers.some((text) => text !== filler && text.startsWith(this.buffer));
     if (isWhole) return this.pass(filler.length);
     if (opening === 'unfinished' || this.mayBeFiller(this.buffer)) return false;
-    found.text += this.found ? '' : this.passed;
+    found.text += this.passed;
     this.passed = '';
     this.mode = 'text';
     return true;
@@ -129,7 +148,9 @@ export class CallReader {
   }
 
   private pass(length: number): true {
-    this.passed += this.buffer.slice(0, length);
+    const passed = this.buffer.slice(0, length);
+    const endsCall = this.found && this.passed === '' && (passed.trim() === '' || this.closers.includes(passed));
+    if (!endsCall) this.passed += passed;
     this.buffer = this.buffer.slice(length);
     return true;
   }
@@ -181,8 +202,10 @@ export class CallReader {
 
   /** The text was not a call. */
   private giveUp(found: Found): boolean {
+    const { raw, rest } = this.call!;
+    // Of a call that was given with whole arguments, only the end is text.
     if (this.given) this.give(found);
-    else found.text += this.passed + this.call!.raw;
+    found.text += this.given && rest !== raw ? rest : this.passed + raw;
     this.passed = '';
     this.mode = this.options.format.bare ? 'rest' : 'text';
     return true;

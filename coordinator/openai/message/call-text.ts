@@ -9,6 +9,8 @@ export interface CallText {
   readonly broken: boolean;
   /** Whether it is known which tool is called, and the arguments have begun or are absent. */
   readonly begun: boolean;
+  /** Of a broken call: the end of what was read that is in no part of it, or all of it if its arguments are not whole. */
+  readonly rest: string;
   push(character: string): void;
   /** The characters of the arguments' JSON that were not taken before. */
   takeArguments(): string;

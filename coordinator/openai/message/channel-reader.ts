@@ -17,6 +17,8 @@ const LAST = ['<|call|>', '<|return|>'];
 /** The longest header; a longer one is text. */
 const HEADER_CHARS = 512;
 const FUNCTIONS = 'functions.';
+/** What models write in place of arguments for a function that has none. */
+const NO_ARGUMENTS = 'null';
 
 interface ChannelCalls {
   readonly most: 'one' | 'many';
@@ -36,6 +38,15 @@ export interface ChannelOptions {
   readonly reasons: boolean;
   /** Null: calls are text. */
   readonly calls: ChannelCalls | null;
+}
+
+/** A message to a function. */
+interface ChannelCall {
+  readonly name: string;
+  /** Its text before it is known whether it is a call. */
+  held: string;
+  /** Whether its name was given. */
+  begun: boolean;
 }
 
 type Part = 'text' | 'reasoning' | 'call';
@@ -78,8 +89,8 @@ export class ChannelReader implements MessageReader {
   private place: 'header' | Part;
   private buffer = '';
   private calls = 0;
-  /** Whether the present call has arguments. */
-  private hasArguments = false;
+  /** The present call. */
+  private call: ChannelCall | null = null;
   /** Parts that have had characters: a later message of the same part begins on a new line. */
   private readonly begun = new Set<Part>();
   private breaks = false;
@@ -109,7 +120,7 @@ export class ChannelReader implements MessageReader {
     if (place !== 'header') this.add(place, buffer, pieces);
     // An unfinished header says nothing, unless it is none.
     else if (!this.isHeader(buffer)) this.add('text', buffer, pieces);
-    if (place === 'call' && !cut) this.endCall(pieces);
+    if (place === 'call') this.endCall(pieces, cut);
     return shown(pieces);
   }
 
@@ -126,7 +137,7 @@ export class ChannelReader implements MessageReader {
       return true;
     }
     if (end < 0) return false;
-    this.begin(withoutTokenMarks(this.buffer.slice(0, end)), pieces);
+    this.begin(withoutTokenMarks(this.buffer.slice(0, end)));
     this.buffer = this.buffer.slice(end + message.length);
     return true;
   }
@@ -141,7 +152,7 @@ export class ChannelReader implements MessageReader {
   }
 
   /** Begins the part that a header names. */
-  private begin(header: string, { calls: pieces }: Pieces): void {
+  private begin(header: string): void {
     const { calls, reasons } = this.options;
     const channel = /<\|channel\|>\s*(\w+)/.exec(header)?.[1] ?? '';
     const recipient = /(?:^|[\s>])to=([^\s<]+)/.exec(header)?.[1] ?? '';
@@ -150,8 +161,7 @@ export class ChannelReader implements MessageReader {
     this.breaks = this.begun.has(this.place);
     if (calls === null || name === null) return;
     this.place = 'call';
-    this.hasArguments = false;
-    pieces.push({ index: this.calls++, id: calls.newId(), name, arguments: '' });
+    this.call = { name, held: '', begun: false };
   }
 
   private readPart(part: Part, pieces: Pieces): boolean {
@@ -165,8 +175,8 @@ export class ChannelReader implements MessageReader {
     }
     this.add(part, this.buffer.slice(0, at), pieces);
     const mark = ends.find((end) => this.buffer.startsWith(end, at))!;
-    if (part === 'call') this.endCall(pieces);
-    this.complete = last.includes(mark) || (part === 'call' && this.options.calls?.most === 'one');
+    if (part === 'call') this.endCall(pieces, false);
+    this.complete = last.includes(mark) || (this.called && this.options.calls?.most === 'one');
     this.buffer = this.buffer.slice(next.includes(mark) ? at : at + mark.length);
     this.place = 'header';
     return true;
@@ -175,9 +185,7 @@ export class ChannelReader implements MessageReader {
   private add(part: Part, characters: string, pieces: Pieces): void {
     if (characters === '') return;
     if (part === 'call') {
-      const json = this.hasArguments ? characters : characters.trimStart();
-      this.hasArguments ||= json !== '';
-      if (json !== '') pieces.calls.push({ index: this.calls - 1, arguments: json });
+      this.addToCall(characters, pieces);
       return;
     }
     pieces[part] += (this.breaks ? '\n' : '') + characters;
@@ -191,10 +199,40 @@ export class ChannelReader implements MessageReader {
     return ['to=', ...this.marks.openings].some((mark) => mark.startsWith(start) || start.startsWith(mark));
   }
 
-  /** A call without arguments has none. */
-  private endCall({ calls }: Pieces): void {
-    if (!this.hasArguments) calls.push({ index: this.calls - 1, arguments: '{}' });
-    this.hasArguments = true;
+  private addToCall(characters: string, pieces: Pieces): void {
+    const call = this.call!;
+    if (call.begun) pieces.calls.push({ index: this.calls - 1, arguments: characters });
+    else {
+      call.held += characters;
+      const json = call.held.trimStart();
+      if (json.startsWith('{')) this.beginCall(call, json, pieces);
+      else if (!NO_ARGUMENTS.startsWith(json.trimEnd())) this.giveUp(call, pieces);
+    }
+  }
+
+  private beginCall(call: ChannelCall, json: string, { calls }: Pieces): void {
+    call.begun = true;
+    calls.push({ index: this.calls++, id: this.options.calls!.newId(), name: call.name, arguments: '' });
+    if (json !== '') calls.push({ index: this.calls - 1, arguments: json });
+  }
+
+  /** What is no object is no call's arguments: the message is text. */
+  private giveUp({ held }: ChannelCall, pieces: Pieces): void {
+    this.call = null;
+    this.place = 'text';
+    this.breaks = this.begun.has('text');
+    this.add('text', held, pieces);
+  }
+
+  /** A call without arguments, or with `null` in their place, has none. @param cut whether more would have come */
+  private endCall(pieces: Pieces, cut: boolean): void {
+    const { call } = this;
+    this.call = null;
+    if (call === null || call.begun) return;
+    const json = call.held.trim();
+    if (cut) this.beginCall(call, '', pieces);
+    else if (json === '' || json === NO_ARGUMENTS) this.beginCall(call, '{}', pieces);
+    else this.giveUp(call, pieces);
   }
 }
 

@@ -53,6 +53,10 @@ export class LiteralCall implements CallText {
     return this.hasValue || this.done;
   }
 
+  get rest(): string {
+    return this.raw;
+  }
+
   push(character: string): void {
     this.raw += character;
     this.step(character);
