@@ -3,7 +3,7 @@ import { Detokenizer } from '../../src/text/detokenizer.js';
 import { StopStrings } from '../../src/text/stop-strings.js';
 import type { FleetEvent } from '../fleet.js';
 import { EchoedPrompt } from './echoed-prompt.js';
-import { type CallPiece, JoinedPieces } from './message/message-pieces.js';
+import { type CallPiece, JoinedPieces, type MessagePieces } from './message/message-pieces.js';
 import { type MessageReader, messageReader } from './message/message-reader.js';
 import { tokenText, withoutTokenMarks } from './message/token-mark.js';
 import { addPiece, argumentsOf, type WholeCall } from './message/whole-call.js';
@@ -26,6 +26,8 @@ export interface Delta {
   readonly reasoning: string;
   /** The next pieces of tool calls. */
   readonly calls: readonly CallPiece[];
+  /** The same pieces in the order in which they came. */
+  readonly inOrder: readonly MessagePieces[];
   /** Reports of all tokens since the last delta, including tokens without visible text. Empty unless requested. */
   readonly reports: TokenReports;
   /** Reports of all tokens of the prompt, if they are not part of the text's. Null in all deltas but one, or if they are not requested. */
@@ -147,8 +149,7 @@ export class Choice {
   /** Adds the parts of the message that a text continues. */
   private read(text: string, pieces: JoinedPieces): void {
     const { message } = this;
-    if (message === null) pieces.text += text;
-    else pieces.add(message.push(text));
+    pieces.add(message === null ? { text, reasoning: '', calls: [] } : message.push(text));
     if (message?.complete) this.finish ??= 'stop';
   }
 
@@ -158,13 +159,13 @@ export class Choice {
     if (message !== null && this.finish !== null) pieces.add(message.flush(cut));
     for (const piece of pieces.calls) addPiece(this.calls, piece);
     if (this.finish === 'stop' && message?.called && this.callsAreWhole) this.finish = 'tool_calls';
-    const { text, reasoning, calls } = pieces;
+    const { text, reasoning, calls, inOrder } = pieces;
     if (text === '' && reasoning === '' && calls.length === 0 && this.finish === null) return null;
     const { reports, promptReports, ids, finish, stopReason } = this;
     this.reports = this.newReports();
     this.promptReports = null;
     this.ids = [];
-    return { index: this.plan.index, text, reasoning, calls, reports, promptReports, ids, finish, stopReason };
+    return { index: this.plan.index, text, reasoning, calls, inOrder, reports, promptReports, ids, finish, stopReason };
   }
 
   /** A stop string or the model itself may have ended the answer within a call, which the client must not make. */

@@ -29,7 +29,7 @@ export class MessageBuilder implements AnswerBuilder {
   take(delta: Delta): NamedEvent[] {
     this.finish = delta.finish ?? this.finish;
     this.stop = delta.stopReason ?? this.stop;
-    return this.blocks.take(delta).flatMap(eventsOf);
+    return delta.inOrder.flatMap((pieces) => this.blocks.take(pieces)).flatMap(eventsOf);
   }
 
   end(): NamedEvent[] {

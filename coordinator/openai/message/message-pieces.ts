@@ -33,10 +33,30 @@ export class JoinedPieces implements MessagePieces {
   text = '';
   reasoning = '';
   readonly calls: CallPiece[] = [];
+  /** The same in the order in which they came; in each, reasoning comes before text, and text before calls. */
+  readonly inOrder: MessagePieces[] = [];
 
-  add({ text, reasoning, calls }: MessagePieces): void {
-    this.text += text;
-    this.reasoning += reasoning;
-    for (const call of calls) this.calls.push(call);
+  add(pieces: MessagePieces): void {
+    if (isEmpty(pieces)) return;
+    this.text += pieces.text;
+    this.reasoning += pieces.reasoning;
+    for (const call of pieces.calls) this.calls.push(call);
+    const last = this.inOrder.at(-1);
+    if (last === undefined || !mayFollow(pieces, last)) this.inOrder.push(pieces);
+    else this.inOrder[this.inOrder.length - 1] = joined(last, pieces);
   }
+}
+
+function isEmpty({ text, reasoning, calls }: MessagePieces): boolean {
+  return text === '' && reasoning === '' && calls.length === 0;
+}
+
+/** Whether nothing in `next` stands before what comes after it in `last`. */
+function mayFollow(next: MessagePieces, last: MessagePieces): boolean {
+  if (last.calls.length > 0) return next.reasoning === '' && next.text === '';
+  return last.text === '' || next.reasoning === '';
+}
+
+function joined(a: MessagePieces, b: MessagePieces): MessagePieces {
+  return { text: a.text + b.text, reasoning: a.reasoning + b.reasoning, calls: [...a.calls, ...b.calls] };
 }

@@ -46,7 +46,7 @@ export class ResponseBuilder implements AnswerBuilder {
 
   take(delta: Delta): NamedEvent[] {
     this.finish = delta.finish ?? this.finish;
-    return this.blocks.take(delta).flatMap((event) => this.eventsOf(event));
+    return delta.inOrder.flatMap((pieces) => this.blocks.take(pieces).flatMap((event) => this.eventsOf(event)));
   }
 
   async end(): Promise<NamedEvent[]> {

@@ -92,6 +92,23 @@ describe('the Messages API', () => {
     });
   });
 
+  it('has its blocks in the order of the answer, however many tokens come at once', async () => {
+    const server = await serverSaying('');
+    const ids = idsOf(`I look.\n${CALL}\nDone.`);
+    server.fleet.script = async function* () {
+      yield started();
+      yield { type: 'tokens', ids };
+      yield { type: 'end', reason: 'stop', token: null };
+    };
+    expect(await whole(server, { tools: [WEATHER] })).toMatchObject({
+      content: [
+        { type: 'text', text: 'I look.' },
+        { type: 'tool_use', name: 'get_weather' },
+        { type: 'text', text: 'Done.' },
+      ],
+    });
+  });
+
   it('calls tools, by choice or because it must, and takes their results', async () => {
     const server = await serverSaying(CALL);
     const answer = await whole(server, {
