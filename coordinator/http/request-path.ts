@@ -2,7 +2,7 @@ import { ApiError } from '../openai/api-error.js';
 
 /** The path of a request, as messages show it. */
 
-interface RequestWithPath {
+export interface RequestWithPath {
   readonly method: string;
   readonly url: string;
 }

@@ -13,6 +13,7 @@ import { ApiError } from '../openai/api-error.js';
 import { Bodies } from './bodies.js';
 import { discardBody } from './body.js';
 import type { Border } from './border/border.js';
+import { errorBody, errorEvent } from './error-body.js';
 import { EventSink, framed } from './event-sink.js';
 import { exchangeOf } from './exchange.js';
 import { Expectations } from './expectation.js';
@@ -303,9 +304,7 @@ class Server implements HttpServer {
       if (form !== 'named') await sink.send('[DONE]');
     } catch (error) {
       failure = this.failureOf(error, request);
-      const body = failure.toBody();
-      const told = form === 'named' ? { ...body.error, ...body, type: 'error' } : body;
-      await sink.send(...framed(told, form)).catch(() => {});
+      await sink.send(...framed(errorEvent(failure, form, request), form)).catch(() => {});
     }
     sink.end();
     this.recordEnd(request, failure?.status ?? 200, failure);
@@ -326,7 +325,7 @@ class Server implements HttpServer {
       .headers(failure.headers)
       .header('x-request-id', request.id)
       .code(failure.status)
-      .send(failure.toBody());
+      .send(errorBody(failure, request));
   }
 
   private failureOf(error: unknown, request: FastifyRequest): ApiError {

@@ -221,7 +221,7 @@ export class PromptReader {
 
   private promptOf(encoded: EncodedText, text: string | null, param: string, options: ReadingOptions): Prompt {
     if (encoded.type === 'too-long') throw this.tooLong(encoded.atLeastTokens, param);
-    if (encoded.tokens.length === 0) throw empty(param);
+    if (encoded.tokens.length === 0) throw text === null ? noText(param) : empty(param);
     return { tokens: truncated(encoded.tokens, options), text, param };
   }
 
@@ -258,6 +258,13 @@ function checkChoices(prompts: number, n: number): void {
   throw new InvalidRequest(
     `n: ${n} choices for each of ${prompts} prompts; must be at most ${CHOICES_PER_REQUEST} in total`,
     'n',
+  );
+}
+
+function noText(param: string): InvalidRequest {
+  return new InvalidRequest(
+    `${param}: the model's chat template makes no text of these messages; add a message of the user`,
+    param,
   );
 }
 

@@ -14,6 +14,8 @@ export interface ToolFields {
   readonly tools?: z.infer<typeof Tools> | undefined;
   readonly tool_choice?: z.infer<typeof ToolChoice> | undefined;
   readonly parallel_tool_calls?: boolean | undefined;
+  /** The field that names the tool of `tool_choice`. Default: tool_choice.function.name. */
+  readonly choiceParam?: string;
 }
 
 interface OfferedTool extends CallableTool {
@@ -29,7 +31,8 @@ export interface ToolUse {
 }
 
 /** @throws InvalidRequest for a choice that does not fit the tools, and for two tools of one name */
-export function toolUseOf({ tools = [], tool_choice: choice, parallel_tool_calls: parallel }: ToolFields): ToolUse {
+export function toolUseOf(fields: ToolFields): ToolUse {
+  const { tools = [], tool_choice: choice, parallel_tool_calls: parallel } = fields;
   const all = tools.map(({ function: { name, parameters, strict } }) => ({
     name,
     schema: parameters ?? NO_PARAMETERS,
@@ -44,11 +47,10 @@ export function toolUseOf({ tools = [], tool_choice: choice, parallel_tool_calls
   if (choice === 'required') return { type: 'enforced', tools: all, most };
   const { name } = choice.function;
   const named = all.filter((tool) => tool.name === name);
-  if (named.length === 0)
-    throw new InvalidRequest(
-      `tool_choice.function.name: no tool '${name}'; must be the name of one of the tools`,
-      'tool_choice.function.name',
-    );
+  if (named.length === 0) {
+    const param = fields.choiceParam ?? 'tool_choice.function.name';
+    throw new InvalidRequest(`${param}: no tool '${name}'; must be the name of one of the tools`, param);
+  }
   return { type: 'enforced', tools: named, most: 'one' };
 }
 

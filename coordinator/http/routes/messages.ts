@@ -103,6 +103,7 @@ export function messageTools({
       function: { name, ...(description ? { description } : {}), parameters, ...(strict ? { strict } : {}) },
     })),
     tool_choice: choiceOf(choice),
+    choiceParam: 'tool_choice.name',
     ...(one ? { parallel_tool_calls: false } : {}),
   };
 }

@@ -85,6 +85,7 @@ function toolFields({ tools = [], tool_choice: choice, parallel_tool_calls }: Re
     })),
     tool_choice: typeof choice === 'object' ? { type: 'function', function: { name: choice.name } } : choice,
     parallel_tool_calls,
+    choiceParam: 'tool_choice.name',
   };
 }
 
@@ -109,6 +110,6 @@ function echoedFields(request: ResponseRequest): Readonly<Record<string, unknown
     max_output_tokens: request.max_output_tokens ?? null,
     text: { format: text?.format ?? { type: 'text' } },
     reasoning: { effort: reasoning?.effort ?? null, summary: null },
-    metadata: {},
+    metadata: request.metadata ?? {},
   };
 }

@@ -28,7 +28,6 @@ export function cacheMarks({ tools = [], system, messages, cache_control: whole 
     for (const [k, block] of system.entries())
       add(block.cache_control, { messages: [], system: system.slice(0, k + 1) });
   for (const [i, message] of messages.entries()) {
-    if (typeof message.content === 'string') continue;
     for (const [k, block] of message.content.entries()) {
       if (!('cache_control' in block)) continue;
       const isLast = i === messages.length - 1 && k === message.content.length - 1;

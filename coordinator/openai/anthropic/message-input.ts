@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listOf, Name } from '../fields.js';
+import { JSON_SCHEMA, listOf, Name } from '../fields.js';
 import { Conversation } from '../message/conversation.js';
 import type { RequestMessage } from '../messages.js';
 
@@ -41,10 +41,25 @@ const ContentBlock = z.discriminatedUnion(
   { error: 'must have the type text, tool_use, tool_result or thinking; the model supports text only' },
 );
 
-const InputMessage = z.object({
-  role: z.enum(['user', 'assistant']),
-  content: z.union([z.string(), listOf(ContentBlock, ITEMS)], { error: 'must be a string or an array of blocks' }),
-});
+type ContentBlock = z.infer<typeof ContentBlock>;
+
+/** A string is one block of text. Not a union, whose error would not say which block is wrong. */
+const Content = z
+  .unknown()
+  .transform((content, { issues }) => {
+    if (typeof content === 'string') return [{ type: 'text', text: content }];
+    if (content !== undefined && !Array.isArray(content))
+      issues.push({ code: 'custom', input: content, message: 'must be a string or an array of blocks' });
+    return content;
+  })
+  .pipe(listOf(ContentBlock, ITEMS))
+  .meta({
+    override: {
+      anyOf: [{ type: 'string' }, z.toJSONSchema(listOf(ContentBlock, ITEMS), JSON_SCHEMA)],
+    },
+  });
+
+const InputMessage = z.object({ role: z.enum(['user', 'assistant']), content: Content });
 export const InputMessages = listOf(InputMessage, ITEMS).refine((list) => list.length > 0, 'must not be empty');
 export const SystemText = Texts;
 
@@ -57,22 +72,33 @@ function textOf(text: z.infer<typeof Texts>): string {
   return typeof text === 'string' ? text : text.map((block) => block.text).join('\n');
 }
 
-/** The messages of a request. A last message of the assistant is continued, as this API has it. */
+/**
+ * The messages of a request. A last message of the assistant is continued, as this API has it, unless it is empty. Texts that follow each other in one
+ * message, and messages of the user that do, are one text: templates demand that the roles alternate.
+ */
 export function conversationOf({ messages, system = '' }: MessageInput): {
   readonly messages: RequestMessage[];
   readonly continued: boolean;
 } {
   const conversation = new Conversation();
   if (textOf(system) !== '') conversation.addText('system', textOf(system));
+  let previous: 'user' | 'assistant' | null = null;
   for (const { role, content } of messages) {
-    if (typeof content === 'string') conversation.addText(role, content);
-    else for (const block of content) addBlock(conversation, role, block);
+    const isMore = role === 'user' && previous === 'user';
+    for (const [i, block] of content.entries()) {
+      const before = i > 0 ? content[i - 1]!.type : isMore ? 'text' : null;
+      if (block.type === 'text' && before === 'text' && conversation.continueText(role, block.text)) continue;
+      addBlock(conversation, role, block);
+    }
+    previous = role;
   }
   const last = conversation.messages.at(-1);
-  return { messages: conversation.messages, continued: last?.role === 'assistant' && last.toolCalls === undefined };
+  const isOpen = last?.role === 'assistant' && last.toolCalls === undefined && last.reasoning === undefined;
+  if (!isOpen || last.content?.trim() !== '') return { messages: conversation.messages, continued: isOpen };
+  return { messages: conversation.messages.slice(0, -1), continued: false };
 }
 
-function addBlock(conversation: Conversation, role: 'user' | 'assistant', block: z.infer<typeof ContentBlock>): void {
+function addBlock(conversation: Conversation, role: 'user' | 'assistant', block: ContentBlock): void {
   switch (block.type) {
     case 'text':
       conversation.addText(role, block.text);

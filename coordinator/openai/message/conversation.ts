@@ -11,6 +11,14 @@ export class Conversation {
     else this.messages.push({ role, name: undefined, content: text });
   }
 
+  /** Adds a line to the last message. False if that is no text of this role. */
+  continueText(role: 'user' | 'assistant', text: string): boolean {
+    const last = this.messages.at(-1);
+    if (last?.role !== role || last.toolCalls !== undefined || typeof last.content !== 'string') return false;
+    this.messages[this.messages.length - 1] = { ...last, content: `${last.content}\n${text}` };
+    return true;
+  }
+
   /** The assistant's reasoning before its next text or call. */
   addReasoning(reasoning: string): void {
     if (reasoning !== '') this.messages.push({ role: 'assistant', name: undefined, content: null, reasoning });

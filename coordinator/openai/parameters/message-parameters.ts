@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CacheControl, InputMessages, SystemText } from '../anthropic/message-input.js';
 import { Count, listOf, Name } from '../fields.js';
+import { CHAT_NAMES } from './chat-names.js';
 import { COMMON_PARAMETERS } from './common-parameters.js';
 import { honoured, inert, type ParameterTable, refused } from './parameter.js';
 
@@ -12,7 +13,9 @@ const InputTool = z.object({
   type: z.literal('custom', { error: 'must be "custom"; the fleet runs no tools itself' }).nullish(),
   name: Name.min(1),
   description: z.string().nullish(),
-  input_schema: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }),
+  input_schema: z.record(z.string(), z.unknown(), {
+    error: ({ input }) => (input === undefined ? 'is required' : 'must be a JSON Schema'),
+  }),
   strict: z.boolean().nullish(),
   cache_control: CacheControl,
 });
@@ -37,6 +40,7 @@ const InputToolChoice = z.discriminatedUnion(
 
 /** Every known parameter of `POST /v1/messages`. */
 export const MESSAGE_PARAMETERS = {
+  ...CHAT_NAMES,
   model: COMMON_PARAMETERS.model,
   messages: honoured(
     InputMessages,
@@ -52,6 +56,11 @@ export const MESSAGE_PARAMETERS = {
   top_p: COMMON_PARAMETERS.top_p,
   top_k: COMMON_PARAMETERS.top_k,
   stream: COMMON_PARAMETERS.stream,
+  max_completion_tokens: refused([], 'use max_tokens'),
+  parallel_tool_calls: refused([true], 'use tool_choice.disable_parallel_tool_use'),
+  reasoning_effort: refused([], 'use output_config.effort'),
+  response_format: refused([{ type: 'text' }], 'use output_config.format'),
+  stop: refused([[]], 'use stop_sequences'),
   tools: honoured(listOf(InputTool, TOOLS).optional(), 'What the model may call. See [tools](#tools).'),
   tool_choice: honoured(InputToolChoice.optional(), '`any` is the `required` of chats. Default: `auto`.'),
   cache_control: honoured(CacheControl, 'Keeps the whole prompt. See [kept prompts](#kept-prompts).'),

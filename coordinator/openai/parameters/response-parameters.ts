@@ -3,6 +3,7 @@ import { CACHE_PARAMETERS } from '../cache-retention.js';
 import { Count, listOf, Name } from '../fields.js';
 import { ResponseInput } from '../responses/response-input.js';
 import { ReasoningEffort } from '../template-fields.js';
+import { CHAT_NAMES } from './chat-names.js';
 import { COMMON_PARAMETERS } from './common-parameters.js';
 import { honoured, inert, type ParameterTable, refused } from './parameter.js';
 
@@ -60,6 +61,7 @@ const ResponseReasoning = z.object({
 
 /** Every known parameter of `POST /v1/responses`. */
 export const RESPONSE_PARAMETERS = {
+  ...CHAT_NAMES,
   model: COMMON_PARAMETERS.model,
   input: honoured(ResponseInput, 'A text, or messages, calls of functions, their results, and reasoning.'),
   instructions: honoured(z.string().optional(), 'The system message.'),
@@ -79,7 +81,14 @@ export const RESPONSE_PARAMETERS = {
     z.object({ include_obfuscation: z.boolean().nullish() }).optional(),
     '`include_obfuscation` has no effect: events are never padded.',
   ),
+  stop: COMMON_PARAMETERS.stop,
   cache_salt: COMMON_PARAMETERS.cache_salt,
+  max_completion_tokens: refused([], 'use max_output_tokens'),
+  max_tokens: refused([], 'use max_output_tokens'),
+  messages: refused([], 'send the conversation as input'),
+  reasoning_effort: refused([], 'use reasoning.effort'),
+  response_format: refused([{ type: 'text' }], 'use text.format'),
+  verbosity: refused(['medium'], 'ask for it in the instructions'),
   background: refused([false], 'wait for the answer'),
   context_management: refused([[]], 'shorten the input yourself'),
   conversation: refused([], 'send the earlier items in input'),
@@ -88,7 +97,7 @@ export const RESPONSE_PARAMETERS = {
     'Items of reasoning have their text, which can be sent back.',
   ),
   max_tool_calls: refused([], 'run the tools yourself'),
-  metadata: COMMON_PARAMETERS.metadata,
+  metadata: honoured(z.record(z.string(), z.unknown()).optional(), 'Repeated in the answer.'),
   moderation: refused([], 'moderate the input and the answer yourself'),
   previous_response_id: honoured(
     Name.optional(),
