@@ -1,5 +1,6 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
+import type { Demand } from '../../openai/plan.js';
 import { CompletionRequest } from '../../openai/requests.js';
 import { COMPLETION_ANSWER } from '../answer-schemas.js';
 import type { HttpRoute } from '../route.js';
@@ -20,7 +21,7 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
           { ...request, withText: request.echo ?? false },
           caller,
         ),
-        maxTokens: request.max_tokens === undefined ? null : { value: request.max_tokens, param: 'max_tokens' },
+        maxTokens: maxTokensOf(request),
         defaultMaxTokens: DEFAULT_MAX_TOKENS,
         logprobs: request.logprobs === undefined ? null : { value: request.logprobs, param: 'logprobs' },
         echo: request.echo ?? false,
@@ -36,6 +37,14 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
     generates: true,
     handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
   };
+}
+
+function maxTokensOf(request: CompletionRequest): Demand['maxTokens'] {
+  for (const param of ['max_tokens', 'max_completion_tokens'] as const) {
+    const value = request[param];
+    if (value !== undefined) return { value, param };
+  }
+  return null;
 }
 
 /** The text of a prompt that is cut is not known. */

@@ -58,7 +58,9 @@ export const CHAT_PARAMETERS = {
   mm_processor_kwargs: refused([{}], 'send text; the model supports text only'),
   modalities: refused([['text']], 'ask for text; the model answers in text only'),
   moderation: refused([], 'moderate the messages and the answer yourself'),
+  prompt: refused([], 'send the text as a message, or to /v1/completions'),
   prediction: inert(z.unknown(), 'A hint that makes answers quicker on other servers.'),
+  suffix: refused([''], 'append it to the answer yourself'),
   verbosity: refused(['medium'], 'ask for it in the system message'),
   web_search_options: refused([], 'search yourself and put the results into messages'),
 } as const satisfies ParameterTable;

@@ -24,10 +24,15 @@ export const COMPLETION_PARAMETERS = {
   ...OTHER_SERVERS_PARAMETERS,
   prompt: honoured(Prompt.optional(), 'One or several prompts, as text or token ids.'),
   max_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The most tokens of the answer. Default: 16.'),
+  max_completion_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The same, where `max_tokens` is absent.'),
   echo: honoured(z.boolean().optional(), 'Whether the answer begins with the prompt.'),
   logprobs: honoured(
     z.int().min(0).max(limits.LOGPROBS).optional(),
     'How many alternatives each token of the answer has, with log-probabilities.',
   ),
+  messages: refused([], 'send the request to /v1/chat/completions'),
   suffix: refused([''], 'append it to the answer yourself'),
+  tool_choice: refused(['none', 'auto'], 'send the request to /v1/chat/completions'),
+  tools: refused([[]], 'send the request to /v1/chat/completions'),
+  top_logprobs: refused([0], 'use logprobs'),
 } as const satisfies ParameterTable;

@@ -68,7 +68,7 @@ export class ResponseBuilder implements AnswerBuilder {
   private eventsOf({ type, block, piece }: BlockEvent): NamedEvent[] {
     const { name, field, part } = EVENTS[block.kind];
     const at = { item_id: this.itemId(block), output_index: block.index };
-    const item = (status: 'in_progress' | 'completed') => ({
+    const item = (status: Parameters<typeof this.itemOf>[1]) => ({
       output_index: block.index,
       item: this.itemOf(block, status),
     });
@@ -86,9 +86,14 @@ export class ResponseBuilder implements AnswerBuilder {
         return [
           this.event(`response.${name}.done`, { ...at, ...part, ...nameOf(block), [field]: block.text, ...logprobs }),
           ...(block.kind === 'call' ? [] : [this.event('response.content_part.done', content)]),
-          this.event('response.output_item.done', item('completed')),
+          this.event('response.output_item.done', item(this.closedStatus(block))),
         ];
     }
+  }
+
+  /** The answer may have been cut within its last item. */
+  private closedStatus({ index }: Block): 'completed' | 'incomplete' {
+    return index === this.blocks.all.length - 1 ? this.status : 'completed';
   }
 
   private event(type: string, fields: object): NamedEvent {
@@ -128,10 +133,7 @@ export class ResponseBuilder implements AnswerBuilder {
 
   private response(status: 'in_progress' | 'completed' | 'incomplete'): object {
     const { id, created, model, echoed } = this.head;
-    const last = this.blocks.all.length - 1;
-    const output = this.blocks.all.map((block) =>
-      this.itemOf(block, block.index === last && status !== 'in_progress' ? status : 'completed'),
-    );
+    const output = this.blocks.all.map((block) => this.itemOf(block, this.closedStatus(block)));
     return {
       ...{ id, object: 'response', created_at: created, status, model, output: status === 'in_progress' ? [] : output },
       ...{ error: null, incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null },

@@ -60,3 +60,10 @@ it('/v1/responses repeats the metadata of its request', async () => {
   const answer = await post('/v1/responses', { input: 'hello', metadata: { run: '7' } });
   expect(await answer.json()).toMatchObject({ metadata: { run: '7' } });
 });
+
+it('/v1/completions takes the maximum of tokens under its name in chats', async () => {
+  const { post, fleet } = await talkative();
+  await post('/v1/completions', { prompt: 'hello', max_completion_tokens: 5 });
+  await post('/v1/completions', { prompt: 'hello', max_completion_tokens: 5, max_tokens: 4 });
+  expect(fleet.asked.map(({ request }) => request.stopping.maxTokens)).toEqual([5, 4]);
+});

@@ -74,6 +74,14 @@ describe('the Responses API, with OpenAI’s SDK', () => {
     expect((await stream.finalResponse()).output_text).toBe('Yes.');
   });
 
+  it('says of the last item of an answer that was cut that it is incomplete, in events too', async () => {
+    const { openai } = await withSdk(CALL, 'length');
+    const events = await collect(openai.responses.stream({ model: 'recall', input: 'Warm?', tools: [WEATHER] }));
+    const done = events.filter(({ type }) => type === 'response.output_item.done');
+    expect(done).toMatchObject([{ item: { type: 'function_call', status: 'incomplete' } }]);
+    expect(events.at(-1)).toMatchObject({ response: { output: [{ status: 'incomplete' }] } });
+  });
+
   it('calls functions, streamed and whole, and takes their results', async () => {
     const server = await withSdk(CALL);
     const asked = { model: 'recall', input: 'Warm?', tools: [WEATHER] };
