@@ -43,6 +43,8 @@ export interface Delta {
 export class Choice {
   /** Tokens generated, up to and including the one that completed a stop string. Excludes a stop token. */
   completionTokens = 0;
+  /** Those of them with which the model reasons, and the marks around them. */
+  reasoningTokens = 0;
   finish: FinishReason | null = null;
   private readonly plan: ChoicePlan;
   private readonly tokenizer: TextTokenizer;
@@ -102,7 +104,9 @@ export class Choice {
       const canStop = this.completionTokens > this.plan.request.stopping.minTokens;
       const { text, stopped } = canStop ? this.stops.push(piece) : { text: piece, stopped: false };
       // Token by token, so that where the message is complete does not depend on how many tokens come at once.
+      const wasThinking = this.message?.thinking ?? false;
       this.read(text, pieces);
+      if (wasThinking || this.message?.thinking) this.reasoningTokens++;
       if (stopped) {
         this.finish = 'stop';
         this.stopReason = this.stops.found;

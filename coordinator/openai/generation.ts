@@ -85,9 +85,10 @@ async function* runChoice(
     for await (const event of fleet.generate(plan.request, signal)) {
       signal.throwIfAborted();
       if (isLong(event)) await LOOP_TURNS.next();
-      const before = choice.completionTokens;
+      const { completionTokens: before, reasoningTokens: reasoned } = choice;
       const delta = choice.take(event);
       meter.observe(event, choice.completionTokens - before);
+      job.tally.recordReasoning(choice.reasoningTokens - reasoned);
       if (choice.finish !== null) job.tally.recordFinish(plan.index, choice.finish);
       if (delta !== null) yield delta;
       // After a stop string, to leave the stream cancels its request.

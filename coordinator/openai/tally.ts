@@ -13,6 +13,8 @@ export interface Usage {
   readonly completion_tokens: number;
   readonly total_tokens: number;
   readonly prompt_tokens_details: { readonly cached_tokens: number };
+  /** Absent if the model did not reason. */
+  readonly completion_tokens_details?: { readonly reasoning_tokens: number };
   readonly shoal: ShoalUsage;
 }
 
@@ -34,6 +36,7 @@ export class Tally {
   private readonly starts = new Map<number, Start>();
   private readonly finishes = new Map<number, FinishReason>();
   private completionTokens = 0;
+  private reasoningTokens = 0;
   private firstTokenMs: number | null = null;
 
   /** @param ignored unknown fields of the request */
@@ -55,6 +58,11 @@ export class Tally {
     if (first) this.firstTokenMs = ms;
     this.completionTokens += tokens;
     return first;
+  }
+
+  /** Records how many of the generated tokens were reasoning. */
+  recordReasoning(tokens: number): void {
+    this.reasoningTokens += tokens;
   }
 
   /** Records how a choice has ended. */
@@ -82,6 +90,7 @@ export class Tally {
       completion_tokens: this.completionTokens,
       total_tokens: promptTokens + this.completionTokens,
       prompt_tokens_details: { cached_tokens: cachedTokens },
+      ...(this.reasoningTokens > 0 ? { completion_tokens_details: { reasoning_tokens: this.reasoningTokens } } : {}),
       shoal: {
         worker: this.starts.get(0)?.worker ?? starts[0]?.worker ?? null,
         cached: {

@@ -105,6 +105,10 @@ export class ChannelReader implements MessageReader {
     return this.calls > 0;
   }
 
+  get thinking(): boolean {
+    return this.place === 'reasoning';
+  }
+
   push(text: string): MessagePieces {
     const pieces: Pieces = { text: '', reasoning: '', calls: [] };
     this.buffer += text;

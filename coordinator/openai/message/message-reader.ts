@@ -21,6 +21,8 @@ export interface MessageReader {
   readonly called: boolean;
   /** Whether the answer has all it may have, so that more would be dropped. */
   readonly complete: boolean;
+  /** Whether what comes next is reasoning. */
+  readonly thinking: boolean;
   push(text: string): MessagePieces;
   /**
    * The text held back when the answer has ended.
@@ -49,6 +51,10 @@ class MarkedReader implements MessageReader {
 
   get complete(): boolean {
     return this.calls?.complete ?? false;
+  }
+
+  get thinking(): boolean {
+    return this.reasoning?.inside ?? false;
   }
 
   push(text: string): MessagePieces {

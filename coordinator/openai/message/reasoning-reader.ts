@@ -27,6 +27,11 @@ export class ReasoningReader {
     this.marks = marks;
   }
 
+  /** Whether what comes next is reasoning. */
+  get inside(): boolean {
+    return this.mode === 'opening' || this.mode === 'inside';
+  }
+
   push(text: string): Split {
     const split = { reasoning: '', text: '' };
     this.buffer += text;

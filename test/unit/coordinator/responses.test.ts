@@ -45,6 +45,9 @@ describe('the Responses API, with OpenAI’s SDK', () => {
       usage: { input_tokens_details: { cached_tokens: 96 }, output_tokens: idsOf('<think>Hm.</think> Yes.').length },
       shoal: { worker: 'w1' },
     });
+    const reasoning = answer.usage!.output_tokens_details.reasoning_tokens;
+    expect(reasoning).toBeGreaterThanOrEqual(idsOf('Hm.').length);
+    expect(reasoning).toBeLessThan(answer.usage!.output_tokens);
     expect(answer.id).toMatch(/^resp_/);
     expect(promptOf(server)).toBe('system: Be brief.\nuser: Warm?\n');
   });
