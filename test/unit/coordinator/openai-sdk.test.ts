@@ -62,10 +62,11 @@ describe("OpenAI's SDK", () => {
     fleet.script = () => saying(idsOf(ANSWER));
     const notes = 'Notes: The amber key is in the harbor. '.repeat(12);
     const messages = [{ role: 'system' as const, content: notes }, QUESTION[1]!];
-    const asked = { model: 'recall', messages, prompt_cache_retention: '24h' as const, prompt_cache_key: 'agent' };
+    const kept24h = { model: 'recall', prompt_cache_retention: '24h' as const };
+    const asked = { ...kept24h, messages, prompt_cache_key: 'agent' };
     await openai.chat.completions.create(asked);
     await openai.chat.completions.create({ ...asked, prompt_cache_retention: 'in_memory' as never });
-    await openai.responses.create({ ...asked, input: messages, prompt_cache_key: 'other' });
+    await openai.responses.create({ ...kept24h, input: messages, prompt_cache_key: 'other' });
     await vi.waitFor(() => expect(retentions.orders.length).toBe(2));
     const { tokens } = fleet.asked[0]!.request;
     const kept = tokens.slice(0, idsOf(notes).length - (idsOf(notes).length % 64));
