@@ -1,4 +1,5 @@
 import { KeyedMutex } from '../../src/async/keyed-mutex.js';
+import { LOOP_TURNS } from '../../src/async/loop-turns.js';
 import { Overloaded, type ShoalError, Unavailable } from '../../src/errors.js';
 import {
   type Expiry,
@@ -45,6 +46,8 @@ import type { ValueSharing } from './value-sharing.js';
 
 /** Attempts to find a version newer than every home's. */
 const VERSION_TRIES = 4;
+/** Names that are counted in one turn of the event loop: about two milliseconds. A space may have hundreds of thousands. */
+const NAMES_PER_TURN = 256;
 
 export interface ObjectHomeOptions {
   readonly self: string;
@@ -181,8 +184,10 @@ export class ObjectHome implements ObjectHost {
   async count(space: string): Promise<number> {
     const { store, ring, self } = this.options;
     let found = 0;
+    let looked = 0;
     for (const { hash } of store.namesIn(space)) {
       if (firstLive(ring, hash) === self && store.has(hash)) found++;
+      if (++looked % NAMES_PER_TURN === 0) await LOOP_TURNS.next();
     }
     return found;
   }

@@ -262,9 +262,9 @@ export class ObjectStore {
     return this.spaces.get(space)?.page(from, least) ?? { items: [], next: null };
   }
 
-  /** All names in a space. */
-  *namesIn(space: string): Generator<ObjectName> {
-    for (const { name } of this.held()) if (name.space === space) yield name;
+  /** All names in a space. Those that come or go during the iteration may be among them or not. */
+  namesIn(space: string): Iterable<ObjectName> {
+    return this.spaces.get(space)?.all() ?? [];
   }
 
   /** Frees all memory that is not being read, and removes all files. */
