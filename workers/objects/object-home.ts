@@ -199,7 +199,7 @@ export class ObjectHome implements ObjectHost {
 
   async flush(space: string): Promise<void> {
     const { store, versions } = this.options;
-    store.flush(space, versions.next());
+    await store.flush(space, versions.next());
   }
 
   async versions(names: readonly ObjectName[]): Promise<(Version | null)[]> {

@@ -1,12 +1,15 @@
+import { LOOP_TURNS } from '../../src/async/loop-turns.js';
 import type { SaltGroup } from '../../src/core/purge-selector.js';
 import { ownerDigest } from '../../src/core/salt.js';
-import type { ObjectInfo } from '../../src/objects/object.js';
 import { RESPONSE_SALT } from '../../src/objects/object.js';
-import { hasResponses, type ObjectName, ownerOfSpace } from '../../src/objects/object-name.js';
+import { hasResponses, ownerOfSpace } from '../../src/objects/object-name.js';
 import { isNewer, type Version } from '../../src/objects/version.js';
 import type { ObjectStore } from './object-store.js';
 
 /** Drops the objects of a purge from this worker. */
+
+/** Stored answers that are looked at in one turn. */
+const ANSWERS_PER_TURN = 64;
 
 /** Copies that a purge dropped: of values of clients, and of stored answers of the Responses API. */
 export interface DroppedObjects {
@@ -15,18 +18,37 @@ export interface DroppedObjects {
 }
 
 /**
- * Drops the objects of an owner, or the stored answers of a salt, that are older than a version, and takes none that is older later. Values of clients
- * have only the salt of their space.
+ * Drops the objects of an owner, or the stored answers of a salt, that are older than a version, and takes none that is older later, in turns of the
+ * event loop. Values of clients have only the salt of their space.
  */
-export function purgeObjects(store: ObjectStore, group: SaltGroup, version: Version): DroppedObjects {
-  const spaces = new Set(group.by === 'owner' ? store.spaceNames.filter((space) => isOwnedBy(group, space)) : []);
-  const isChosen = ({ space }: ObjectName, { fields }: ObjectInfo) =>
-    group.by === 'owner' ? spaces.has(space) : hasResponses(space) && fields[RESPONSE_SALT] === group.digest;
-  const chosen = [...store.held()].filter(({ name, info }) => isNewer(version, info.version) && isChosen(name, info));
-  if (group.by === 'owner') store.flushAll(spaces, version);
-  else for (const { name } of chosen) store.delete(name, version);
-  const responses = chosen.filter(({ name }) => hasResponses(name.space)).length;
-  return { values: chosen.length - responses, responses };
+export async function purgeObjects(store: ObjectStore, group: SaltGroup, version: Version): Promise<DroppedObjects> {
+  let values = 0;
+  let responses = 0;
+  for (const space of store.spaceNames) {
+    if (group.by === 'owner' && isOwnedBy(group, space)) {
+      const dropped = await store.flush(space, version);
+      if (hasResponses(space)) responses += dropped;
+      else values += dropped;
+    } else if (group.by === 'salt' && hasResponses(space)) responses += await dropAnswers(store, space, group, version);
+  }
+  return { values, responses };
+}
+
+async function dropAnswers(
+  store: ObjectStore,
+  space: string,
+  { digest }: SaltGroup,
+  version: Version,
+): Promise<number> {
+  let looked = 0;
+  let dropped = 0;
+  for (const name of store.namesIn(space)) {
+    const info = store.knownBy(name.hash)?.info;
+    const chosen = info?.fields[RESPONSE_SALT] === digest && isNewer(version, info.version);
+    if (chosen && store.delete(name, version)) dropped++;
+    if (++looked % ANSWERS_PER_TURN === 0) await LOOP_TURNS.next();
+  }
+  return dropped;
 }
 
 function isOwnedBy({ digest }: SaltGroup, space: string): boolean {

@@ -1,3 +1,4 @@
+import { LOOP_TURNS } from '../../src/async/loop-turns.js';
 import { Overloaded } from '../../src/errors.js';
 import { Listing } from '../../src/objects/listing.js';
 import { costOf, type ObjectInfo, type ObjectSize } from '../../src/objects/object.js';
@@ -7,6 +8,7 @@ import type { ObjectValue } from '../../src/objects/object-value.js';
 import { ObjectResidency } from '../../src/objects/residency.js';
 import { Tombstones } from '../../src/objects/tombstones.js';
 import { isNewer, type Version } from '../../src/objects/version.js';
+import { Flushes } from './flushes.js';
 import { ObjectDemoter } from './object-demoter.js';
 import type { DiskObject, ObjectDisk } from './object-disk.js';
 import { StoredObject } from './stored-object.js';
@@ -18,8 +20,8 @@ export type GoneReason = 'evicted' | 'expired' | 'deleted' | 'replaced' | 'moved
 
 /** Objects dropped in one turn because their time was over. */
 const EXPIRED_PER_TURN = 1024;
-/** Limit on the spaces whose last flush is remembered. */
-const FLUSHED_SPACES = 1024;
+/** Objects of a flushed space dropped in one turn: about two milliseconds. */
+const FLUSHED_PER_TURN = 64;
 
 export interface ObjectStoreOptions {
   readonly budgetBytes: number;
@@ -40,7 +42,7 @@ export class ObjectStore {
   private readonly residency: ObjectResidency<StoredObject>;
   private readonly tombstones = new Tombstones();
   private readonly spaces = new Map<string, Listing<ObjectName>>();
-  private readonly flushes = new Map<string, Version>();
+  private readonly flushes = new Flushes();
   /** Objects on their way from the disk into memory. */
   private readonly loading = new Map<ObjectHash, Promise<StoredObject | null>>();
   private readonly disk: ObjectDisk | null;
@@ -80,7 +82,7 @@ export class ObjectStore {
   /** The object, if it is there and has not expired. It counts as used. */
   get(hash: ObjectHash): StoredObject | null {
     const object = this.residency.get(hash);
-    if (object === undefined) return null;
+    if (object === undefined || this.flushes.have(object)) return null;
     if (object.expiresAtMs !== null && object.expiresAtMs <= this.options.wallMs()) {
       this.drop(object, 'expired');
       return null;
@@ -91,12 +93,16 @@ export class ObjectStore {
 
   /** As `get`, and brings the object from the disk into memory. Rejects with `Overloaded` if there is no room for it. */
   async load(hash: ObjectHash): Promise<StoredObject | null> {
-    const here = this.get(hash);
-    const disk = this.disk;
+    const [here, disk] = [this.get(hash), this.disk];
     if (here !== null || disk === null) return here;
     const running = this.loading.get(hash) ?? this.promote(hash, disk).finally(() => this.loading.delete(hash));
     this.loading.set(hash, running);
     return running;
+  }
+
+  /** Name and metadata of the object, also if its time is over. It does not count as used. */
+  knownBy(hash: ObjectHash): { readonly name: ObjectName; readonly info: ObjectInfo } | null {
+    return this.residency.get(hash) ?? this.disk?.get(hash) ?? null;
   }
 
   /** Whether an object is on the disk and not in memory. */
@@ -106,24 +112,22 @@ export class ObjectStore {
 
   /** The version of the object, or of its deletion; null if neither is known. */
   versionOf({ hash, space }: ObjectName): Version | null {
-    const known = this.versionByHash(hash);
-    const flushed = this.flushes.get(space) ?? null;
-    return flushed !== null && isNewer(flushed, known) ? flushed : known;
+    return this.flushes.newest(space, this.versionByHash(hash));
   }
 
   /** As `versionOf`, but without the flush of its space. */
   versionByHash(hash: ObjectHash): Version | null {
-    const info = this.residency.get(hash)?.info ?? this.disk?.get(hash)?.info;
-    return info?.version ?? this.tombstones.get(hash)?.version ?? null;
+    return this.knownBy(hash)?.info.version ?? this.tombstones.get(hash)?.version ?? null;
   }
 
   /** Whether the object is there and has not expired. It does not count as used. */
   has(hash: ObjectHash): boolean {
-    const info = this.residency.get(hash)?.info ?? this.disk?.get(hash)?.info;
-    return info !== undefined && (info.expiresAtMs === null || info.expiresAtMs > this.options.wallMs());
+    const known = this.knownBy(hash);
+    if (known === null || this.flushes.have(known)) return false;
+    return (known.info.expiresAtMs ?? Number.POSITIVE_INFINITY) > this.options.wallMs();
   }
 
-  /** Bytes of budget that the object takes; 0 if it is not there. */
+  /** Its bytes of budget; 0 if it is not there. */
   costOf(hash: ObjectHash): number {
     return this.residency.get(hash)?.bytes ?? this.disk?.get(hash)?.info.bytes ?? 0;
   }
@@ -171,8 +175,8 @@ export class ObjectStore {
   /** Gives the bytes of a version another version and metadata. False if another version is there. */
   retime({ hash }: ObjectName, of: Version, info: ObjectInfo): boolean {
     const object = this.residency.get(hash);
-    if (object === undefined || object.info.version.at !== of.at || object.info.version.writer !== of.writer)
-      return false;
+    if (object === undefined || this.flushes.have(object)) return false;
+    if (object.info.version.at !== of.at || object.info.version.writer !== of.writer) return false;
     this.options.onLeft?.(object.value);
     this.residency.remove(object);
     // The same bytes are counted again at once.
@@ -190,24 +194,18 @@ export class ObjectStore {
     return true;
   }
 
-  /** Drops all objects of a space that are older than a version, and takes none that is older later. */
-  flush(space: string, version: Version): void {
-    this.flushAll([space], version);
-  }
-
-  /** As `flush`, for several spaces. */
-  flushAll(spaces: Iterable<string>, version: Version): void {
-    const flushed = new Set<string>();
-    for (const space of spaces) {
-      if (!isNewer(version, this.flushes.get(space) ?? null)) continue;
-      flushed.add(space);
-      this.flushes.delete(space);
-      this.flushes.set(space, version);
-      if (this.flushes.size > FLUSHED_SPACES) this.flushes.delete(this.flushes.keys().next().value!);
+  /**
+   * Drops all objects of a space that are older than a version, and takes none that is older later. They are gone at once; their memory is freed in
+   * turns of the event loop. Resolves to their number.
+   */
+  async flush(space: string, version: Version): Promise<number> {
+    this.flushes.add(space, version);
+    let [looked, dropped] = [0, 0];
+    for (const { hash } of this.namesIn(space)) {
+      if (isNewer(version, this.versionByHash(hash)) && this.replace(hash, 'deleted')) dropped++;
+      if (++looked % FLUSHED_PER_TURN === 0) await LOOP_TURNS.next();
     }
-    for (const { name, info } of [...this.held()]) {
-      if (flushed.has(name.space) && isNewer(version, info.version)) this.replace(name.hash, 'deleted');
-    }
+    return dropped;
   }
 
   /** Spaces with objects. */
@@ -277,10 +275,13 @@ export class ObjectStore {
     return this.spaces.get(space) ?? this.spaces.set(space, new Listing<ObjectName>()).get(space)!;
   }
 
-  private replace(hash: ObjectHash, reason: GoneReason): void {
+  /** False if the object is not there. */
+  private replace(hash: ObjectHash, reason: GoneReason): boolean {
     const object = this.residency.get(hash);
+    const known = object ?? this.disk?.get(hash);
     if (object !== undefined) this.drop(object, reason);
-    else if (this.disk?.get(hash)) this.dropFromDisk(this.disk.get(hash)!.name, reason);
+    else if (known) this.dropFromDisk(known.name, reason);
+    return known != null;
   }
 
   private async promote(hash: ObjectHash, disk: ObjectDisk): Promise<StoredObject | null> {

@@ -102,7 +102,7 @@ export class WorkerObjects {
   /** Drops the objects of a purge, from the disk too. */
   async purge({ before, ...group }: PurgedObjects): Promise<ObjectPurgeAnswer> {
     const version = before === null ? this.versions.next() : { at: before, writer: '' };
-    const dropped = purgeObjects(this.store, group, version);
+    const dropped = await purgeObjects(this.store, group, version);
     return { ...dropped, before: version.at, complete: (await this.options.disk?.clean()) ?? true };
   }
 

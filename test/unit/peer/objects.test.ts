@@ -165,6 +165,18 @@ describe('objects between peers', () => {
     expect(await bob().count('a', NEVER)).toBe(0);
   });
 
+  it('lists the longest keys, which do not fit one message together', async () => {
+    const sent = Array.from({ length: 200 }, (_, i) => String(i).padEnd(1024, 'k'));
+    for (const [i, key] of sent.entries()) await put(key, Buffer.of(1), { token: String(i) });
+    const listed: string[] = [];
+    for (let at: number | null = 0; at !== null; ) {
+      const page: Awaited<ReturnType<ReturnType<typeof bob>['list']>> = await bob().list('a', at, 256, NEVER);
+      listed.push(...page.keys.map(String));
+      at = page.next;
+    }
+    expect(listed.sort()).toEqual(sent.sort());
+  });
+
   it('tells what a worker keeps, and how much it has evicted', async () => {
     const value = Buffer.alloc(10 * EXTENT_BYTES);
     for (const key of ['a', 'b', 'c']) await put(key, value);
