@@ -59,9 +59,13 @@ const ResponseReasoning = z.object({
     .optional(),
 });
 
+const LENGTH = 'use max_output_tokens';
+
 /** Every known parameter of `POST /v1/responses`. */
 export const RESPONSE_PARAMETERS = {
   ...CHAT_NAMES,
+  ...{ max_new_tokens: refused([], LENGTH), thinking_budget: refused([], LENGTH) },
+  ...{ n_predict: refused([-1], LENGTH), num_predict: refused([-1], LENGTH) },
   model: COMMON_PARAMETERS.model,
   input: honoured(ResponseInput, 'A text, or messages, calls of functions, their results, and reasoning.'),
   instructions: honoured(z.string().optional(), 'The system message.'),

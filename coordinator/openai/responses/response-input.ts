@@ -44,9 +44,11 @@ const Item = z.discriminatedUnion(
   { error: 'must be a message with text, a function_call, a function_call_output, a reasoning or an item_reference' },
 );
 
+const asMessages = (content: string) => (content === '' ? [] : [{ role: 'user', content }]);
+
 export const ResponseInput = z
   .unknown()
-  .transform((input) => (typeof input === 'string' && input !== '' ? [{ role: 'user', content: input }] : input))
+  .transform((input) => (typeof input === 'string' ? asMessages(input) : input))
   .pipe(listOf(Item, CONVERSATION_ITEMS).refine((input) => input.length > 0, 'must not be empty'))
   .transform((items) => items.map(plain))
   .meta({

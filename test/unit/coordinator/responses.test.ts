@@ -175,6 +175,9 @@ describe('the Responses API, with OpenAI’s SDK', () => {
     [{ input: [{ type: 'image', id: 'x' }] }, 'input[0].type', /must be a message/],
     [{ include: ['file_search_call.results'] }, 'include[0]', /must be one of/],
     [{ input: [] }, 'input', /must not be empty/],
+    [{ input: '' }, 'input', /must not be empty/],
+    [{ input: 'a', max_new_tokens: 8 }, 'max_new_tokens', /use max_output_tokens/],
+    [{ input: 'a', thinking: {} }, 'thinking', /chat\/completions/],
     [{ reasoning: { effort: 'low' } }, 'reasoning.effort', /has no variable/],
   ])('refuses by name what it cannot do: %j', async (fields, param, message) => {
     const { openai } = await withSdk('x');
