@@ -177,7 +177,7 @@ export const WORKER_OPTIONS = {
     type: types.duration(0, 60_000, '0s to 60s'),
     default: '200ms',
     commands: WORKER,
-    help: 'Longest pause that a run of a prompt should make in running answers: runs beside them are shortened to half or a quarter of --prefill-chunk. 0s shortens none.',
+    help: 'Longest pause that a run of a prompt should make in running answers: runs beside them are shortened to half or a quarter of --prefill-chunk, but not below a block of 64 tokens. 0s shortens none.',
   }),
   maxWaiting: option({
     flag: 'max-waiting',

@@ -11,14 +11,22 @@ export interface PrefillBounds {
   readonly pauseMs: number;
 }
 
+/** What is known of a run beside running answers. */
+export interface RunBesideAnswers {
+  /** The greatest number of tokens. */
+  readonly mostTokens: number;
+  readonly blockTokens: number;
+  readonly pauseMs: number;
+  /** The measured time of a prompt's token; null until it is measured. */
+  readonly msPerToken: number | null;
+}
+
 /**
  * The number of tokens of the next run of a prompt beside running answers: `mostTokens`, or its half or quarter where more would pause them for longer
- * than `pauseMs`. Not less than a quarter, however slow the device is.
- *
- * @param msPerToken the measured time of a prompt's token; null until it is measured
+ * than `pauseMs`. Never less than a block or a quarter, however slow the device is: the time of a shorter run says little about its speed.
  */
-export function chunkSize(mostTokens: number, pauseMs: number, msPerToken: number | null): number {
-  const sizes = PARTS.map((part) => Math.ceil(mostTokens / part));
+export function chunkSize({ mostTokens, blockTokens, pauseMs, msPerToken }: RunBesideAnswers): number {
   if (pauseMs === 0 || msPerToken === null) return mostTokens;
-  return sizes.find((tokens) => tokens * msPerToken <= pauseMs) ?? sizes.at(-1)!;
+  const sizes = PARTS.map((part) => Math.ceil(mostTokens / part)).filter((tokens) => tokens >= blockTokens);
+  return sizes.find((tokens) => tokens * msPerToken <= pauseMs) ?? sizes.at(-1) ?? mostTokens;
 }

@@ -238,9 +238,9 @@ export class Scheduler {
     const { runner, plan, chunkTokens, chunkTokensWithLogits, pauseMs, blockTokens, clockNow } = this.options;
     const promptLogprobs = sequence.wantsPromptLogprobs;
     const from = slot.tokens;
-    const most = promptLogprobs ? chunkTokensWithLogits : chunkTokens;
-    const beside = this.decoding.size > 0;
-    const to = plan.endOfRun(sequence, from, beside ? chunkSize(most, pauseMs, this.compute.msPerUnit) : most);
+    const mostTokens = promptLogprobs ? chunkTokensWithLogits : chunkTokens;
+    const besideAnswers = { mostTokens, blockTokens, pauseMs, msPerToken: this.compute.msPerUnit };
+    const to = plan.endOfRun(sequence, from, this.decoding.size > 0 ? chunkSize(besideAnswers) : mostTokens);
     const keep = promptLogprobs || plan.keepsAll ? to - from : 1;
     const startMs = clockNow();
     const chunk = sequence.record.current.child('shoal.prefill.chunk', { 'shoal.from': from, 'shoal.to': to });

@@ -1,6 +1,7 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { retainedPrefix } from '../../openai/cache-retention.js';
 import { CHAT_SHAPE } from '../../openai/chat-shape.js';
+import { maxTokensOf } from '../../openai/max-tokens.js';
 import { ChatRequest } from '../../openai/requests.js';
 import { CHAT_ANSWER } from '../answer-schemas.js';
 import type { HttpRoute } from '../route.js';
@@ -36,15 +37,6 @@ export function chatRoute(deps: GenerationDeps): HttpRoute {
     generates: true,
     handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
   };
-}
-
-/** `max_completion_tokens`, the newer name, wins if both are given. */
-function maxTokensOf(request: ChatRequest) {
-  for (const param of ['max_completion_tokens', 'max_tokens'] as const) {
-    const value = request[param];
-    if (value !== undefined) return { value, param };
-  }
-  return null;
 }
 
 function logprobsOf(request: ChatRequest) {

@@ -1,6 +1,6 @@
 import { InvalidRequest } from '../../../src/errors.js';
 import { COMPLETION_SHAPE } from '../../openai/completion-shape.js';
-import type { Demand } from '../../openai/plan.js';
+import { maxTokensOf } from '../../openai/max-tokens.js';
 import { CompletionRequest } from '../../openai/requests.js';
 import { COMPLETION_ANSWER } from '../answer-schemas.js';
 import type { HttpRoute } from '../route.js';
@@ -37,14 +37,6 @@ export function completionsRoute(deps: GenerationDeps): HttpRoute {
     generates: true,
     handle: (exchange) => answerWithTokens(endpoint, exchange, deps),
   };
-}
-
-function maxTokensOf(request: CompletionRequest): Demand['maxTokens'] {
-  for (const param of ['max_tokens', 'max_completion_tokens'] as const) {
-    const value = request[param];
-    if (value !== undefined) return { value, param };
-  }
-  return null;
 }
 
 /** The text of a prompt that is cut is not known. */

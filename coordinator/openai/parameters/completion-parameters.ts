@@ -24,7 +24,10 @@ export const COMPLETION_PARAMETERS = {
   ...OTHER_SERVERS_PARAMETERS,
   prompt: honoured(Prompt.optional(), 'One or several prompts, as text or token ids.'),
   max_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The most tokens of the answer. Default: 16.'),
-  max_completion_tokens: honoured(COMMON_PARAMETERS.max_tokens.values, 'The same, where `max_tokens` is absent.'),
+  max_completion_tokens: honoured(
+    COMMON_PARAMETERS.max_tokens.values,
+    'The newer name of chats for `max_tokens`. It wins if both are given.',
+  ),
   echo: honoured(z.boolean().optional(), 'Whether the answer begins with the prompt.'),
   logprobs: honoured(
     z.int().min(0).max(limits.LOGPROBS).optional(),

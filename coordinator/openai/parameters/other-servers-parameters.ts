@@ -3,7 +3,7 @@ import { inert, type ParameterTable, refused } from './parameter.js';
 
 const SAMPLERS = 'use temperature, top_p, top_k, min_p and the penalties';
 
-/** What other servers, as SGLang's, llama.cpp's and those of vendors, know in completions and chats beyond OpenAI's and vLLM's parameters, as far as answers depend on it. */
+/** Parameters of completions and chats that change answers on SGLang, llama.cpp or the servers of model vendors, and that neither OpenAI nor vLLM has. */
 export const OTHER_SERVERS_PARAMETERS = {
   cache_prompt: inert(z.boolean(), 'Prefixes are always cached.'),
   custom_logit_processor: refused([], 'use logit_bias'),

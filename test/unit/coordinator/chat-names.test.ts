@@ -64,6 +64,6 @@ it('/v1/responses repeats the metadata of its request', async () => {
 it('/v1/completions takes the maximum of tokens under its name in chats', async () => {
   const { post, fleet } = await talkative();
   await post('/v1/completions', { prompt: 'hello', max_completion_tokens: 5 });
-  await post('/v1/completions', { prompt: 'hello', max_completion_tokens: 5, max_tokens: 4 });
+  await post('/v1/completions', { prompt: 'hello', max_completion_tokens: 4, max_tokens: 5 });
   expect(fleet.asked.map(({ request }) => request.stopping.maxTokens)).toEqual([5, 4]);
 });
