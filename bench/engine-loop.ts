@@ -22,6 +22,7 @@ export class EngineLoop {
     const engine = new Engine({
       ...{ graph, device, cache: NO_CACHE, fingerprint: FINGERPRINT, eosTokenIds: [] },
       prefill: { chunkTokens: 256, pauseMs: 0 },
+      draftTokens: 0,
       maxWaiting: sequences,
       clockNow: () => performance.now(),
     });

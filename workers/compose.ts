@@ -69,6 +69,8 @@ export interface WorkerOptions {
   readonly graph: ModelGraph;
   /** Makes what runs the graph. Default: the runner for its kind. */
   readonly makeRunner?: MakeRunner;
+  /** Tokens of an answer that are guessed at a time; default 0. */
+  readonly draftTokens?: number;
   readonly device: Device;
   /** The files of the model, if it is one of the hub: peers may have them. Default: none. */
   readonly modelFiles?: OwnModel | null;
@@ -327,7 +329,7 @@ function makeEngine(
     adapters,
   }: Pick<CacheParts, 'store' | 'fetcher' | 'promoter' | 'traced'> & Pick<WorkerParts, 'adapters'>,
 ): Engine {
-  const { config, fingerprint, eosTokenIds, vocabulary, graph, makeRunner, device, clock } = options;
+  const { config, fingerprint, eosTokenIds, vocabulary, graph, makeRunner, draftTokens = 0, device, clock } = options;
   const { tally } = instruments;
   return new Engine({
     graph,
@@ -340,7 +342,7 @@ function makeEngine(
     fingerprint,
     eosTokenIds,
     vocabulary,
-    prefill: config.prefill,
+    ...{ prefill: config.prefill, draftTokens },
     maxWaiting: config.maxWaiting,
     clockNow: () => clock.now(),
     observer: instruments.engine,

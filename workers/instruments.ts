@@ -46,6 +46,10 @@ export class Instruments {
     },
     onFirstToken: (ms) => this.metrics.requests.firstTokenSeconds.observe(ms / 1000),
     onInterToken: (ms) => this.metrics.requests.interTokenSeconds.observe(ms / 1000),
+    onGuessed: (guessed, right) => {
+      this.metrics.guessedTokens.add(right, { outcome: 'right' });
+      this.metrics.guessedTokens.add(guessed - right, { outcome: 'wrong' });
+    },
     onEnd: (outcome, ms, ended) => {
       this.on.ran(outcome, ms, ended);
       this.metrics.requests.durationSeconds.observe(ms / 1000);

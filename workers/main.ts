@@ -8,18 +8,14 @@ import { type Clock, SystemClock } from '../src/clock.js';
 import { packageVersion } from '../src/config/package-root.js';
 import type { WorkerConfig } from '../src/config/worker-config.js';
 import { type ContextChoice, chooseContext } from '../src/core/context-choice.js';
-import type { GraphTrial } from '../src/core/graph-trial.js';
-import { dependenceNotice } from '../src/core/kv-dependence.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { CpuDevice } from '../src/device/cpu/cpu-device.js';
 import type { Device } from '../src/device/device.js';
 import { openDevice } from '../src/device/open.js';
 import { runnerOf } from '../src/engine/engine.js';
-import type { MakeRunner } from '../src/engine/graph-runner.js';
 import { loadModelGraph, type ModelGraph } from '../src/engine/model-graph.js';
 import { runDemand } from '../src/engine/run-demand.js';
-import { chooseRunner, needsTrial } from '../src/engine/runner-choice.js';
-import { requireCarriedStates, trialNotice } from '../src/engine/trial-run.js';
+import { needsTrial } from '../src/engine/runner-choice.js';
 import { Unavailable } from '../src/errors.js';
 import { BucketKeeper } from '../src/fleet/bucket-keeper.js';
 import { logBusStatus, settled } from '../src/fleet/bus-log.js';
@@ -52,6 +48,7 @@ import { checkBudgets, sequenceBytes } from './budgets.js';
 import { type BlockFiles, BlockFolder } from './cache/block-folder.js';
 import { openedInTime } from './cache/late-files.js';
 import { allowedFaults } from './chaos/worker-faults.js';
+import { draftTokensOf, logDependence, type TriedModel, tryModel } from './tried-model.js';
 import { Worker } from './worker.js';
 
 interface RunningWorker extends RunningRole {
@@ -189,14 +186,13 @@ class OwnEnd {
   }
 }
 
-interface OpenModel {
+interface OpenModel extends TriedModel {
   readonly folder: ModelFolder;
   readonly graph: ModelGraph;
   readonly device: Device;
   readonly deviceReason: string;
   readonly contextReason: string;
-  readonly makeRunner: MakeRunner;
-  readonly trial: GraphTrial | null;
+  readonly draftTokens: number;
   readonly modelFiles: OwnModel | null;
 }
 
@@ -246,9 +242,19 @@ async function openModel(
     config.trial || needsTrial(graph)
       ? await tryModel(graph, device, config.prefill.chunkTokens, log)
       : { trial: null, makeRunner: runnerOf };
+  const draftTokens = draftTokensOf(graph, tried.trial, config.draftTokens, log);
   const short = (reason: string) => reason.slice(0, DEVICE_REASON_CHARS);
   const modelFiles = await ownModel(config.modelDir, folder);
-  return { folder, graph, device, deviceReason: short(why), contextReason: short(context.why), modelFiles, ...tried };
+  return {
+    folder,
+    graph,
+    device,
+    deviceReason: short(why),
+    contextReason: short(context.why),
+    modelFiles,
+    draftTokens,
+    ...tried,
+  };
 }
 
 /** Logs the bound of a run where the device has one. */
@@ -288,28 +294,6 @@ async function contextOf(
     run: runDemand(folder, graph, config.prefill.chunkTokens),
     freeBytes,
   });
-}
-
-/** Tries the model, and logs what its numbers depend on, and how it is run because of it. */
-async function tryModel(
-  graph: ModelGraph,
-  device: Device,
-  chunkTokens: number,
-  log: Log,
-): Promise<Pick<OpenModel, 'makeRunner' | 'trial'>> {
-  const { trial, makeRunner, notice: alone } = await chooseRunner(graph, device, chunkTokens);
-  if (alone !== null) log.warn({}, alone);
-  requireCarriedStates(trial, device.layout);
-  const notice = trialNotice(trial, device.layout);
-  if (notice === null) log.info({ trial }, 'tried the model');
-  else log.error({ trial }, notice);
-  return { trial, makeRunner };
-}
-
-/** Logs how the model runs, if its K/V is not a function of the prefix alone. */
-function logDependence({ dependence }: ModelGraph, log: Log): void {
-  const notice = dependenceNotice(dependence);
-  if (notice !== null) log.warn({ kvDependence: dependence }, notice);
 }
 
 /** Opens the folder of objects on disk. `life` closes it. */

@@ -65,6 +65,8 @@ export interface WorkerConfig {
   readonly sharedWeightsDir: string | null;
   readonly threads: number;
   readonly prefill: PrefillBounds;
+  /** The most tokens of an answer that are guessed at a time; 0 for none. */
+  readonly draftTokens: number;
   /** Time for the hand-over of blocks when the worker stops. */
   readonly handOverMs: number;
   /** Requests that may wait for a slot. */
@@ -184,6 +186,7 @@ export function workerConfig(values: Values, machine: Machine): WorkerConfig {
     sharedWeightsDir: weights === null ? null : resolve(weights),
     threads: values.threads ?? defaultThreads(machine, 1),
     prefill: { chunkTokens: values.prefillChunk, pauseMs: values.prefillPause },
+    draftTokens: values.speculate,
     handOverMs: values.handOver,
     maxWaiting: values.maxWaiting,
     peer: peerConfig(values, machine),

@@ -7,6 +7,8 @@ import * as types from './option-types.js';
 
 /** Requests that wait in a worker for a sequence slot. */
 const ENGINE_WAITING = 512;
+/** Tokens of an answer that are guessed at a time: more are seldom right, and make the longest run of all of them. */
+const DRAFT_TOKENS = 31;
 /** Sequences of a worker. */
 const SEQUENCES = 256;
 
@@ -178,6 +180,16 @@ export const WORKER_OPTIONS = {
     default: '200ms',
     commands: WORKER,
     help: 'Longest pause that a run of a prompt should make in running answers: runs beside them are shortened to half or a quarter of --prefill-chunk, but not below a block of 64 tokens. 0s shortens none.',
+  }),
+  speculate: option({
+    flag: 'speculate',
+    variable: 'SHOAL_SPECULATE',
+    placeholder: 'TOKENS',
+    type: types.wholeNumber(0, DRAFT_TOKENS),
+    default: '0',
+    unit: 'tokens',
+    commands: WORKER,
+    help: 'Most tokens of an answer that are guessed from what followed the same words earlier in its prompt or answer, and computed together. Answers stay the same; those that quote get faster where their worker runs nothing else. 0 guesses none.',
   }),
   maxWaiting: option({
     flag: 'max-waiting',

@@ -51,6 +51,8 @@ export interface EngineOptions {
   readonly vocabulary?: TokenTrie | undefined;
   /** The maximum number of prompt tokens in one run. */
   readonly prefill: PrefillBounds;
+  /** The most tokens of an answer that are guessed at a time and computed together; 0 for none. */
+  readonly draftTokens: number;
   /** The maximum number of sequences that wait for a slot. */
   readonly maxWaiting: number;
   /** A monotonic clock in milliseconds. */
@@ -147,6 +149,7 @@ export class Engine {
       chunkTokens,
       chunkTokensWithLogits,
       pauseMs: options.prefill.pauseMs,
+      draftTokens: Math.min(options.draftTokens, runTokens - 1),
       observer: this.observer,
       clockNow,
       onEnd: (sequence, error) => this.end(sequence, error),
@@ -221,13 +224,13 @@ export class Engine {
   }
 
   stats(): EngineStats {
-    const { counts, compute, step, running } = this.scheduler;
+    const { generatedTokens, promptTokens, compute, step, running } = this.scheduler;
     return {
       running,
       waiting: this.line.length,
       queuedTokens: this.backlog.tokens,
-      generatedTokens: counts.generatedTokens,
-      promptTokens: { ...counts.promptTokens },
+      generatedTokens,
+      promptTokens: { ...promptTokens },
       computeMsPerToken: compute.msPerUnit,
       computeAgeMs: compute.ageMs(this.options.clockNow()),
       decodeMsPerStep: step.msPerUnit,

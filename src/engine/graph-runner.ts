@@ -23,6 +23,17 @@ export interface LogitRows {
   row(i: number): Float32Array;
 }
 
+/** Runs guessed tokens of an answer together with its last token. */
+export interface Verifier {
+  /**
+   * Runs the last token of a sequence and the tokens guessed after it. The slot must be alone in its batch, and has room for them. Returns the logits
+   * after each of the tokens. None of the tokens counts until `accept`.
+   */
+  verify(slot: SequenceSlot, ids: Uint32Array): Promise<LogitRows>;
+  /** The K/V of the first `tokens` tokens of the last `verify` is final; that of the others is void. */
+  accept(slot: SequenceSlot, tokens: number): void;
+}
+
 /**
  * Runs a model's graph. Calls must not overlap, except that `interrupt` may be called during any other call. At most one slot is
  * prefilling; the other acquired slots are decoding.
@@ -59,6 +70,9 @@ export interface GraphRunner {
    * @param ids `ids[i]` is the last token of `batch[i]`
    */
   decode(batch: readonly SequenceSlot[], ids: readonly number[]): Promise<LogitRows>;
+
+  /** Null if this runner cannot take back tokens, or computes other numbers for several tokens of an answer than for one. */
+  readonly verifier: Verifier | null;
 
   /** Copies tokens `[position, position + blockTokens)` of a slot, whose K/V must be final, into a block. */
   cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void>;

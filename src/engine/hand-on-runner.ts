@@ -18,6 +18,8 @@ interface LooseSlot extends SequenceSlot {
 
 /** A runner whose slots consist of separate tensors, so that each sequence runs alone. */
 export class HandOnRunner implements GraphRunner {
+  /** The K/V of fewer tokens would have to be copied. */
+  readonly verifier = null;
   private readonly graph: ModelGraph;
   private readonly device: Device;
   private readonly feed: RunFeed;

@@ -4,11 +4,12 @@ import { InternalError } from '../errors.js';
 import type { Binding } from '../ort/binding.js';
 import { RunOptions } from '../ort/run-options.js';
 import { bindAdapter, type LoadedAdapter } from './adapters.js';
-import type { GraphRunner, LogitRows, SequenceSlot } from './graph-runner.js';
+import type { GraphRunner, LogitRows, SequenceSlot, Verifier } from './graph-runner.js';
 import type { ModelGraph } from './model-graph.js';
 import { RestingBlocks } from './resting-blocks.js';
 import { movesToFill, movesToFree, type RowMove, rowFor } from './row-groups.js';
 import { RunFeed, type RunShape } from './run-feed.js';
+import { whyNotGuessed } from './speculation.js';
 
 /** Runs a graph that appends K/V in place, in rows of the device's buffers, as one batch. */
 
@@ -31,7 +32,8 @@ interface RowSlot extends SequenceSlot {
  *
  * A row's contents stay there until they are overwritten. A prompt whose first blocks rest in a free row is prefilled in that row.
  */
-export class InPlaceRunner implements GraphRunner {
+export class InPlaceRunner implements GraphRunner, Verifier {
+  readonly verifier: Verifier | null;
   private readonly graph: ModelGraph;
   private readonly device: Device;
   private readonly feed: RunFeed;
@@ -55,6 +57,7 @@ export class InPlaceRunner implements GraphRunner {
     this.alone = rows === 'alone' || graph.dependence.kind === 'run' || graph.dependence.kind === 'length';
     this.feed = new RunFeed(graph, device, Math.max(chunkTokens, slots), slots * device.slot(0).capacityTokens, slots);
     this.runOptions = new RunOptions(graph.runtime);
+    this.verifier = whyNotGuessed(graph) === null ? this : null;
     this.resting = new RestingBlocks(Math.max(slots, (device.prefillRow ?? 0) + 1), device.layout.blockTokens);
   }
 
@@ -180,6 +183,16 @@ export class InPlaceRunner implements GraphRunner {
     const logits = await this.run(first, batch.length, { ids, pasts, keep: 1, regime }, adapter);
     for (const slot of slots) slot.tokens += 1;
     return logits;
+  }
+
+  /** Writes K/V behind the slot's tokens, as a decode step does: the next run overwrites what is not accepted. */
+  verify(slot: SequenceSlot, ids: Uint32Array): Promise<LogitRows> {
+    const { row, tokens, regime, adapter } = this.own(slot);
+    return this.run(row, 1, { ids, pasts: [tokens], keep: ids.length, regime }, adapter);
+  }
+
+  accept(slot: SequenceSlot, tokens: number): void {
+    this.own(slot).tokens += tokens;
   }
 
   async cut(slot: SequenceSlot, position: number, block: DeviceBlock): Promise<void> {

@@ -6,6 +6,8 @@ export interface EngineObserver {
   onFirstToken(ms: number): void;
   /** The time between two tokens of one sequence. */
   onInterToken(ms: number): void;
+  /** Of `guessed` tokens of an answer that were computed together, the first `right` were those that the model chose. */
+  onGuessed(guessed: number, right: number): void;
   /** A block could not be copied for the cache. The sequence continues, but the rest of it is not cached. */
   onOfferFailed(error: unknown, requestId: string): void;
   /** A sequence ended `ms` after its arrival. */
@@ -40,6 +42,7 @@ export const NO_OBSERVER: EngineObserver = {
   onQueue() {},
   onFirstToken() {},
   onInterToken() {},
+  onGuessed() {},
   onOfferFailed() {},
   onEnd() {},
 };

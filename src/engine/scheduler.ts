@@ -1,8 +1,9 @@
 import { afterSending } from '../async/after-sending.js';
 import { chunkSize } from '../core/chunk-size.js';
-import { type FairShares, GENERATED_TOKEN_COST, promptCost } from '../core/fair-shares.js';
+import { type FairShares, promptCost } from '../core/fair-shares.js';
 import type { KeyedTokens } from './admission.js';
 import { BlockOffers } from './block-offers.js';
+import { Decoder } from './decoder.js';
 import type { GraphRunner, LogitRows, SequenceSlot } from './graph-runner.js';
 import type { EngineObserver } from './observer.js';
 import { letsPass } from './passing.js';
@@ -11,7 +12,7 @@ import type { PrefixCache, PreparedPrefix } from './prefix-cache.js';
 import { Rate } from './rate.js';
 import type { RunPlan } from './run-plan.js';
 import type { Sequence } from './sequence.js';
-import { failedTogether, type StepOutcome } from './step-outcome.js';
+import type { StepOutcome } from './step-outcome.js';
 import type { WaitingLine } from './waiting-line.js';
 
 /** The engine's loop: in each round one chunk of one prompt, then one decode step of all decoding sequences. */
@@ -32,15 +33,12 @@ export interface SchedulerOptions {
   readonly chunkTokensWithLogits: number;
   /** The longest pause that a chunk should make in running answers; 0 for any. */
   readonly pauseMs: number;
+  /** The most tokens of an answer that are guessed at a time; 0 for none. */
+  readonly draftTokens: number;
   readonly observer: EngineObserver;
   readonly clockNow: () => number;
   /** Called when a sequence has ended and freed all its resources; `error` is null if it succeeded or was cancelled. */
   readonly onEnd: (sequence: Sequence, error: unknown) => void;
-}
-
-export interface SchedulerCounts {
-  generatedTokens: number;
-  readonly promptTokens: { local: number; remote: number; computed: number };
 }
 
 /**
@@ -52,9 +50,10 @@ export interface SchedulerCounts {
 export class Scheduler {
   readonly compute: Rate;
   readonly step = new Rate();
-  readonly counts: SchedulerCounts = { generatedTokens: 0, promptTokens: { local: 0, remote: 0, computed: 0 } };
+  readonly promptTokens = { local: 0, remote: 0, computed: 0 };
   private readonly options: SchedulerOptions;
   private readonly decoding = new Map<SequenceSlot, Sequence>();
+  private readonly decoder: Decoder;
   private readonly offers: BlockOffers;
   private prefilling: Sequence | null = null;
   /** Whether the cache has taken all blocks of the sequence that is prefilled. */
@@ -67,7 +66,12 @@ export class Scheduler {
     this.options = options;
     const { cache, runner, blockTokens, chunkTokens, observer } = options;
     this.compute = new PrefillRate(Math.min(blockTokens, chunkTokens));
+    this.decoder = new Decoder(options);
     this.offers = new BlockOffers({ cache, runner, blockTokens, onFailed: observer.onOfferFailed.bind(observer) });
+  }
+
+  get generatedTokens(): number {
+    return this.decoder.generatedTokens;
   }
 
   /** The number of sequences with a slot. */
@@ -132,7 +136,7 @@ export class Scheduler {
     const batches = runner.batches();
     const startMs = clockNow();
     const outcomes: StepOutcome[] = [];
-    for (const batch of batches) outcomes.push(...(await this.decode(batch)));
+    for (const batch of batches) outcomes.push(...(await this.decoder.step(batch, this.sequencesOf(batch))));
     const endMs = clockNow();
     if (batches.length > 0) this.step.add(endMs - startMs, 1, endMs);
     // Not before all batches have run: releasing a slot may move slots of another batch.
@@ -195,8 +199,8 @@ export class Scheduler {
     const queueMs = clockNow() - sequence.arrivedMs;
     sequence.record.started(cached, queueMs);
     if (sequence.ownCache === null) {
-      this.counts.promptTokens.local += local;
-      this.counts.promptTokens.remote += remote;
+      this.promptTokens.local += local;
+      this.promptTokens.remote += remote;
       shares.charge(sequence.tenant, promptCost(local + remote, 0));
       observer.onQueue(queueMs);
     }
@@ -255,7 +259,7 @@ export class Scheduler {
     const endMs = clockNow();
     this.compute.add(endMs - startMs, to - from, endMs);
     sequence.backlog?.have(Math.floor(to / blockTokens));
-    if (sequence.ownCache === null) this.counts.promptTokens.computed += to - from;
+    if (sequence.ownCache === null) this.promptTokens.computed += to - from;
     if (sequence.cancelled) return 'ended';
     if (promptLogprobs) for (let i = 0; i < keep; i++) sequence.addPromptLogits(logits.row(i), from + i);
     if (to < sequence.length) return 'more';
@@ -264,56 +268,19 @@ export class Scheduler {
       sequence.endWithoutToken();
       return 'ended';
     }
-    const continues = this.advance(sequence, logits.row(keep - 1));
+    const continues = this.decoder.advance(sequence, logits.row(keep - 1));
     // The reader gets the first token before blocks are copied.
     await afterSending();
     return continues ? 'prefilled' : 'ended';
   }
 
-  /** Runs one decode step of a batch. */
-  private async decode(batch: readonly SequenceSlot[]): Promise<StepOutcome[]> {
-    const { runner, shares } = this.options;
-    const sequences = batch.map((slot) => this.decoding.get(slot)!);
-    // A step costs the same whether its token is wanted or ends the sequence.
-    for (const { tenant } of sequences) shares.charge(tenant, GENERATED_TOKEN_COST);
-    try {
-      const ids = sequences.map(({ lastToken }) => lastToken);
-      const logits = await runner.decode(batch, ids);
-      return sequences.map((sequence, i) => this.stepOutcome(sequence, batch[i]!, logits, i));
-    } catch (error) {
-      const failure = batch.length === 1 ? error : failedTogether(error);
-      return sequences.map((sequence, i) => ({ sequence, slot: batch[i]!, ended: true, error: failure }));
-    }
+  private sequencesOf(batch: readonly SequenceSlot[]): readonly Sequence[] {
+    return batch.map((slot) => this.decoding.get(slot)!);
   }
 
   private async settle({ sequence, slot, ended, error }: StepOutcome): Promise<void> {
     if (ended) await this.end(sequence, slot, error);
     else await this.offers.offer(sequence, slot);
-  }
-
-  private stepOutcome(sequence: Sequence, slot: SequenceSlot, logits: LogitRows, row: number): StepOutcome {
-    if (sequence.cancelled) return { sequence, slot, ended: true, error: null };
-    try {
-      return { sequence, slot, ended: !this.advance(sequence, logits.row(row)), error: null };
-    } catch (error) {
-      return { sequence, slot, ended: true, error };
-    }
-  }
-
-  private advance(sequence: Sequence, logits: Float32Array): boolean {
-    const { observer, clockNow } = this.options;
-    const before = sequence.length;
-    const continues = sequence.advance(logits);
-    if (sequence.length > before) {
-      const nowMs = clockNow();
-      this.counts.generatedTokens++;
-      if (sequence.lastTokenMs === null) {
-        sequence.record.firstTokenMs = nowMs - sequence.arrivedMs;
-        observer.onFirstToken(sequence.record.firstTokenMs);
-      } else observer.onInterToken(nowMs - sequence.lastTokenMs);
-      sequence.lastTokenMs = nowMs;
-    }
-    return continues;
   }
 
   /** Ends a sequence that has a slot: offers its last full blocks unless it failed, then frees its resources. */

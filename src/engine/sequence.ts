@@ -168,6 +168,11 @@ export class Sequence {
     return this._length >= this.endLength;
   }
 
+  /** The number of tokens until it reaches its maximum length. */
+  get missing(): number {
+    return Math.max(0, this.endLength - this._length);
+  }
+
   /** Tokens that this worker has generated. */
   get generatedTokens(): number {
     return this._length - this.promptTokens - this.request.resumeTokens;

@@ -69,6 +69,11 @@ export function batchesDiffer({ batch }: GraphTrial, { elementType }: Pick<KvLay
   return isApart(batch, ROUNDING[elementType]);
 }
 
+/** Whether a step of one token differs from the same token in a longer run by more than rounding explains. */
+export function stepsDiffer({ step }: GraphTrial, { elementType }: Pick<KvLayout, 'elementType'>): boolean {
+  return isApart(step, ROUNDING[elementType]);
+}
+
 function isApart(difference: number | null, most: number): boolean {
   // NaN is apart from everything.
   return difference !== null && !(difference <= most);

@@ -19,6 +19,7 @@ export interface TierUse {
 export class WorkerMetrics {
   readonly requests: RequestMetrics;
   readonly calls: Counter<'path'>;
+  readonly guessedTokens: Counter<'outcome'>;
   readonly evictions: Counter<'tier' | 'reason'>;
   readonly fetchSeconds: Histogram;
   readonly fetchBytes: Counter<'direction'>;
@@ -35,6 +36,11 @@ export class WorkerMetrics {
   constructor(readonly registry: MetricsRegistry) {
     this.requests = new RequestMetrics(registry);
     this.calls = callCounter(registry);
+    this.guessedTokens = registry.counter({
+      name: 'shoal_guessed_tokens_total',
+      help: 'Tokens of answers that were guessed and computed together (--speculate), by outcome (right, wrong).',
+      labels: ['outcome'],
+    });
     this.evictions = registry.counter({
       name: 'shoal_cache_evictions_total',
       help: 'Blocks dropped, by tier and reason.',
@@ -88,6 +94,7 @@ export class WorkerMetrics {
     });
     // Prometheus sees the first increase of a series only if the series existed before.
     for (const direction of ['in', 'out']) this.fetchBytes.add(0, { direction });
+    for (const outcome of ['right', 'wrong']) this.guessedTokens.add(0, { outcome });
     for (const outcome of ['right', 'wrong', 'skipped']) this.audits.add(0, { outcome });
   }
 

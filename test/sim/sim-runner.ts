@@ -29,6 +29,7 @@ export interface SimRunnerOptions {
 }
 
 export class SimRunner implements GraphRunner {
+  readonly verifier = null;
   private readonly slots = new Set<Slot>();
   private prefilling: Slot | null = null;
   private interrupted: (() => void) | null = null;

@@ -199,6 +199,7 @@ export class SimWorker {
       sharedWeightsDir: null,
       threads: 1,
       prefill: { chunkTokens: 256, pauseMs: 200 },
+      draftTokens: 0,
       auditOneIn: 0,
       handOverMs: 3_000,
       maxWaiting: 64,

@@ -119,6 +119,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       sharedWeightsDir: null,
       threads: 1,
       prefill: { chunkTokens: 64, pauseMs: 0 },
+      draftTokens: 0,
       auditOneIn: 0,
       handOverMs: 3_000,
       maxWaiting: 4,

@@ -99,6 +99,7 @@ describe('the configuration of a worker', () => {
       sharedWeightsDir: null,
       threads: 8,
       prefill: { chunkTokens: 256, pauseMs: 200 },
+      draftTokens: 0,
       auditOneIn: 256,
       handOverMs: 3_000,
       maxWaiting: 512,

@@ -286,6 +286,7 @@ test('the observer is told of each sequence, and rates are measured', async () =
     onQueue: () => heard.push('queue'),
     onFirstToken: () => heard.push('first'),
     onInterToken: () => heard.push('next'),
+    onGuessed: () => heard.push('guessed'),
     onOfferFailed: () => heard.push('offer failed'),
     onEnd: (outcome) => heard.push(outcome),
   };

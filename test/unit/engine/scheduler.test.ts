@@ -91,6 +91,7 @@ class World {
       chunkTokens: CHUNK_TOKENS,
       chunkTokensWithLogits: CHUNK_TOKENS,
       pauseMs,
+      draftTokens: 0,
       observer: { ...NO_OBSERVER, onInterToken: (ms) => this.interTokenMs.push(ms) },
       clockNow,
       onEnd: (sequence, error) => this.ends.get(sequence)!(error),
@@ -393,7 +394,7 @@ describe('tenants', () => {
     expect(starts).toEqual([{ local: 0, remote: 0, computed: 3_000 }]);
     const computed = world.runner.runs.flatMap((run) => (run.kind === 'prefill' ? [run.tokens] : []));
     expect(computed.reduce((sum, tokens) => sum + tokens, 0)).toBe(3_300);
-    expect(world.scheduler.counts.promptTokens).toEqual({ local: 0, remote: 0, computed: 3_300 });
+    expect(world.scheduler.promptTokens).toEqual({ local: 0, remote: 0, computed: 3_300 });
   });
 
   test('do not interrupt a prompt whose blocks are not kept', async () => {

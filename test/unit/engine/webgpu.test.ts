@@ -1,8 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { recallPrompt, recallSheet } from '../../../bench/fleet/recall-sheet.js';
+import { NO_OBSERVER } from '../../../src/engine/observer.js';
 import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
 import { Tokenizer } from '../../../src/model/tokenizer.js';
+import { packTokens } from '../../../src/protocol/generate.js';
 import { webGpuMissing } from '../../support/software-vulkan.js';
 import { ask, collect, noise, Rig, type RigOptions, tinyModel } from './support/rig.js';
 
@@ -90,6 +92,20 @@ onGpu(`on a WebGPU device${missing === null ? '' : ` (${missing})`}`, () => {
     const runs = 2 * ids.length + Math.ceil(150 / Math.min(64, gpu.device.longestRunTokens));
     const { d2h } = gpu.device.copies();
     expect(d2h - before.d2h).toBeLessThanOrEqual(runs * gpu.graph.vocab * 4 + 1024);
+    expect([await cpu.close(), await gpu.close()]).toEqual([[], []]);
+    await model.remove();
+  });
+
+  test('an answer is the same with guessed tokens', { timeout: SLOW_MS }, async () => {
+    const model = await tinyModel({ attention: 'gqa' });
+    const observer = { ...NO_OBSERVER, onGuessed: vi.fn() };
+    const cpu = await Rig.open(model.folder);
+    const gpu = await Rig.open(model.folder, { provider, slots: 2, draftTokens: 7, observer });
+    const prompt = noise(100, 3).map((id) => id + 5);
+    const sampling = { allowed: packTokens(Uint32Array.of(5, 6, 7)) };
+    const request = ask(prompt, { sampling, stopping: { maxTokens: 40 } });
+    expect((await gpu.run(request)).ids).toEqual((await cpu.run(request)).ids);
+    expect(observer.onGuessed).toHaveBeenCalled();
     expect([await cpu.close(), await gpu.close()]).toEqual([[], []]);
     await model.remove();
   });

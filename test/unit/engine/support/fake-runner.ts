@@ -13,6 +13,7 @@ interface FakeSlot extends SequenceSlot {
 export class FakeRunner implements GraphRunner {
   static readonly STEP_MS = 20;
   readonly runs: Run[] = [];
+  readonly verifier = null;
   nowMs = 0;
   /** Called before each run. */
   onRun: () => void = () => {};

@@ -131,6 +131,7 @@ export class Rig {
       fingerprint: FINGERPRINT,
       eosTokenIds: folder.eosTokenIds,
       prefill: { chunkTokens: 64, pauseMs: 0 },
+      draftTokens: 0,
       maxWaiting: 64,
       clockNow: () => performance.now(),
       ...options,

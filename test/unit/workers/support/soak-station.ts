@@ -123,6 +123,7 @@ export class SoakStation {
       fingerprint: FINGERPRINT,
       eosTokenIds: [],
       prefill: { chunkTokens: 128, pauseMs: 0 },
+      draftTokens: 0,
       maxWaiting: 64,
       clockNow: () => clock.now(),
     });

@@ -126,6 +126,7 @@ export class Station {
       sharedWeightsDir: null,
       threads: 1,
       prefill: { chunkTokens: BLOCK, pauseMs: 0 },
+      draftTokens: 0,
       auditOneIn,
       handOverMs: 3_000,
       maxWaiting: 16,
