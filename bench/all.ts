@@ -27,6 +27,11 @@ const BENCHMARKS: Readonly<Record<string, { readonly args: readonly string[]; re
     args: ['batch'],
     about: 'Tokens per second of many streams, and the gaps that an arriving prompt makes in them.',
   },
+  speculate: {
+    args: ['speculate'],
+    about:
+      'Tokens per second of one answer with guessed tokens (`--speculate`), where guesses are right and where they are not.',
+  },
   serve: {
     args: ['serve', '--scale-percent', '50', '--requests', '60', '--rounds', '7'],
     about:

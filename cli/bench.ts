@@ -16,6 +16,7 @@ const NAMES = [
   'ttft',
   'decode',
   'batch',
+  'speculate',
   'structured',
   'hostile',
   'fairness',

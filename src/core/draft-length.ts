@@ -1,41 +1,26 @@
-/** How many tokens to guess for one sequence, from how many of its earlier guesses were right. */
+/** How many tokens of an answer to guess, so that the most tokens are expected for the time that their run takes. */
 
-/** Length of the first guess. */
-const FIRST_TOKENS = 4;
-/** Longest rest, in steps, after guesses that were wrong from their first token. */
-const LONGEST_REST_STEPS = 32;
+export interface DraftOdds {
+  /** The probability that a guessed token is right if those before it are. */
+  readonly right: number;
+  /** What a guessed token adds to the time of a run, as a part of the time of a step of one token. */
+  readonly cost: number;
+}
 
-/**
- * Guesses that were right in full double the next one, and guesses that were right in part shorten it to that part. After one of which nothing was
- * right, the sequence rests for a step, then for two, four and so on: a wrong guess costs time.
- */
-export class DraftLength {
-  private tokens: number;
-  private rest = 0;
-  private nextRest = 1;
-
-  /** @param most greatest length of a guess; 0 for none */
-  constructor(private readonly most: number) {
-    this.tokens = Math.min(FIRST_TOKENS, most);
+/** The length of a guess, at most `most`; 0 where a step of one token is better. */
+export function draftLength({ right, cost }: DraftOdds, most: number): number {
+  let best = 0;
+  let bestRate = 1;
+  // The tokens that are expected: the one after the last token, and each guess that is right with all before it.
+  let expected = 1;
+  let odds = 1;
+  for (let length = 1; length <= most; length++) {
+    odds *= right;
+    expected += odds;
+    const rate = expected / (1 + length * cost);
+    if (rate <= bestRate) continue;
+    best = length;
+    bestRate = rate;
   }
-
-  /** The length of the guess for the next step; 0 while it rests. To be asked once a step. */
-  next(): number {
-    if (this.rest === 0) return this.tokens;
-    this.rest--;
-    return 0;
-  }
-
-  /** Of `guessed` tokens, at least 1, the first `right` were those that the model chose. */
-  verified(guessed: number, right: number): void {
-    if (right === 0) {
-      this.rest = this.nextRest;
-      this.nextRest = Math.min(2 * this.nextRest, LONGEST_REST_STEPS);
-      this.tokens = Math.min(FIRST_TOKENS, this.most);
-      return;
-    }
-    this.nextRest = 1;
-    if (right === guessed) this.tokens = Math.min(Math.max(2 * guessed, this.tokens), this.most);
-    else this.tokens = right;
-  }
+  return best;
 }

@@ -1,5 +1,7 @@
-import { DraftLength } from '../core/draft-length.js';
+import { draftLength } from '../core/draft-length.js';
 import { type FairShares, GENERATED_TOKEN_COST } from '../core/fair-shares.js';
+import { GuessCost } from '../core/guess-cost.js';
+import { GuessOdds } from '../core/guess-odds.js';
 import { lookedUp } from '../core/prompt-lookup.js';
 import type { GraphRunner, LogitRows, SequenceSlot, Verifier } from './graph-runner.js';
 import type { EngineObserver } from './observer.js';
@@ -18,13 +20,12 @@ export interface DecoderOptions {
   readonly clockNow: () => number;
 }
 
-const NO_DRAFT = new Uint32Array(0);
-
 export class Decoder {
   /** Tokens that sequences have got. */
   generatedTokens = 0;
   private readonly options: DecoderOptions;
-  private readonly lengths = new WeakMap<Sequence, DraftLength>();
+  private readonly cost = new GuessCost();
+  private readonly odds = new WeakMap<Sequence, GuessOdds>();
 
   constructor(options: DecoderOptions) {
     this.options = options;
@@ -32,15 +33,12 @@ export class Decoder {
 
   /** Runs one decode step of a batch. `sequences[i]` is in `batch[i]`. Ends no sequence: the outcomes say which have ended. */
   async step(batch: readonly SequenceSlot[], sequences: readonly Sequence[]): Promise<StepOutcome[]> {
-    const { runner } = this.options;
+    const { verifier } = this.options.runner;
     try {
-      const draft = batch.length === 1 && runner.verifier !== null ? this.draftOf(sequences[0]!) : NO_DRAFT;
-      if (draft.length > 0) return [await this.verify(runner.verifier!, batch[0]!, sequences[0]!, draft)];
-      // A step costs the same whether its token is wanted or ends the sequence.
-      for (const sequence of sequences) this.charge(sequence);
-      const ids = sequences.map(({ lastToken }) => lastToken);
-      const logits = await runner.decode(batch, ids);
-      return sequences.map((sequence, i) => this.outcome(sequence, batch[i]!, logits, i));
+      if (batch.length > 1 || verifier === null || this.options.draftTokens === 0) {
+        return await this.plainStep(batch, sequences);
+      }
+      return [await this.guessingStep(verifier, batch[0]!, sequences[0]!)];
     } catch (error) {
       const failure = batch.length === 1 ? error : failedTogether(error);
       return sequences.map((sequence, i) => ({ sequence, slot: batch[i]!, ended: true, error: failure }));
@@ -67,16 +65,29 @@ export class Decoder {
     return continues;
   }
 
-  /** A guess of the tokens after the sequence's next one, so that a run of both generates one token more than were guessed. */
-  private draftOf(sequence: Sequence): Uint32Array {
-    let length = this.lengths.get(sequence);
-    if (length === undefined) {
-      length = new DraftLength(this.options.draftTokens);
-      this.lengths.set(sequence, length);
-    }
+  private async plainStep(batch: readonly SequenceSlot[], sequences: readonly Sequence[]): Promise<StepOutcome[]> {
+    // A step costs the same whether its token is wanted or ends the sequence.
+    for (const sequence of sequences) this.charge(sequence);
+    const ids = sequences.map(({ lastToken }) => lastToken);
+    const logits = await this.options.runner.decode(batch, ids);
+    return sequences.map((sequence, i) => this.outcome(sequence, batch[i]!, logits, i));
+  }
+
+  /** A step of a sequence that is alone. Where a guess does not pay, a step of one token tells whether it would have been right. */
+  private async guessingStep(verifier: Verifier, slot: SequenceSlot, sequence: Sequence): Promise<StepOutcome> {
+    const { draftTokens, clockNow } = this.options;
+    const odds = this.oddsOf(sequence);
     // The last token that it may generate needs no guess.
-    const most = Math.min(length.next(), sequence.missing - 1);
-    return lookedUp(sequence.allTokens(), most);
+    const most = Math.min(draftTokens, sequence.missing - 1);
+    // A copy: the sequence writes its next tokens where a guess from its own end may lie.
+    const guess = Uint32Array.from(lookedUp(sequence.allTokens(), most));
+    const length = draftLength({ right: odds.right, cost: this.cost.perToken }, guess.length);
+    if (length > 0) return this.verify(verifier, slot, sequence, guess.subarray(0, length));
+    const startMs = clockNow();
+    const [outcome] = await this.plainStep([slot], [sequence]);
+    this.cost.stepped(clockNow() - startMs);
+    if (guess.length > 0) odds.observe(1, sequence.lastToken === guess[0] ? 1 : 0);
+    return outcome!;
   }
 
   /**
@@ -87,25 +98,32 @@ export class Decoder {
     verifier: Verifier,
     slot: SequenceSlot,
     sequence: Sequence,
-    draft: Uint32Array,
+    guess: Uint32Array,
   ): Promise<StepOutcome> {
-    // The sequence writes its next tokens where a guess from its own end may lie.
-    const guessed = Uint32Array.from(draft);
-    const logits = await verifier.verify(slot, Uint32Array.from([sequence.lastToken, ...guessed]));
+    const { clockNow, observer } = this.options;
+    const startMs = clockNow();
+    const logits = await verifier.verify(slot, Uint32Array.from([sequence.lastToken, ...guess]));
+    this.cost.verified(guess.length, clockNow() - startMs);
     let right = 0;
-    for (;;) {
-      this.charge(sequence);
-      const outcome = this.outcome(sequence, slot, logits, right);
-      const isRight = !outcome.ended && sequence.lastToken === guessed[right];
-      if (isRight) {
-        right++;
-        continue;
-      }
-      verifier.accept(slot, right + 1);
-      this.lengths.get(sequence)?.verified(guessed.length, right);
-      this.options.observer.onGuessed(guessed.length, right);
-      return outcome;
-    }
+    let outcome = this.next(sequence, slot, logits, right);
+    while (!outcome.ended && sequence.lastToken === guess[right]) outcome = this.next(sequence, slot, logits, ++right);
+    verifier.accept(slot, right + 1);
+    this.oddsOf(sequence).observe(guess.length, right);
+    observer.onGuessed(guess.length, right);
+    return outcome;
+  }
+
+  private next(sequence: Sequence, slot: SequenceSlot, logits: LogitRows, row: number): StepOutcome {
+    this.charge(sequence);
+    return this.outcome(sequence, slot, logits, row);
+  }
+
+  private oddsOf(sequence: Sequence): GuessOdds {
+    const known = this.odds.get(sequence);
+    if (known !== undefined) return known;
+    const odds = new GuessOdds();
+    this.odds.set(sequence, odds);
+    return odds;
   }
 
   private charge({ tenant }: Sequence): void {

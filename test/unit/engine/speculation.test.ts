@@ -25,7 +25,8 @@ describe.each([{ dtype: 'float32' }, { dtype: 'float16' }] as const)('tokens gue
       guessed.right += right;
       guessed.wrong += tokens - right;
     };
-    guessing = await Rig.open(folder, { draftTokens: 7, observer: { ...NO_OBSERVER, onGuessed } });
+    // Without a clock, guesses seem cheap on any machine.
+    guessing = await Rig.open(folder, { draftTokens: 7, observer: { ...NO_OBSERVER, onGuessed }, clockNow: () => 0 });
   });
   afterAll(async () => {
     expect(await plain.close()).toEqual([]);
@@ -50,7 +51,7 @@ describe.each([{ dtype: 'float32' }, { dtype: 'float16' }] as const)('tokens gue
       await expectSame(ask(quoting(seed), { sampling, stopping: { maxTokens: 90 } }));
     }
     expect(guessed.right, 'right tokens').toBeGreaterThan(20);
-    expect(guessed.wrong, 'wrong tokens').toBeGreaterThan(20);
+    expect(guessed.wrong, 'wrong tokens').toBeGreaterThan(10);
   });
 
   test('an answer ends where it would without guesses', async () => {

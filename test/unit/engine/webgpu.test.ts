@@ -100,7 +100,7 @@ onGpu(`on a WebGPU device${missing === null ? '' : ` (${missing})`}`, () => {
     const model = await tinyModel({ attention: 'gqa' });
     const observer = { ...NO_OBSERVER, onGuessed: vi.fn() };
     const cpu = await Rig.open(model.folder);
-    const gpu = await Rig.open(model.folder, { provider, slots: 2, draftTokens: 7, observer });
+    const gpu = await Rig.open(model.folder, { provider, slots: 2, draftTokens: 7, observer, clockNow: () => 0 });
     const prompt = noise(100, 3).map((id) => id + 5);
     const sampling = { allowed: packTokens(Uint32Array.of(5, 6, 7)) };
     const request = ask(prompt, { sampling, stopping: { maxTokens: 40 } });
