@@ -27,6 +27,7 @@ const CACHE = [
   'shoal_cache_blocks',
   'shoal_cache_bytes',
   'shoal_cache_budget_bytes',
+  'shoal_guessed_tokens_total',
   'shoal_cache_evictions_total',
   'shoal_peer_fetch_seconds',
   'shoal_peer_fetch_bytes_total',
