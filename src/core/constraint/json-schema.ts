@@ -3,8 +3,9 @@ import { addNumber } from './json-numbers.js';
 import { addObject, BareMembers, BracedObject } from './object-states.js';
 import { checkDisjoint } from './one-of.js';
 import { type Program, ProgramBuilder } from './program.js';
+import { type Lengths, regexLengths } from './regex-lengths.js';
 import { addRegex, addRepeat } from './regex-states.js';
-import { anywhere, parseRegex } from './regex-syntax.js';
+import { anywhere, parseRegex, type Regex } from './regex-syntax.js';
 import { type Facts, factsOf, type JsonSchema, type JsonType } from './schema-facts.js';
 import { SchemaRefs } from './schema-refs.js';
 import { accepts } from './schema-values.js';
@@ -58,6 +59,7 @@ class SchemaCompiler {
   private readonly ids = new Map<JsonSchema, number>();
   /** By schema: the same without its choices. */
   private readonly bases = new Map<JsonSchema, JsonSchema>();
+  private readonly formatStarts = new Map<string, number>();
   private depth = 0;
 
   private readonly refs: SchemaRefs;
@@ -213,22 +215,45 @@ class SchemaCompiler {
 
   private addString({ minLength, maxLength, pattern, format }: Facts, from: number, to: number): void {
     const bounded = minLength > 0 || maxLength < Number.POSITIVE_INFINITY;
-    if (format !== null && (bounded || pattern !== null))
-      throw new InvalidRequest('format: cannot be honoured beside minLength, maxLength or pattern; leave one out');
+    if (format !== null) {
+      if (pattern !== null) throw new InvalidRequest('format: cannot be honoured beside pattern; leave one out');
+      this.builder.call(from, this.formatStart(format, { min: minLength, max: maxLength }), to);
+      return;
+    }
     if (pattern !== null && bounded)
       throw new InvalidRequest(
         'minLength, maxLength: cannot be honoured beside a pattern; write the length into the pattern',
       );
     this.values.addString(from, to, (start, end) => {
-      if (pattern === null && format === null) {
+      if (pattern === null) {
         if (minLength <= maxLength) this.values.addAnyChars({ min: minLength, max: maxLength }, start, end);
         return;
       }
       named('pattern', () => {
-        const regex = pattern === null ? parseRegex(FORMATS[format!]!) : anywhere(parseRegex(pattern));
-        addRegex(this.builder, regex, start, end, (at, set, next) => this.values.writeChars(at, set, next));
+        this.addRegex(anywhere(parseRegex(pattern)), start, end);
       });
     });
+  }
+
+  private addRegex(regex: Regex, from: number, to: number): void {
+    addRegex(this.builder, regex, from, to, (at, set, next) => this.values.writeChars(at, set, next));
+  }
+
+  /** The start of the states of a string with a format, which all strings of the format share. @param wanted bounds that all texts of the format must keep */
+  private formatStart(format: string, wanted: Lengths): number {
+    const regex = parseRegex(FORMATS[format]!);
+    const { min, max } = regexLengths(regex);
+    if (wanted.min > min || wanted.max < max)
+      throw new InvalidRequest(
+        `format: '${format}' cannot be honoured beside a minLength over ${min}${max === Number.POSITIVE_INFINITY ? ' or a maxLength' : ` or a maxLength under ${max}`}; leave one out`,
+      );
+    const known = this.formatStarts.get(format);
+    if (known !== undefined) return known;
+    const [start, end] = [this.builder.state(), this.builder.state()];
+    this.formatStarts.set(format, start);
+    this.builder.final(end);
+    this.values.addString(start, end, (first, last) => this.addRegex(regex, first, last));
+    return start;
   }
 
   private addArray({ arrays, minItems, maxItems }: Facts, from: number, to: number): void {

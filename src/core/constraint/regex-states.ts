@@ -37,9 +37,26 @@ export function addRegex(
       return;
     }
     case 'repeat':
-      addRepeat(builder, regex, from, to, (start, end) => addRegex(builder, regex.item, start, end, writeChars));
+      addRepeat(builder, regex, from, to, repeated(builder, regex, writeChars));
       return;
   }
+}
+
+/** Copies of an item from which on they share its states. */
+const SHARED_FROM = 8;
+
+/** Adds one copy of the item of a repetition between two states. */
+function repeated(
+  builder: ProgramBuilder,
+  { item, min, max }: Extract<Regex, { readonly type: 'repeat' }>,
+  writeChars: WriteChars,
+): (from: number, to: number) => void {
+  const copies = max === Number.POSITIVE_INFINITY ? min : max;
+  if (item.type === 'chars' || copies < SHARED_FROM) return (from, to) => addRegex(builder, item, from, to, writeChars);
+  const [start, end] = [builder.state(), builder.state()];
+  addRegex(builder, item, start, end, writeChars);
+  builder.final(end);
+  return (from, to) => builder.call(from, start, to);
 }
 
 /** Adds `min` to `max` of what `add` adds between two states; `max` may be infinite. */

@@ -1,7 +1,7 @@
 import { InvalidRequest } from '../../errors.js';
 import type { NumberBound } from './json-numbers.js';
 import { sameValue } from './same-value.js';
-import { FORMATS } from './string-formats.js';
+import { FORMATS, REFUSED_FORMATS } from './string-formats.js';
 
 /** The combined demands of several JSON Schemas on a value. */
 
@@ -182,7 +182,10 @@ function addStringFacts(
   facts.pattern = text('pattern', pattern);
 }
 
+/** Formats that are not known are annotations, as the specification has it. */
 function addFormat(facts: Facts, format: string): void {
+  if (REFUSED_FORMATS.has(format))
+    throw new InvalidRequest(`format: '${format}' cannot be honoured; leave it out, and check the answer yourself`);
   if (!Object.hasOwn(FORMATS, format)) return;
   if (facts.format !== null && facts.format !== format)
     throw new InvalidRequest('format: two formats for one text cannot be honoured; write one');
@@ -192,10 +195,22 @@ function addFormat(facts: Facts, format: string): void {
 function addNumberFacts(facts: Facts, schema: Readonly<Record<string, unknown>>): void {
   const bounds = (keyword: string, exclusive: boolean): NumberBound[] =>
     schema[keyword] === undefined ? [] : [{ value: number(keyword, schema[keyword]), exclusive }];
-  for (const bound of [...bounds('minimum', false), ...bounds('exclusiveMinimum', true)])
-    if (facts.low === null || binds(bound, facts.low, 1)) facts.low = bound;
-  for (const bound of [...bounds('maximum', false), ...bounds('exclusiveMaximum', true)])
-    if (facts.high === null || binds(bound, facts.high, -1)) facts.high = bound;
+  for (const bound of [...bounds('minimum', false), ...bounds('exclusiveMinimum', true)]) addLow(facts, bound);
+  for (const bound of [...bounds('maximum', false), ...bounds('exclusiveMaximum', true)]) addHigh(facts, bound);
+  // OpenAPI's formats of numbers. Integers have fewer digits than those of 64 bits.
+  const { format } = schema;
+  if (format === 'int32' || format === 'int64') facts.integer = true;
+  if (format !== 'int32') return;
+  addLow(facts, { value: -(2 ** 31), exclusive: false });
+  addHigh(facts, { value: 2 ** 31 - 1, exclusive: false });
+}
+
+function addLow(facts: Facts, bound: NumberBound): void {
+  if (facts.low === null || binds(bound, facts.low, 1)) facts.low = bound;
+}
+
+function addHigh(facts: Facts, bound: NumberBound): void {
+  if (facts.high === null || binds(bound, facts.high, -1)) facts.high = bound;
 }
 
 /** Whether a bound excludes more than another; `sign` is 1 for lower bounds. */

@@ -1,5 +1,6 @@
 import { InvalidRequest } from '../../errors.js';
 import type { Facts } from './schema-facts.js';
+import { checkFormat } from './string-formats.js';
 
 /**
  * Whether a value of `enum` or `const` satisfies what else is demanded of it.
@@ -26,7 +27,7 @@ function acceptsNumber({ integer, low, high }: Facts, value: number): boolean {
 }
 
 function acceptsText({ minLength, maxLength, pattern, format }: Facts, value: string): boolean {
-  if (format !== null) throw new InvalidRequest('format: cannot be honoured beside enum or const; leave it out');
+  if (format !== null) checkFormat(format, value);
   if (pattern !== null) throw new InvalidRequest('pattern: cannot be honoured beside enum or const; leave it out');
   const length = [...value].length;
   return length >= minLength && length <= maxLength;

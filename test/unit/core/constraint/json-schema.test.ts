@@ -181,8 +181,8 @@ describe('a constraint by a JSON schema', () => {
   });
 
   it.each([
-    [{ type: 'string', format: 'date', maxLength: 10 }, '^format'],
-    [{ type: 'string', format: 'date', minLength: 1 }, '^format'],
+    [{ type: 'string', format: 'date', maxLength: 9 }, '^format'],
+    [{ type: 'string', format: 'date', minLength: 11 }, '^format'],
     [{ type: 'string', format: 'date', pattern: '^2' }, '^format'],
     [{ allOf: [{ type: 'string', format: 'date' }, { format: 'uuid' }] }, '^format'],
     [{ format: 'date', enum: ['x'] }, '^format'],

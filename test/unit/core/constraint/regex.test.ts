@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { except, utf8Sequences } from '../../../../src/core/constraint/char-set.js';
+import { compileConstraint } from '../../../../src/core/constraint/constraint.js';
 import { InvalidRequest } from '../../../../src/errors.js';
 import { allows, allTexts, machineOf } from './support.js';
 
@@ -53,8 +54,15 @@ describe('a constraint by a regular expression', () => {
   });
 
   it('is refused where it takes too many states, and where nothing matches', () => {
-    expect(() => machineOf({ type: 'regex', pattern: '((a{100}){100}){100}' })).toThrow(/states|edges/);
+    expect(() => machineOf({ type: 'regex', pattern: '(?:a{4000}|b{4000}){5}' })).toThrow(/states|edges/);
     expect(() => machineOf({ type: 'regex', pattern: '[^\\s\\S]' })).toThrow(/no text/);
+  });
+
+  it('takes the states of a part that is repeated often once', () => {
+    const machine = machineOf({ type: 'regex', pattern: '(?:(?:ab|c){30}-){40}' });
+    const part = `${'abc'.repeat(15)}-`;
+    expect([39, 40, 41].map((count) => allows(machine, part.repeat(count)))).toEqual([false, true, false]);
+    expect(compileConstraint({ type: 'regex', pattern: '(?:(?:ab|c){30}-){40}' }).length / 4).toBeLessThan(300);
   });
 
   it('splits characters into their bytes exactly', () => {
