@@ -153,7 +153,8 @@ class GrowingChoice {
   }
 
   whole(): WholeChoice {
-    const { index, reasoning, calls, reports, finish, stopReason, ids } = this;
+    const { index, reasoning, reports, finish, stopReason, ids } = this;
+    const calls = this.calls.filter(({ isNone }) => !isNone);
     return { index, text: this.texts.join(''), reasoning, calls, reports, finish, stopReason, ids };
   }
 }

@@ -29,7 +29,7 @@ export const CHAT_SHAPE: AnswerShape = {
       ...(first ? { role: 'assistant', content: calls.length > 0 || reasoning !== '' ? null : '' } : {}),
       ...(text === '' ? {} : { content: text }),
       ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
-      ...(calls.length === 0 ? {} : { tool_calls: calls.map(callPiece) }),
+      ...callPieces(calls),
     },
     logprobs: logprobs && reports.length > 0 ? logprobsOf(reports) : null,
     finish_reason: finish,
@@ -40,6 +40,12 @@ export const CHAT_SHAPE: AnswerShape = {
 
 function wholeCall({ id, name, arguments: json }: WholeCall) {
   return { id, type: 'function', function: { name, arguments: json } };
+}
+
+/** A call that was given and is none cannot be taken back. */
+function callPieces(calls: readonly CallPiece[]) {
+  const pieces = calls.filter(({ isNone }) => !isNone);
+  return pieces.length === 0 ? {} : { tool_calls: pieces.map(callPiece) };
 }
 
 function callPiece({ index, id, name, arguments: piece }: CallPiece) {

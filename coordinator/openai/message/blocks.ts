@@ -27,9 +27,10 @@ export class Blocks {
     return [
       ...(reasoning === '' ? [] : this.add('reasoning', reasoning)),
       ...(text === '' ? [] : this.add('text', text)),
-      ...calls.flatMap(({ id, name, arguments: json }) =>
-        id === undefined ? this.add('call', json) : this.open('call', id, name),
-      ),
+      ...calls.flatMap(({ id, name, arguments: json, isNone }) => {
+        if (isNone) return this.end();
+        return id === undefined ? this.add('call', json) : this.open('call', id, name);
+      }),
     ];
   }
 

@@ -204,8 +204,10 @@ export class CallReader {
   private giveUp(found: Found): boolean {
     const { raw, rest } = this.call!;
     // Of a call that was given with whole arguments, only the end is text.
+    const isCall = this.given && rest !== raw;
     if (this.given) this.give(found);
-    found.text += this.given && rest !== raw ? rest : this.passed + raw;
+    if (this.given && !isCall) found.calls.push({ index: this.calls - 1, arguments: '', isNone: true });
+    found.text += isCall ? rest : this.passed + raw;
     this.passed = '';
     this.mode = this.options.format.bare ? 'rest' : 'text';
     return true;

@@ -10,6 +10,8 @@ export interface CallPiece {
   readonly name?: string;
   /** The next characters of the JSON of the arguments. */
   readonly arguments: string;
+  /** Whether the call turned out to be none: its text is in the text of the message. The last piece of the call, without characters. */
+  readonly isNone?: true;
 }
 
 /** The next pieces of a message, by kind. */

@@ -6,12 +6,15 @@ export interface WholeCall {
   readonly name: string;
   /** As JSON. */
   arguments: string;
+  /** Whether it turned out to be none, and is text. */
+  isNone?: boolean;
 }
 
 /** Adds a piece to the calls of its message. */
-export function addPiece(calls: WholeCall[], { index, id, name, arguments: piece }: CallPiece): void {
+export function addPiece(calls: WholeCall[], { index, id, name, arguments: piece, isNone }: CallPiece): void {
   const known = calls[index];
-  if (known !== undefined) known.arguments += piece;
+  if (known !== undefined && isNone) known.isNone = true;
+  else if (known !== undefined) known.arguments += piece;
   else calls[index] = { id: id ?? '', name: name ?? '', arguments: piece };
 }
 

@@ -144,6 +144,33 @@ describe('tools, with OpenAI’s SDK', () => {
     expect([told(server, '{}'), told(server, CALL)]).toEqual([true, false]);
   });
 
+  describe('whose arguments turn out to be no JSON', () => {
+    const WRONG = CALL.replace('"Rome"', 'Rome');
+    const answer = `I look.\n${CALL}\n${WRONG}`;
+    const asked = { model: 'recall', messages: USER, tools };
+
+    it('are the text of a whole answer', async () => {
+      const { openai } = await withSdk(answer);
+      const { choices } = await openai.chat.completions.create(asked);
+      expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: `I look.${WRONG}` } });
+      expect(choices[0]!.message.tool_calls).toMatchObject([{ function: { arguments: '{"city": "Rome"}' } }]);
+    });
+
+    it('stay in a stream as far as they were sent, which does not end with tool_calls', async () => {
+      const { openai } = await withSdk(answer);
+      const chunks = await collect(await openai.chat.completions.create({ ...asked, stream: true }));
+      const deltas = chunks.map(({ choices }) => choices[0]!.delta);
+      expect(deltas.map(({ content }) => content ?? '').join('')).toBe(`I look.${WRONG}`);
+      const calls = deltas.flatMap(({ tool_calls }) => tool_calls ?? []);
+      const argumentsOf = (i: number) =>
+        calls.flatMap((call) => (call.index === i ? (call.function?.arguments ?? '') : [])).join('');
+      expect(argumentsOf(0)).toBe('{"city": "Rome"}');
+      expect('{"city": Rome}'.startsWith(argumentsOf(1))).toBe(true);
+      expect(calls.filter(({ index, id }) => index === 1 && id)).toHaveLength(1);
+      expect(chunks.at(-1)!.choices[0]!.finish_reason).toBe('stop');
+    });
+  });
+
   it.each([
     ['/v1/chat/completions', { response_format: { type: 'json_object' } }],
     ['/v1/chat/completions', { structured_outputs: { regex: '\\{.*\\}' } }],
