@@ -24,6 +24,8 @@ export interface TemplateFields {
   readonly reasoning_effort?: string | undefined;
   /** The field that the effort came from. Default: reasoning_effort. */
   readonly effortParam?: string;
+  /** Whether the model is to reason, where its template leaves that open. */
+  readonly thinking?: boolean | undefined;
   readonly add_generation_prompt?: boolean | undefined;
   readonly continue_final_message?: boolean | undefined;
 }
@@ -40,6 +42,10 @@ export function templateVariables(fields: TemplateFields): Record<string, Templa
   const { documents = [], reasoning_effort: effort, effortParam: param = 'reasoning_effort' } = fields;
   if (documents.length > 0) variables.documents = { value: documents, param: 'documents' };
   if (effort !== undefined) variables.reasoning_effort = { value: effort, param };
+  // The names that families of models have for it.
+  if (fields.thinking !== undefined)
+    for (const name of ['enable_thinking', 'thinking'])
+      variables[name] = { value: fields.thinking, param: 'thinking', optional: true };
   return variables;
 }
 

@@ -16,6 +16,8 @@ export interface ToolFields {
   readonly parallel_tool_calls?: boolean | undefined;
   /** The field that names the tool of `tool_choice`. Default: tool_choice.function.name. */
   readonly choiceParam?: string;
+  /** The field of a tool that has the schema of its arguments. Default: parameters. */
+  readonly schemaField?: string;
 }
 
 interface OfferedTool extends CallableTool {
@@ -37,6 +39,7 @@ export function toolUseOf(fields: ToolFields): ToolUse {
     name,
     schema: parameters ?? NO_PARAMETERS,
     strict: strict ?? false,
+    ...(fields.schemaField ? { schemaField: fields.schemaField } : {}),
   }));
   checkNames(all);
   const most = parallel === false ? 'one' : 'many';
@@ -91,7 +94,7 @@ export function strictCalls({ type, tools, most }: ToolUse, format: MessageForma
   const mark = marks.find((text) => (form.before + form.open).startsWith(text));
   if (mark === undefined || bare) return null;
   checkSize(tools);
-  const callable = tools.map(({ name, schema, strict }) => ({ name, schema: strict ? schema : ANY_OBJECT }));
+  const callable = tools.map(({ schema, strict, ...tool }) => ({ ...tool, schema: strict ? schema : ANY_OBJECT }));
   const specials = [...format.marks.values()];
   const thoughts = Object.values((format.reasoning && REASONING_MARKS[format.reasoning]) ?? {});
   const passing = specials.filter((text) => thoughts.some((part) => part.includes(text)));

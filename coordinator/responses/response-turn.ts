@@ -38,7 +38,9 @@ export class ResponseTurn {
       throw new ApiError(400, `store: is not possible, since ${STORES_NONE}; leave it out`, { param: 'store' });
     const earlier = previous === undefined ? [] : await this.itemsOf(previous, 'previous_response_id');
     const referred = await this.referred(input);
-    const items = [...earlier, ...input.map((item, i) => (item.type === 'item_reference' ? referred[i]! : item))];
+    const sent = input.map((item, i) => (item.type === 'item_reference' ? referred[i]! : item));
+    checkOutputs(earlier, sent);
+    const items = [...earlier, ...sent];
     if (items.length > CONVERSATION_ITEMS)
       throw tooLong(`items: it has ${items.length}, and may have ${CONVERSATION_ITEMS}`);
     if (items.reduce((sum, item) => sum + charsOf(item), 0) > CONVERSATION_CHARS)
@@ -90,6 +92,19 @@ export class ResponseTurn {
     const stored = await this.store.load(this.caller.principal, id, this.caller.signal);
     if (stored !== null) return stored.items;
     throw item === undefined ? notStored('response', id, param) : notStored('item', item, param);
+  }
+}
+
+/** @throws ApiError if an item sent has the output of a call that is neither before it nor in the earlier items */
+function checkOutputs(earlier: readonly ConversationItem[], sent: readonly ConversationItem[]): void {
+  const calls = new Set(earlier.flatMap((item) => (item.type === 'function_call' ? [item.call_id] : [])));
+  for (const [i, item] of sent.entries()) {
+    if (item.type === 'function_call') calls.add(item.call_id);
+    if (item.type !== 'function_call_output' || calls.has(item.call_id)) continue;
+    const param = `input[${i}].call_id`;
+    const id = item.call_id.slice(0, 200);
+    const why = `no function_call has the call_id '${id}'; send the call before its output, or name the response with the call as previous_response_id`;
+    throw new ApiError(400, `${param}: ${why}`, { param });
   }
 }
 

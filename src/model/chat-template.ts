@@ -30,6 +30,8 @@ interface ChatTextPart {
 export interface TemplateVariable {
   readonly value: unknown;
   readonly param: string;
+  /** Whether it has no effect on a template without it. Default: it is refused then. */
+  readonly optional?: boolean;
 }
 
 export interface RenderOptions {
@@ -104,8 +106,8 @@ export class ChatTemplate {
     const { tools = [], variables = {} } = options;
     if (tools.length > 0 && !this.takesTools)
       throw new InvalidRequest("tools: the model's chat template does not tell the model about tools", 'tools');
-    for (const [name, { param }] of Object.entries(variables)) {
-      if (!this.template.names.has(name))
+    for (const [name, { param, optional }] of Object.entries(variables)) {
+      if (!optional && !this.template.names.has(name))
         throw new InvalidRequest(`${param}: the model's chat template has no variable '${name}'; leave it out`, param);
     }
     const fill = (form: MessageForm) => {

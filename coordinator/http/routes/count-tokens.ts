@@ -8,7 +8,7 @@ import type { ServedModel } from '../../openai/served-model.js';
 import { COUNT_ANSWER } from '../answer-schemas.js';
 import { type HttpRoute, json } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
-import { messageTools } from './messages.js';
+import { messageThinking, messageTools } from './messages.js';
 
 const CountRequest = objectOf(COUNT_PARAMETERS);
 
@@ -28,7 +28,8 @@ export function countTokensRoute(model: ServedModel, prompts: PromptReader): Htt
       const request = checkBody(CountRequest, exchange.body);
       checkModel(model, request.model, exchange.principal);
       const { messages, continued } = conversationOf(request);
-      const reading = { ...messageTools(request), continue_final_message: continued };
+      const own = { ...messageTools(request), ...messageThinking(request, model) };
+      const reading = { ...own, continue_final_message: continued };
       const { tokens } = await prompts.readMessages(messages, reading, textCallerOf(exchange));
       return json({ input_tokens: tokens.length });
     },

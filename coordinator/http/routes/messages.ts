@@ -8,6 +8,8 @@ import { type Mark, sharedBlocks } from '../../openai/mark.js';
 import type { RequestMessage } from '../../openai/messages.js';
 import { MESSAGE_PARAMETERS } from '../../openai/parameters/message-parameters.js';
 import { objectOf } from '../../openai/parameters/parameter.js';
+import type { ServedModel } from '../../openai/served-model.js';
+import type { TemplateFields } from '../../openai/template-fields.js';
 import type { ToolFields } from '../../openai/tool-use.js';
 import { MESSAGE_ANSWER } from '../answer-schemas.js';
 import type { HttpRoute } from '../route.js';
@@ -26,7 +28,8 @@ export function messagesRoute(deps: GenerationDeps): HttpRoute {
     message: (request) => messageReading(messageTools(request), formatOf(request), deps),
     demand: async (request, caller) => {
       const { messages, continued } = conversationOf(request);
-      const reading = { ...messageTools(request), ...effortOf(request), continue_final_message: continued };
+      const own = { ...messageTools(request), ...effortOf(request), ...messageThinking(request, deps.model) };
+      const reading = { ...own, continue_final_message: continued };
       const prompt = await deps.prompts.readMessages(messages, reading, caller);
       const marks: Mark[] = [];
       for (const { input, ttl } of cacheMarks(request)) {
@@ -91,6 +94,24 @@ function effortOf({ output_config: config }: MessageRequest) {
   return { reasoning_effort: effort === 'max' ? 'xhigh' : effort, effortParam: 'output_config.effort' };
 }
 
+/**
+ * Whether the model is to reason, as its template is told.
+ * @throws InvalidRequest if it is to, and cannot
+ */
+export function messageThinking(
+  { thinking }: Pick<MessageRequest, 'thinking'>,
+  { message }: Pick<ServedModel, 'message'>,
+): Pick<TemplateFields, 'thinking'> {
+  if (!thinking) return {};
+  const on = thinking.type !== 'disabled';
+  if (on && message.reasoning === null)
+    throw new InvalidRequest(
+      'thinking: the model does not reason; leave it out, or send {"type":"disabled"}',
+      'thinking',
+    );
+  return { thinking: on };
+}
+
 /** The tools of a request in the form of chats. */
 export function messageTools({
   tools = [],
@@ -104,6 +125,7 @@ export function messageTools({
     })),
     tool_choice: choiceOf(choice),
     choiceParam: 'tool_choice.name',
+    schemaField: 'input_schema',
     ...(one ? { parallel_tool_calls: false } : {}),
   };
 }

@@ -34,6 +34,7 @@ const ContentBlock = z.discriminatedUnion(
       type: z.literal('tool_result'),
       tool_use_id: Name,
       content: Text.nullish(),
+      is_error: z.boolean().nullish(),
       cache_control: CacheControl,
     }),
     z.object({ type: z.literal('thinking'), thinking: z.string() }),
@@ -60,8 +61,31 @@ const Content = z
   });
 
 const InputMessage = z.object({ role: z.enum(['user', 'assistant']), content: Content });
-export const InputMessages = listOf(InputMessage, ITEMS).refine((list) => list.length > 0, 'must not be empty');
+export const InputMessages = listOf(InputMessage, ITEMS)
+  .refine((list) => list.length > 0, 'must not be empty')
+  .check(({ value, issues }) => {
+    const path = strayResult(value);
+    if (path !== null) issues.push({ code: 'custom', input: value, path, message: STRAY_RESULT });
+  });
 export const SystemText = Texts;
+
+const STRAY_RESULT =
+  'no tool_use of the message before has this id; a tool_result stands in the message after the one with its tool_use';
+
+/** The place of the first result whose call is not in the turn of the assistant before; null if there is none. */
+function strayResult(messages: readonly z.infer<typeof InputMessage>[]): (string | number)[] | null {
+  let calls = new Set<string>();
+  let previous = '';
+  for (const [i, { role, content }] of messages.entries()) {
+    if (role === 'assistant' && previous !== 'assistant') calls = new Set();
+    previous = role;
+    for (const [k, block] of content.entries()) {
+      if (block.type === 'tool_use') calls.add(block.id);
+      if (block.type === 'tool_result' && !calls.has(block.tool_use_id)) return [i, 'content', k, 'tool_use_id'];
+    }
+  }
+  return null;
+}
 
 export interface MessageInput {
   readonly messages: z.infer<typeof InputMessages>;
@@ -98,6 +122,12 @@ export function conversationOf({ messages, system = '' }: MessageInput): {
   return { messages: conversation.messages.slice(0, -1), continued: false };
 }
 
+/** Templates know no results that failed, so the text says so. */
+function resultOf(text: string, isError: boolean): string {
+  if (!isError || /^error\b/i.test(text.trimStart())) return text;
+  return text === '' ? 'Error' : `Error: ${text}`;
+}
+
 function addBlock(conversation: Conversation, role: 'user' | 'assistant', block: ContentBlock): void {
   switch (block.type) {
     case 'text':
@@ -107,7 +137,7 @@ function addBlock(conversation: Conversation, role: 'user' | 'assistant', block:
       conversation.addCall(block.id, block.name, JSON.stringify(block.input));
       return;
     case 'tool_result':
-      conversation.addResult(block.tool_use_id, block.content ?? '');
+      conversation.addResult(block.tool_use_id, resultOf(block.content ?? '', block.is_error ?? false));
       return;
     case 'thinking':
       conversation.addReasoning(block.thinking);

@@ -38,6 +38,8 @@ const InputToolChoice = z.discriminatedUnion(
   { error: 'must have the type auto, any, tool or none' },
 );
 
+const Thinking = z.object({ type: z.enum(['enabled', 'adaptive', 'disabled']) });
+
 /** Every known parameter of `POST /v1/messages`. */
 export const MESSAGE_PARAMETERS = {
   ...CHAT_NAMES,
@@ -82,7 +84,10 @@ export const MESSAGE_PARAMETERS = {
   service_tier: refused(['auto', 'standard_only'], 'leave it out; API keys have priorities'),
   speed: refused(['standard'], 'leave it out; API keys have priorities'),
   thread: refused([], 'send the whole conversation, as the SDK does with thread: false; its prefix is cached'),
-  thinking: refused([{ type: 'disabled' }], 'send chat_template_kwargs to /v1/chat/completions'),
+  thinking: honoured(
+    Thinking.optional(),
+    '`enabled` and `adaptive`: the model reasons; `disabled`: it does not, where its chat template has `enable_thinking` or `thinking`. Without reasoning in its template, only `disabled` is possible. `budget_tokens` is listed in `shoal.ignored`: `max_tokens` bounds reasoning and text together. Default: as the template has it.',
+  ),
 } as const satisfies ParameterTable;
 
 /** The parameters of `POST /v1/messages/count_tokens`. */

@@ -29,6 +29,8 @@ export interface CallForm {
 export interface CallableTool {
   readonly name: string;
   readonly schema: JsonSchema;
+  /** The client's name for the schema, in errors. */
+  readonly schemaField?: string;
 }
 
 export interface ToolCalls {
@@ -135,11 +137,11 @@ function noObject(): never {
   throw new InvalidRequest('no object can satisfy the schema; arguments are objects');
 }
 
-function ofTool(tool: CallableTool, add: () => number): number {
+function ofTool({ name, schemaField = 'parameters' }: CallableTool, add: () => number): number {
   try {
     return add();
   } catch (error) {
-    if (error instanceof InvalidRequest) throw new InvalidRequest(`${tool.name}: parameters: ${error.message}`);
+    if (error instanceof InvalidRequest) throw new InvalidRequest(`${name}: ${schemaField}: ${error.message}`);
     throw error;
   }
 }

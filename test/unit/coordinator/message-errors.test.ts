@@ -11,6 +11,13 @@ const TEMPLATE =
 const USER = { role: 'user', content: 'Warm?' };
 const TOOL = { name: 'f', input_schema: { type: 'object' } };
 
+const CALL = { role: 'assistant', content: [{ type: 'tool_use', id: 't1', name: 'f', input: {} }] };
+const result = (id: string, fields: object = {}) => ({
+  role: 'user',
+  content: [{ type: 'tool_result', tool_use_id: id, content: 'x', ...fields }],
+});
+const RESULT = result('t1');
+
 async function talkative(): Promise<TestServer> {
   const server = await testServer({ model: await modelWith(TEMPLATE) });
   server.fleet.script = () => saying(idsOf(' Yes.'));
@@ -34,6 +41,26 @@ describe('a wrong request of the Messages API', () => {
     [{ messages: [{ role: 'user' }] }, 'messages[0].content', 'is required'],
     [{ tools: [{ name: 'f' }] }, 'tools[0].input_schema', 'is required'],
     [{ tools: [TOOL], tool_choice: { type: 'tool', name: 'g' } }, 'tool_choice.name', "no tool 'g'"],
+    [
+      { tools: [{ ...TOOL, input_schema: { not: {} } }], tool_choice: { type: 'any' } },
+      'tools',
+      'f: input_schema: not: cannot be honoured',
+    ],
+    [
+      { messages: [USER, CALL, RESULT, RESULT, USER, USER, result('t2')] },
+      'messages[6].content[0].tool_use_id',
+      'no tool_use',
+    ],
+    [
+      { messages: [USER, CALL, RESULT, { role: 'assistant', content: 'Yes.' }, RESULT] },
+      'messages[4].content[0].tool_use_id',
+      'no tool_use',
+    ],
+    [
+      withBlock({ type: 'tool_result', tool_use_id: 't1', content: 'x' }),
+      'messages[0].content[1].tool_use_id',
+      'no tool_use',
+    ],
   ])('%j gets an error that names %s', async (fields, param, message) => {
     const { post } = await talkative();
     const answer = await post('/v1/messages', asked(fields));
@@ -54,8 +81,7 @@ describe('a wrong request of the Messages API', () => {
     const { post } = await testServer({
       model: await modelWith('{% for m in messages %}{% if m.role == "user" %}{{ m.content }}{% endif %}{% endfor %}'),
     });
-    const content = [{ type: 'tool_result', tool_use_id: 't', content: 'x' }];
-    const answer = await post('/v1/messages', asked({ messages: [{ role: 'user', content }] }));
+    const answer = await post('/v1/messages', asked({ messages: [CALL, RESULT] }));
     expect([answer.status, await answer.json()]).toMatchObject([
       400,
       { error: { param: 'messages', message: expect.stringContaining("the model's chat template makes no text of") } },
@@ -101,5 +127,21 @@ describe('an odd request of the Messages API', () => {
     const server = await talkative();
     const answer = await server.post('/v1/messages', asked({ messages: [USER, { role: 'assistant', content: '' }] }));
     expect([answer.status, promptOf(server)]).toEqual([200, 'user: Warm?\nassistant:']);
+  });
+
+  it.each([
+    [{ is_error: true }, 'Error: x'],
+    [{ is_error: true, content: undefined }, 'Error'],
+    [{ is_error: true, content: [{ type: 'text', text: 'error: no such city' }] }, 'error: no such city'],
+    [{ is_error: false }, 'x'],
+    [{ is_error: null }, 'x'],
+  ])('shows the model whether a tool failed: %j', async (fields, shown) => {
+    const { post, fleet } = await testServer({
+      model: await modelWith('{% for m in messages %}[{{ m.role }}:{{ m.content or "" }}]{% endfor %}'),
+    });
+    fleet.script = () => saying(idsOf(' Yes.'));
+    const answer = await post('/v1/messages', asked({ messages: [USER, CALL, result('t1', fields)] }));
+    expect(answer.status).toBe(200);
+    expect(MODEL.tokenizer.decode([...fleet.asked[0]!.request.tokens])).toBe(`[user:Warm?][assistant:][tool:${shown}]`);
   });
 });

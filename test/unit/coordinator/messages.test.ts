@@ -248,7 +248,7 @@ describe('the Messages API', () => {
 
   it.each([
     [{ max_tokens: undefined }, 'max_tokens'],
-    [{ thinking: { type: 'enabled', budget_tokens: 1024 } }, 'thinking'],
+    [{ thinking: { type: 'always' } }, 'thinking'],
     [{ messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] }, 'messages[0].content'],
     [{ tools: [{ type: 'bash_20250124', name: 'bash' }] }, 'tools[0].type'],
     [{ tool_choice: { type: 'any' } }, 'tool_choice'],

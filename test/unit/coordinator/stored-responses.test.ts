@@ -121,6 +121,29 @@ describe('stored responses, with OpenAI’s SDK', () => {
     }
   });
 
+  it('takes the output of a call only if the conversation has the call before it', async () => {
+    const { openai, fleet } = await withSdk();
+    fleet.script = () => saying(idsOf(CALL));
+    const first = await openai.responses.create({ model: 'recall', input: 'Warm?', tools: [GO] });
+    const { call_id } = first.output[0] as OpenAI.Responses.ResponseFunctionToolCall;
+    const output = (id: string) => ({ type: 'function_call_output' as const, call_id: id, output: '19 C' });
+    const call = { type: 'function_call' as const, call_id: 'mine', name: 'go', arguments: '{}' };
+    const asked = { model: 'recall', previous_response_id: first.id };
+    await openai.responses.create({ ...asked, input: [output(call_id), call, output('mine')] });
+    for (const [input, previous, param] of [
+      [[output('other')], first.id, 'input[0].call_id'],
+      [[output('mine'), call], first.id, 'input[0].call_id'],
+      [[{ role: 'user' as const, content: 'x' }, output(call_id)], null, 'input[1].call_id'],
+    ] as const)
+      await expect(
+        openai.responses.create({ model: 'recall', previous_response_id: previous, input: [...input] }),
+      ).rejects.toMatchObject({
+        status: 400,
+        param,
+        message: expect.stringMatching(/no function_call has the call_id '(other|mine|call_.*)'/),
+      });
+  });
+
   it('lists an item that the input has twice, in pages that end', async () => {
     const { openai, fleet } = await withSdk();
     fleet.script = () => saying(idsOf(CALL));
