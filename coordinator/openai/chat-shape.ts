@@ -42,8 +42,8 @@ function wholeCall({ id, name, arguments: json }: WholeCall) {
   return { id, type: 'function', function: { name, arguments: json } };
 }
 
-/** A call that was given and is none cannot be taken back. */
 function callPieces(calls: readonly CallPiece[]) {
+  // A call that was given and is none cannot be taken back.
   const pieces = calls.filter(({ isNone }) => !isNone);
   return pieces.length === 0 ? {} : { tool_calls: pieces.map(callPiece) };
 }
