@@ -43,8 +43,15 @@ function wholeCall({ id, name, arguments: json }: WholeCall) {
 }
 
 function callPieces(calls: readonly CallPiece[]) {
-  // A call that was given and is none cannot be taken back.
-  const pieces = calls.filter(({ isNone }) => !isNone);
+  const pieces: CallPiece[] = [];
+  for (const piece of calls) {
+    // A call that was given and is none cannot be taken back.
+    if (piece.isNone) continue;
+    // Clients expect a call once in a chunk: some read the first item alone.
+    const last = pieces.at(-1);
+    if (last?.index !== piece.index) pieces.push(piece);
+    else pieces[pieces.length - 1] = { ...last, arguments: last.arguments + piece.arguments };
+  }
   return pieces.length === 0 ? {} : { tool_calls: pieces.map(callPiece) };
 }
 

@@ -68,25 +68,27 @@ export class ResponseBuilder implements AnswerBuilder {
   private eventsOf({ type, block, piece }: BlockEvent): NamedEvent[] {
     const { name, field, part } = EVENTS[block.kind];
     const at = { item_id: this.itemId(block), output_index: block.index };
-    const item = (status: Parameters<typeof this.itemOf>[1]) => ({
+    const item = (shown: Block, status: Parameters<typeof this.itemOf>[1]) => ({
       output_index: block.index,
-      item: this.itemOf(block, status),
+      item: this.itemOf(shown, status),
     });
-    const content = { ...at, content_index: 0, part: partOf(block) };
+    // What came with the beginning of a block follows as a piece.
+    const begun = { ...block, text: '' };
+    const content = (shown: Block) => ({ ...at, content_index: 0, part: partOf(shown) });
     const logprobs = block.kind === 'text' ? { logprobs: [] } : {};
     switch (type) {
       case 'open':
         return [
-          this.event('response.output_item.added', item('in_progress')),
-          ...(block.kind === 'call' ? [] : [this.event('response.content_part.added', content)]),
+          this.event('response.output_item.added', item(begun, 'in_progress')),
+          ...(block.kind === 'call' ? [] : [this.event('response.content_part.added', content(begun))]),
         ];
       case 'piece':
         return [this.event(`response.${name}.delta`, { ...at, ...part, delta: piece, ...logprobs })];
       case 'close':
         return [
           this.event(`response.${name}.done`, { ...at, ...part, ...nameOf(block), [field]: block.text, ...logprobs }),
-          ...(block.kind === 'call' ? [] : [this.event('response.content_part.done', content)]),
-          this.event('response.output_item.done', item(this.closedStatus(block))),
+          ...(block.kind === 'call' ? [] : [this.event('response.content_part.done', content(block))]),
+          this.event('response.output_item.done', item(block, this.closedStatus(block))),
         ];
     }
   }

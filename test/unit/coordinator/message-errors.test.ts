@@ -142,6 +142,8 @@ describe('an odd request of the Messages API', () => {
     fleet.script = () => saying(idsOf(' Yes.'));
     const answer = await post('/v1/messages', asked({ messages: [USER, CALL, result('t1', fields)] }));
     expect(answer.status).toBe(200);
-    expect(MODEL.tokenizer.decode([...fleet.asked[0]!.request.tokens])).toBe(`[user:Warm?][assistant:][tool:${shown}]`);
+    expect(MODEL.tokenizer.decode([...fleet.asked[0]!.request.tokens], { skipSpecialTokens: false })).toBe(
+      `[user:Warm?][assistant:][tool:${shown}]`,
+    );
   });
 });

@@ -74,6 +74,8 @@ describe('the Responses API, with OpenAI’s SDK', () => {
       'response.completed',
     ]);
     expect(events.map((event) => event.sequence_number)).toEqual(events.map((_, i) => i));
+    const parts = events.filter(({ type }) => type === 'response.content_part.added');
+    expect(parts).toMatchObject([{ part: { text: '' } }, { part: { text: '' } }]);
     expect((await stream.finalResponse()).output_text).toBe('Yes.');
   });
 
@@ -96,8 +98,10 @@ describe('the Responses API, with OpenAI’s SDK', () => {
       call_id: expect.any(String),
     };
     expect(whole.output).toMatchObject([call]);
-    const streamed = await server.openai.responses.stream(asked).finalResponse();
-    expect(streamed.output).toMatchObject([call]);
+    const stream = server.openai.responses.stream(asked);
+    const added = (await collect(stream)).filter(({ type }) => type === 'response.output_item.added');
+    expect(added).toMatchObject([{ item: { ...call, arguments: '' } }]);
+    expect((await stream.finalResponse()).output).toMatchObject([call]);
     const [{ call_id }] = whole.output as [OpenAI.Responses.ResponseFunctionToolCall];
     await server.openai.responses.create({
       ...asked,
