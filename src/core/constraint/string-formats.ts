@@ -40,8 +40,8 @@ function ipv6(): string {
 /** A domain has at most 253 characters. */
 const label = (chars: number) => `[A-Za-z0-9](?:[A-Za-z0-9-]{0,${chars - 2}}[A-Za-z0-9])?`;
 const HOST_NAME = `${label(63)}(?:\\.${label(36)}){0,5}`;
-/** RFC 5322's atom. */
-const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
+/** A character of RFC 5322's atoms. */
+const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]";
 
 /** RFC 3986. */
 const ESCAPED = '%[0-9A-Fa-f]{2}';
@@ -62,7 +62,8 @@ const TEMPLATE = `(?:[A-Za-z0-9._~!$&()*+,;=:@/?#[\\]-]|${ESCAPED}|\\{[+#./;?&]?
 const POINTER = '(?:/(?:[^~/]|~[01])*)*';
 const BASE64 = '(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?';
 
-const EMAIL = `${ATOM}(?:\\.${ATOM}){0,3}@${label(22)}(?:\\.${label(22)}){1,3}`;
+/** What stands before the @ has at most 64 characters. */
+const EMAIL = `${ATOM}{1,32}(?:\\.${ATOM}{1,15}){0,2}@${label(22)}(?:\\.${label(22)}){1,3}`;
 
 export const FORMATS: Readonly<Record<string, string>> = {
   date: DATE,

@@ -109,6 +109,8 @@ describe('a format of strings', () => {
       expect(allows(machine, '"https://example.com/"')).toBe(true);
     }
     expect(() => schemaMachine({ type: 'string', format: 'uri', minLength: 1 })).not.toThrow();
+    expect(() => schemaMachine({ type: 'string', format: 'email', maxLength: 254 })).not.toThrow();
+    expect(() => schemaMachine({ type: 'string', format: 'hostname', maxLength: 253 })).not.toThrow();
     const uuid = { type: 'string', format: 'uuid', minLength: 36, maxLength: 36 };
     expect(allows(schemaMachine(uuid), '"123e4567-e89b-12d3-a456-426614174000"')).toBe(true);
     expect(() => schemaMachine({ ...uuid, maxLength: 35 })).toThrow(/^format: 'uuid' .* maxLength under 36/);
