@@ -59,7 +59,6 @@ class SchemaCompiler {
   private readonly ids = new Map<JsonSchema, number>();
   /** By schema: the same without its choices. */
   private readonly bases = new Map<JsonSchema, JsonSchema>();
-  private readonly formatStarts = new Map<string, number>();
   private depth = 0;
 
   private readonly refs: SchemaRefs;
@@ -247,13 +246,9 @@ class SchemaCompiler {
       throw new InvalidRequest(
         `format: '${format}' cannot be honoured beside a minLength over ${min}${max === Number.POSITIVE_INFINITY ? ' or a maxLength' : ` or a maxLength under ${max}`}; leave one out`,
       );
-    const known = this.formatStarts.get(format);
-    if (known !== undefined) return known;
-    const [start, end] = [this.builder.state(), this.builder.state()];
-    this.formatStarts.set(format, start);
-    this.builder.final(end);
-    this.values.addString(start, end, (first, last) => this.addRegex(regex, first, last));
-    return start;
+    return this.values.shared(FORMATS[format]!, (from, to) =>
+      this.values.addString(from, to, (start, end) => this.addRegex(regex, start, end)),
+    );
   }
 
   private addArray({ arrays, minItems, maxItems }: Facts, from: number, to: number): void {

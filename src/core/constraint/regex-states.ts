@@ -42,8 +42,9 @@ export function addRegex(
   }
 }
 
-/** Copies of an item from which on they share its states. */
+/** Copies of an item from which on they share its states, and ranges of characters that make an item worth it. */
 const SHARED_FROM = 8;
+const SHARED_RANGES = 3;
 
 /** Adds one copy of the item of a repetition between two states. */
 function repeated(
@@ -52,7 +53,8 @@ function repeated(
   writeChars: WriteChars,
 ): (from: number, to: number) => void {
   const copies = max === Number.POSITIVE_INFINITY ? min : max;
-  if (item.type === 'chars' || copies < SHARED_FROM) return (from, to) => addRegex(builder, item, from, to, writeChars);
+  const isSmall = item.type === 'chars' && item.set.length < SHARED_RANGES;
+  if (isSmall || copies < SHARED_FROM) return (from, to) => addRegex(builder, item, from, to, writeChars);
   const [start, end] = [builder.state(), builder.state()];
   addRegex(builder, item, start, end, writeChars);
   builder.final(end);

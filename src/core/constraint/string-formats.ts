@@ -50,9 +50,11 @@ const PATH = `(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|${ESCAPED}){0,256}`;
 const QUERY = `(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|${ESCAPED})`;
 const AUTHORITY = `//${HOST_NAME}(?::\\d{1,5})?`;
 const TAIL = `(?:\\?${QUERY}{0,256})?(?:#${QUERY}{0,64})?`;
-const URI = `[A-Za-z][A-Za-z0-9+.-]{0,15}:(?:${AUTHORITY}(?:/${PATH})?|/?${PATH_CHAR}${PATH})${TAIL}`;
+const SCHEME = '[A-Za-z][A-Za-z0-9+.-]{0,15}:';
+const URI = `${SCHEME}(?:${AUTHORITY}(?:/${PATH})?|/?${PATH_CHAR}${PATH})${TAIL}`;
 /** The first part of a path without a scheme has no colon. */
-const RELATIVE = `(?:${AUTHORITY}(?:/${PATH})?|/(?:${PATH_CHAR}${PATH})?|(?:[A-Za-z0-9._~!$&'()*+,;=@-]|${ESCAPED}){1,64}(?:/${PATH})?)?${TAIL}`;
+const FIRST_PART = `(?:[A-Za-z0-9._~!$&'()*+,;=@-]|${ESCAPED}){1,64}`;
+const REFERENCE = `(?:(?:${SCHEME})?(?:${AUTHORITY}(?:/${PATH})?|/(?:${PATH_CHAR}${PATH})?)|${SCHEME}${PATH_CHAR}${PATH}|${FIRST_PART}(?:/${PATH})?)?${TAIL}`;
 const WORDS = '[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20}){0,2}';
 const WEB = `https?://${WORDS}(?:\\.${WORDS}){0,2}\\.[A-Za-z]{2,24}(?::\\d{2,5})?(?:/${PATH}${TAIL})?`;
 /** RFC 6570. */
@@ -81,8 +83,8 @@ export const FORMATS: Readonly<Record<string, string>> = {
   'idn-email': EMAIL,
   uri: URI,
   iri: URI,
-  'uri-reference': `(?:${URI}|${RELATIVE})`,
-  'iri-reference': `(?:${URI}|${RELATIVE})`,
+  'uri-reference': REFERENCE,
+  'iri-reference': REFERENCE,
   'uri-template': TEMPLATE,
   url: WEB,
   'json-pointer': POINTER,

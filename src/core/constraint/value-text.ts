@@ -45,6 +45,8 @@ export class ValueText {
   private readonly anyChar: number;
   private readonly escapedChar: number;
   private readonly nonAsciiChar: number;
+  /** By name: the start of states that several strings share. */
+  private readonly starts = new Map<string, number>();
   private quotedEnd: NameEnd | null = null;
   private bareEnd: NameEnd | null = null;
   private readonly quote: Uint8Array;
@@ -213,6 +215,13 @@ export class ValueText {
   }
 
   /** Start of states that end where `add` ends. */
+  /** The start of states that are added once, and shared by all that ask for them by this name. */
+  shared(name: string, add: (from: number, to: number) => void): number {
+    const start = this.starts.get(name) ?? this.rule(add);
+    this.starts.set(name, start);
+    return start;
+  }
+
   private rule(add: (from: number, to: number) => void): number {
     const [start, end] = [this.builder.state(), this.builder.state()];
     add(start, end);

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { parseRegex } from '../../../../src/core/constraint/regex-syntax.js';
 import { FORMATS } from '../../../../src/core/constraint/string-formats.js';
 import { InvalidRequest } from '../../../../src/errors.js';
-import { allows, randomText, schemaMachine } from './support.js';
+import { toolFormatOf } from '../../../../src/model/tool-format.js';
+import { allows, machineOf, randomText, schemaMachine } from './support.js';
 
 const ajv = addFormats.default(new Ajv2020({ strict: false }), { mode: 'full' });
 /** Those for other alphabets, whose texts include the ones of the format without them. */
@@ -117,11 +118,17 @@ describe('a format of strings', () => {
     expect(() => schemaMachine({ type: 'string', format: 'json-pointer', maxLength: 9 })).toThrow(/^format/);
   });
 
-  it('takes the same states for each text that has it', () => {
+  it('takes its states once for all texts that have it, also in several tools', () => {
     const properties = Object.fromEntries(
       Array.from({ length: 40 }, (_, i) => [`p${i}`, { type: 'string', format: i % 2 ? 'hostname' : 'uri' }]),
     );
     expect(() => schemaMachine({ type: 'object', properties })).not.toThrow();
+    const tools = Object.keys(properties).map((name) => ({
+      name,
+      schema: { type: 'object', properties: { a: properties[name]! } },
+    }));
+    const { form } = toolFormatOf('hermes', null);
+    expect(() => machineOf({ type: 'calls', form, specials: [], tools, most: 'one' })).not.toThrow();
   });
 
   it('is refused if it is known and cannot be honoured, and else an annotation', () => {
