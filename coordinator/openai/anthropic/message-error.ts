@@ -14,8 +14,12 @@ const TYPES: Readonly<Record<number, string>> = {
   503: 'overloaded_error',
 };
 
+/** By this, Anthropic's SDK sends the whole conversation in place of a thread. */
+const NO_THREADS = { error_code: 'thread_unsupported_request', unsupported: ['thread'] };
+
 /** The body of an error, and the event with which a stream ends. */
 export function messageError({ status, message, param, code }: ApiError, requestId: string): object {
   const type = TYPES[status] ?? 'invalid_request_error';
-  return { type: 'error', error: { type, message, param, code }, request_id: requestId };
+  const details = param === 'thread' ? { details: NO_THREADS } : {};
+  return { type: 'error', error: { type, message, param, code, ...details }, request_id: requestId };
 }

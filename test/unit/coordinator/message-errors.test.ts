@@ -88,6 +88,15 @@ describe('a wrong request of the Messages API', () => {
     ]);
   });
 
+  it('lets Anthropic’s SDK go on without a thread', async () => {
+    const { post } = await talkative();
+    const answer = await post('/v1/messages', asked({ thread: { type: 'new' } }));
+    expect([answer.status, await answer.json()]).toMatchObject([
+      400,
+      { error: { param: 'thread', details: { error_code: 'thread_unsupported_request', unsupported: ['thread'] } } },
+    ]);
+  });
+
   it('has the type of Anthropic’s API for its status, also at the end of a stream', async () => {
     const { post, fleet, url } = await talkative();
     const unknown = await post('/v1/messages', asked({ model: 'other' }));
