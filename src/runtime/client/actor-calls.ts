@@ -91,15 +91,20 @@ export class ActorCalls implements HandleCalls {
     try {
       for (;;) {
         const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
+        let reading = false;
         try {
           const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
           for await (const outcome of this.instance(to, method, at).stream('flow', request, this.left(attempts))) {
             items++;
+            reading = true;
             yield await this.result(outcome);
+            reading = false;
           }
           return;
         } catch (error) {
-          if (items > 0) throw error;
+          // The method failed, an item cannot be read, or the reader has had enough.
+          if (reading) throw error;
+          if (items > 0) throw lostStream(error, attempts, items);
           await this.again(attempts, at, error);
         }
       }
@@ -222,6 +227,12 @@ export class ActorCalls implements HandleCalls {
   private pause(timeMs: number): Promise<void> {
     return new Promise((resolve) => this.member.options.clock.after(timeMs, resolve));
   }
+}
+
+/** The error of a stream that broke off after its first items. */
+function lostStream(error: unknown, { to, method }: Attempts, items: number): unknown {
+  if (!(error instanceof Unavailable) || error instanceof ActorDied) return error;
+  return new ActorDied(`lost the actor ${to.class} during ${method} after item ${items}: ${error.message}`, true);
 }
 
 /**

@@ -179,6 +179,19 @@ describe('an actor of a user on a node', () => {
     expect(await stillWaiting).toBeInstanceOf(ActorDied);
   });
 
+  it('fails a stream that breaks off after its first item as it fails a call', async () => {
+    const counter = await driver.fleet.actor(Counter, { near: { node: 'a' }, maxTaskRetries: 3 });
+    const items = counter.upTo(1_000_000)[Symbol.asyncIterator]();
+    expect(await items.next()).toEqual({ done: false, value: 1 });
+    await a.vanish();
+    const rest = async () => {
+      while (!(await items.next()).done);
+    };
+    const error = await rejection(rest());
+    expect(error).toBeInstanceOf(ActorDied);
+    expect(error).toMatchObject({ mayHaveRun: true, message: expect.stringMatching(/during upTo after item \d+: /) });
+  });
+
   it('ends with the process that created it', async () => {
     await driver.fleet.actor(Counter);
     const other = await world.driver('other');
