@@ -13,8 +13,8 @@ export async function redisBenchmark(
   return perSecondOf(stdout, command);
 }
 
-/** The second column of the line of a command. @internal exported for tests. */
-export function perSecondOf(csv: string, command: string): number {
+/** The second column of the line of a command. */
+function perSecondOf(csv: string, command: string): number {
   const line = csv.split('\n').find((each) => each.toLowerCase().startsWith(`"${command}"`));
   const value = Number(line?.split(',')[1]?.replaceAll('"', ''));
   if (value > 0) return value;

@@ -12,10 +12,10 @@ export const ASSUMED_RATES = {
 /** Latency of a request to a peer, without the transfer. */
 export const FETCH_LATENCY_MS = 1;
 
-/** Time after which half of a measurement's distance from the fastest worker is forgotten. @internal exported for tests. */
-export const RATE_HALF_LIFE_MS = 30_000;
-/** Factor within which speeds of computing are equal: one machine's speed varies as much in minutes. @internal exported for tests. */
-export const RATE_NOISE = 1.5;
+/** Time after which half of a measurement's distance from the fastest worker is forgotten. */
+const RATE_HALF_LIFE_MS = 30_000;
+/** Factor within which speeds of computing are equal: one machine's speed varies as much in minutes. */
+const RATE_NOISE = 1.5;
 
 /** A worker with its measured speed. */
 export interface RatedWorker {

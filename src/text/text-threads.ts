@@ -11,8 +11,8 @@ import type { ChatTextOptions, EncodedText, TextCaller, TextOptions, TextWork } 
 
 /** Works on texts in threads: one for short texts, one for long ones, and another of each where tenants are in each other's way. */
 
-/** The longest text of the lane for short texts, in UTF-16 units. @internal exported for tests. */
-export const SHORT_TEXT_CHARS = 16 * 1024;
+/** The longest text of the lane for short texts, in UTF-16 units. */
+const SHORT_TEXT_CHARS = 16 * 1024;
 /** Rough size of one message or one token of a task, besides its text. */
 const ITEM_CHARS = 8;
 /** Time for a short text, which usually takes a few milliseconds. */

@@ -14,10 +14,10 @@ import { type Exhibits, type Judgement, Recomputation } from './recomputation.js
 
 /** Recomputes a share of the hits, and confirms others' findings. */
 
-/** Audits that wait. More are not begun. @internal exported for tests. */
-export const AUDITS_WAITING = 16;
-/** Limit on the tokens that one audit computes, beyond the tokens known to be right. @internal exported for tests. */
-export const AUDIT_TOKENS = 4_096;
+/** Audits that wait. More are not begun. */
+const AUDITS_WAITING = 16;
+/** Limit on the tokens that one audit computes, beyond the tokens known to be right. */
+const AUDIT_TOKENS = 4_096;
 
 /** A wrong block, and the prompt that ends with it. */
 export interface WrongBlock extends EnginePrompt {

@@ -5,8 +5,8 @@ import { Cancelled } from '../../src/errors.js';
 
 /** Runs of the engine without a client, in the time that requests leave. */
 
-/** Time for which a run waits for an engine without requests. Afterwards the run competes with requests. @internal exported for tests. */
-export const PATIENCE_MS = 10_000;
+/** Time for which a run waits for an engine without requests. Afterwards the run competes with requests. */
+const PATIENCE_MS = 10_000;
 /** Pause after an interruption while it competes with requests. */
 const PAUSE_MS = 250;
 /** Time after which a run is given up. */

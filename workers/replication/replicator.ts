@@ -29,8 +29,8 @@ const REPLICATION_DEBTS = 65_536;
 const REPLICATION_BATCH_BLOCKS = 64;
 /** Limit on the fresh blocks that wait for sorting. */
 const REPLICATION_FRESH_BLOCKS = 8192;
-/** Times that a home may have no memory for a block before this worker offers it no more. @internal exported for tests. */
-export const REPLICATION_REFUSALS = 4;
+/** Times that a home may have no memory for a block before this worker offers it no more. */
+const REPLICATION_REFUSALS = 4;
 /** Homes that are pushed to at a time, so that a slow one does not hold up the others, and transfers do not crowd out requests. */
 const REPLICATION_PUSHES = 2;
 /** Time after a change of the ring at which workers with a copy that another was to give check that it arrived. @internal exported for tests. */

@@ -14,8 +14,8 @@ export interface PeerNetwork {
   listen(at: Endpoint, options: SocketOptions, door: Door): Promise<PeerListener>;
 }
 
-/** Who listens. @internal exported for tests. */
-export interface Door {
+/** Who listens. */
+interface Door {
   /** Called with a connection that has something to do before it can be accepted, such as the handshake of TLS. */
   readonly enter: EnterStranger;
   /** Called with each connection that a peer has dialled. */
