@@ -49,7 +49,13 @@ async function serve(folder: string, nats: BenchNats): Promise<ServerAddresses> 
   const own = { identity, secret: SECRET, clock, random, setSendBuffer };
   const links = new PeerCallLinks({ ...own, hostId: hostId(), addressOf: () => null });
   const host = senderHost(benchBytes(), null);
-  const server = new PeerServer({ ...own, host, blockBytes: BLOCK_BYTES, isMember: () => true, onCalls: links.accept });
+  const server = new PeerServer({
+    ...own,
+    host,
+    blockBytes: BLOCK_BYTES,
+    roleOf: () => 'worker',
+    onCalls: links.accept,
+  });
   const bus = await sealedBus(nats, { id: SERVER.node, incarnation: SERVER.incarnation });
   const node = { id: SERVER.node, incarnation: SERVER.incarnation };
   const system = new ActorSystem({ bus, links, clock, random, node, namespace: NAMESPACE });

@@ -73,7 +73,7 @@ async function send(folder: string): Promise<void> {
     identity: SENDER,
     secret: SECRET,
     host,
-    isMember: () => true,
+    roleOf: () => 'worker',
     blockBytes: BLOCK_BYTES,
     setSendBuffer,
   });

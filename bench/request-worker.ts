@@ -49,7 +49,13 @@ async function serve({ nats, secret, fingerprint, folder }: StandInStart): Promi
   const own = { identity, secret, clock, random, setSendBuffer };
   const links = new PeerCallLinks({ ...own, hostId: hostId(), addressOf: () => null });
   const host = { isShared: () => false, pin: async () => null, admit: () => 'full' as const };
-  const server = new PeerServer({ ...own, host, blockBytes: BLOCK_BYTES, isMember: () => true, onCalls: links.accept });
+  const server = new PeerServer({
+    ...own,
+    host,
+    blockBytes: BLOCK_BYTES,
+    roleOf: () => 'worker',
+    onCalls: links.accept,
+  });
   const address = { hostId: hostId(), ...(await server.listen({ unixPath: `${folder}/peer.sock`, tcpHost: null })) };
   const node = STAND_IN;
   const actors = new ActorSystem({ bus, links, clock, random, node, namespace: NAMESPACE });

@@ -12,7 +12,6 @@ import { Engine } from '../src/engine/engine.js';
 import type { MakeRunner } from '../src/engine/graph-runner.js';
 import type { ModelGraph } from '../src/engine/model-graph.js';
 import type { EndedSequence, SequenceOutcome } from '../src/engine/observer.js';
-import { LinkedCoordinators } from '../src/fleet/linked-coordinators.js';
 import { Roster } from '../src/fleet/roster.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import type { OwnModel } from '../src/hub/fleet/shared-model.js';
@@ -29,7 +28,7 @@ import { workerAdapters } from './adapters/worker-adapters.js';
 import { Auditor } from './audit/auditor.js';
 import { EvidenceSearch } from './audit/evidence-search.js';
 import { GuardedHost } from './audit/guarded-host.js';
-import { Hands } from './audit/hands.js';
+import { type Hands, handsOf } from './audit/hands.js';
 import { MakerQuarantine } from './audit/maker-quarantine.js';
 import type { Trust } from './audit/trust.js';
 import type { BlockFiles } from './cache/block-folder.js';
@@ -38,6 +37,7 @@ import { tieredCache } from './cache/tiered-cache.js';
 import type { WorkerFaults } from './chaos/worker-faults.js';
 import { ComputeSpeed } from './compute-speed.js';
 import { acceptModels, makeActors, makeCallLinks, makePeerClient, peerOptions } from './connections.js';
+import { type CoordinatorContacts, coordinatorContacts, peerRoles } from './coordinators.js';
 import { HoldingsLog } from './holdings-log.js';
 import { Instruments } from './instruments.js';
 import { ServedObjects } from './objects/served-objects.js';
@@ -49,7 +49,6 @@ import { AntiEntropy } from './replication/anti-entropy.js';
 import { RepairShare } from './replication/repair-share.js';
 import { Replicator } from './replication/replicator.js';
 import { TracedBlocks } from './replication/traced-blocks.js';
-import { SuspicionRelay } from './suspicion-relay.js';
 
 /** Makes the parts of a worker and connects them to each other. The parts are idle until they are started. */
 
@@ -96,13 +95,9 @@ export interface WorkerOptions {
 }
 
 /** The parts that communicate with other processes of the fleet. */
-interface FleetParts {
+interface FleetParts extends CoordinatorContacts {
   readonly links: PeerCallLinks;
   readonly actors: ActorSystem;
-  /** Sends announcements and holdings to coordinators over direct links where NATS does not carry them. */
-  readonly linked: LinkedCoordinators;
-  /** Passes evidence against prompts from one coordinator to the others. */
-  readonly suspicions: SuspicionRelay;
   readonly roster: Roster;
   readonly peers: PeerClient;
 }
@@ -232,8 +227,7 @@ function makeFleetParts(options: WorkerOptions, instruments: Instruments): Fleet
   });
   const links = makeCallLinks(options, instruments, roster);
   const actors = makeActors(options, links, instruments, roster);
-  const linked = new LinkedCoordinators(actors, clock, roster);
-  return { links, actors, linked, suspicions: new SuspicionRelay(actors, clock, identity.id), roster, peers };
+  return { links, actors, ...coordinatorContacts(options, actors, roster), roster, peers };
 }
 
 function makeCacheParts(
@@ -273,7 +267,7 @@ function makeCacheParts(
   const antiEntropy = new AntiEntropy({ ...copying, replicator, onNoRoom: (copies) => instruments.noRoom(copies) });
   const { blockTokens } = device.layout;
   const subjects = fleetSubjects(config.namespace);
-  const hands = new Hands();
+  const hands = handsOf(store, { id, incarnation }, roster);
   const host = new GuardedHost(store, hands, trust, (peer, key) => instruments.tally.delivered(peer, 'pushed', key));
   return {
     hands,
@@ -284,7 +278,7 @@ function makeCacheParts(
     server: new PeerServer({
       ...peerOptions(options, instruments),
       host: options.faults?.corruption.host(host) ?? host,
-      isMember: (peer) => roster.has(peer.id, peer.incarnation) || linked.includes(peer.id, peer.incarnation),
+      roleOf: peerRoles(roster, linked),
       onCalls: links.accept,
       onObjects: objects?.accept,
       onModels: acceptModels(options.modelFiles ?? null),

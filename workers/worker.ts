@@ -62,9 +62,10 @@ export class Worker {
 
   /** Joins the fleet. Resolves with the addresses when this worker serves. If it rejects, `stop` undoes the partial start. */
   async start(): Promise<{ peer: PeerAddress; metrics: string | null; redis: string | null }> {
-    const { roster, objects } = this.parts;
+    const { roster, objects, coordinators } = this.parts;
     await this.startSharing();
     this.life.use(roster, () => roster.stop());
+    await this.life.start(coordinators);
     await this.startAnswering();
     this.connectParts();
     roster.start();

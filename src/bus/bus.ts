@@ -1,4 +1,5 @@
 import { InvalidRequest } from '../errors.js';
+import type { Sender } from './seal.js';
 
 /**
  * The port for messages by subject. Delivery is at most once, in order from each publisher to each subscription. NATS implements it in
@@ -50,6 +51,8 @@ export interface BusMessage {
   readonly reply: string | null;
   /** Reports to a reply subject that the original message had no subscriber. */
   readonly nobody: boolean;
+  /** The process that sealed it, which has proved that it lives. Absent on a bus that does not seal. */
+  readonly from?: Sender;
 }
 
 export interface Subscription {

@@ -175,8 +175,9 @@ export class SealedBus implements Bus {
     }
     const opened = this.open(sealed);
     if (opened === null) return;
-    const { envelope, message } = opened;
+    const { envelope } = opened;
     const known = this.touch(envelope);
+    const message = { ...opened.message, from: known.sender };
     const held = { subscription, counter: envelope.counter, message, handler };
     if (known.nonce !== null) {
       this.hold(known, held);

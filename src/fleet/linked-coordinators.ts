@@ -4,6 +4,7 @@ import type { Clock } from '../clock.js';
 import type { Announcement } from '../core/member.js';
 import { FLEET_COORDINATORS } from '../limits.js';
 import { COORDINATOR_ACTOR, CoordinatorProtocol } from '../protocol/coordinator.js';
+import type { KnownCoordinators } from './known-coordinators.js';
 
 /**
  * Sends a worker's announcements and holdings to coordinators over direct links: to all of them while this worker does not hear the bus, and
@@ -24,11 +25,15 @@ export class LinkedCoordinators {
       /** Whether a worker has this id, living or not. */
       isWorker(id: string): boolean;
     },
+    private readonly known: Pick<KnownCoordinators, 'has'>,
   ) {}
 
-  /** Whether this process of a coordinator has a direct link to this worker, for which it has proved the secret. */
+  /**
+   * Whether this process is a coordinator that has announced itself, and has a direct link to this worker now. A link alone says only that somebody
+   * knows the secret.
+   */
   includes(coordinator: string, incarnation: string): boolean {
-    if (this.view.isWorker(coordinator)) return false;
+    if (this.view.isWorker(coordinator) || !this.known.has(coordinator, incarnation)) return false;
     return this.actors.linkedNodes().some((peer) => peer.node === coordinator && peer.incarnation === incarnation);
   }
 

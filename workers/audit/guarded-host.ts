@@ -31,7 +31,7 @@ export class GuardedHost implements BlockHost {
     if (typeof reserved === 'string') return reserved;
     const commit = async () => {
       await reserved.commit();
-      this.hands.delivered(block, from);
+      this.hands.pushed(block, from);
       this.onKept(from.id, block.key);
     };
     return { ...reserved, commit };

@@ -84,7 +84,11 @@ export class MakerQuarantine implements Trust {
     return this.tribunal.standingOf(worker) === 'trusted';
   }
 
-  accepts({ key, digest, maker }: SealedBlock): boolean {
+  accepts(block: SealedBlock): boolean {
+    const { self, hands } = this.options;
+    const { key, digest, maker } = block;
+    // A peer could make this worker keep a wrong block under its own name, and others would find it in its maker's hands.
+    if (sameMaker(maker, self) && !hands.has(block)) return false;
     return this.trusts(maker) && !this.wrong.has(`${key} ${digest}`);
   }
 
@@ -97,7 +101,8 @@ export class MakerQuarantine implements Trust {
     const { self, log } = this.options;
     const { key, digest, maker } = block;
     this.remember(block);
-    log.error({ block: key, maker }, 'a block was computed again and is wrong: it is dropped in the whole fleet');
+    const from = this.options.hands.bringerOf(block);
+    log.error({ block: key, maker, from }, 'a block was computed again and is wrong: it is dropped in the whole fleet');
     const held = await this.handedCopy(key, digest);
     const prompt = { tokens: packTokens(tokens), salt, ...(adapter && { adapter }) };
     this.publish({ type: 'found', from: self, maker, key, digest, ...prompt });

@@ -5,6 +5,6 @@ import type { Maker } from '../../src/core/maker.js';
 export interface Trust {
   /** Whether blocks may be asked of this process, and its offers heard. */
   trusts(worker: Maker): boolean;
-  /** Whether a block may be kept: its maker is trusted, and it was not found wrong. */
+  /** Whether a block may be kept: its maker is trusted, it was not found wrong, and this worker really made it if it says so. */
   accepts(block: SealedBlock): boolean;
 }

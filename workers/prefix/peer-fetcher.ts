@@ -188,7 +188,7 @@ class StoreSink implements FetchSink {
     if (typeof reserved === 'string') return null;
     const commit = async () => {
       await reserved.commit();
-      hands.delivered(block, this.from);
+      hands.fetched(block, this.from);
       onKept(this.from.id, key);
       this.on.arrived(key);
     };

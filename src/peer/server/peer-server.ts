@@ -16,6 +16,7 @@ import { type StrangerLimits, Strangers } from '../wire/strangers.js';
 import type { BlockHost } from './block-host.js';
 import type { Comparer } from './compare-answer.js';
 import { OfferMemory } from './offer-memory.js';
+import type { PeerRole } from './peer-role.js';
 import { PeerSession, type PeerSessionOptions } from './session.js';
 import { SocketPath } from './socket-path.js';
 
@@ -39,8 +40,8 @@ export interface PeerServerOptions extends SocketOptions {
   readonly secret: string;
   /** Null: this process has no blocks, and refuses connections for them. */
   readonly host: BlockHost | null;
-  /** Whether a peer is a member now, in this incarnation: others get no blocks and push none. */
-  readonly isMember: (peer: PeerIdentity) => boolean;
+  /** What a peer is now, in this incarnation: a stranger gets no blocks and pushes none. */
+  readonly roleOf: (peer: PeerIdentity) => PeerRole;
   /** Serves connections with the purpose `calls`; without it, this server refuses them. */
   readonly onCalls?: OpenSession | undefined;
   /** Serves connections with the purpose `objects`; without it, this server refuses them. */
@@ -103,10 +104,10 @@ export class PeerServer {
     this.observer = options.observer ?? SILENT;
     this.clock = options.clock ?? new SystemClock();
     this.random = options.random ?? new SystemRandom();
-    const { host, blockBytes, isMember, tracer, comparer = async () => null } = options;
+    const { host, blockBytes, roleOf, tracer, comparer = async () => null } = options;
     const offers = new OfferMemory(PEER_BLOCKS_RESERVED, PEERS_BLOCKS_RESERVED);
     const { clock, observer } = this;
-    this.sessionOptions = host && { host, isMember, comparer, blockBytes, offers, clock, observer, tracer };
+    this.sessionOptions = host && { host, roleOf, comparer, blockBytes, offers, clock, observer, tracer };
   }
 
   /**

@@ -2,7 +2,7 @@ import { Semaphore } from '../../async/semaphore.js';
 import type { Clock } from '../../clock.js';
 import type { BlockDigest, BlockKey, SealedBlock } from '../../core/block.js';
 import type { Admission } from '../../core/durability.js';
-import { Corrupt, fromWire, Overloaded, Refused, type ShoalError, toWire } from '../../errors.js';
+import { Corrupt, fromWire, Overloaded, type Refused, type ShoalError, toWire } from '../../errors.js';
 import {
   FRAME_HEADER_BYTES,
   PEER_BLOCKS_IN_SOCKET,
@@ -21,6 +21,7 @@ import { CompareAnswer, type Comparer } from './compare-answer.js';
 import { FetchAnswer } from './fetch-answer.js';
 import { OfferAnswer } from './offer-answer.js';
 import type { OfferMemory } from './offer-memory.js';
+import { type PeerRole, refusal } from './peer-role.js';
 import { PinAnswer } from './pin-answer.js';
 import { tracedAnswer } from './traced-answer.js';
 
@@ -29,8 +30,8 @@ import { tracedAnswer } from './traced-answer.js';
 export interface PeerSessionOptions {
   readonly host: BlockHost;
   readonly comparer: Comparer;
-  /** Whether the peer is a worker of the fleet now, in this incarnation, or a coordinator with a link for calls. */
-  readonly isMember: (peer: PeerIdentity) => boolean;
+  /** What the peer is now, in this incarnation. */
+  readonly roleOf: (peer: PeerIdentity) => PeerRole;
   /** Bytes of every block, by the fleet's K/V layout. */
   readonly blockBytes: number;
   /** Shared by all sessions. */
@@ -147,8 +148,9 @@ export class PeerSession implements ConnectionOwner {
   private serve(message: ClientMessage, digest: BlockDigest | null): void {
     const { host, comparer, blockBytes, clock, observer, tracer } = this.options;
     const peer = this.connection.peer!;
-    if (forMembers(message) && !this.options.isMember(peer)) {
-      this.enter(refusing(peer));
+    const refused = refusal(message, peer, this.options.roleOf(peer));
+    if (refused !== null) {
+      this.enter(refusing(refused));
       return;
     }
     switch (message.type) {
@@ -229,16 +231,10 @@ export class PeerSession implements ConnectionOwner {
   }
 }
 
-/** A ping is for everyone who has proved the secret: a coordinator pings a worker before it has a link for calls. */
-function forMembers({ type }: ClientMessage): boolean {
-  return type === 'fetch' || type === 'pin' || type === 'offer' || type === 'repair' || type === 'compare';
-}
-
 /** Only the request fails, since the peer may become a member. */
-function refusing({ id, incarnation }: PeerIdentity): Answer {
-  const message = `${id} (incarnation ${incarnation}) is not a member of this fleet: only its workers and coordinators fetch and push blocks`;
+function refusing(reason: Refused): Answer {
   return {
-    start: (reply) => reply.finish({ type: 'error', ...failureOf(new Refused(message)) }),
+    start: (reply) => reply.finish({ type: 'error', ...failureOf(reason) }),
     awaits: () => false,
     cancel: () => {},
     closed: () => {},

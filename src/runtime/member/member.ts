@@ -105,7 +105,7 @@ export class RuntimeMember {
       },
     });
     const { accept } = this.links;
-    const noBlocks = { host: null, isMember: () => false, blockBytes: 0 };
+    const noBlocks = { host: null, roleOf: () => 'stranger' as const, blockBytes: 0 };
     this.server = options.listen && new PeerServer({ ...peer, ...noBlocks, onCalls: accept });
     const node = { id, incarnation };
     const { links } = this;

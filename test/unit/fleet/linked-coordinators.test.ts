@@ -11,6 +11,7 @@ describe('coordinators with a direct link to a worker', () => {
   let clock: SimulatedClock;
   let hears: boolean;
   let told: string[];
+  let known: Set<string>;
   let linked: LinkedCoordinators;
 
   beforeEach(() => {
@@ -27,7 +28,9 @@ describe('coordinators with a direct link to a worker', () => {
       },
       isWorker: (id: string) => id === 'b',
     };
-    linked = new LinkedCoordinators(actors, clock, view);
+    known = new Set(['a 1', 'b 1', 'c 1']);
+    const coordinators = { has: (id: string, incarnation: string) => known.has(`${id} ${incarnation}`) };
+    linked = new LinkedCoordinators(actors, clock, view, coordinators);
   });
 
   /** Whom a message reaches directly. */
@@ -46,13 +49,15 @@ describe('coordinators with a direct link to a worker', () => {
     expect(reached(true)).toEqual(['a', 'b']);
   });
 
-  it('are known by the links for which they have proved the secret, and no worker is one of them', () => {
+  it('are those that announced themselves and have a link, and no worker is one of them', () => {
     expect(linked.includes('a', '1')).toBe(true);
     expect([linked.includes('a', '2'), linked.includes('b', '1'), linked.includes('c', '1')]).toEqual([
       false,
       false,
       false,
     ]);
+    known.delete('a 1');
+    expect(linked.includes('a', '1')).toBe(false);
   });
 
   it('get direct news if they ask for it, for as long as they ask', async () => {

@@ -41,7 +41,7 @@ beforeEach(async () => {
   own = (await ownModel(pulled.dir, await openModelFolder(pulled.dir)))!;
   const host = new ModelHost(own);
   server = new PeerServer({
-    ...{ identity: BOB, secret: SECRET, blockBytes: BLOCK_BYTES, host: null, isMember: () => false },
+    ...{ identity: BOB, secret: SECRET, blockBytes: BLOCK_BYTES, host: null, roleOf: () => 'stranger' as const },
     onModels: (connection) => new ObjectSession(connection, { host, isMember: () => false, objectBytes: 0 }),
   });
   addresses = await server.listen({ tcpHost: '127.0.0.1' });

@@ -66,7 +66,7 @@ describe.each<Via>(['unix', 'tcp'])('links for calls over %s', (via) => {
       secret: SECRET,
       blockBytes: BLOCK_BYTES,
       host,
-      isMember: () => true,
+      roleOf: () => 'worker',
       onCalls,
     });
     const addresses = await made.listen({ unixPath: join(folder, 'worker.sock'), tcpHost: '127.0.0.1' });

@@ -135,7 +135,7 @@ async function open(clock: Clock = new SystemClock(), friends: Clock = new Syste
   bob = new MemberUnderTest(BOB, broker, clock);
   friend = new MemberUnderTest(ALICE, broker, friends);
   server = new PeerServer({
-    isMember: () => true,
+    roleOf: () => 'worker',
     identity: BOB,
     secret: SECRET,
     blockBytes: BLOCK_BYTES,

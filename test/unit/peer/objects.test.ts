@@ -70,7 +70,7 @@ describe('objects between peers', () => {
       identity: BOB,
       secret: SECRET,
       blockBytes: BLOCK_BYTES,
-      isMember: () => member,
+      roleOf: () => 'stranger',
       host: new MemoryHost(),
       onObjects: (connection) =>
         new ObjectSession(connection, { host: objects.home, isMember: () => member, objectBytes: OBJECT_BYTES }),

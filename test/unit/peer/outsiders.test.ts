@@ -1,6 +1,7 @@
 import net from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
+import type { SealedBlock } from '../../../src/core/block.js';
 import type { PeerServerOptions } from '../../../src/peer/server/peer-server.js';
 import { Connection, type ConnectionOwner, LEAST_BYTES_PER_MS } from '../../../src/peer/wire/connection.js';
 import { packFrame } from '../../../src/peer/wire/frame.js';
@@ -78,12 +79,12 @@ describe('a stranger', () => {
 });
 
 describe('a peer that knows the secret and is no member', () => {
-  const isMember = ({ id, incarnation }: { id: string; incarnation: string }) =>
-    id === 'alice' && incarnation === '0001';
+  const roleOf: PeerServerOptions['roleOf'] = ({ id, incarnation }) =>
+    id === 'alice' && incarnation === '0001' ? 'worker' : 'stranger';
   const stranger = { ...ALICE, incarnation: '0002' };
 
   it('fetches nothing and pushes nothing, and is told why', async () => {
-    await open({ isMember });
+    await open({ roleOf });
     const client = pair.client({ identity: stranger });
     const fetch = client.fetch(pair.target('unix'), [stored!.block.key], new MemorySink(), NEVER);
     await expect(fetch).rejects.toThrow('alice (incarnation 0002) is not a member of this fleet');
@@ -101,13 +102,40 @@ describe('a peer that knows the secret and is no member', () => {
 
   it('gets blocks over the same connection as soon as it is a member', async () => {
     let members = 0;
-    await open({ isMember: () => members > 0 });
+    await open({ roleOf: () => (members > 0 ? 'worker' : 'stranger') });
     const client = pair.client();
     const fetch = () => client.fetch(pair.target('unix'), [stored!.block.key], new MemorySink(), NEVER);
     await expect(fetch()).rejects.toThrow('not a member');
     members = 1;
     expect((await fetch()).blocks).toBe(1);
     expect(pair.server.connections).toBe(1);
+  });
+});
+
+describe('a coordinator', () => {
+  const own = { ...pushed!.block, maker: { id: ALICE.id, incarnation: ALICE.incarnation } };
+  const pin = async () => ({ ...pushed!, block: own, shared: null, unpin: () => {} });
+
+  beforeEach(() => open({ roleOf: () => 'coordinator' }));
+
+  it('fetches blocks, and pushes those that it vouches for', async () => {
+    const client = pair.client();
+    const fetched = await client.fetch(pair.target('unix'), [stored!.block.key], new MemorySink(), NEVER);
+    expect(fetched.blocks).toBe(1);
+    expect([...(await client.push(pair.target('unix'), [own], pin, NEVER))]).toEqual([own.key]);
+    expect(pair.host.blocks.get(own.key)?.block.maker).toEqual(own.maker);
+  });
+
+  it('pushes nothing under the name of another maker, and neither repairs nor compares', async () => {
+    const client = pair.client();
+    const other = { ...own, maker: { id: ALICE.id, incarnation: '0002' } };
+    const push = (block: SealedBlock, type: 'offer' | 'repair') =>
+      client.push(pair.target('unix'), [block], pin, NEVER, type);
+    await expect(push(other, 'offer')).rejects.toThrow('may push only blocks that name it as their maker');
+    await expect(push(own, 'repair')).rejects.toThrow("'repair' is for workers");
+    const compared = client.compare(pair.target('unix'), { epoch: 'e', digests: new Uint8Array(8) }, NEVER);
+    await expect(compared).rejects.toThrow("'compare' is for workers");
+    expect([...pair.host.blocks.keys()]).toEqual([stored!.block.key]);
   });
 });
 

@@ -35,7 +35,7 @@ export class Pair {
       identity: BOB,
       secret: SECRET,
       blockBytes: BLOCK_BYTES,
-      isMember: () => true,
+      roleOf: () => 'worker',
       ...options,
       host,
     });

@@ -3,11 +3,13 @@ import { settled } from '../../../../src/clock.js';
 import type { BlockKey } from '../../../../src/core/block.js';
 import { blockBytes } from '../../../../src/core/kv-layout.js';
 import type { Maker } from '../../../../src/core/maker.js';
+import { digestOf } from '../../../../src/digest.js';
 import type { ModelFolder } from '../../../../src/model/folder.js';
 import { PeerClient } from '../../../../src/peer/client/peer-client.js';
 import { AuditMessage } from '../../../../src/protocol/audit.js';
 import { type GenerateRequest, unpackTokens } from '../../../../src/protocol/generate.js';
 import { encode } from '../../../../src/wire/msgpack.js';
+import type { EvidenceSearch } from '../../../../workers/audit/evidence-search.js';
 import type { BlockStore } from '../../../../workers/cache/block-store.js';
 import type { WorkerParts } from '../../../../workers/compose.js';
 import { FINGERPRINT } from '../../../support/announcement.js';
@@ -43,6 +45,24 @@ function lie(station: Station, aboutIndex: (index: number) => boolean): void {
     };
     return { ...reserved, commit };
   };
+}
+
+/** Whether each of these workers saw evidence, whenever it looked for some. */
+function watchTestimonies(...stations: Station[]): Promise<boolean>[] {
+  const seen: Promise<boolean>[] = [];
+  for (const station of stations) {
+    const { options } = partsOf(station).quarantine as unknown as {
+      readonly options: { readonly search: EvidenceSearch };
+    };
+    const { search } = options;
+    const sees = search.sees.bind(search);
+    search.sees = (...asked) => {
+      const answer = sees(...asked);
+      seen.push(answer);
+      return answer;
+    };
+  }
+  return seen;
 }
 
 describe('three workers that audit each hit', () => {
@@ -176,6 +196,47 @@ describe('three workers that audit each hit', () => {
     }
     expect(stored(a, 'f'.repeat(64))).toBeNull();
   });
+
+  it.each(['liar', 'a'])(
+    'do not blame one for what somebody else pushes under its name, who is %s by its own word',
+    async (as) => {
+      const asked = request();
+      await fleet.ask(a, asked);
+      await copied(asked);
+      const key = keysOf(asked)[0]!;
+      const { address } = partsOf(b).roster.alive('a')!;
+      // Whoever knows the secret and an incarnation may say so.
+      const identity = { id: as, incarnation: '0001', fingerprint: FINGERPRINT };
+      const blockSize = blockBytes(a.graph.layout);
+      const client = new PeerClient({ identity, hostId: address.hostId, secret: SECRET, blockBytes: blockSize });
+      const target = (one: Station) => ({ ...makerOf(one), ...partsOf(b).roster.alive(one.address.node)! });
+      const never = new AbortController().signal;
+      const right = new MemorySink();
+      await client.fetch(target(a), [key], right, never);
+      const pin = (bytes: Uint8Array) => async () => ({ block, bytes, shared: null, unpin: () => {} });
+      const block = stored(a, key)!;
+      const bytes = right.places.get(key)!;
+      for (const one of [a, b, liar]) await fleet.order(one, 'reset');
+
+      const wrong = bytes.slice().copyWithin(0, bytes.byteLength / 2);
+      const poison = { ...block, digest: digestOf(wrong) };
+      for (const one of [a, b, liar]) await client.push(target(one), [poison], pin(wrong), never);
+      await eventually(() => stored(b, key) !== null);
+      expect(stored(a, key)).toBeNull();
+      // It takes back what it has really made.
+      await client.push(target(a), [block], pin(bytes), never);
+      await eventually(() => stored(a, key) !== null);
+      client.close();
+
+      const testimonies = watchTestimonies(b, liar);
+      expect((await fleet.ask(b, asked)).cached.remote).toBe(BLOCK);
+      await eventually(() => testimonies.length === 2);
+      expect(await Promise.all(testimonies)).toEqual([false, false]);
+      expect(stored(b, key)?.digest).not.toBe(poison.digest);
+      expect(standings()).toEqual([[], []]);
+      expect(partsOf(b).roster.ring.members).toEqual(['a', 'b', 'liar']);
+    },
+  );
 
   it('take a pardoned one back', async () => {
     lie(liar, () => true);

@@ -27,7 +27,7 @@ describe('a peer fetcher', () => {
     town = await Town.open();
     own = await town.add('own');
     computeMsPerToken = 10;
-    hands = new Hands();
+    hands = new Hands(() => true);
     distrusted = [];
     kept = [];
   });

@@ -103,7 +103,7 @@ export class Neighbour {
       blockBytes: BLOCK_BYTES,
       clock,
       host: this.door,
-      isMember: () => true,
+      roleOf: () => 'worker',
       comparer,
     });
   }
