@@ -1,3 +1,4 @@
+import { Heap } from '../core/heap.js';
 import { type BusMessage, type OnBusError, throwLater } from './bus.js';
 
 /**
@@ -16,16 +17,19 @@ const WAITING_BYTES = 16 * 2 ** 20;
 const MESSAGE_BYTES = 512;
 
 interface Waiting {
-  readonly message: BusMessage;
+  /** Null once it waits no more: a lost message must not keep its payload until its turn. */
+  message: BusMessage | null;
   readonly handler: (message: BusMessage) => void;
-  /** Whether it waits no more. */
-  over: boolean;
 }
 
-/** The messages of one subject that wait, the oldest first. */
+/** The messages of one subject that wait. Each leaves when it is the oldest, by its turn or by a loss. */
 interface Backlog {
-  readonly waiting: Set<Waiting>;
+  readonly subject: string;
+  /** Those from `next` on wait, the oldest first. */
+  waiting: Waiting[];
+  next: number;
   bytes: number;
+  heapIndex: number;
 }
 
 export class MessageTurns {
@@ -37,6 +41,8 @@ export class MessageTurns {
   private begun = 0;
   private over = 0;
   private readonly backlogs = new Map<string, Backlog>();
+  /** All backlogs, the one with the most bytes first: a flood may have a subject for each message, and lose one for each that comes. */
+  private readonly bySize = new Heap<Backlog>((a, b) => a.bytes > b.bytes);
   /** Time for messages since the last turn began. */
   private spentMs = 0;
   private due = false;
@@ -66,9 +72,11 @@ export class MessageTurns {
   /** Handles a message now, or after those that wait. Errors of the handler go to `onError`. */
   take(message: BusMessage, handler: (message: BusMessage) => void): void {
     if (!this.busy && this.spentMs < MESSAGE_TURN_MS) {
+      const startedMs = this.now();
       this.run(message, handler);
+      this.spentMs += this.now() - startedMs;
     } else {
-      this.wait({ message, handler, over: false });
+      this.wait(message, handler);
       while (this.waitingBytes > WAITING_BYTES) this.loseOne();
     }
     if (this.due) return;
@@ -78,61 +86,76 @@ export class MessageTurns {
 
   private turn(): void {
     this.spentMs = 0;
-    while (this.busy && this.spentMs < MESSAGE_TURN_MS) this.runOldest();
+    for (const startedMs = this.now(); this.busy && this.spentMs < MESSAGE_TURN_MS; ) {
+      this.runOldest();
+      this.spentMs = this.now() - startedMs;
+    }
     this.due = this.busy;
     if (this.due) this.nextTurn(() => this.turn());
   }
 
-  private wait(one: Waiting): void {
-    const { subject } = one.message;
-    const backlog = this.backlogs.get(subject) ?? { waiting: new Set(), bytes: 0 };
-    this.backlogs.set(subject, backlog);
+  private wait(message: BusMessage, handler: (message: BusMessage) => void): void {
+    const one: Waiting = { message, handler };
     this.waiting.push(one);
     this.begun++;
-    backlog.waiting.add(one);
-    backlog.bytes += bytesOf(one.message);
-    this.waitingBytes += bytesOf(one.message);
+    const backlog = this.backlogOf(message.subject);
+    backlog.waiting.push(one);
+    this.resize(backlog, bytesOf(message));
   }
 
-  private leave(one: Waiting): void {
-    const { subject } = one.message;
-    const backlog = this.backlogs.get(subject)!;
-    one.over = true;
-    backlog.waiting.delete(one);
-    backlog.bytes -= bytesOf(one.message);
-    this.waitingBytes -= bytesOf(one.message);
-    if (backlog.waiting.size === 0) this.backlogs.delete(subject);
+  private backlogOf(subject: string): Backlog {
+    const known = this.backlogs.get(subject);
+    if (known) return known;
+    const backlog: Backlog = { subject, waiting: [], next: 0, bytes: 0, heapIndex: -1 };
+    this.backlogs.set(subject, backlog);
+    this.bySize.add(backlog);
+    return backlog;
+  }
+
+  private resize(backlog: Backlog, bytes: number): void {
+    backlog.bytes += bytes;
+    this.waitingBytes += bytes;
+    this.bySize.moved(backlog);
+  }
+
+  /** Takes the oldest message of a subject. */
+  private shift(backlog: Backlog): BusMessage {
+    const one = backlog.waiting[backlog.next++]!;
+    const message = one.message!;
+    one.message = null;
+    this.resize(backlog, -bytesOf(message));
+    if (backlog.next === backlog.waiting.length) {
+      this.backlogs.delete(backlog.subject);
+      this.bySize.remove(backlog);
+    } else if (backlog.next >= backlog.waiting.length / 2) {
+      backlog.waiting = backlog.waiting.slice(backlog.next);
+      backlog.next = 0;
+    }
+    return message;
   }
 
   private loseOne(): void {
-    let most: Backlog | null = null;
-    for (const backlog of this.backlogs.values()) if (most === null || backlog.bytes > most.bytes) most = backlog;
-    const [oldest] = most?.waiting ?? [];
-    if (oldest === undefined) return;
-    this.leave(oldest);
-    this.onLost(oldest.message.subject);
+    this.onLost(this.shift(this.bySize.first()!).subject);
   }
 
   private runOldest(): void {
-    const one = this.waiting[this.next++]!;
+    const { message, handler } = this.waiting[this.next++]!;
     this.over++;
     if (this.next >= this.waiting.length / 2) {
       this.waiting = this.waiting.slice(this.next);
       this.next = 0;
     }
-    if (one.over) return;
-    this.leave(one);
-    this.run(one.message, one.handler);
+    if (message === null) return;
+    this.shift(this.backlogs.get(message.subject)!);
+    this.run(message, handler);
   }
 
   private run(message: BusMessage, handler: (message: BusMessage) => void): void {
-    const startedMs = this.now();
     try {
       handler(message);
     } catch (thrown) {
       this.onError(thrown);
     }
-    this.spentMs += this.now() - startedMs;
   }
 }
 

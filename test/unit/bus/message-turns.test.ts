@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { BusMessage } from '../../../src/bus/bus.js';
 import { MESSAGE_TURN_MS, MessageTurns } from '../../../src/bus/message-turns.js';
 
@@ -97,6 +97,26 @@ describe('messages in turns of the event loop', () => {
     loop.turn();
     expect(loop.handled).toEqual([0, 1, 2]);
     expect(flood).toEqual(Array.from({ length: 13 }, (_, i) => i + 7));
+    expect(loop.busy).toBe(false);
+  });
+
+  it('are lost without a look at each of their subjects, of which a flood may have one for each message', () => {
+    const loop = new Loop();
+    loop.take(0, MESSAGE_TURN_MS);
+    const bytes = 2 ** 10;
+    let next = 1;
+    while (loop.lost.length === 0) loop.take(next++, 0, bytes);
+    // What a scan of a map or a set would call.
+    const [maps, sets] = [new Map(), new Set()].map((each) => Object.getPrototypeOf(each.values()));
+    const steps = [vi.spyOn(maps, 'next'), vi.spyOn(sets, 'next')];
+    for (let i = 0; i < 100; i++) loop.take(next++, 0, bytes);
+    const taken = steps.reduce((sum, { mock }) => sum + mock.calls.length, 0);
+    vi.restoreAllMocks();
+    expect(loop.lost.length).toBeGreaterThanOrEqual(100);
+    expect(taken).toBeLessThan(1_000);
+    const waiting = next - 1 - loop.lost.length;
+    loop.turn();
+    expect(loop.handled).toHaveLength(1 + waiting);
     expect(loop.busy).toBe(false);
   });
 
