@@ -43,6 +43,11 @@ export interface Bus {
 export interface SubscribeOptions {
   readonly queue?: string;
   readonly reports?: boolean;
+  /**
+   * Names the sender of a message that has to wait, as far as that can be told at little cost; null for a message that is worth no wait. Where too many wait, the
+   * senders with the most lose theirs first. Default: the subject.
+   */
+  readonly sender?: (message: BusMessage) => string | null;
 }
 
 export interface BusMessage {

@@ -9,7 +9,7 @@ import { type BusMessage, type OnBusError, throwLater } from './bus.js';
 /** Time for messages in one phase of the event loop, in milliseconds. Those beyond wait for the next turn. @internal exported for tests. */
 export const MESSAGE_TURN_MS = 10;
 /**
- * Limit on the bytes of messages that wait. Beyond it the oldest ones of the subject that has most of them are lost, as NATS loses those for a client that
+ * Limit on the bytes of messages that wait. Beyond it the oldest ones of the sender that has most of them are lost, as NATS loses those for a client that
  * does not keep up: to handle them all would stop everything else for as long as the flood lasts.
  */
 const WAITING_BYTES = 16 * 2 ** 20;
@@ -20,11 +20,12 @@ interface Waiting {
   /** Null once it waits no more: a lost message must not keep its payload until its turn. */
   message: BusMessage | null;
   readonly handler: (message: BusMessage) => void;
+  readonly backlog: Backlog;
 }
 
-/** The messages of one subject that wait. Each leaves when it is the oldest, by its turn or by a loss. */
+/** The messages of one sender that wait. Each leaves when it is the oldest, by its turn or by a loss. */
 interface Backlog {
-  readonly subject: string;
+  readonly sender: string;
   /** Those from `next` on wait, the oldest first. */
   waiting: Waiting[];
   next: number;
@@ -41,7 +42,7 @@ export class MessageTurns {
   private begun = 0;
   private over = 0;
   private readonly backlogs = new Map<string, Backlog>();
-  /** All backlogs, the one with the most bytes first: a flood may have a subject for each message, and lose one for each that comes. */
+  /** All backlogs, the one with the most bytes first: a flood may have a sender for each message, and lose one for each that comes. */
   private readonly bySize = new Heap<Backlog>((a, b) => a.bytes > b.bytes);
   /** Time for messages since the last turn began. */
   private spentMs = 0;
@@ -69,14 +70,21 @@ export class MessageTurns {
     return this.next < this.waiting.length;
   }
 
-  /** Handles a message now, or after those that wait. Errors of the handler go to `onError`. */
-  take(message: BusMessage, handler: (message: BusMessage) => void): void {
+  /**
+   * Handles a message now, or after those that wait. Errors of the handler go to `onError`.
+   * @param sender as in `SubscribeOptions`
+   */
+  take(
+    message: BusMessage,
+    handler: (message: BusMessage) => void,
+    sender: (message: BusMessage) => string | null = ({ subject }) => subject,
+  ): void {
     if (!this.busy && this.spentMs < MESSAGE_TURN_MS) {
       const startedMs = this.now();
       this.run(message, handler);
       this.spentMs += this.now() - startedMs;
     } else {
-      this.wait(message, handler);
+      this.wait(message, handler, sender(message));
       while (this.waitingBytes > WAITING_BYTES) this.loseOne();
     }
     if (this.due) return;
@@ -94,20 +102,21 @@ export class MessageTurns {
     if (this.due) this.nextTurn(() => this.turn());
   }
 
-  private wait(message: BusMessage, handler: (message: BusMessage) => void): void {
-    const one: Waiting = { message, handler };
+  private wait(message: BusMessage, handler: (message: BusMessage) => void, sender: string | null): void {
+    if (sender === null) return;
+    const backlog = this.backlogOf(sender);
+    const one: Waiting = { message, handler, backlog };
     this.waiting.push(one);
     this.begun++;
-    const backlog = this.backlogOf(message.subject);
     backlog.waiting.push(one);
     this.resize(backlog, bytesOf(message));
   }
 
-  private backlogOf(subject: string): Backlog {
-    const known = this.backlogs.get(subject);
+  private backlogOf(sender: string): Backlog {
+    const known = this.backlogs.get(sender);
     if (known) return known;
-    const backlog: Backlog = { subject, waiting: [], next: 0, bytes: 0, heapIndex: -1 };
-    this.backlogs.set(subject, backlog);
+    const backlog: Backlog = { sender, waiting: [], next: 0, bytes: 0, heapIndex: -1 };
+    this.backlogs.set(sender, backlog);
     this.bySize.add(backlog);
     return backlog;
   }
@@ -118,14 +127,14 @@ export class MessageTurns {
     this.bySize.moved(backlog);
   }
 
-  /** Takes the oldest message of a subject. */
+  /** Takes the oldest message of a sender. */
   private shift(backlog: Backlog): BusMessage {
     const one = backlog.waiting[backlog.next++]!;
     const message = one.message!;
     one.message = null;
     this.resize(backlog, -bytesOf(message));
     if (backlog.next === backlog.waiting.length) {
-      this.backlogs.delete(backlog.subject);
+      this.backlogs.delete(backlog.sender);
       this.bySize.remove(backlog);
     } else if (backlog.next >= backlog.waiting.length / 2) {
       backlog.waiting = backlog.waiting.slice(backlog.next);
@@ -139,14 +148,14 @@ export class MessageTurns {
   }
 
   private runOldest(): void {
-    const { message, handler } = this.waiting[this.next++]!;
+    const { message, handler, backlog } = this.waiting[this.next++]!;
     this.over++;
     if (this.next >= this.waiting.length / 2) {
       this.waiting = this.waiting.slice(this.next);
       this.next = 0;
     }
     if (message === null) return;
-    this.shift(this.backlogs.get(message.subject)!);
+    this.shift(backlog);
     this.run(message, handler);
   }
 

@@ -214,7 +214,7 @@ export class NatsBus implements Bus {
       ...(options.queue === undefined ? {} : { queue: options.queue }),
       callback: (error, message) => {
         try {
-          if (error === null) this.turns.take(toBusMessage(message, known), deliver);
+          if (error === null) this.turns.take(toBusMessage(message, known), deliver, options.sender);
           else if (error instanceof errors.PermissionViolationError) this.refuse(error);
           else throw error;
         } catch (thrown) {

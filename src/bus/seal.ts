@@ -159,6 +159,11 @@ export class MessageOpener {
     return { origin: bytes.toString('latin1', 1, counterAt), counter, headBytes };
   }
 
+  /** Whether a message of this sealer was opened before. */
+  knows({ origin }: Envelope): boolean {
+    return this.ciphers.has(origin);
+  }
+
   /** Whether a message of this sealer can be opened at once, only after its key is derived, or never because the sealer does not know the secret. */
   asks({ origin }: Envelope): 'nothing' | 'key' | 'refusal' {
     if (this.ciphers.has(origin) || this.unverified.has(origin)) return 'nothing';

@@ -19,7 +19,6 @@ import { KnownSenders } from './known-senders.js';
 import { ReplayWindow } from './replay-window.js';
 import {
   type Envelope,
-  MessageOpener,
   type MessageRejection,
   MessageSealer,
   SEAL_SALT_BYTES,
@@ -27,7 +26,7 @@ import {
   sealBytes,
   senderOf,
 } from './seal.js';
-import { StrangerBudget } from './stranger-budget.js';
+import { SealedReader } from './sealed-reader.js';
 import { subjectToken } from './subject.js';
 
 /** A bus that seals its messages with the cluster secret, and rejects forgeries and replays. */
@@ -100,27 +99,28 @@ interface Known {
  */
 export class SealedBus implements Bus {
   private readonly sealer: MessageSealer;
-  private readonly opener: MessageOpener;
+  private readonly reader: SealedReader;
   private readonly known: KnownSenders<Known>;
   private readonly active = new Set<number>();
   private readonly proofs: Subscription;
   /** The part of a subject that names this incarnation. A message on such a subject cannot be older than the incarnation. */
   private readonly ownPart: string;
   private readonly samples: { readonly atMs: number; readonly counter: number }[] = [];
-  private readonly strangers = new StrangerBudget();
   private subscriptions = 0;
   private heldBytes = 0;
 
   constructor(private readonly options: SealedBusOptions) {
     const { bus, random, secret, self } = options;
     this.sealer = new MessageSealer(secret, self, random.bytes(SEAL_SALT_BYTES));
-    this.opener = new MessageOpener(secret, SENDERS);
+    this.reader = new SealedReader({ ...options, sendersKept: SENDERS });
     this.ownPart = `.${subjectToken(self.id)}.${subjectToken(self.incarnation)}`;
     const own = { sender: self, nonce: null, challengedMs: 0, floor: 0, held: [], windows: new Map() };
     this.known = new KnownSenders<Known>(this.sealer.origin, own, SENDERS, ({ held }) => {
       for (const message of held) this.heldBytes -= bytesOf(message);
     });
-    this.proofs = bus.subscribe(this.proofSubject(self), (message) => this.onSealMessage(message));
+    this.proofs = bus.subscribe(this.proofSubject(self), (message) => this.onSealMessage(message), {
+      sender: this.reader.senderOf,
+    });
   }
 
   get maxPayloadBytes(): number {
@@ -145,7 +145,10 @@ export class SealedBus implements Bus {
   subscribe(pattern: string, handler: (message: BusMessage) => void, options: SubscribeOptions = {}): Subscription {
     const id = ++this.subscriptions;
     this.active.add(id);
-    const below = this.options.bus.subscribe(pattern, (message) => this.receive(id, message, handler), options);
+    const below = this.options.bus.subscribe(pattern, (message) => this.receive(id, message, handler), {
+      ...options,
+      sender: this.reader.senderOf,
+    });
     return {
       unsubscribe: () => {
         this.active.delete(id);
@@ -173,7 +176,7 @@ export class SealedBus implements Bus {
       this.reportNobody(sealed, handler);
       return;
     }
-    const opened = this.open(sealed);
+    const opened = this.reader.open(sealed);
     if (opened === null) return;
     const { envelope } = opened;
     const known = this.touch(envelope);
@@ -227,24 +230,6 @@ export class SealedBus implements Bus {
     if (this.active.has(subscription)) handler(message);
   }
 
-  private open(sealed: BusMessage): { envelope: Envelope; message: BusMessage } | null {
-    const { subject, reply } = sealed;
-    const envelope = MessageOpener.peek(sealed.payload);
-    const payload = envelope && this.payloadOf(envelope, sealed);
-    if (payload) return { envelope, message: { subject, payload, reply, nobody: false } };
-    this.options.onDropped?.('forged', subject);
-    return null;
-  }
-
-  /** Null for a message that was not sealed with the secret, and for one whose key would exceed the budget for keys of unknown sealers. */
-  private payloadOf(envelope: Envelope, { subject, reply, payload }: BusMessage): Uint8Array | null {
-    const asks = this.opener.asks(envelope);
-    if (asks === 'refusal' || (asks === 'key' && !this.strangers.allows(this.options.clock.now()))) return null;
-    const opened = this.opener.open(envelope, subject, reply ?? '', payload);
-    if (opened === null && asks === 'key') this.strangers.failed();
-    return opened;
-  }
-
   private touch(envelope: Envelope): Known {
     return this.known.touch(envelope.origin, () => this.newSender(senderOf(envelope)));
   }
@@ -262,7 +247,7 @@ export class SealedBus implements Bus {
   }
 
   private onSealMessage(sealed: BusMessage): void {
-    const opened = this.open(sealed);
+    const opened = this.reader.open(sealed);
     const message = opened && readMessage(SealMessage, opened.message.payload);
     if (!opened || !message) return;
     const known = this.touch(opened.envelope);

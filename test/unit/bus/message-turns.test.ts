@@ -120,6 +120,24 @@ describe('messages in turns of the event loop', () => {
     expect(loop.busy).toBe(false);
   });
 
+  it('are lost by sender where senders are named, and those of nobody do not wait', () => {
+    const loop = new Loop();
+    loop.take(0, MESSAGE_TURN_MS);
+    const sender = ({ subject }: BusMessage) => (subject === 'nobody' ? null : subject.split(' ')[0]!);
+    const got: string[] = [];
+    const take = (subject: string) =>
+      loop.turns.take({ ...message(0, 2 ** 20), subject }, () => got.push(subject), sender);
+    // The member has more on one subject than the flood has on any.
+    for (let i = 0; i < 4; i++) take('member news');
+    for (let i = 0; i < 40; i++) take(`flood ${i}`);
+    take('nobody');
+    expect(loop.lost.every((subject) => subject.startsWith('flood'))).toBe(true);
+    loop.turn();
+    expect(got.filter((subject) => subject === 'member news')).toHaveLength(4);
+    expect(got).not.toContain('nobody');
+    expect(loop.busy).toBe(false);
+  });
+
   it('do not keep others from being handled when one fails', () => {
     const loop = new Loop();
     loop.take(0, MESSAGE_TURN_MS);
