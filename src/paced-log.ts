@@ -52,10 +52,11 @@ export class PacedLog implements Log {
   }
 
   private write(level: Level, fields: LogFields, message: string): void {
-    const named = JSON.stringify([level, message, ...ABOUT.map((name) => valueIn(fields[name]))]);
+    const shared = `${level} ${message}`;
+    const named = shared + about(fields);
     if (!this.kinds.has(named) && this.kinds.size >= PACED_KINDS) this.forgetOld();
     // Kinds beyond the limit share one of their message.
-    const name = this.kinds.has(named) || this.kinds.size < PACED_KINDS ? named : JSON.stringify([level, message]);
+    const name = this.kinds.has(named) || this.kinds.size < PACED_KINDS ? named : shared;
     const nowMs = this.clock.now();
     const kind = this.kinds.get(name);
     if (kind === undefined || (kind.waiting === null && nowMs >= kind.untilMs)) {
@@ -86,6 +87,13 @@ export class PacedLog implements Log {
   }
 }
 
-function valueIn(field: unknown): unknown {
-  return field instanceof Error ? field.message : field;
+/** What a line is about. It costs little for nothing: a flood of messages makes a line of each. */
+function about(fields: LogFields): string {
+  let text = '';
+  for (const name of ABOUT) {
+    const value = fields[name];
+    if (value === undefined) continue;
+    text += `\n${name} ${JSON.stringify(value instanceof Error ? value.message : value)}`;
+  }
+  return text;
 }
