@@ -17,6 +17,8 @@ export interface Principal {
   readonly priority: number;
   /** Begins the salt of each of its prompts. No two scopes have salts in common. */
   readonly saltPrefix: string;
+  /** As `saltPrefix`, for values, stored responses and answers for retries, which no scope shares with other tenants. */
+  readonly ownPrefix: string;
   /** Layers whose published prefixes its prompts share. */
   readonly shares: readonly string[];
   /** Layers into which it may publish, in addition to its role's. */
@@ -42,7 +44,7 @@ export function subjectPrincipal(subject: string, grants: Grants): Principal {
 export function anonymousPrincipal(digestHex: string, role: Grants['role']): Principal {
   const id = digestHex.slice(0, 12);
   const grants = { role, models: null, limits: NO_LIMITS, priority: 1, shares: [], publishes: [] };
-  return { id, holder: digestHex, tenant: digestHex, ...grants, saltPrefix: digestHex };
+  return { id, holder: digestHex, tenant: digestHex, ...grants, saltPrefix: digestHex, ownPrefix: digestHex };
 }
 
 /** The tenant in whose share of computing time a caller's requests run; null if no key is needed. */
@@ -54,12 +56,10 @@ const SAFE_ID = /^[\w.@|:-]{1,128}$/;
 
 function principalOf(id: string, unique: string, holder: string, grants: Grants): Principal {
   const { tenant, saltScope, ...rest } = grants;
-  const saltPrefixes = {
-    tenant: `${saltOwner(tenant)}:all`,
-    key: `${saltOwner(tenant)}:key/${digest(`${tenant}\0${unique}`)}`,
-    public: PUBLIC_SCOPE,
-  };
-  return { id, holder, tenant, ...rest, saltPrefix: saltPrefixes[saltScope] };
+  const owner = saltOwner(tenant);
+  const ownPrefix = saltScope === 'key' ? `${owner}:key/${digest(`${tenant}\0${unique}`)}` : `${owner}:all`;
+  const saltPrefix = saltScope === 'public' ? PUBLIC_SCOPE : ownPrefix;
+  return { id, holder, tenant, ...rest, saltPrefix, ownPrefix };
 }
 
 /** The salts of callers with the scope `public` have this prefix. No tenant owns their blocks. */
@@ -83,4 +83,9 @@ function digest(text: string): string {
 export function saltOf(principal: Principal | null, cacheSalt: string | undefined): string | null {
   if (principal === null) return cacheSalt ?? null;
   return `${principal.saltPrefix}:${cacheSalt ?? ''}`;
+}
+
+/** The salt of what is kept for a caller beside blocks; empty for none. It is that of its blocks, unless its scope is `public`. */
+export function ownSaltOf(principal: Principal | null, cacheSalt: string | undefined): string {
+  return principal === null ? (cacheSalt ?? '') : `${principal.ownPrefix}:${cacheSalt ?? ''}`;
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../../src/clock.js';
 import { isInGroup, type SaltGroup } from '../../src/core/purge-selector.js';
 import { Unavailable } from '../../src/errors.js';
-import { saltOf } from '../access/principal.js';
+import { ownSaltOf } from '../access/principal.js';
 import { AnswerMemory, type AnswerMemoryLimits } from './answer-memory.js';
 import { sentRequestId } from './request-id.js';
 import type { Exchange, HttpRoute, RouteAnswer } from './route.js';
@@ -102,7 +102,7 @@ export class Repeats {
     };
     const answer = new SharedAnswer(exchange, compute, options);
     this.running.add(answer);
-    this.salts.set(answer, saltOf(exchange.principal, cacheSaltOf(exchange.body)) ?? '');
+    this.salts.set(answer, ownSaltOf(exchange.principal, cacheSaltOf(exchange.body)));
     this.answers.add(key, answer);
     return answer;
   }

@@ -17,9 +17,9 @@ import type { Trail } from '../trail/trail.js';
 
 /** Keys and tokens of the HTTP API, for clients that send them as the password of the Redis protocol, to this process or to a worker. */
 
-/** The space of a principal's objects: it follows the salts of its prompts, so that a key's scope applies to both. */
+/** The space of a principal's objects: its tenant's, or its own where its scope is the key. The scope `public` shares prefixes and no objects. */
 export function spaceOf(principal: Principal | null): string {
-  return principal === null ? OPEN_SPACE : keySpace(principal.saltPrefix);
+  return principal === null ? OPEN_SPACE : keySpace(principal.ownPrefix);
 }
 
 /** The rest of a coordinator, as far as clients of the Redis protocol concern it. */

@@ -1,4 +1,4 @@
-import { type Principal, saltOf } from '../access/principal.js';
+import { ownSaltOf, type Principal } from '../access/principal.js';
 import { ApiError } from '../openai/api-error.js';
 import { CONVERSATION_ITEMS, type ConversationItem } from '../openai/responses/conversation-item.js';
 import type { InputItem } from '../openai/responses/response-input.js';
@@ -54,7 +54,7 @@ export class ResponseTurn {
     const responses = this.store;
     if (responses === null || store === false) return null;
     const { principal, signal } = this.caller;
-    const owner = { principal, salt: saltOf(principal, cache_salt) ?? '' };
+    const owner = { principal, salt: ownSaltOf(principal, cache_salt) };
     return (response: object, output: readonly ConversationItem[]) => {
       const items = [...this.before, ...output];
       return responses.save(owner, id, { response: JSON.stringify(response), items }, signal);

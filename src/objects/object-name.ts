@@ -39,9 +39,9 @@ export function databaseSpace(space: string, database: number): string {
   return database === 0 ? space : `${space}#${database}`;
 }
 
-/** The space of clients that have keys. @param saltPrefix begins the salts of their prompts, so that a key's scope applies to both */
-export function keySpace(saltPrefix: string): string {
-  return KEYS + saltPrefix;
+/** The space of clients that have keys. @param ownPrefix begins the salts of what they share with no other tenant */
+export function keySpace(ownPrefix: string): string {
+  return KEYS + ownPrefix;
 }
 
 /** The owner of the salts of those who have a space, or one of its databases; null for a space of all clients. */

@@ -4,7 +4,7 @@ import type { PurgeSelector, SaltGroup } from '../../../src/core/purge-selector.
 import { layersOf, ownerDigest, ownerLabel, type Salt, saltDigest, saltLabel } from '../../../src/core/salt.js';
 import { InvalidRequest } from '../../../src/errors.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../../src/protocol/holdings.js';
-import { type Principal, PUBLIC_SCOPE, saltOf, saltOwner } from '../../access/principal.js';
+import { ownSaltOf, type Principal, PUBLIC_SCOPE, saltOf, saltOwner } from '../../access/principal.js';
 import { mayOperate } from '../../access/roles.js';
 import type { Layers } from '../../layers/layers.js';
 import { layerSalt } from '../../layers/published-prefixes.js';
@@ -82,7 +82,7 @@ async function chosen(
     checkScope(principal);
     const { tokens } = await prompts.readPrompt(request, request, textCallerOf(exchange));
     const salts = layers.saltsFor(tokens, principal, request.cache_salt);
-    const answers = saltGroup(saltOf(principal, request.cache_salt) ?? '');
+    const answers = saltGroup(ownSaltOf(principal, request.cache_salt));
     return { what: 'prompt', selector: { ...(await ofPrompt(tokens, salts, keysOf)), answers } };
   }
   const { what, label, group } = named(request, principal);
@@ -122,8 +122,8 @@ function named(
     return { what: 'share', label: saltLabel(layerSalt(share)), group: null };
   }
   checkScope(principal);
-  const salt = saltOf(principal, cache_salt) ?? '';
-  return { what: 'salt', label: saltLabel(salt), group: saltGroup(salt) };
+  const label = saltLabel(saltOf(principal, cache_salt) ?? '');
+  return { what: 'salt', label, group: saltGroup(ownSaltOf(principal, cache_salt)) };
 }
 
 function saltGroup(salt: string): SaltGroup {

@@ -135,6 +135,25 @@ describe('a key', () => {
   });
 });
 
+describe('the salt scope public', () => {
+  it('shares no stored responses: another tenant neither reads nor deletes them', async () => {
+    const same = (id: string, tenant: string) =>
+      `  - { id: ${id}, secret: ${key(id)}, tenant: ${tenant}, salt_scope: public }\n`;
+    const text = `keys:\n${same('p1', 'acme')}${same('p2', 'beta')}${same('p3', 'acme')}`;
+    const { url, post, fleet } = await testServer({ keysFile: keysFile(text) });
+    fleet.script = () => saying([]);
+    const made = await post('/v1/responses', { input: 'of acme alone' }, bearer('p1'));
+    const { id } = (await made.json()) as { id: string };
+    const call = async (who: string, method: string, path = '') =>
+      (await fetch(`${url}/v1/responses/${id}${path}`, { method, headers: bearer(who) })).status;
+    expect(await call('p2', 'GET')).toBe(404);
+    expect(await call('p2', 'GET', '/input_items')).toBe(404);
+    expect(await call('p2', 'DELETE')).toBe(404);
+    expect(await call('p3', 'GET')).toBe(200);
+    expect(await call('p1', 'DELETE')).toBe(200);
+  });
+});
+
 describe('a keys file', () => {
   it('is read again when it changes, and a bad one leaves the keys as they were', async () => {
     const clock = new SimulatedClock();

@@ -15,7 +15,10 @@ import { type RespProbe, RespStation } from '../../resp/support/resp-station.js'
 
 /** Keys with limits on the port for the Redis protocol, which has entries in the audit log. */
 
-const SECRETS = { limited: 'a'.repeat(24), free: 'b'.repeat(24), metrics: 'm'.repeat(24) };
+const SECRETS = {
+  ...{ limited: 'a'.repeat(24), free: 'b'.repeat(24), metrics: 'm'.repeat(24) },
+  ...{ ann: 'c'.repeat(24), bob: 'd'.repeat(24), colleague: 'e'.repeat(24) },
+};
 let station: RespStation | undefined;
 let trail: TrailEvent[];
 beforeEach(() => {
@@ -44,10 +47,14 @@ async function open(): Promise<RespProbe> {
     publishes: [],
   };
   const limits = { ...NO_LIMITS, requestsPerMinute: 60, burstRequests: 5 };
+  const open = { saltScope: 'public' as const };
   const ring = KeyRing.ofEntries([
     { ...grants, id: 'limited', secretSha256: digest(SECRETS.limited), limits },
     { ...grants, id: 'free', secretSha256: digest(SECRETS.free) },
     { ...grants, id: 'metrics', secretSha256: digest(SECRETS.metrics), role: 'metrics' },
+    { ...grants, ...open, id: 'ann', secretSha256: digest(SECRETS.ann) },
+    { ...grants, ...open, id: 'bob', secretSha256: digest(SECRETS.bob), tenant: 'u' },
+    { ...grants, id: 'colleague', secretSha256: digest(SECRETS.colleague) },
   ]);
   trail = [];
   const access = new Access({ rings: () => [ring], tokens: null });
@@ -63,6 +70,17 @@ const noted = () =>
     const { tenant, key, method, route, decision, status, address } = event as RequestEntry;
     return { tenant, key, method, route, decision, status, address };
   });
+
+it('The salt scope public shares no values: those of a tenant are its own, whatever the scope of its keys', async () => {
+  const ann = await open();
+  const [bob, colleague] = [await station!.client(), await station!.client()];
+  await ann.call(['AUTH', SECRETS.ann], ['SET', 'k', 'of t']);
+  expect(await bob.call(['AUTH', SECRETS.bob], ['GET', 'k'], ['KEYS', '*'])).toEqual(['OK', null, []]);
+  expect(await bob.call(['SET', 'k', 'of u'], ['DEL', 'k'], ['FLUSHDB'])).toEqual(['OK', 1, 'OK']);
+  expect(await ann.one('GET', 'k')).toBe('of t');
+  expect(await colleague.call(['AUTH', SECRETS.colleague], ['GET', 'k'])).toEqual(['OK', 'of t']);
+  for (const other of [bob, colleague]) other.end();
+});
 
 it('A command that writes counts against the limits of its key, and one that reads does not', async () => {
   const client = await open();

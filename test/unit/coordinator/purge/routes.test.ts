@@ -20,7 +20,10 @@ async function server() {
     entry('kim', 'acme', ', salt_scope: key') +
     entry('bob', 'beta') +
     entry('lea', 'beta', ', shares: [public]');
-  const others = entry('pia', 'beta', ', salt_scope: public') + entry('olaf', 'operations', ', role: operator');
+  const others =
+    entry('pia', 'beta', ', salt_scope: public') +
+    entry('olaf', 'operations', ', role: operator') +
+    entry('odo', 'operations', ', role: operator, salt_scope: public');
   writeFileSync(keysFile, `keys:\n${users}${others}`);
   const { post, fleet, purges, url, layers } = await testServer({ keysFile });
   /** The keys of the prompt's blocks, as the fleet is asked for them. */
@@ -60,6 +63,9 @@ it('a purge by tenant or salt chooses values, stored answers and answers for ret
   const byPrompt = await chosen('ann', { tokens: [...TOKENS], cache_salt: 'x' });
   expect([byPrompt.objects, byPrompt.answers]).toEqual([undefined, salt]);
   expect(await chosen('olaf', { share: 'public' })).toMatchObject({ objects: null, answers: null });
+  // Of a key whose blocks belong to all: what else is kept for it is its tenant's.
+  const own = { by: 'salt', digest: saltDigest('tenant/operations:all:x') };
+  expect(await chosen('odo', { cache_salt: 'x' })).toMatchObject({ objects: own, answers: own });
 });
 
 it('a purge by salt or prompt chooses blocks of the caller in that salt alone', async () => {
