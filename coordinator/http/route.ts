@@ -57,7 +57,7 @@ export interface Exchange {
   readonly principal: Principal | null;
   /** On the server's clock. */
   readonly arrivedMs: number;
-  /** Aborted, with the error to report as its reason, when the client disconnects or the coordinator stops. */
+  /** Aborted, with the error to report as its reason, when the client disconnects, when its key is no longer accepted, or when the coordinator stops. */
   readonly signal: AbortSignal;
   /** Calls `listener` once, when the answer has been sent or the client has disconnected. */
   onClose(listener: () => void): void;

@@ -7,7 +7,7 @@ import type { BytesAnswer } from './route.js';
 import { StallGuard } from './stall-guard.js';
 
 /**
- * Sends an answer of bytes, in the memory in which they are, as fast as the client takes them. If the bytes break off, so does the connection, as
+ * Sends an answer of bytes, in the memory in which they are, as fast as the client takes them, until `signal` aborts. If the bytes break off, so does the connection, as
  * nothing else can inform the client. Returns the failure; null for none.
  */
 export async function sendBytes(
@@ -16,15 +16,16 @@ export async function sendBytes(
   common: OutgoingHttpHeaders,
   clock: Clock,
   stallTimeoutMs: number,
+  signal: AbortSignal,
 ): Promise<ApiError | null> {
   const guard = new StallGuard(response, clock, stallTimeoutMs);
   try {
     response.writeHead(status, { ...common, ...headers });
     for (let piece = (await body?.next()) ?? null; piece !== null; piece = await body!.next()) {
       const { bytes, release } = piece;
-      if (response.closed) {
+      if (response.closed || signal.aborted) {
         release();
-        throw new Cancelled('the client disconnected');
+        throw signal.aborted ? signal.reason : new Cancelled('the client disconnected');
       }
       // Called also if the connection closes before the bytes are sent.
       const more = response.write(bytes, () => release());

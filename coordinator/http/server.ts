@@ -1,9 +1,8 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import { IdleCondition } from '../../src/async/idle.js';
 import type { Clock } from '../../src/clock.js';
-import { Cancelled, Unavailable } from '../../src/errors.js';
+import { Unavailable } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
 import { PacedLog } from '../../src/paced-log.js';
 import type { Span, Tracer } from '../../src/trace/span.js';
@@ -29,6 +28,7 @@ import { requestIdOf } from './request-id.js';
 import { pathOf, unknownPath } from './request-path.js';
 import { requestTrace } from './request-span.js';
 import type { EventsAnswer, HttpRoute } from './route.js';
+import { RunningRequests } from './running-requests.js';
 import { sendBytes } from './send-bytes.js';
 import { StallGuard } from './stall-guard.js';
 
@@ -97,20 +97,19 @@ class Server implements HttpServer {
   private readonly app: FastifyInstance;
   private readonly options: HttpListenOptions;
   private readonly deps: HttpServerDeps;
-  /** One for each request being answered. */
-  private readonly running = new Set<AbortController>();
+  private readonly running: RunningRequests;
   private readonly border: Border;
   private readonly bodies: Bodies;
   private readonly listener: Listener;
   private readonly expectations = new Expectations();
   private readonly log: PacedLog;
-  private readonly idleCondition = new IdleCondition(() => this.running.size === 0);
   private closed: Promise<void> | null = null;
 
   constructor(options: HttpListenOptions, deps: HttpServerDeps) {
     this.options = options;
     this.deps = deps;
     this.log = new PacedLog(deps.log, deps.clock);
+    this.running = new RunningRequests(deps.access, deps.clock);
     const { bodyLimitBytes: limitBytes = HTTP_BODY_BYTES, bodyBudgetBytes: budgetBytes = HTTP_BODY_BUDGET_BYTES } =
       options;
     this.border = borderOf(options, limitBytes);
@@ -198,13 +197,12 @@ class Server implements HttpServer {
     const { clock } = this.deps;
     const graceMs = this.options.closeGraceMs ?? HTTP_CLOSE_GRACE_MS;
     const timers = [
-      clock.after(graceMs, () => {
-        for (const running of this.running) running.abort(stopping());
-      }),
+      clock.after(graceMs, () => this.running.abort(stopping())),
       // For clients that do not even read their error.
       clock.after(graceMs + HTTP_CLOSE_ERROR_MS, () => this.listener.closeConnections()),
     ];
-    await this.idleCondition.wait();
+    await this.running.idle();
+    this.running.stop();
     for (const timer of timers) timer.cancel();
     // Idle keep-alive connections would keep the server open.
     this.listener.closeConnections();
@@ -246,9 +244,11 @@ class Server implements HttpServer {
 
   private async answer(route: HttpRoute, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     this.listener.answering(request.raw);
-    const running = this.track(reply);
+    const { principal } = request;
+    const authorization = authorizationOf(request.headers);
+    const signal = this.running.add(reply.raw, { access: route.access, authorization, principal });
     const uploads = route.uploadBytes !== undefined;
-    const answer = await route.handle(exchangeOf(request, reply, running.signal, uploads));
+    const answer = await route.handle(exchangeOf(request, reply, signal, uploads));
     if (answer.kind === 'events') {
       reply.hijack();
       await this.stream(answer, request, reply);
@@ -262,6 +262,7 @@ class Server implements HttpServer {
         reply.getHeaders() as OutgoingHttpHeaders,
         this.deps.clock,
         this.stallTimeoutMs,
+        signal,
       );
       this.recordEnd(request, failure === null ? answer.status : 500, failure);
       return reply;
@@ -277,22 +278,6 @@ class Server implements HttpServer {
     const guard = new StallGuard(reply.raw, this.deps.clock, this.stallTimeoutMs);
     reply.header('content-type', contentType).header('content-length', bytes.byteLength);
     return reply.send(bytes.byteLength > limits.HTTP_PART_BYTES ? streamParts(bytes, () => guard.restart()) : bytes);
-  }
-
-  /** A controller for one request, aborted when its client disconnects, or by `drain` after the grace time. */
-  private track(reply: FastifyReply): AbortController {
-    const running = new AbortController();
-    if (reply.raw.destroyed) {
-      running.abort(new Cancelled('the client disconnected'));
-      return running;
-    }
-    this.running.add(running);
-    reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) running.abort(new Cancelled('the client disconnected'));
-      this.running.delete(running);
-      this.idleCondition.notify();
-    });
-    return running;
   }
 
   private async stream({ events, form }: EventsAnswer, request: FastifyRequest, reply: FastifyReply): Promise<void> {

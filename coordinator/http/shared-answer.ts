@@ -1,6 +1,6 @@
 import { orAbort } from '../../src/async/abort.js';
 import type { Clock, Timer } from '../../src/clock.js';
-import { Cancelled, type ShoalError } from '../../src/errors.js';
+import { Cancelled } from '../../src/errors.js';
 import { Recording } from './recording.js';
 import type { Exchange, RouteAnswer } from './route.js';
 
@@ -64,7 +64,7 @@ export class SharedAnswer {
   }
 
   /** Ends the computation. */
-  abandon(reason: ShoalError): void {
+  abandon(reason: Error): void {
     this.grace?.cancel();
     this.cancel.abort(reason);
     void this.recording?.close().catch(() => {});
@@ -109,7 +109,7 @@ export class SharedAnswer {
     const { clock, graceMs } = this.options;
     const reason: unknown = signal.reason;
     const disconnected = reason instanceof Cancelled ? reason : new Cancelled('the client disconnected');
-    if (signal.aborted && !(reason instanceof Cancelled)) this.abandon(reason as ShoalError);
+    if (signal.aborted && !(reason instanceof Cancelled)) this.abandon(reason as Error);
     else this.grace = clock.after(graceMs, () => this.abandon(disconnected));
   }
 

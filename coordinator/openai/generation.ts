@@ -5,6 +5,7 @@ import { Cancelled, InternalError, ShoalError } from '../../src/errors.js';
 import type { RequestMetrics, TokenSource } from '../../src/metrics/request-metrics.js';
 import type { Fleet, FleetEvent } from '../fleet.js';
 import type { QuotaUse } from '../quota/quota-use.js';
+import { ApiError } from './api-error.js';
 import { Choice, type Delta } from './choice.js';
 import { merged } from './merged.js';
 import type { ChoicePlan } from './plan.js';
@@ -32,7 +33,7 @@ export interface GenerationJob {
   readonly arrivedMs: number;
   /** Counts the tokens of the answer against the limits of a key; null if there are none. */
   readonly use: Pick<QuotaUse, 'generated'> | null;
-  /** Aborted, with the error to report as its reason, when the client disconnects or the coordinator stops. */
+  /** Aborted, with the error to report as its reason, when the client disconnects, loses its rights, or the coordinator stops. */
   readonly signal: AbortSignal;
 }
 
@@ -48,7 +49,8 @@ export async function* generate(job: GenerationJob, ports: GenerationPorts): Asy
     yield* choices.length === 1 ? runChoice(choices[0]!, job, ports, signal) : runChoices(job, ports);
   } catch (error) {
     // Report the abort's reason, not the errors that the abort caused.
-    if (signal.aborted && signal.reason instanceof ShoalError) throw signal.reason;
+    const { reason } = signal;
+    if (signal.aborted && (reason instanceof ShoalError || reason instanceof ApiError)) throw reason;
     throw error;
   } finally {
     release();

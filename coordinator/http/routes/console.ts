@@ -47,7 +47,7 @@ export function consoleRoutes({ files, feed, history, now }: ConsoleDeps): HttpR
         const reader = operates
           ? { role: 'operator' as const, tenant: null }
           : { role: 'user' as const, tenant: principal?.tenant ?? null };
-        return { kind: 'events', events: texts(feed.open(reader, signal)) };
+        return { kind: 'events', events: texts(feed.open(reader, signal), signal) };
       },
     },
     {
@@ -72,8 +72,13 @@ export function consoleRoutes({ files, feed, history, now }: ConsoleDeps): HttpR
 /** Texts of messages. The pages share most messages, and so their texts. */
 const TEXTS = new WeakMap<FeedMessage, string>();
 
-async function* texts(feed: AsyncIterable<readonly FeedMessage[]>): AsyncGenerator<readonly string[], void> {
+async function* texts(
+  feed: AsyncIterable<readonly FeedMessage[]>,
+  signal: AbortSignal,
+): AsyncGenerator<readonly string[], void> {
   for await (const messages of feed) yield messages.map(textOf);
+  // The reader's key was taken back.
+  if (signal.reason instanceof ApiError) throw signal.reason;
 }
 
 function textOf(message: FeedMessage): string {

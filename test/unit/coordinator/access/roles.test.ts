@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WATCH_INTERVAL_MS } from '../../../../coordinator/access/watched-file.js';
+import { RECHECK_MS } from '../../../../coordinator/http/running-requests.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 import type { Salt } from '../../../../src/core/salt.js';
 import { operatorKey } from '../../../../src/operator-key.js';
-import { saying } from '../support/scripted-fleet.js';
+import { saying, sayingForever } from '../support/scripted-fleet.js';
 import { TEST_SECRET, testServer } from '../support/test-server.js';
 
 type Fleet = { workers: { pid: unknown }[] };
@@ -155,6 +156,32 @@ describe('the salt scope public', () => {
 });
 
 describe('a keys file', () => {
+  it('ends what runs for a key that was taken back or got another role, and nothing of other keys', async () => {
+    const clock = new SimulatedClock();
+    const path = keysFile(
+      `keys:\n${entry('ann')}${entry('olaf', ', role: operator')}${entry('op', ', role: operator')}`,
+    );
+    const { url, post, fleet, logged } = await testServer({ keysFile: path }, clock);
+    fleet.script = (_, signal) => sayingForever([5, 6], signal);
+    const feed = async (who: string) => await fetch(`${url}/v1/fleet/events`, { headers: bearer(who) });
+    const stream = await post('/v1/completions', { prompt: 'x', stream: true }, bearer('ann'));
+    const whole = post('/v1/completions', { prompt: 'x' }, bearer('ann'));
+    const [removed, demoted, kept] = [await feed('ann'), await feed('olaf'), await feed('op')];
+    while (fleet.asked.length < 2) await clock.advance(1);
+    writeFileSync(path, `keys:\n${entry('olaf')}${entry('op', ', role: operator')}`);
+    while (!logged.some((line) => line.includes('read the changed keys file'))) await clock.advance(WATCH_INTERVAL_MS);
+    await clock.advance(RECHECK_MS);
+    expect(await removed.text()).toContain('"code":"invalid_api_key"');
+    expect(await demoted.text()).toContain('"code":"key_changed"');
+    expect(await stream.text()).toContain('"code":"invalid_api_key"');
+    expect((await whole).status).toBe(401);
+    // That of the other operator goes on until it is cancelled.
+    await clock.advance(RECHECK_MS);
+    const reader = kept.body!.getReader();
+    expect((await reader.read()).done).toBe(false);
+    await reader.cancel();
+  });
+
   it('is read again when it changes, and a bad one leaves the keys as they were', async () => {
     const clock = new SimulatedClock();
     const path = keysFile(`keys:\n${entry('ann')}`);
