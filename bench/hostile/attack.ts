@@ -42,6 +42,21 @@ export const ATTACKS: readonly Attack[] = [
     },
   },
   {
+    name: 'bodies in chunks of one byte',
+    prepare: (target) => {
+      const chunks = Buffer.from('1\r\na\r\n'.repeat(50_000));
+      const start = (method: string, path: string) => Buffer.from(chunkedHead(target, method, path));
+      return () => {
+        for (const [method, path] of [
+          ['POST', '/nope'],
+          ['GET', '/health/live'],
+          ['POST', '/v1/completions'],
+        ] as const)
+          sendOnMany(target, 4, [start(method, path), chunks]);
+      };
+    },
+  },
+  {
     name: 'wide and deep JSON',
     prepare: (target) => {
       const wide = Buffer.from(`{"prompt":"x","x":{${Array.from({ length: 500_000 }, (_, i) => `"k${i}":1`).join()}}}`);
@@ -173,6 +188,11 @@ function postAll(target: Target, path: string, bodies: readonly object[]): void 
 function head({ httpHost, httpPort }: Target, method: string, path: string, length: number): string {
   const type = length > 0 ? `content-type: application/json\r\ncontent-length: ${length}\r\n` : '';
   return `${method} ${path} HTTP/1.1\r\nhost: ${httpHost}:${httpPort}\r\n${type}\r\n`;
+}
+
+function chunkedHead({ httpHost, httpPort }: Target, method: string, path: string): string {
+  const headers = `host: ${httpHost}:${httpPort}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n`;
+  return `${method} ${path} HTTP/1.1\r\n${headers}\r\n`;
 }
 
 /** Sends the bytes on each of `count` connections, and opens a connection again when it closes. */

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { Clock } from '../../src/clock.js';
+import { Connections } from '../../src/http/connections.js';
+import { MeteredRequest } from '../../src/http/metered-request.js';
 import type { Log } from '../../src/log.js';
 import { connectionLimit } from '../../src/open-files.js';
 import { PacedLog } from '../../src/paced-log.js';
-import { Connections } from './border/connections.js';
 import { refuseExpectation } from './refusals.js';
 import { listenOnUnixSocket } from './unix-socket.js';
 
@@ -118,6 +119,7 @@ export class Listener {
 
 function plainOrTls(listener: RequestListener, tls: TlsContext | null, times: ClientTimes): Server {
   const options = {
+    IncomingMessage: MeteredRequest,
     requestTimeout: times.requestMs,
     headersTimeout: times.headMs,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,

@@ -10,7 +10,7 @@ import type { Access } from '../access/access.js';
 import type { Principal } from '../access/principal.js';
 import { ApiError } from '../openai/api-error.js';
 import { Bodies } from './bodies.js';
-import { discardBody } from './body.js';
+import { discardBody, isBodyLost } from './body.js';
 import type { Border } from './border/border.js';
 import { errorBody, errorEvent } from './error-body.js';
 import { EventSink, framed } from './event-sink.js';
@@ -298,7 +298,7 @@ class Server implements HttpServer {
   private sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const failure = this.failureOf(error, request);
     // The framework closes the connection after a body that could not be read.
-    if (this.expectations.isOpen(request.raw)) reply.header('connection', 'close');
+    if (this.expectations.isOpen(request.raw) || isBodyLost(request.raw)) reply.header('connection', 'close');
     else {
       if (this.closed === null) reply.removeHeader('connection');
       discardBody(request.raw, reply.raw);

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { text } from 'node:stream/consumers';
+import { describe, expect, it, vi } from 'vitest';
 import { BodyBudget } from '../../../../coordinator/http/body-budget.js';
 import { JsonShape } from '../../../../coordinator/http/json-shape.js';
 import { LongJobs } from '../../../../coordinator/http/long-jobs.js';
@@ -52,6 +53,58 @@ describe('the head of a request', () => {
     expect(await Promise.all([1, 2, 3].map(() => status('/nope')))).toEqual([404, 404, 404]);
     expect(await status('/tokenize')).toBe(429);
     expect((await post('/tokenize', { prompt: 'x' })).status).toBe(200);
+  });
+});
+
+describe('a body in chunks of one byte', () => {
+  const KEY = 'a-key-that-is-long-enough';
+  /** Resolves with what the server has said when it closes the connection, and the number of chunks that it has handled. */
+  async function flood(url: string, first: string, headers: readonly string[]) {
+    const pushed = vi.spyOn(IncomingMessage.prototype, 'push');
+    const socket = connectTo(url);
+    socket.write(`${[`${first} HTTP/1.1`, ...headers, 'transfer-encoding: chunked'].join('\r\n')}\r\n\r\n`);
+    let said = '';
+    socket.on('data', (data) => {
+      said += data;
+    });
+    const part = '1\r\na\r\n'.repeat(20_000);
+    const more = () => void (socket.writable && socket.write(part, more));
+    more();
+    await new Promise((resolve) => socket.once('close', resolve));
+    const chunks = pushed.mock.calls.length;
+    pushed.mockRestore();
+    return { status: answerOf(said).status, chunks };
+  }
+
+  it.each([
+    ['POST /nope', HEAD, 404],
+    ['GET /health/live', HEAD, 413],
+    ['POST /v1/completions', HEAD, 401],
+    ['PUT /v1/completions', HEAD, 405],
+    ['POST /v1/completions', [...HEAD, `authorization: Bearer ${KEY}`], 400],
+    ['GET /version', [...HEAD, 'expect: nothing'], 417],
+  ] as const)('to %s %j is answered, and its connection closed after few of them', async (first, headers, status) => {
+    const { url } = await testServer({ apiKeys: [KEY] });
+    const answer = await flood(url, first, headers);
+    // The kernel drops an answer that the client has not read when a connection is closed with bytes that nobody has read.
+    expect([status, Number.NaN]).toContain(answer.status);
+    expect(answer.chunks).toBeLessThan(2_000);
+  });
+
+  it('is refused with a reason to a client that waits for it, and the next body is read', async () => {
+    const { url, post } = await testServer();
+    const head = ['POST /tokenize HTTP/1.1', ...HEAD, 'transfer-encoding: chunked'].join('\r\n');
+    for (let i = 0; i < 3; i++) {
+      const socket = connectTo(url);
+      socket.write(`${head}\r\n\r\n${'1\r\n \r\n'.repeat(1_025)}`);
+      const answer = answerOf(await text(socket));
+      expect([answer.status, answer.headers.get('connection')]).toEqual([400, 'close']);
+      expect(answer.body).toContain('chunks of fewer than 256 bytes on average');
+    }
+    const few = connectTo(url);
+    few.write(`${head}\r\n\r\n${[...'{"prompt":"x"}'].map((byte) => `1\r\n${byte}\r\n`).join('')}0\r\n\r\n`);
+    expect(await statusOf(few)).toBe(200);
+    for (let i = 0; i < 8; i++) expect((await post('/tokenize', { prompt: 'x' })).status).toBe(200);
   });
 });
 

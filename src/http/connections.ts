@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server, Socket } from 'node:net';
+import { stopParsing } from './parser.js';
 
 /** The connections of an HTTP server: one request at a time on each, and no client that keeps all of them. */
 
@@ -122,19 +123,6 @@ export class Connections {
     else this.idle.set(address, alike);
   }
 }
-
-/** The callback of the server's parser for each request. Node does not document it, so all code here also works without it. */
-interface WithParser {
-  readonly parser?: { onIncoming: unknown } | null;
-}
-
-/** Makes the parser stop at the next request that it finds among the bytes that have come, as at one after which another protocol begins. */
-function stopParsing(socket: Socket): void {
-  const { parser } = socket as unknown as WithParser;
-  if (parser) parser.onIncoming = () => ANOTHER_PROTOCOL;
-}
-
-const ANOTHER_PROTOCOL = 2;
 
 /** Remote address and port, which a TLS socket and the socket below it have in common. A Unix socket has none, and no TLS. */
 function keyOf(socket: Socket): string | Socket {
