@@ -15,6 +15,7 @@ import { printableText, ReplyWriter } from './reply-writer.js';
 import type { PlacedClient } from './resp-places.js';
 import { type RespArg, RespProtocolError, RespReader, type RespTaker } from './resp-reader.js';
 import { type RespHost, RespSession, wordOf } from './resp-session.js';
+import { RespPace, type RespTurns } from './resp-turns.js';
 
 /** One client of the Redis protocol: reads its commands, runs them one after another, and writes the replies. */
 
@@ -28,6 +29,7 @@ export interface RespConnectionOptions {
   readonly staging: ValueStaging;
   readonly memory: CommandMemory;
   readonly replies: ReplyMemory;
+  readonly turns: RespTurns;
   readonly log: Log;
   readonly id: number;
   readonly socket: SocketOptions;
@@ -47,6 +49,7 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
   private readonly socket: net.Socket;
   private readonly proving: Timer;
   private readonly outlet: ReplyOutlet;
+  private readonly turn: RespPace;
   private over = false;
   private refused = false;
   /** Whether the client had proved itself when its last command ended. */
@@ -70,6 +73,7 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
       copies: accepted instanceof tls.TLSSocket,
     });
     this.session = new RespSession(host, id, this.reply, this.leaving.signal, this.outlet, address);
+    this.turn = new RespPace({ turns: options.turns, trusted: () => this.trusted });
     this.activeMs = host.clock.now();
     this.wasTrusted = this.trusted;
     this.proving = host.clock.after(PROOF_MS, () => {
@@ -134,6 +138,7 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
 
   command(args: RespArg[], fault: ShoalError | null): void {
     this.session.commands++;
+    this.turn.command();
     const startedMs = this.options.host.clock.now();
     const running = this.begin(args, fault);
     if (running === undefined) {
@@ -149,6 +154,16 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
         this.ended(args, startedMs);
         this.unblock();
       });
+  }
+
+  nothing(): void {
+    this.turn.command();
+    if (!this.trusted) this.strike();
+  }
+
+  stepped(): void {
+    this.turn.step();
+    if (this.turn.over && !this.reader.blocked) this.rest();
   }
 
   /** Runs a command. Returns a promise if it is asynchronous. */
@@ -206,6 +221,12 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
       this.options.log.error({ err: error }, 'a command failed');
     }
     this.reply.error(faultOf(error));
+    if (!this.trusted) this.strike();
+  }
+
+  /** A client that has not proved itself sends something else than the commands for that. */
+  private strike(): void {
+    if (!this.refused && !this.turn.strike()) this.refuse('ERR too many commands without authentication');
   }
 
   /** Runs what reads commands; afterwards sends the replies. */
@@ -234,8 +255,19 @@ export class RespConnection implements RespTaker, Inlet, PlacedClient {
     this.socket.pause();
   }
 
+  /** The next command waits for another turn of the event loop: all clients together have had enough in this one. */
+  private rest(): void {
+    this.reader.blocked = true;
+    this.outlet.send();
+    this.turn.wait(() => this.unblock());
+  }
+
   private unblock(): void {
     if (this.over || this.refused || this.session.leaving) return;
+    if (this.turn.over) {
+      this.rest();
+      return;
+    }
     this.reader.blocked = false;
     this.read(() => this.reader.proceed());
     if (this.reader.blocked || !this.held) return;

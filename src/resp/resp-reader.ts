@@ -46,6 +46,10 @@ export interface RespTaker {
    * first is there if the command was too long for the memory.
    */
   command(args: RespArg[], fault: ShoalError | null): void;
+  /** A line without words has come, or an array without arguments. */
+  nothing(): void;
+  /** A line, an argument or a command has come: each costs time, also where it is empty. The taker may set `blocked`, as in `command`. */
+  stepped(): void;
 }
 
 type State =
@@ -132,7 +136,7 @@ export class RespReader {
     if (!this.blocked && this.state.type === 'command') this.memory.release();
     this.parsing = true;
     try {
-      while (!this.blocked && this.step());
+      while (!this.blocked && this.step()) this.taker.stepped();
     } finally {
       this.parsing = false;
     }
@@ -177,10 +181,11 @@ export class RespReader {
     if (count === null) return false;
     if (count > COMMAND_ARGS) throw new RespProtocolError('invalid multibulk length');
     if (!this.taker.trusted && count > STRANGER_ARGS) throw new RespProtocolError('unauthenticated multibulk length');
-    if (count <= 0) return true;
-    this.due = count;
-    this.bytes = 0;
-    this.state = LENGTH;
+    if (count > 0) {
+      this.due = count;
+      this.bytes = 0;
+      this.state = LENGTH;
+    } else this.taker.nothing();
     return true;
   }
 
@@ -296,12 +301,9 @@ export class RespReader {
     const words = line.split(/[\t\n\v\f\r ]+/).filter((word) => word !== '');
     if (!this.taker.trusted && words.length > STRANGER_ARGS)
       throw new RespProtocolError('unauthenticated multibulk length');
-    if (words.length > 0) {
-      this.taker.command(
-        words.map((word) => Buffer.from(word, 'latin1')),
-        null,
-      );
-    }
+    const args = words.map((word) => Buffer.from(word, 'latin1'));
+    if (args.length > 0) this.taker.command(args, null);
+    else this.taker.nothing();
     return true;
   }
 

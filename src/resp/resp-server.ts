@@ -18,6 +18,7 @@ import { ReplyMemory } from './reply-memory.js';
 import { RespConnection } from './resp-connection.js';
 import { RespPlaces } from './resp-places.js';
 import type { RespHost } from './resp-session.js';
+import { RespTurns } from './resp-turns.js';
 
 /** Listens for clients of the Redis protocol. */
 
@@ -64,6 +65,7 @@ export class RespServer {
   private readonly staging: ValueStaging;
   private readonly memory: CommandMemory;
   private readonly replies: ReplyMemory;
+  private readonly turns = new RespTurns();
   private readonly host: RespHost;
   private readonly log: Log;
   private readonly places: RespPlaces;
@@ -162,6 +164,7 @@ export class RespServer {
       staging: this.staging,
       memory: this.memory,
       replies: this.replies,
+      turns: this.turns,
       log,
       id: ++this.ids,
       socket: { setSendBuffer },

@@ -26,6 +26,8 @@ function fill(store: ObjectStore, valueBytes: number, fieldChars: number): void 
     argBytes: 1e6,
     trusted: true,
     tenant: null,
+    nothing: () => {},
+    stepped: () => {},
     command: ([, key, arg]: RespArg[]) => {
       const value = argValue(arg!);
       const at = 1e15 + ++writes;

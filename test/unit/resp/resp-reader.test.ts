@@ -21,6 +21,8 @@ function read(
     argBytes: 32 * MiB,
     trusted,
     tenant: null,
+    nothing: () => {},
+    stepped: () => {},
     command: (args: RespArg[], fault: Error | null) => {
       commands.push(
         fault !== null ? ['fault'] : args.map((arg) => (Buffer.isBuffer(arg) ? arg : arg.copy()).toString('latin1')),
@@ -164,6 +166,8 @@ describe('a reader of commands', () => {
       argBytes: MiB,
       trusted: true,
       tenant: null,
+      nothing: () => {},
+      stepped: () => {},
       command: (found: RespArg[]) => {
         seen.push((found[0] as Buffer).toString());
         reader.blocked = true;
@@ -190,6 +194,8 @@ describe('a reader of commands', () => {
       argBytes: MiB,
       trusted: true,
       tenant: null,
+      nothing: () => {},
+      stepped: () => {},
       command: (found: RespArg[]) => {
         const last = found.at(-1)!;
         seen.push(Buffer.isBuffer(last) ? last.byteLength : last.bytes);
