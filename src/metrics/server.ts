@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { type Profiler, profileRequest } from '../debug/profiler.js';
 import { InvalidRequest, Overloaded } from '../errors.js';
 import { hostName, isLoopbackName } from '../host-name.js';
+import { Connections } from '../http/connections.js';
+import { MeteredRequest } from '../http/metered-request.js';
 import { connectionLimit } from '../open-files.js';
 import type { MetricsRegistry } from './registry.js';
 
@@ -35,17 +37,24 @@ export interface MetricsServer {
  * Serves `GET /metrics`, `/health/live`, `/health/ready` and, for operators, `/debug/profile`. Rejects if the address is taken.
  *
  * On a loopback address only requests to loopback names are answered, so that no name of a stranger leads a browser to it (DNS rebinding). A
- * connection serves one request, so that a client cannot send many at once on each.
+ * connection serves one request, and a client that sends many at once is disconnected (`Connections`). Requests with a body are refused.
  */
 export function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
   const host = options.host ?? '127.0.0.1';
-  const server = createServer((request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
     const leaving = new AbortController();
     response.on('close', () => leaving.abort());
+    // A client that goes on sending does not see its answer end: nobody reads what it sends.
+    if (hasBody(request)) response.once('finish', () => request.socket.destroy());
     void answerTo(request, host, options, leaving.signal).then((reply) => send(response, reply));
-  });
-  server.maxRequestsPerSocket = 1;
-  server.maxConnections = connectionLimit(METRICS_CONNECTIONS);
+  };
+  const maxConnections = connectionLimit(METRICS_CONNECTIONS);
+  const connections = new Connections(maxConnections);
+  const server = createServer({ IncomingMessage: MeteredRequest }, (request, response) =>
+    connections.enqueue(request, response, handle),
+  );
+  connections.watch(server);
+  server.maxConnections = maxConnections;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, host, () => {
@@ -79,6 +88,7 @@ async function answerTo(
 ): Promise<Reply> {
   if (isLoopbackName(host) && !isLoopbackName(hostName(headers.host ?? '') ?? ''))
     return { status: 403, body: 'this host name is not allowed; use localhost\n' };
+  if (hasBody({ headers })) return { status: 413, body: 'no route takes a body\n' };
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'method not allowed\n' };
   switch ((url ?? '/').split('?', 1)[0]) {
     case '/health/live':
@@ -115,6 +125,10 @@ async function profile(
   }
 }
 
+function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  return Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined;
+}
+
 /** In a time that does not depend on where the two differ. */
 function isSame(given: string, wanted: string): boolean {
   return timingSafeEqual(hash('sha256', given, 'buffer'), hash('sha256', wanted, 'buffer'));
@@ -126,5 +140,5 @@ function readyText({ degraded }: MetricsServerOptions): string {
 }
 
 function send(response: ServerResponse, { status, body, contentType = 'text/plain; charset=utf-8' }: Reply): void {
-  response.writeHead(status, { 'content-type': contentType }).end(body);
+  response.writeHead(status, { 'content-type': contentType, connection: 'close' }).end(body);
 }
