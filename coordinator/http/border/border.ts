@@ -27,7 +27,7 @@ export class Border {
 
   constructor(private readonly options: BorderOptions) {
     this.hosts = new Hosts(options);
-    this.origins = new Origins(options.origins);
+    this.origins = new Origins(options.origins, options.tls);
     this.common = securityHeaders(options.tls);
   }
 

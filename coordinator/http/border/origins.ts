@@ -23,8 +23,15 @@ const HEADER_NAMES = /^[\w-]+(?:\s*,\s*[\w-]+)*$/;
 export class Origins {
   private readonly allowed: ReadonlySet<string>;
 
-  /** @param allowed exact origins such as `https://app.example.com`, or `*` for every page */
-  constructor(allowed: readonly string[]) {
+  /**
+   * @param allowed exact origins such as `https://app.example.com`, or `*` for every page
+   * @param tls whether the coordinator speaks TLS itself: then a page that came without TLS, which anybody on its way may have written, is not its own.
+   * Without it, a proxy may have spoken TLS to the browser.
+   */
+  constructor(
+    allowed: readonly string[],
+    private readonly tls: boolean,
+  ) {
     this.allowed = new Set(allowed);
   }
 
@@ -35,10 +42,16 @@ export class Origins {
 
   /** Throws a 403 if a page of another origin sends the request, unless `shared` and its origin is allowed. */
   check(page: PageHeaders, shared: boolean): void {
-    if (isOwn(page) || (shared && this.allows(page.origin))) return;
+    if (this.isOwn(page) || (shared && this.allows(page.origin))) return;
     const from = page.origin === null ? 'a page of another site' : page.origin.slice(0, 100);
     const remedy = shared ? 'add its origin to --allowed-origins (SHOAL_ALLOWED_ORIGINS)' : 'call it outside a browser';
     throw new ApiError(403, `origin: ${from} may not send this request; ${remedy}`, { code: 'origin_not_allowed' });
+  }
+
+  /** Whether the request comes from no browser, from a page of the coordinator itself, or from a typed address. */
+  private isOwn({ origin, site, host }: PageHeaders): boolean {
+    if (origin !== null) return authorityOf(origin, this.tls) === host?.toLowerCase();
+    return site === null || site === 'same-origin' || site === 'none';
   }
 
   /** The headers that let a page read the answer; none if its origin is not allowed. */
@@ -66,13 +79,8 @@ export class Origins {
   }
 }
 
-/** Whether the request comes from no browser, from a page of the coordinator itself, or from a typed address. */
-function isOwn({ origin, site, host }: PageHeaders): boolean {
-  if (origin !== null) return authorityOf(origin) === host?.toLowerCase();
-  return site === null || site === 'same-origin' || site === 'none';
-}
-
-/** Host and port of an origin, as the `host` header has them. */
-function authorityOf(origin: string): string | null {
-  return /^https?:\/\/([^/]+)$/i.exec(origin)?.[1]?.toLowerCase() ?? null;
+/** Host and port of an origin, as the `host` header has them. @param tls whether it must be that of a page that came over TLS */
+function authorityOf(origin: string, tls: boolean): string | null {
+  const [, scheme, authority] = /^(https?):\/\/([^/]+)$/i.exec(origin)?.map((part) => part.toLowerCase()) ?? [];
+  return tls && scheme !== 'https' ? null : (authority ?? null);
 }

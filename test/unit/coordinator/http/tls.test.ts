@@ -21,7 +21,11 @@ interface Answer {
 }
 
 /** Asks over TLS, without checking the server's name: its certificates are for workers. */
-function ask(url: string, path: string, own: { key?: string; cert?: string } = {}): Promise<Answer> {
+function ask(
+  url: string,
+  path: string,
+  own: { key?: string; cert?: string; headers?: Record<string, string> } = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     request(new URL(path, url), { ...own, agent: false, rejectUnauthorized: false }, (answer) => {
       const { subject } = (answer.socket as TLSSocket).getPeerCertificate();
@@ -45,6 +49,18 @@ describe('TLS', () => {
     const said: string[] = [];
     const io = { out: (text: string) => said.push(text), err: (text: string) => said.push(text) };
     expect([await run(['health', '--url', url], { environment: {}, io }), said.length]).toEqual([0, 1]);
+  });
+
+  it('makes a page of the same host without it a page of another origin', async () => {
+    const { url } = await testServer({ tls: SERVER });
+    const from = async (origin: string) => (await ask(url, '/version', { headers: { origin } })).status;
+    expect([await from(url), await from(url.replace('https', 'HTTPS'))]).toEqual([200, 200]);
+    expect(await from(url.replace('https', 'http'))).toBe(403);
+    // A proxy may speak TLS for a coordinator that does not.
+    const plain = await testServer();
+    for (const origin of [plain.url, plain.url.replace('http', 'https')]) {
+      expect((await fetch(`${plain.url}/version`, { headers: { origin } })).status).toBe(200);
+    }
   });
 
   it('needs a certificate of the right authority from clients, if so configured, but for health', async () => {
