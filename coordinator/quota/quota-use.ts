@@ -1,6 +1,6 @@
 import type { UseLimits } from '../../src/config/grants.js';
 import { ApiError } from '../openai/api-error.js';
-import type { Allowance, Exceeded, Moment, Quota, RequestKind } from './quota.js';
+import type { Allowance, Exceeded, Moment, Need, Quota, RequestKind } from './quota.js';
 
 interface QuotaUseWorld {
   at(): Moment;
@@ -19,6 +19,8 @@ interface Credential {
 export class QuotaUse {
   /** The holders for which the request is still running. */
   private readonly holders = new Set<object>();
+  /** Tokens of its answers that have not come. */
+  private reserved = 0;
 
   constructor(
     private readonly quota: Quota,
@@ -41,16 +43,25 @@ export class QuotaUse {
     return () => this.release(holder);
   }
 
-  /** Counts the tokens of the prompts. @throws ApiError 429 */
-  prompt(tokens: number): void {
+  /** Counts the tokens of the prompts, and reserves those of the answers until they come or the request ends. @throws ApiError 429 */
+  prompt(prompt: number, answers = 0): void {
     const at = this.judge();
-    this.check(this.quota.prompt(tokens, at), tokens);
+    const need = { prompt, answers };
+    this.check(this.quota.prompt(need, at), need);
+    this.reserved += answers;
     this.world.onChange();
+  }
+
+  /** The tokens of the day that answers may have after a prompt, at least 0; null: there is no limit. */
+  leftToday(prompt: number): number | null {
+    const left = this.quota.leftToday(this.judge());
+    return left && Math.max(0, left - prompt);
   }
 
   /** Counts tokens of the answer, which are never refused. */
   generated(tokens: number): void {
     this.quota.spend(tokens, this.world.at());
+    this.unreserve(Math.min(tokens, this.reserved));
     this.world.onChange();
   }
 
@@ -71,7 +82,13 @@ export class QuotaUse {
   private release(holder: object): void {
     if (!this.holders.delete(holder) || this.holders.size > 0) return;
     this.quota.end();
+    this.unreserve(this.reserved);
     this.world.onChange();
+  }
+
+  private unreserve(tokens: number): void {
+    this.reserved -= tokens;
+    this.quota.unreserve(tokens);
   }
 
   /** Another credential of the same subject may have been checked against its own limits meanwhile. */
@@ -81,41 +98,36 @@ export class QuotaUse {
     return at;
   }
 
-  private check(exceeded: Exceeded | null, tokens = 0): void {
+  private check(exceeded: Exceeded | null, need: Need = { prompt: 0, answers: 0 }): void {
     if (exceeded === null) return;
     const headers = this.headers();
-    if (exceeded.limit === 'prompt') {
-      const most = this.credential.limits.tokensPerMinute;
-      throw new ApiError(
-        429,
-        `prompt: has ${tokens} tokens; the key '${this.credential.id}' may use ${most} tokens per minute`,
-        {
-          code: 'request_too_large',
-          headers,
-        },
-      );
+    if (exceeded.limit === 'prompt' || exceeded.limit === 'size') {
+      throw new ApiError(429, this.tooLarge(exceeded.limit, need), { code: 'request_too_large', headers });
     }
-    const retryAfterS = exceeded.limit === 'concurrent' ? 1 : Math.max(1, Math.ceil(exceeded.waitMs / 1_000));
-    const limit = this.describe(exceeded.limit);
-    throw new ApiError(
-      429,
-      `cannot take the request: the key '${this.credential.id}' has used ${limit}; retry in ${retryAfterS} s`,
-      {
-        retryAfterS,
-        headers,
-      },
-    );
+    const retryAfterS = 'waitMs' in exceeded ? Math.max(1, Math.ceil(exceeded.waitMs / 1_000)) : 1;
+    const reason = `the key '${this.credential.id}' ${this.describe(exceeded.limit, need)}`;
+    throw new ApiError(429, `cannot take the request: ${reason}; retry in ${retryAfterS} s`, { retryAfterS, headers });
   }
 
-  private describe(limit: Exclude<Exceeded['limit'], 'prompt'>): string {
+  private tooLarge(limit: 'prompt' | 'size', { prompt, answers }: Need): string {
+    const { id, limits } = this.credential;
+    return limit === 'prompt'
+      ? `prompt: has ${prompt} tokens; the key '${id}' may use ${limits.tokensPerMinute} tokens per minute`
+      : `prompt and answers: may have ${prompt + answers} tokens; the key '${id}' may use ${limits.tokensPerDay} tokens per day`;
+  }
+
+  private describe(limit: Exclude<Exceeded['limit'], 'prompt' | 'size'>, { prompt, answers }: Need): string {
     const { requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests } = this.credential.limits;
-    const limits = {
-      requests: `its ${requestsPerMinute} requests per minute`,
-      tokens: `its ${tokensPerMinute} tokens per minute`,
-      day: `its ${tokensPerDay} tokens per day`,
-      concurrent: `its ${concurrentRequests} concurrent requests`,
+    const tokens = prompt + answers;
+    const day = tokens === 0 ? `its ${tokensPerDay} tokens per day` : `too much of its ${tokensPerDay} tokens per day`;
+    const reasons = {
+      requests: `has used its ${requestsPerMinute} requests per minute`,
+      tokens: `has used its ${tokensPerMinute} tokens per minute`,
+      day: `has used ${day}${tokens === 0 ? '' : ` for up to ${tokens} more`}`,
+      reserved: `has running requests that may use the rest of its ${tokensPerDay} tokens per day`,
+      concurrent: `has used its ${concurrentRequests} concurrent requests`,
     };
-    return limits[limit];
+    return reasons[limit];
   }
 }
 

@@ -14,8 +14,19 @@ export type RequestKind = 'computed' | 'repeated';
 export type Exceeded =
   | { readonly limit: 'requests' | 'tokens' | 'day'; readonly waitMs: number }
   | { readonly limit: 'concurrent' }
-  /** The prompt has more tokens than the limit ever allows at once. */
-  | { readonly limit: 'prompt' };
+  /** Running requests may use what is left of the day. */
+  | { readonly limit: 'reserved' }
+  /** The prompt has more tokens than the limit per minute ever allows at once. */
+  | { readonly limit: 'prompt' }
+  /** Prompt and answers may have more tokens than the limit per day. */
+  | { readonly limit: 'size' };
+
+/** The tokens that a request may use: of all its prompts, and of all its answers. */
+export interface Need {
+  readonly prompt: number;
+  /** At most as many: reserved while the request runs. */
+  readonly answers: number;
+}
 
 /** The moment of a change: on the monotonic clock, and in milliseconds since 1970. */
 export interface Moment {
@@ -50,6 +61,8 @@ export class Quota {
   private readonly day = new DayCount();
   private readonly others = new Map<string, Other>();
   private own = { requests: 0, tokens: 0, running: 0 };
+  /** Tokens that the answers of running requests may still have. */
+  private reserved = 0;
   private limitsDay = false;
 
   constructor(
@@ -79,14 +92,28 @@ export class Quota {
     this.own.running--;
   }
 
-  /** Counts the tokens of a prompt. Returns the limit that they exceed, and then counts nothing. */
-  prompt(tokens: number, at: Moment): Exceeded | null {
+  /** Counts the tokens of prompts, and reserves those of their answers. Returns the limit that they exceed, and then counts nothing. */
+  prompt({ prompt, answers }: Need, at: Moment): Exceeded | null {
     const bucket = this.tokens.all;
-    if (bucket !== null && tokens > bucket.capacity) return { limit: 'prompt' };
-    const waitMs = bucket?.waitMs(tokens, at.nowMs) ?? 0;
+    if (bucket !== null && prompt > bucket.capacity) return { limit: 'prompt' };
+    const exceeded = this.exceedsDay(prompt + answers, at);
+    if (exceeded !== null) return exceeded;
+    const waitMs = bucket?.waitMs(prompt, at.nowMs) ?? 0;
     if (waitMs > 0) return { limit: 'tokens', waitMs };
-    this.spend(tokens, at);
+    this.spend(prompt, at);
+    this.reserved += answers;
     return null;
+  }
+
+  /** Tokens that were reserved have come, or never will. */
+  unreserve(tokens: number): void {
+    this.reserved -= tokens;
+  }
+
+  /** The tokens of the day that nobody has used or reserved; null: there is no limit. */
+  leftToday({ wallMs }: Moment): number | null {
+    const { tokensPerDay } = this.current;
+    return tokensPerDay === null ? null : tokensPerDay - this.day.report(wallMs).total - this.reserved;
   }
 
   /** Counts tokens. Tokens beyond the limits become a debt. */
@@ -163,6 +190,15 @@ export class Quota {
       return { limit: 'day', waitMs: this.day.restMs(wallMs) };
     if (kind === 'repeated' || concurrentRequests === null || this.running(nowMs) < concurrentRequests) return null;
     return { limit: 'concurrent' };
+  }
+
+  private exceedsDay(tokens: number, { wallMs }: Moment): Exceeded | null {
+    const { tokensPerDay } = this.current;
+    if (tokensPerDay === null) return null;
+    if (tokens > tokensPerDay) return { limit: 'size' };
+    const free = tokensPerDay - this.day.report(wallMs).total;
+    if (tokens > free) return { limit: 'day', waitMs: this.day.restMs(wallMs) };
+    return tokens > free - this.reserved ? { limit: 'reserved' } : null;
   }
 
   private running(nowMs: number): number {

@@ -120,8 +120,8 @@ export async function answerWithTokens<R extends CommonRequest>(
     worker: workerOf(exchange, deps),
     span,
   };
-  const choices = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
-  countPrompts(demand, exchange);
+  const planned = planChoices(request, demand, caller, model, () => deps.random.below(2 ** 53));
+  const choices = countTokens(demand, planned, exchange);
   const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices, ignored);
   exchange.account(() => {
@@ -187,11 +187,30 @@ function streamUsage({ stream_options: options }: CommonRequest): StreamUsage {
   return options.continuous_usage_stats ? 'each' : 'last';
 }
 
-/** Counts the tokens of the prompts against the limits of the caller's key. Throws a 429 over a limit. */
-function countPrompts({ prompts }: Demand, { use, answerHeaders }: Exchange): void {
-  if (use === null) return;
-  use.prompt(prompts.reduce((sum, { tokens }) => sum + tokens.length, 0));
+/**
+ * Counts the tokens of the prompts, and reserves those of the answers, against the limits of the caller's key. Without a length from the client, its
+ * answers end where the tokens of the day do. Throws a 429 over a limit.
+ */
+function countTokens(
+  { prompts, maxTokens }: Demand,
+  planned: readonly ChoicePlan[],
+  { use, answerHeaders }: Exchange,
+): readonly ChoicePlan[] {
+  if (use === null) return planned;
+  const ofPrompts = prompts.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const left = maxTokens === null ? use.leftToday(ofPrompts) : null;
+  const most = left === null ? Number.POSITIVE_INFINITY : Math.max(1, Math.floor(left / planned.length));
+  const choices = planned.map((choice) => {
+    const { stopping } = choice.request;
+    const maxTokens = Math.min(stopping.maxTokens, Math.max(most, stopping.minTokens));
+    return { ...choice, request: { ...choice.request, stopping: { ...stopping, maxTokens } } };
+  });
+  use.prompt(
+    ofPrompts,
+    choices.reduce((sum, { request }) => sum + request.stopping.maxTokens, 0),
+  );
   answerHeaders(use.headers());
+  return choices;
 }
 
 /**

@@ -46,6 +46,29 @@ it('an answer tells what is left, as a whole or as a stream, and a refusal when 
   expect((await fetch(`${url}/v1/models`, { headers })).status).toBe(200);
 });
 
+it('no request may use more than the day leaves, whatever it asks for; one without a length is cut there', async () => {
+  const keysFile = limitedTo('{ tokens_per_day: 50 }');
+  const { post, fleet } = await testServer({ keysFile }, new SimulatedClock(1_000));
+  fleet.script = () => saying([5, 6, 7]);
+  const ask = (body: object, path = '/v1/completions') => post(path, { ignore_eos: true, ...body }, headers);
+  for (const body of [
+    { prompt: [5, 6], max_tokens: 49 },
+    { prompt: [5, 6], max_tokens: 3, n: 17 },
+    { prompt: Array.from({ length: 10 }, () => [5]), max_tokens: 5 },
+    { prompt: Array.from({ length: 51 }, () => 5), max_tokens: 1 },
+  ]) {
+    const refused = await ask(body);
+    expect([refused.status, await refused.json()]).toMatchObject([429, { error: { code: 'request_too_large' } }]);
+  }
+  expect(fleet.asked).toEqual([]);
+  expect((await ask({ prompt: [5, 6], max_tokens: 3 })).status).toBe(200);
+  const late = await ask({ prompt: [5, 6], max_tokens: 44 });
+  expect([late.status, Number(late.headers.get('retry-after')) > 1]).toEqual([429, true]);
+  expect((await ask({ messages: [{ role: 'user', content: 'x' }] }, '/v1/chat/completions')).status).toBe(200);
+  const { tokens, stopping } = fleet.asked.at(-1)!.request;
+  expect(tokens.length + stopping.maxTokens).toBe(45);
+});
+
 it('a pin counts the tokens of its prompt, and belongs to the tenant whose share computes them', async () => {
   const keysFile = limitedTo('{ tokens_per_minute: 500 }, priority: 4');
   const { post, retentions, trail } = await testServer({ keysFile }, new SimulatedClock(1_000));

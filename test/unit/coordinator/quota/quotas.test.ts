@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keyPrincipal, type Principal, subjectPrincipal } from '../../../../coordinator/access/principal.js';
+import type { QuotaUse } from '../../../../coordinator/quota/quota-use.js';
 import { ANNOUNCE_PAUSE_MS, Quotas } from '../../../../coordinator/quota/quotas.js';
 import { MemoryBroker } from '../../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../../src/clock.js';
@@ -105,6 +106,40 @@ describe('the limits of a key', () => {
     expect(ask(c, daily)).toMatchObject({ status: 429, retryAfterS: NOON / 1_000 });
     await clock.advance(NOON);
     expect(ask(c, daily, 100)).toBeNull();
+  });
+
+  it('of a day hold for prompt and answers together, also while several requests run', async () => {
+    const { clock, coordinator } = world();
+    const c = coordinator();
+    const who = principal({ tokens_per_day: 3_000 });
+    const begin = (prompt: number, answers: number) => {
+      const use = c.quotas.begin(who)!;
+      try {
+        use.prompt(prompt, answers);
+      } catch (error) {
+        use.end();
+        return error;
+      }
+      return use;
+    };
+    expect(begin(100, 10_000)).toMatchObject({ status: 429, code: 'request_too_large' });
+    expect(begin(3_001, 0)).toMatchObject({ status: 429, code: 'request_too_large' });
+    const first = begin(100, 1_900) as QuotaUse;
+    expect(first.leftToday(400)).toBe(600);
+    expect(begin(1, 1_000)).toMatchObject({ status: 429, retryAfterS: 1, message: /running requests/ });
+    const second = begin(100, 900) as QuotaUse;
+    first.generated(400);
+    expect(second.leftToday(0)).toBe(0);
+    first.end();
+    first.end();
+    expect(second.leftToday(0)).toBe(1_500);
+    second.generated(1_000);
+    second.end();
+    expect(second.leftToday(0)).toBe(1_400);
+    expect(begin(100, 1_301)).toMatchObject({ status: 429, retryAfterS: NOON / 1_000, message: /for up to 1401 more/ });
+    (begin(100, 1_300) as QuotaUse).end();
+    await clock.advance(NOON);
+    expect(second.leftToday(0)).toBe(3_000);
   });
 
   it('do not bind other keys, nor a key without limits', () => {
