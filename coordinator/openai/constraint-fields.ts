@@ -28,7 +28,8 @@ export const ResponseFormat = z.discriminatedUnion(
   'type',
   [
     z.object({ type: z.literal('text') }),
-    z.object({ type: z.literal('json_object') }),
+    // With a schema as in llama.cpp's server.
+    z.object({ type: z.literal('json_object'), schema: Schema.nullish() }),
     z.object({
       type: z.literal('json_schema'),
       json_schema: z.object({ name: Name.optional(), schema: Schema, strict: z.boolean().nullish() }),
@@ -130,7 +131,10 @@ function outputsOf(outputs: z.infer<typeof StructuredOutputs>): NamedConstraint[
 /** The constraint of a format; null for text. @param param the field that it came from */
 export function formatConstraint(format: ConstraintFields['response_format'], param: string): NamedConstraint | null {
   if (format === undefined || format.type === 'text') return null;
-  if (format.type === 'json_object') return anyObject(param);
+  if (format.type === 'json_object') {
+    const { schema } = format;
+    return schema === undefined || schema === null ? anyObject(param) : json(schema, false, `${param}.schema`);
+  }
   const { schema, strict } = format.json_schema;
   return json(schema, strict ?? false, param === 'response_format' ? `${param}.json_schema.schema` : `${param}.schema`);
 }

@@ -92,7 +92,7 @@ function toolFields({ tools = [], tool_choice: choice, parallel_tool_calls }: Re
 function formatOf({ text }: ResponseRequest): NamedConstraint | null {
   const format = text?.format;
   if (!format || format.type === 'text') return null;
-  if (format.type === 'json_object') return formatConstraint({ type: 'json_object' }, 'text.format');
+  if (format.type === 'json_object') return formatConstraint(format, 'text.format');
   const { schema, strict } = format;
   return formatConstraint({ type: 'json_schema', json_schema: { schema, strict } }, 'text.format');
 }

@@ -67,7 +67,7 @@ export const COMMON_PARAMETERS = {
   ignore_eos: honoured(z.boolean().optional(), 'Whether the answer continues after the token that ends a text.'),
   response_format: honoured(
     ResponseFormat.optional(),
-    '`json_object`: the answer is a JSON object; `json_schema`: it satisfies a schema. See [structured outputs](#structured-outputs).',
+    '`json_object`: the answer is a JSON object, of its `schema` if it has one; `json_schema`: it satisfies a schema. See [structured outputs](#structured-outputs).',
   ),
   structured_outputs: honoured(
     StructuredOutputs.optional(),

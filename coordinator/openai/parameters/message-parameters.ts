@@ -58,6 +58,7 @@ export const MESSAGE_PARAMETERS = {
   top_p: COMMON_PARAMETERS.top_p,
   top_k: COMMON_PARAMETERS.top_k,
   stream: COMMON_PARAMETERS.stream,
+  cache_salt: COMMON_PARAMETERS.cache_salt,
   max_completion_tokens: refused([], 'use max_tokens'),
   parallel_tool_calls: refused([true], 'use tool_choice.disable_parallel_tool_use'),
   reasoning_effort: refused([], 'use output_config.effort'),

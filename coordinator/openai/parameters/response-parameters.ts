@@ -28,7 +28,7 @@ const ResponseText = z.object({
       'type',
       [
         z.object({ type: z.literal('text') }),
-        z.object({ type: z.literal('json_object') }),
+        z.object({ type: z.literal('json_object'), schema: JsonSchemaField.nullish() }),
         z.object({
           type: z.literal('json_schema'),
           name: Name.nullish(),

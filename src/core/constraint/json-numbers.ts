@@ -33,8 +33,8 @@ export function addNumber(
     addAnyNumber(builder, from, to);
     return;
   }
-  const least = integer ? wholeBound(low, 1) : low;
-  const most = integer ? wholeBound(high, -1) : high;
+  const least = within(integer ? wholeBound(low, 1) : low, 1);
+  const most = within(integer ? wholeBound(high, -1) : high, -1);
   const negative = builder.state();
   builder.text(from, '-', negative);
   const zero = { value: 0, exclusive: false };
@@ -46,6 +46,11 @@ export function addNumber(
   const negativeLow = most !== null && (most.value < 0 || excludesZero) ? opposite(most) : nearZero;
   if (least === null || least.value < 0)
     addMagnitude(builder, { low: negativeLow, high: least === null ? null : opposite(least), integer }, negative, to);
+}
+
+/** None for a bound that all numbers keep that are written here; `inwards` is 1 for a lower bound and -1 for an upper one. */
+function within(bound: NumberBound | null, inwards: 1 | -1): NumberBound | null {
+  return bound === null || inwards * bound.value <= -(10 ** WHOLE_DIGITS) ? null : bound;
 }
 
 function opposite({ value, exclusive }: NumberBound): NumberBound {

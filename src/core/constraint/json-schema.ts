@@ -1,9 +1,11 @@
 import { InvalidRequest } from '../../errors.js';
+import { ANY_CHAR } from './char-set.js';
 import { addNumber } from './json-numbers.js';
 import { addObject, BareMembers, BracedObject } from './object-states.js';
 import { checkDisjoint } from './one-of.js';
 import { type Program, ProgramBuilder } from './program.js';
 import { type Lengths, regexLengths } from './regex-lengths.js';
+import { addAllOf } from './regex-product.js';
 import { addRegex, addRepeat } from './regex-states.js';
 import { anywhere, parseRegex, type Regex } from './regex-syntax.js';
 import { type Facts, factsOf, type JsonSchema, type JsonType } from './schema-facts.js';
@@ -213,41 +215,42 @@ class SchemaCompiler {
   }
 
   private addString({ minLength, maxLength, pattern, format }: Facts, from: number, to: number): void {
+    const lengths = { min: minLength, max: maxLength };
+    if (lengths.min > lengths.max) return;
     const bounded = minLength > 0 || maxLength < Number.POSITIVE_INFINITY;
-    if (format !== null) {
-      if (pattern !== null) throw new InvalidRequest('format: cannot be honoured beside pattern; leave one out');
-      this.builder.call(from, this.formatStart(format, { min: minLength, max: maxLength }), to);
+    if (pattern === null && format !== null && isWithin(FORMATS[format]!, lengths)) {
+      this.builder.call(from, this.formatStart(format), to);
       return;
     }
-    if (pattern !== null && bounded)
-      throw new InvalidRequest(
-        'minLength, maxLength: cannot be honoured beside a pattern; write the length into the pattern',
-      );
     this.values.addString(from, to, (start, end) => {
-      if (pattern === null) {
-        if (minLength <= maxLength) this.values.addAnyChars({ min: minLength, max: maxLength }, start, end);
+      if (pattern === null && format === null) {
+        this.values.addAnyChars(lengths, start, end);
         return;
       }
-      named('pattern', () => {
-        this.addRegex(anywhere(parseRegex(pattern)), start, end);
+      named(pattern === null ? 'format' : 'pattern', () => {
+        const wanted = pattern === null ? [] : [anywhere(parseRegex(pattern))];
+        if (format !== null) wanted.push(parseRegex(FORMATS[format]!));
+        if (bounded) wanted.push({ type: 'repeat', item: { type: 'chars', set: ANY_CHAR }, ...lengths });
+        this.addTexts(wanted, start, end);
       });
     });
+  }
+
+  /** The texts that all expressions match. */
+  private addTexts(expressions: readonly Regex[], from: number, to: number): void {
+    if (expressions.length === 1) this.addRegex(expressions[0]!, from, to);
+    else addAllOf(this.builder, expressions, from, to, (at, set, next) => this.values.writeChars(at, set, next));
   }
 
   private addRegex(regex: Regex, from: number, to: number): void {
     addRegex(this.builder, regex, from, to, (at, set, next) => this.values.writeChars(at, set, next));
   }
 
-  /** The start of the states of a string with a format, which all strings of the format share. @param wanted bounds that all texts of the format must keep */
-  private formatStart(format: string, wanted: Lengths): number {
-    const regex = parseRegex(FORMATS[format]!);
-    const { min, max } = regexLengths(regex);
-    if (wanted.min > min || wanted.max < max)
-      throw new InvalidRequest(
-        `format: '${format}' cannot be honoured beside a minLength over ${min}${max === Number.POSITIVE_INFINITY ? ' or a maxLength' : ` or a maxLength under ${max}`}; leave one out`,
-      );
-    return this.values.shared(FORMATS[format]!, (from, to) =>
-      this.values.addString(from, to, (start, end) => this.addRegex(regex, start, end)),
+  /** The start of the states of a string with a format, which all strings of the format share. */
+  private formatStart(format: string): number {
+    const source = FORMATS[format]!;
+    return this.values.shared(source, (from, to) =>
+      this.values.addString(from, to, (start, end) => this.addRegex(parseRegex(source), start, end)),
     );
   }
 
@@ -301,6 +304,12 @@ class SchemaCompiler {
       to,
     );
   }
+}
+
+/** Whether all texts of an expression keep the bounds. */
+function isWithin(source: string, { min, max }: Lengths): boolean {
+  const own = regexLengths(parseRegex(source));
+  return min <= own.min && max >= own.max;
 }
 
 function unwritable(value: unknown): never {

@@ -63,7 +63,7 @@ function repeated(
 
 /** Adds `min` to `max` of what `add` adds between two states; `max` may be infinite. */
 export function addRepeat(
-  builder: ProgramBuilder,
+  builder: Pick<ProgramBuilder, 'state' | 'epsilon'>,
   { min, max }: { readonly min: number; readonly max: number },
   from: number,
   to: number,

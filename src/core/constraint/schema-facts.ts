@@ -64,7 +64,7 @@ const NO_FACTS: Facts = {
 /** Keywords that restrict values and cannot be honoured, with the values that restrict nothing. */
 const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
   // Without `if`, `then` and `else` mean nothing.
-  ...{ not: [], if: [], patternProperties: [{}], propertyNames: [true, {}], minProperties: [0] },
+  ...{ not: [], if: [], patternProperties: [{}], propertyNames: [true, {}, { type: 'string' }], minProperties: [0] },
   ...{ maxProperties: [], dependentRequired: [{}], dependentSchemas: [{}], dependencies: [{}] },
   ...{
     unevaluatedProperties: [true, {}],
@@ -75,7 +75,7 @@ const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
   },
   // A schema with its own address changes what references within it mean. That of the whole schema is taken away before.
   $id: [],
-  ...{ uniqueItems: [false], multipleOf: [], $dynamicRef: [], $recursiveRef: [], additionalItems: [true, {}] },
+  ...{ uniqueItems: [false], multipleOf: [], $dynamicRef: [], $recursiveRef: [] },
 };
 
 /** Limit on the schemas that one value must satisfy. */
@@ -234,14 +234,14 @@ function addObjectFacts(facts: Facts, schema: Readonly<Record<string, unknown>>)
 }
 
 function addArrayFacts(facts: Facts, schema: Readonly<Record<string, unknown>>): void {
-  const { items, prefixItems, minItems, maxItems } = schema;
+  const { items, prefixItems, additionalItems, minItems, maxItems } = schema;
   if (minItems !== undefined) facts.minItems = Math.max(facts.minItems, count('minItems', minItems));
   if (maxItems !== undefined) facts.maxItems = Math.min(facts.maxItems, count('maxItems', maxItems));
   if (items === undefined && prefixItems === undefined) return;
-  // Before the draft of 2020, `items` could be a list.
+  // Before the draft of 2020, `items` could be a list, and `additionalItems` was about the items behind it; without such a list it means nothing.
   const prefix = prefixItems === undefined && Array.isArray(items) ? items : (prefixItems ?? []);
-  const rest = items === undefined || Array.isArray(items) ? true : (items as JsonSchema);
-  facts.arrays = [...facts.arrays, { prefix: list('prefixItems', prefix), items: rest }];
+  const rest = Array.isArray(items) ? (additionalItems ?? true) : (items ?? true);
+  facts.arrays = [...facts.arrays, { prefix: list('prefixItems', prefix), items: rest as JsonSchema }];
 }
 
 function list(keyword: string, value: unknown): JsonSchema[] {

@@ -22,6 +22,7 @@ function told({ fleet }: TestServer, text: string): boolean {
 describe('structured outputs', () => {
   it.each([
     [{ response_format: { type: 'json_object' } }, '{"b":[1]}', '[]'],
+    [{ response_format: { type: 'json_object', schema: { required: ['zz'] } } }, '{"zz":1}', '{}'],
     [{ response_format: { type: 'json_schema', json_schema: { name: 'x', schema: SCHEMA } } }, '{"a":1,"b":2}', '{}'],
     [
       { response_format: { type: 'json_schema', json_schema: { name: 'x', strict: true, schema: SCHEMA } } },

@@ -235,6 +235,14 @@ describe('the Messages API', () => {
     expect([wrong.status, await wrong.json()]).toMatchObject([400, { error: { param: 'cache_control.ttl' } }]);
   });
 
+  it('keeps the prompts of two salts apart', async () => {
+    const server = await serverSaying('Yes.');
+    for (const cache_salt of ['a', 'b', 'a']) await whole(server, { cache_salt });
+    const [first, second, third] = server.fleet.asked.map(({ request }) => request.salt);
+    expect(second).not.toEqual(first);
+    expect(third).toEqual(first);
+  });
+
   it('reports an error in the middle of a stream as an event', async () => {
     const server = await serverSaying('');
     server.fleet.script = async function* () {
