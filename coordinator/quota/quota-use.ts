@@ -1,6 +1,6 @@
 import type { UseLimits } from '../../src/config/grants.js';
 import { ApiError } from '../openai/api-error.js';
-import type { Allowance, Exceeded, Moment, Need, Quota, RequestKind } from './quota.js';
+import type { Allowance, Exceeded, Moment, Quota, RequestKind, TokenNeed } from './quota.js';
 
 interface QuotaUseWorld {
   at(): Moment;
@@ -98,7 +98,7 @@ export class QuotaUse {
     return at;
   }
 
-  private check(exceeded: Exceeded | null, need: Need = { prompt: 0, answers: 0 }): void {
+  private check(exceeded: Exceeded | null, need: TokenNeed = { prompt: 0, answers: 0 }): void {
     if (exceeded === null) return;
     const headers = this.headers();
     if (exceeded.limit === 'prompt' || exceeded.limit === 'size') {
@@ -109,14 +109,14 @@ export class QuotaUse {
     throw new ApiError(429, `cannot take the request: ${reason}; retry in ${retryAfterS} s`, { retryAfterS, headers });
   }
 
-  private tooLarge(limit: 'prompt' | 'size', { prompt, answers }: Need): string {
+  private tooLarge(limit: 'prompt' | 'size', { prompt, answers }: TokenNeed): string {
     const { id, limits } = this.credential;
     return limit === 'prompt'
       ? `prompt: has ${prompt} tokens; the key '${id}' may use ${limits.tokensPerMinute} tokens per minute`
       : `prompt and answers: may have ${prompt + answers} tokens; the key '${id}' may use ${limits.tokensPerDay} tokens per day`;
   }
 
-  private describe(limit: Exclude<Exceeded['limit'], 'prompt' | 'size'>, { prompt, answers }: Need): string {
+  private describe(limit: Exclude<Exceeded['limit'], 'prompt' | 'size'>, { prompt, answers }: TokenNeed): string {
     const { requestsPerMinute, tokensPerMinute, tokensPerDay, concurrentRequests } = this.credential.limits;
     const tokens = prompt + answers;
     const day = tokens === 0 ? `its ${tokensPerDay} tokens per day` : `too much of its ${tokensPerDay} tokens per day`;

@@ -22,7 +22,7 @@ export type Exceeded =
   | { readonly limit: 'size' };
 
 /** The tokens that a request may use: of all its prompts, and of all its answers. */
-export interface Need {
+export interface TokenNeed {
   readonly prompt: number;
   /** At most as many: reserved while the request runs. */
   readonly answers: number;
@@ -93,7 +93,7 @@ export class Quota {
   }
 
   /** Counts the tokens of prompts, and reserves those of their answers. Returns the limit that they exceed, and then counts nothing. */
-  prompt({ prompt, answers }: Need, at: Moment): Exceeded | null {
+  prompt({ prompt, answers }: TokenNeed, at: Moment): Exceeded | null {
     const bucket = this.tokens.all;
     if (bucket !== null && prompt > bucket.capacity) return { limit: 'prompt' };
     const exceeded = this.exceedsDay(prompt + answers, at);

@@ -28,6 +28,7 @@ export class MeteredRequest extends IncomingMessage {
   private held = false;
   private wanted = false;
   private isRefused = false;
+  private told = false;
 
   /** Whether the body was refused: its rest never comes. */
   get refused(): boolean {
@@ -50,13 +51,14 @@ export class MeteredRequest extends IncomingMessage {
   }
 
   override _read(bytes: number): void {
-    if (this.isRefused) return;
-    if (this.held) this.wanted = true;
+    if (this.isRefused) this.tell();
+    else if (this.held) this.wanted = true;
     else super._read(bytes);
   }
 
   /** Node calls this for the rest of a body that nobody has read. Its own version would not count the chunks. */
   _dump(): void {
+    if (this.isRefused) this.socket.end();
     this.on('error', () => {}).resume();
   }
 
@@ -79,14 +81,22 @@ export class MeteredRequest extends IncomingMessage {
   private refuse(): void {
     this.isRefused = true;
     dropBody(this.socket);
-    if (this.listenerCount('error') === 0) this.socket.destroy();
-    else {
-      this.emit(
-        'error',
-        new InvalidRequest(
-          `body: comes in chunks of fewer than ${WASTEFUL_CHUNK_BYTES} bytes on average; send fewer and larger ones`,
-        ),
-      );
+    if (this.listenerCount('error') > 0) this.tell();
+  }
+
+  /** Once: now, or when somebody begins to read. */
+  private tell(): void {
+    if (this.told) return;
+    this.told = true;
+    if (this.listenerCount('error') === 0) {
+      this.socket.destroy();
+      return;
     }
+    this.emit(
+      'error',
+      new InvalidRequest(
+        `body: comes in chunks of fewer than ${WASTEFUL_CHUNK_BYTES} bytes on average; send fewer and larger ones`,
+      ),
+    );
   }
 }
