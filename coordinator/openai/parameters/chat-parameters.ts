@@ -58,6 +58,8 @@ export const CHAT_PARAMETERS = {
   mm_processor_kwargs: refused([{}], 'send text; the model supports text only'),
   modalities: refused([['text']], 'ask for text; the model answers in text only'),
   moderation: refused([], 'moderate the messages and the answer yourself'),
+  output_config: refused([], 'use reasoning_effort and response_format'),
+  output_format: refused([], 'use response_format'),
   prompt: refused([], 'send the text as a message, or to /v1/completions'),
   prediction: inert(z.unknown(), 'A hint that makes answers quicker on other servers.'),
   suffix: refused([''], 'append it to the answer yourself'),

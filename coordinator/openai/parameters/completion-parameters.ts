@@ -17,6 +17,8 @@ const Prompt = z.unknown().meta({
   },
 });
 
+const CHATS = 'send the request to /v1/chat/completions';
+
 /** Every known parameter of `POST /v1/completions`. */
 export const COMPLETION_PARAMETERS = {
   ...COMMON_PARAMETERS,
@@ -33,9 +35,22 @@ export const COMPLETION_PARAMETERS = {
     z.int().min(0).max(limits.LOGPROBS).optional(),
     'How many alternatives each token of the answer has, with log-probabilities.',
   ),
-  messages: refused([], 'send the request to /v1/chat/completions'),
+  add_generation_prompt: refused([], CHATS),
+  chat_template: refused([], 'render it yourself and send it as prompt'),
+  continue_final_message: refused([false], CHATS),
+  function_call: refused(['none', 'auto'], CHATS),
+  functions: refused([[]], CHATS),
+  include_reasoning: refused([true], 'leave it out; the answer has all of the text'),
+  input: refused([], 'send it as prompt'),
+  instructions: refused([], 'write them into the prompt'),
+  max_output_tokens: refused([], 'use max_tokens'),
+  messages: refused([], CHATS),
+  parallel_tool_calls: refused([true], CHATS),
+  reasoning_effort: refused([], CHATS),
   suffix: refused([''], 'append it to the answer yourself'),
-  tool_choice: refused(['none', 'auto'], 'send the request to /v1/chat/completions'),
-  tools: refused([[]], 'send the request to /v1/chat/completions'),
+  tool_choice: refused(['none', 'auto'], CHATS),
+  text: refused([], 'use response_format'),
+  tools: refused([[]], CHATS),
   top_logprobs: refused([0], 'use logprobs'),
+  verbosity: refused(['medium'], 'ask for it in the prompt'),
 } as const satisfies ParameterTable;

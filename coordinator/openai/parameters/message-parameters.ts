@@ -59,7 +59,10 @@ export const MESSAGE_PARAMETERS = {
   top_k: COMMON_PARAMETERS.top_k,
   stream: COMMON_PARAMETERS.stream,
   cache_salt: COMMON_PARAMETERS.cache_salt,
+  input: refused([], 'send it as messages'),
+  instructions: refused([], 'use system'),
   max_completion_tokens: refused([], 'use max_tokens'),
+  max_output_tokens: refused([], 'use max_tokens'),
   parallel_tool_calls: refused([true], 'use tool_choice.disable_parallel_tool_use'),
   reasoning_effort: refused([], 'use output_config.effort'),
   response_format: refused([{ type: 'text' }], 'use output_config.format'),
@@ -84,11 +87,13 @@ export const MESSAGE_PARAMETERS = {
   output_format: honoured(OutputFormat.optional(), 'The older name of `output_config.format`.'),
   service_tier: refused(['auto', 'standard_only'], 'leave it out; API keys have priorities'),
   speed: refused(['standard'], 'leave it out; API keys have priorities'),
+  text: refused([], 'use output_config.format'),
   thread: refused([], 'send the whole conversation, as the SDK does with thread: false; its prefix is cached'),
   thinking: honoured(
     Thinking.optional(),
     '`enabled` and `adaptive`: the model reasons; `disabled`: it does not, where its chat template has `enable_thinking` or `thinking`. Without reasoning in its template, only `disabled` is possible. `budget_tokens` is listed in `shoal.ignored`: `max_tokens` bounds reasoning and text together. Default: as the template has it.',
   ),
+  verbosity: refused(['medium'], 'ask for it in the system message'),
 } as const satisfies ParameterTable;
 
 /** The parameters of `POST /v1/messages/count_tokens`. */
