@@ -100,6 +100,6 @@ export const REFUSED_FORMATS: ReadonlySet<string> = new Set(['regex']);
 export function checkFormat(format: string, text: string): void {
   if (new RegExp(`^(?:${FORMATS[format]!})$`, 'u').test(text)) return;
   throw new InvalidRequest(
-    `format: ${JSON.stringify(text.slice(0, 100))} of enum or const is no '${format}' as answers have it; leave out one of them`,
+    `format: ${JSON.stringify(text.slice(0, 100))} of enum or const has not the form of '${format}' that answers have; leave out one of them`,
   );
 }
