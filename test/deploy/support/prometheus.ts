@@ -49,12 +49,14 @@ export class Prometheus {
     const child = spawn(program, [...args, '--log.level=info'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
     const address = await new Promise<string>((resolve, reject) => {
       const lines: string[] = [];
-      let found = '';
+      let found: string | null = null;
+      let ready = false;
       createInterface({ input: child.stderr }).on('line', (line) => {
         lines.push(line);
         found = /Listening on.* address=(\S+)/.exec(line)?.[1] ?? found;
-        // It listens before it answers.
-        if (line.includes('Server is ready')) resolve(found);
+        ready ||= line.includes('Server is ready');
+        // It says in either order that it listens and that it answers.
+        if (ready && found !== null) resolve(found);
       });
       child.on('exit', () => reject(new Error(`prometheus ended:\n${lines.join('\n')}`)));
     });
