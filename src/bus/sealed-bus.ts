@@ -178,9 +178,9 @@ export class SealedBus implements Bus {
     }
     const opened = this.reader.open(sealed);
     if (opened === null) return;
-    const { envelope } = opened;
+    const { envelope, payload } = opened;
     const known = this.touch(envelope);
-    const message = { ...opened.message, from: known.sender };
+    const message = { subject: sealed.subject, payload, reply: sealed.reply, nobody: false, from: known.sender };
     const held = { subscription, counter: envelope.counter, message, handler };
     if (known.nonce !== null) {
       this.hold(known, held);
@@ -248,7 +248,7 @@ export class SealedBus implements Bus {
 
   private onSealMessage(sealed: BusMessage): void {
     const opened = this.reader.open(sealed);
-    const message = opened && readMessage(SealMessage, opened.message.payload);
+    const message = opened && readMessage(SealMessage, opened.payload);
     if (!opened || !message) return;
     const known = this.touch(opened.envelope);
     const arrival = windowOf(known, PROOFS).record(opened.envelope.counter);

@@ -18,7 +18,7 @@ export interface SealedReaderOptions {
 
 export interface OpenedMessage {
   readonly envelope: Envelope;
-  readonly message: BusMessage;
+  readonly payload: Uint8Array;
 }
 
 export class SealedReader {
@@ -43,11 +43,10 @@ export class SealedReader {
 
   /** Null for a message that was not sealed with the secret; it is reported. */
   open(sealed: BusMessage): OpenedMessage | null {
-    const { subject, reply } = sealed;
     const envelope = MessageOpener.peek(sealed.payload);
     const payload = envelope && this.payloadOf(envelope, sealed);
-    if (payload) return { envelope, message: { subject, payload, reply, nobody: false } };
-    this.options.onDropped?.('forged', subject);
+    if (payload) return { envelope, payload };
+    this.options.onDropped?.('forged', sealed.subject);
     return null;
   }
 

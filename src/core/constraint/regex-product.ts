@@ -11,6 +11,8 @@ import type { Regex } from './regex-syntax.js';
 
 /** Limit on the pairs of states: bounds of length multiply the states of a pattern. */
 const PAIRS = 8_192;
+/** Limit on the steps between states, of one expression, and on those that two have to be compared: each of many optional parts leads to all behind it. */
+const STEPS = 2 ** 20;
 
 /** One state of an automaton without empty steps, which is a list of states: the first is the start, and there is none if it takes no text. */
 interface Node {
@@ -71,16 +73,18 @@ function reachable(a: readonly Node[], b: readonly Node[]): Pair[] {
     const id = i * b.length + j;
     const seen = known.get(id);
     if (seen !== undefined) return seen;
-    if (pairs.length >= PAIRS)
-      throw new InvalidRequest('has too many states together with the format or the length; leave one of them out');
+    if (pairs.length >= PAIRS) throw tooMany();
     const pair = { a: i, b: j, ends: a[i]!.ends && b[j]!.ends, steps: [], before: [], leads: false };
     known.set(id, pair);
     pairs.push(pair);
     return pair;
   };
   pairOf(0, 0);
+  let compared = 0;
   // Grows while it is walked.
   for (const pair of pairs) {
+    compared += a[pair.a]!.steps.length * b[pair.b]!.steps.length;
+    if (compared > STEPS) throw tooMany();
     for (const one of a[pair.a]!.steps) {
       for (const other of b[pair.b]!.steps) {
         const set = intersection(one.set, other.set);
@@ -92,6 +96,10 @@ function reachable(a: readonly Node[], b: readonly Node[]): Pair[] {
     }
   }
   return pairs;
+}
+
+function tooMany(): InvalidRequest {
+  return new InvalidRequest('has too many states together with the format or the length; leave one of them out');
 }
 
 /** Marks the pairs from which a text can end: the others would be dead ends. */
@@ -161,8 +169,11 @@ class Automaton {
     const ids = new Map([[start, 0]]);
     const open = [start];
     const nodes: Node[] = [];
+    let walked = 0;
     for (const state of open) {
       const closure = this.closure(state);
+      walked += closure.size;
+      if (walked > STEPS) throw tooMany();
       const steps = [...closure].flatMap((one) => this.steps[one]!);
       for (const { to } of steps) {
         if (ids.has(to)) continue;

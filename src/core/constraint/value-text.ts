@@ -214,7 +214,6 @@ export class ValueText {
     }
   }
 
-  /** Start of states that end where `add` ends. */
   /** The start of states that are added once, and shared by all that ask for them by this name. */
   shared(name: string, add: (from: number, to: number) => void): number {
     const start = this.starts.get(name) ?? this.rule(add);
@@ -222,6 +221,7 @@ export class ValueText {
     return start;
   }
 
+  /** Start of states that end where `add` ends. */
   private rule(add: (from: number, to: number) => void): number {
     const [start, end] = [this.builder.state(), this.builder.state()];
     add(start, end);

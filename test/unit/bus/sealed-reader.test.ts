@@ -27,7 +27,7 @@ test('names the sealer of a message once one of its messages was opened; all oth
 
   const stranger = reader.senderOf(sealed(intruder));
   expect(reader.senderOf(sealed(member))).toBe(stranger);
-  expect(reader.open(sealed(member))?.message.payload).toEqual(Buffer.of(1));
+  expect(reader.open(sealed(member))?.payload).toEqual(Buffer.of(1));
   expect(reader.senderOf(sealed(member))).not.toBe(stranger);
   expect(reader.senderOf(sealed(member, 'other news'))).toBe(reader.senderOf(sealed(member)));
   expect(reader.open(sealed(intruder))).toBeNull();

@@ -55,6 +55,11 @@ describe('a schema of Zod', () => {
     const many = { type: 'string', pattern: '^(a|b|ab){200}$', maxLength: 300 } as const;
     expect(() => schemaMachine(many)).toThrow(InvalidRequest);
     expect(() => schemaMachine(many)).toThrow(/pattern: has too many states/);
+    // Each of the optional parts leads to all behind it.
+    const steps = { type: 'string', pattern: '^(a?){4000}$', maxLength: 4_000 } as const;
+    expect(() => schemaMachine(steps)).toThrow(/pattern: has too many states/);
+    const compared = { type: 'string', pattern: '^(a?){900}$', minLength: 1, format: 'hostname' } as const;
+    expect(() => schemaMachine(compared)).toThrow(/pattern: has too many states/);
   });
 
   it('has its tuples in the form before the draft of 2020 honoured', () => {
