@@ -56,7 +56,7 @@ describe('a schema of Zod', () => {
     expect(() => schemaMachine(many)).toThrow(InvalidRequest);
     expect(() => schemaMachine(many)).toThrow(/pattern: has too many states/);
     // Each of the optional parts leads to all behind it.
-    const steps = { type: 'string', pattern: '^(a?){4000}$', maxLength: 4_000 } as const;
+    const steps = { type: 'string', pattern: '^(a?){2000}$', maxLength: 4_000 } as const;
     expect(() => schemaMachine(steps)).toThrow(/pattern: has too many states/);
     const compared = { type: 'string', pattern: '^(a?){900}$', minLength: 1, format: 'hostname' } as const;
     expect(() => schemaMachine(compared)).toThrow(/pattern: has too many states/);
