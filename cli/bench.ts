@@ -4,42 +4,17 @@ import { readValues } from '../src/config/config.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { InternalError } from '../src/errors.js';
 import { benchCompare } from './bench-compare.js';
+import { BENCH_NAMES } from './bench-names.js';
 import { benchReplay } from './bench-replay.js';
 import { benchServe } from './bench-serve.js';
 import type { CommandContext } from './context.js';
-
-const NAMES = [
-  'peer',
-  'actor',
-  'request',
-  'runtime',
-  'ttft',
-  'decode',
-  'batch',
-  'speculate',
-  'structured',
-  'hostile',
-  'fairness',
-  'oracle',
-  'audit',
-  'device',
-  'memory',
-  'models',
-  'compare',
-  'replay',
-  'serve',
-  'route',
-  'tracing',
-  'kv',
-  'many',
-];
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */
 export async function bench(context: CommandContext): Promise<number> {
   const { json, rounds, out } = readValues('bench', context);
   const name = context.args[0] ?? '';
-  if (!NAMES.includes(name)) {
-    throw new WrongUsage(`bench: must be one of ${NAMES.join(', ')}, got ${JSON.stringify(name)}`);
+  if (!BENCH_NAMES.includes(name)) {
+    throw new WrongUsage(`bench: must be one of ${BENCH_NAMES.join(', ')}, got ${JSON.stringify(name)}`);
   }
   if (name === 'replay') return benchReplay(context);
   if (name === 'compare') return benchCompare(context);

@@ -5,6 +5,7 @@ import { OPTIONS } from '../src/config/options.js';
 import { packageVersion } from '../src/config/package-root.js';
 import { PRINT_OPTIONS } from '../src/config/print-options.js';
 import { SYNTH_OPTIONS } from '../src/config/synth-options.js';
+import { benchArguments } from './bench-names.js';
 import type { CommandRun } from './context.js';
 
 /** All commands. */
@@ -114,10 +115,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'bench',
-    argument: [
-      '<name...>',
-      'peer, actor, request, runtime, many, ttft, decode, batch, structured, serve, kv, hostile, fairness, oracle, audit, models, route, tracing, replay FILE, or compare BEFORE.json AFTER.json',
-    ],
+    argument: ['<name...>', benchArguments()],
     help: 'Run a benchmark, and its baseline in the same run.',
     options: OPTIONS,
     load: async () => (await import('./bench.js')).bench,

@@ -113,7 +113,7 @@ describe('the command line', () => {
     ['explain', "shoal: missing required argument 'prompt'"],
     [
       'bench speed',
-      'shoal: bench: must be one of peer, actor, request, runtime, ttft, decode, batch, speculate, structured, hostile, fairness, oracle, audit, device, memory, models, compare, replay, serve, route, tracing, kv, many, got "speed"',
+      'shoal: bench: must be one of peer, actor, request, runtime, many, ttft, decode, batch, speculate, structured, serve, kv, hostile, fairness, oracle, audit, device, memory, models, route, tracing, replay, compare, got "speed"',
     ],
     ['model synth', 'shoal: --out (SHOAL_SYNTH_OUT): must be the folder to write'],
     ['model synth --out x --dtype int8', 'shoal: --dtype: must be one of float32, float16, got "int8"'],
