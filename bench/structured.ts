@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { benchModel, randomTokens } from './bench-model.js';
 import { streamed } from './first-token.js';
+import { drawnVocabulary, maskMicros, VOCABULARY_TOKENS } from './mask-times.js';
 import { type BenchOptions, machineLine, quotients, type Report, reportRatio, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
 import { decodeRate } from './streams.js';
@@ -17,6 +18,8 @@ const LEAST_PART = 0.95;
 
 /** An answer with so many of them is not finished after `NEW_TOKENS`. */
 const MANY = 200;
+/** Bound of the long texts, in characters. */
+const LONG_CHARS = 300;
 const PERSON = {
   type: 'object',
   properties: {
@@ -38,19 +41,29 @@ const KINDS = {
     ignore_eos: false,
     structured_outputs: { json: { type: 'array', minItems: MANY, items: { type: 'object' } } },
   },
+  'bounded texts': {
+    ignore_eos: false,
+    structured_outputs: { json: { type: 'array', minItems: MANY, items: { type: 'string', maxLength: LONG_CHARS } } },
+  },
 } as const;
 type Kind = keyof typeof KINDS;
+/** Texts for which the time to find the next tokens is measured alone, with a large vocabulary. */
+const TEXTS = {
+  'free text': { type: 'string' },
+  'bounded text': { type: 'string', maxLength: LONG_CHARS },
+} as const;
 const ORDER = Object.keys(KINDS) as Kind[];
 
 /**
- * Measures the tokens per second of 8 streams through a fleet of one worker: free, under a JSON Schema, under a regular expression, and as JSON of
- * any form. All prompts differ. Each round measures everything, and ratios are medians over the rounds.
+ * Measures the tokens per second of 8 streams through a fleet of one worker: free, under a JSON Schema, under a regular expression, as JSON of any form, and
+ * as texts with a bound. All prompts differ. Each round measures everything, and ratios are medians over the rounds. The vocabulary of the benchmarks' model is
+ * small, so the time to find the tokens that may follow is measured with a large one, too.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
   progress('starting one worker');
   const fleet = await RunningFleet.up(CLI, ['--workers', '1', '--sequences', String(STREAMS), '--model', model]);
-  const rates: Record<Kind, number[]> = { free: [], schema: [], regex: [], 'any object': [] };
+  const rates = Object.fromEntries(ORDER.map((kind) => [kind, [] as number[]])) as Record<Kind, number[]>;
   try {
     for (let round = -1; round < (rounds ?? ROUNDS); round++) {
       // The order alternates, so that drift favours none.
@@ -64,15 +77,34 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   } finally {
     await fleet.stop();
   }
+  progress(`finding the tokens that may follow, of ${VOCABULARY_TOKENS}`);
+  const micros = maskTimes(rounds ?? ROUNDS);
   const bound = { kind: 'at least', value: LEAST_PART } as const;
   return {
     name: 'structured',
     machine: machineLine(),
-    rows: ORDER.map((kind) => reportRow(`${STREAMS} streams: ${kind}`, 'tokens/s', rates[kind])),
+    rows: [
+      ...ORDER.map((kind) => reportRow(`${STREAMS} streams: ${kind}`, 'tokens/s', rates[kind])),
+      ...Object.entries(micros).map(([text, samples]) =>
+        reportRow(`tokens that may follow, of ${VOCABULARY_TOKENS}: ${text}`, 'µs', samples),
+      ),
+    ],
     ratios: ORDER.filter((kind) => kind !== 'free').map((kind) =>
       reportRatio(`${kind} / free`, quotients(rates[kind], rates.free), bound),
     ),
   };
+}
+
+/** By text: the time for one token, for each round. */
+function maskTimes(rounds: number): Record<string, number[]> {
+  const vocabulary = drawnVocabulary(1);
+  const times: Record<string, number[]> = {};
+  for (const [text, schema] of Object.entries(TEXTS)) {
+    times[text] = Array.from({ length: rounds }, (_, round) =>
+      maskMicros(vocabulary, { type: 'json', schema, closed: false }, round),
+    );
+  }
+  return times;
 }
 
 async function rateOf(fleet: RunningFleet, kind: Kind): Promise<number> {

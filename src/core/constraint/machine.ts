@@ -1,7 +1,8 @@
 import { InvalidRequest } from '../../errors.js';
 import { byteClasses } from './byte-classes.js';
+import { PositionKinds } from './position-kinds.js';
 import { type Program, type StateEdges, statesOf } from './program.js';
-import type { TokenTrie } from './token-trie.js';
+import type { TokenPart, TokenTrie } from './token-trie.js';
 
 /** Runs a program over bytes, and says which tokens may follow. */
 
@@ -22,7 +23,7 @@ const FRAME_BYTES = 256;
 export class TooAmbiguous extends InvalidRequest {}
 
 /** Where a call continues, and the call around it. Equal frames of one generation are one object. */
-interface Frame {
+export interface Frame {
   readonly id: number;
   readonly to: number;
   readonly outer: Frame | null;
@@ -33,6 +34,19 @@ interface Frame {
 interface Config {
   readonly state: number;
   readonly frame: Frame | null;
+}
+
+/** The tokens of one part of a vocabulary that may follow all positions of one kind. */
+interface PartMask {
+  readonly mask: Uint32Array;
+  /** The position for which they were looked up. */
+  readonly first: Position;
+}
+
+/** For the tokens of one part of a vocabulary: the kinds of positions that none of them tells apart, and the tokens that may follow each. */
+interface PartMasks {
+  readonly kinds: PositionKinds;
+  readonly byKind: Map<string, PartMask>;
 }
 
 /** The state after the bytes so far. Equal positions are one object until the machine drops them. */
@@ -74,10 +88,14 @@ export class Position {
   mask(trie: TokenTrie): Uint32Array {
     const position = this.current();
     if (position._mask !== null) return position._mask;
-    const mask = this.machine.within(MASK_WORK, () => trie.allowed(position));
-    if (position.generation === this.machine.generation) {
+    const { machine } = this;
+    const parts = machine.within(MASK_WORK, () => trie.parts.map((part) => machine.maskOf(part, position, trie.vocab)));
+    const mask = new Uint32Array(Math.ceil(trie.vocab / 32));
+    for (const { mask: bits } of parts) for (let word = 0; word < mask.length; word++) mask[word]! |= bits[word]!;
+    // Most texts come by each position of a bounded text only once, so that the first one of its kind alone keeps all tokens.
+    if (parts.at(-1)?.first === position && position.generation === machine.generation) {
       position._mask = mask;
-      this.machine.remember(mask.byteLength);
+      machine.remember(mask.byteLength);
     }
     return mask;
   }
@@ -111,6 +129,7 @@ export class ConstraintMachine {
   private readonly classes: number;
   private readonly positions = new Map<string, Position>();
   private readonly frames = new Map<string, Frame>();
+  private readonly masks = new Map<TokenPart, PartMasks>();
   private frameIds = 0;
   private usedBytes = 0;
   private workLeft = Number.POSITIVE_INFINITY;
@@ -166,6 +185,22 @@ export class ConstraintMachine {
     );
   }
 
+  /** The tokens of a part that may follow a position, as in `Position.mask`. @param position of the current generation */
+  maskOf(part: TokenPart, position: Position, vocab: number): PartMask {
+    const { kinds, byKind } = this.masksOf(part);
+    const kind = kinds.kindOf(position);
+    const known = byKind.get(kind);
+    if (known !== undefined) return known;
+    const { generation } = this;
+    const found = { mask: new Uint32Array(Math.ceil(vocab / 32)), first: position };
+    part.mark(position, found.mask);
+    if (generation === this.generation) {
+      byKind.set(kind, found);
+      this.remember(found.mask.byteLength);
+    }
+    return found;
+  }
+
   /** Counts memory of kept positions and masks. */
   remember(bytes: number): void {
     this.usedBytes += bytes;
@@ -177,6 +212,10 @@ export class ConstraintMachine {
     for (const position of this.positions.values()) position.forget();
     this.positions.clear();
     this.frames.clear();
+    for (const { kinds, byKind } of this.masks.values()) {
+      kinds.forget();
+      byKind.clear();
+    }
     this.usedBytes = 0;
     this._generation++;
   }
@@ -197,6 +236,14 @@ export class ConstraintMachine {
       throw new TooAmbiguous(
         'the constraint is too ambiguous to find the next tokens in time; use smaller repetition counts and fewer alternatives that begin alike',
       );
+  }
+
+  private masksOf(part: TokenPart): PartMasks {
+    const known = this.masks.get(part);
+    if (known !== undefined) return known;
+    const masks = { kinds: new PositionKinds(this.states, part.mostBytes), byKind: new Map() };
+    this.masks.set(part, masks);
+    return masks;
   }
 
   private positionOf(reached: readonly Config[]): Position | null {

@@ -1,15 +1,15 @@
 import type { Position } from './machine.js';
 
-/** The bytes of a vocabulary's tokens as a tree, in which tokens that begin alike share a path. */
+/**
+ * Lengths of tokens in bytes that divide a vocabulary. Which tokens of a part may follow is looked up once for all positions that no text as long as the
+ * longest of them tells apart, so few tokens should be in a part with longer ones: of 128,000 tokens, 5 % have more than 12 bytes, and 0.3 % more than 24.
+ */
+const PART_BYTES = [12, 24];
+
+/** The tokens of a vocabulary by their bytes. */
 export class TokenTrie {
-  /** Nodes in the order of a walk that visits a node before the nodes below it. */
-  private readonly bytes: Uint8Array;
-  private readonly depths: Uint16Array;
-  /** By node: the next one that is not below it. */
-  private readonly skips: Uint32Array;
-  /** By node: where its tokens begin in `tokens`; they end where the next node's begin. */
-  private readonly tokenStarts: Uint32Array;
-  private readonly tokens: Uint32Array;
+  /** The tokens by their length, the shortest first. */
+  readonly parts: readonly TokenPart[];
   /** The bytes of all tokens, one after another, and where each token's begin. */
   private readonly packed: Uint8Array;
   private readonly starts: Uint32Array;
@@ -26,23 +26,13 @@ export class TokenTrie {
     for (let id = 0; id < vocab; id++) this.starts[id + 1] = this.starts[id]! + (bytesOf(id)?.byteLength ?? 0);
     this.packed = new Uint8Array(this.starts[vocab]!);
     for (let id = 0; id < vocab; id++) this.packed.set(bytesOf(id) ?? [], this.starts[id]!);
-    const ids = Array.from({ length: vocab }, (_, id) => id).filter((id) => (bytesOf(id)?.byteLength ?? 0) > 0);
-    ids.sort((a, b) => Buffer.compare(bytesOf(a)!, bytesOf(b)!));
-    const nodes: { byte: number; depth: number; tokens: number[] }[] = [];
-    let before: Uint8Array = new Uint8Array();
-    for (const id of ids) {
-      const bytes = bytesOf(id)!;
-      for (let depth = commonPrefix(before, bytes); depth < bytes.length; depth++)
-        nodes.push({ byte: bytes[depth]!, depth, tokens: [] });
-      nodes.at(-1)!.tokens.push(id);
-      before = bytes;
-    }
-    this.bytes = Uint8Array.from(nodes, ({ byte }) => byte);
-    this.depths = Uint16Array.from(nodes, ({ depth }) => depth);
-    this.skips = skipsOf(this.depths);
-    this.tokens = Uint32Array.from(nodes.flatMap(({ tokens }) => tokens));
-    this.tokenStarts = new Uint32Array(nodes.length + 1);
-    for (const [i, { tokens }] of nodes.entries()) this.tokenStarts[i + 1] = this.tokenStarts[i]! + tokens.length;
+    const ids = Array.from({ length: vocab }, (_, id) => id).filter((id) => this.bytesOf(id).byteLength > 0);
+    ids.sort((a, b) => Buffer.compare(this.bytesOf(a), this.bytesOf(b)));
+    this.parts = [...PART_BYTES, Number.POSITIVE_INFINITY].flatMap((most, i) => {
+      const isIn = (bytes: number) => bytes > (PART_BYTES[i - 1] ?? 0) && bytes <= most;
+      const part = ids.filter((id) => isIn(this.bytesOf(id).byteLength));
+      return part.length === 0 ? [] : new TokenPart(part, (id) => this.bytesOf(id));
+    });
   }
 
   /** The position after a token; null if the token may not follow. */
@@ -54,9 +44,48 @@ export class TokenTrie {
     return at;
   }
 
-  /** The tokens that may follow a position, as in `Position.mask`. */
-  allowed(position: Position): Uint32Array {
-    const mask = new Uint32Array(Math.ceil(this.vocab / 32));
+  private bytesOf(id: number): Uint8Array {
+    return this.packed.subarray(this.starts[id]!, this.starts[id + 1]!);
+  }
+}
+
+/** The bytes of some tokens as a tree, in which tokens that begin alike share a path. */
+export class TokenPart {
+  /** Length of the longest token. */
+  readonly mostBytes: number;
+  /** Nodes in the order of a walk that visits a node before the nodes below it. */
+  private readonly bytes: Uint8Array;
+  private readonly depths: Uint16Array;
+  /** By node: the next one that is not below it. */
+  private readonly skips: Uint32Array;
+  /** By node: where its tokens begin in `tokens`; they end where the next node's begin. */
+  private readonly tokenStarts: Uint32Array;
+  private readonly tokens: Uint32Array;
+
+  /** @param ids in the order of their bytes */
+  constructor(ids: readonly number[], bytesOf: (id: number) => Uint8Array) {
+    const nodes: { byte: number; depth: number; tokens: number[] }[] = [];
+    let before: Uint8Array = new Uint8Array();
+    let mostBytes = 0;
+    for (const id of ids) {
+      const bytes = bytesOf(id);
+      mostBytes = Math.max(mostBytes, bytes.byteLength);
+      for (let depth = commonPrefix(before, bytes); depth < bytes.length; depth++)
+        nodes.push({ byte: bytes[depth]!, depth, tokens: [] });
+      nodes.at(-1)!.tokens.push(id);
+      before = bytes;
+    }
+    this.mostBytes = mostBytes;
+    this.bytes = Uint8Array.from(nodes, ({ byte }) => byte);
+    this.depths = Uint16Array.from(nodes, ({ depth }) => depth);
+    this.skips = skipsOf(this.depths);
+    this.tokens = Uint32Array.from(nodes.flatMap(({ tokens }) => tokens));
+    this.tokenStarts = new Uint32Array(nodes.length + 1);
+    for (const [i, { tokens }] of nodes.entries()) this.tokenStarts[i + 1] = this.tokenStarts[i]! + tokens.length;
+  }
+
+  /** Sets the bits of the tokens that may follow a position. */
+  mark(position: Position, mask: Uint32Array): void {
     const path: Position[] = [position];
     const nodes = this.bytes.length;
     for (let node = 0; node < nodes; ) {
@@ -73,7 +102,6 @@ export class TokenTrie {
       }
       node++;
     }
-    return mask;
   }
 }
 
