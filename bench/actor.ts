@@ -1,8 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startNatsServer } from '../cli/nats/embedded-server.js';
 import { natsProgram } from '../cli/nats/nats-process.js';
@@ -14,6 +11,7 @@ import { BARE_SUBJECT, SERVER, type ServerAddresses } from './actor-server.js';
 import { BareEcho, ECHO_BYTES } from './bare-echo.js';
 import { peerTransfer, type Transfer } from './peer-transfers.js';
 import { type Benchmark, type BenchOptions, median, type Report } from './report.js';
+import { ScratchFolder } from './scratch-folder.js';
 import { SealedEcho } from './sealed-echo.js';
 import { quantile } from './streams.js';
 import { callsPerSecond, itemsPerSecond, roundTrips } from './timing.js';
@@ -28,6 +26,8 @@ const ROUNDS = 15;
 const WARM_UP_ROUNDS = 3;
 /** How long a round measures each round trip and each rate. */
 const SLICE_MS = 200;
+/** Calls and echoes take so many turns in a slice: which core a process is on, and how deep it sleeps, changes from second to second. */
+const TURNS = 8;
 /** How long a round measures calls during transfers of blocks, and without them. */
 const BLOCKS_SLICE_MS = 400;
 const IN_FLIGHT = 64;
@@ -54,9 +54,11 @@ export const run: Benchmark = async (options: BenchOptions): Promise<Report> => 
   const rounds = Math.max(options.rounds ?? ROUNDS, 1);
   options.progress('starting nats-server and the serving process');
   const nats = await startNatsServer({ path: await natsProgram(null, options.progress) });
-  const folder = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
+  const scratch = new ScratchFolder('bench');
   const file = fileURLToPath(new URL('./actor-server.js', import.meta.url));
-  const server = fork(file, ['shoal-bench-actor-server', folder], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const server = fork(file, ['shoal-bench-actor-server', scratch.path], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   let bench: Bench | null = null;
   try {
     const { url, user, password } = nats;
@@ -76,7 +78,7 @@ export const run: Benchmark = async (options: BenchOptions): Promise<Report> => 
       await once(server, 'exit');
     }
     await nats.stop();
-    await rm(folder, { recursive: true, force: true });
+    await scratch.remove();
   }
 };
 
@@ -151,13 +153,14 @@ async function measure({ lanes, sealed, blocks }: Bench, round: number): Promise
 
 async function measureLane({ caller, bare }: Lane, callsFirst: boolean): Promise<RouteRound> {
   const ask = () => caller.ask();
-  const times = { ask: 0, bare: 0 };
-  for (const name of callsFirst ? (['ask', 'bare'] as const) : (['bare', 'ask'] as const)) {
-    times[name] = median(await roundTrips(name === 'ask' ? ask : bare, SLICE_MS, now));
+  const [asks, echoes]: number[][] = [[], []];
+  for (let turn = 0; turn < 2 * TURNS; turn++) {
+    const calls = (turn % 2 === 0) === callsFirst;
+    (calls ? asks : echoes)!.push(...(await roundTrips(calls ? ask : bare, SLICE_MS / TURNS, now)));
   }
   const askRate = await callsPerSecond(ask, IN_FLIGHT, SLICE_MS, now);
   const itemRate = await itemsPerSecond(caller.events(STREAM_ITEMS), now);
-  return { askMicros: times.ask, bareMicros: times.bare, askRate, itemRate };
+  return { askMicros: median(asks!), bareMicros: median(echoes!), askRate, itemRate };
 }
 
 /** Measures while all blocks are fetched again and again. */

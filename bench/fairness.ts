@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { benchModel, randomTokens } from './bench-model.js';
 import { streamed } from './first-token.js';
 import { type BenchOptions, machineLine, type Report, reportRatio, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
+import { ScratchFolder } from './scratch-folder.js';
 
 /** Benchmark `fairness`: the time to one tenant's first token next to another tenant's queue. */
 
@@ -26,9 +26,9 @@ const PAUSE_MS = 1_000;
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
-  const folder = mkdtempSync(join(tmpdir(), 'shoal-fairness-'));
+  const scratch = new ScratchFolder('fairness');
   const keys = { a: newKey(), b: newKey() };
-  const keysFile = join(folder, 'keys.json');
+  const keysFile = join(scratch.path, 'keys.json');
   const entries = Object.entries(keys).map(([tenant, secret]) => ({ id: tenant, secret, tenant }));
   writeFileSync(keysFile, JSON.stringify({ keys: entries }), { mode: 0o600 });
   progress('starting one worker');
@@ -53,7 +53,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
       await fleet.stop();
     }
   } finally {
-    rmSync(folder, { recursive: true });
+    await scratch.remove();
   }
 }
 

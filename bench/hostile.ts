@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FleetApi } from './fleet/fleet-api.js';
@@ -9,6 +8,7 @@ import { ATTACKS, type Attack, type Target } from './hostile/attack.js';
 import { Bystander } from './hostile/bystander.js';
 import { type BenchOptions, machineLine, type Report, type ReportRatio, reportRatio, reportRow } from './report.js';
 import { RunningFleet } from './running-fleet.js';
+import { ScratchFolder } from './scratch-folder.js';
 import { synthesize } from './synth/model-folder.js';
 import { SYNTH_PRESETS } from './synth/spec.js';
 
@@ -43,7 +43,8 @@ interface Measured {
  * gaps in a stream, in an idle moment and under attack by turns. The model is tiny and has a long context, so that texts may be long.
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
-  const model = await mkdtemp(join(tmpdir(), 'shoal-hostile-'));
+  const scratch = new ScratchFolder('hostile');
+  const model = scratch.path;
   try {
     await writeModel(model);
     progress('starting two workers');
@@ -55,7 +56,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
       await fleet.stop();
     }
   } finally {
-    await rm(model, { recursive: true, force: true });
+    await scratch.remove();
   }
 }
 

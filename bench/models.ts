@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +18,7 @@ import {
 } from './models-table.js';
 import { type BenchOptions, machineLine } from './report.js';
 import { RunningFleet } from './running-fleet.js';
+import { ScratchFolder } from './scratch-folder.js';
 import { type Compared, PlainDecoder } from './twins/plain-decoder.js';
 import { TokenTexts } from './twins/token-texts.js';
 import type { Twin } from './twins/twin.js';
@@ -57,20 +56,20 @@ interface Completion {
  * another worker has, and for several prompts at once. Each token is compared with the most likely one by ONNX Runtime on the same file.
  */
 export async function compareModels({ progress }: BenchOptions): Promise<ModelsReport> {
-  const scratch = await mkdtemp(join(tmpdir(), 'shoal-models-'));
+  const scratch = new ScratchFolder('models');
   const runtime = OrtRuntime.open();
   try {
     const rows: ModelRow[] = [];
     for (const twin of [...TWINS, ...REFUSED_TWINS.map((refused) => refused.twin)]) {
       progress(`${twin.architecture}, ${twin.exporter}, ${dtypeOf(twin)}`);
-      const dir = join(scratch, `twin-${rows.length}`);
+      const dir = join(scratch.path, `twin-${rows.length}`);
       await writeTwin(twin, dir);
       rows.push(await rowOf(twin, dir, runtime));
     }
     return { name: 'models', machine: machineLine(), answerTokens: ANSWER_TOKENS, rows, ratios: [sharePassed(rows)] };
   } finally {
     runtime.release();
-    await rm(scratch, { recursive: true, force: true });
+    await scratch.remove();
   }
 }
 

@@ -1,6 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { benchModel, randomTokens } from './bench-model.js';
@@ -8,6 +7,7 @@ import { streamed } from './first-token.js';
 import { type BenchOptions, machineLine, type Report, type ReportRatio, reportRow } from './report.js';
 import { type Probe, type RocArea, rocArea } from './roc.js';
 import { RunningFleet } from './running-fleet.js';
+import { ScratchFolder } from './scratch-folder.js';
 
 /** Benchmark `oracle`: how much the time to the first token reveals to a caller about other callers' prompts. */
 
@@ -47,9 +47,9 @@ const ENTRIES = [
  */
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   const model = await benchModel();
-  const folder = mkdtempSync(join(tmpdir(), 'shoal-oracle-'));
+  const scratch = new ScratchFolder('oracle');
   const secrets = new Map(ENTRIES.map(({ id }) => [id, randomBytes(24).toString('hex')]));
-  const keysFile = join(folder, 'keys.json');
+  const keysFile = join(scratch.path, 'keys.json');
   const keys = ENTRIES.map((entry) => ({ ...entry, secret: secrets.get(entry.id)! }));
   writeFileSync(keysFile, JSON.stringify({ keys }), { mode: 0o600 });
   progress('starting one worker');
@@ -61,7 +61,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
       await fleet.stop();
     }
   } finally {
-    rmSync(folder, { recursive: true });
+    await scratch.remove();
   }
 }
 

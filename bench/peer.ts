@@ -1,8 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openProcessMemory } from '../src/native/process-memory.js';
 import { BLOCK_BYTES, BLOCKS, SENDER, type Senders } from './peer-sender.js';
@@ -16,6 +13,7 @@ import {
   reportRatio,
   reportRow,
 } from './report.js';
+import { ScratchFolder } from './scratch-folder.js';
 
 /**
  * Benchmark `peer`: throughput of the peer protocol between two processes, compared with raw sockets.
@@ -47,9 +45,11 @@ interface Comparison {
 
 export const run: Benchmark = async (options: BenchOptions): Promise<Report> => {
   const rounds = Math.max(options.rounds ?? ROUNDS, 1);
-  const folder = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
+  const scratch = new ScratchFolder('bench');
   const file = fileURLToPath(new URL('./peer-sender.js', import.meta.url));
-  const sender = fork(file, ['shoal-bench-peer-sender', folder], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const sender = fork(file, ['shoal-bench-peer-sender', scratch.path], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   let contenders: Contender[] = [];
   try {
     options.progress('starting the sending process');
@@ -69,7 +69,7 @@ export const run: Benchmark = async (options: BenchOptions): Promise<Report> => 
       sender.disconnect();
       await once(sender, 'exit');
     }
-    await rm(folder, { recursive: true, force: true });
+    await scratch.remove();
   }
 };
 

@@ -1,9 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startNatsServer } from '../cli/nats/embedded-server.js';
 import { natsProgram } from '../cli/nats/nats-process.js';
@@ -14,6 +11,7 @@ import { FleetProcess } from './fleet/fleet-process.js';
 import { HttpLane } from './http-lane.js';
 import { type BenchOptions, machineLine, median, quotients, type Report, reportRatio, reportRow } from './report.js';
 import type { StandInStart } from './request-worker.js';
+import { ScratchFolder } from './scratch-folder.js';
 import { callsPerSecond, roundTrips } from './timing.js';
 
 /**
@@ -58,8 +56,8 @@ export interface Side {
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   progress('starting nats-server, a coordinator and a worker without a model');
   const nats = await startNatsServer({ path: await natsProgram(null, progress) });
-  const folder = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
-  const bench = new RequestBench(nats, folder);
+  const scratch = new ScratchFolder('bench');
+  const bench = new RequestBench(nats, scratch.path);
   const samples = Object.fromEntries(KINDS.map((kind) => [kind, [] as Measured[]])) as Record<Kind, Measured[]>;
   try {
     await bench.start();
@@ -74,7 +72,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   } finally {
     await bench.close();
     await nats.stop();
-    await rm(folder, { recursive: true, force: true });
+    await scratch.remove();
   }
   return report(samples);
 }

@@ -37,15 +37,16 @@ export class RunningFleet {
    */
   static async up(cli: string, args: readonly string[], env: Record<string, string> = {}): Promise<RunningFleet> {
     const child = spawn(process.execPath, [cli, 'up', '--json', '--port', '0', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      // By the channel it notices the end of this process, and ends too.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...env },
     });
     const lines: string[] = [];
-    createInterface({ input: child.stderr }).on('line', (line) => lines.push(line));
+    createInterface({ input: child.stderr! }).on('line', (line) => lines.push(line));
     const ready = await new Promise<UpReady>((resolve, reject) => {
       const fail = (cause: string) =>
         reject(new Unavailable(`cannot start a fleet: shoal up ${cause}:\n${lines.join('\n')}`));
-      createInterface({ input: child.stdout }).once('line', (line) => {
+      createInterface({ input: child.stdout! }).once('line', (line) => {
         const ready = readyOf(line);
         if (ready) return resolve(ready);
         child.kill();

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startNatsServer } from '../cli/nats/embedded-server.js';
@@ -10,13 +8,12 @@ import { SystemClock } from '../src/clock.js';
 import type { Lifecycle } from '../src/lifecycle.js';
 import type { FleetClient } from '../src/runtime/client/fleet-client.js';
 import { connect } from '../src/runtime/connect.js';
+import { ScratchFolder } from './scratch-folder.js';
 
 /** A NATS server and one node in separate processes, and this process as their driver. `life` stops them. */
 export async function runtimeFleet(life: Lifecycle, progress: (line: string) => void): Promise<FleetClient> {
   progress('starting nats-server and a node');
-  const dir = life.use(await mkdtemp(join(tmpdir(), 'shoal-bench-')), (path) =>
-    rm(path, { recursive: true, force: true }),
-  );
+  const { path: dir } = life.use(new ScratchFolder('bench'), (scratch) => scratch.remove());
   const path = await natsProgram(null, progress);
   const nats = life.use(await startNatsServer({ path }), (server) => server.stop());
   const secret = randomBytes(24).toString('hex');

@@ -1,11 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startNatsServer } from '../cli/nats/embedded-server.js';
 import { natsProgram } from '../cli/nats/nats-process.js';
@@ -16,6 +13,7 @@ import { FleetProcess } from './fleet/fleet-process.js';
 import { type BenchOptions, machineLine, median, quotients, type Report, reportRatio, reportRow } from './report.js';
 import { forkPart, type Measured, measureSide, type Side } from './request.js';
 import type { StandInStart } from './request-worker.js';
+import { ScratchFolder } from './scratch-folder.js';
 
 /**
  * Benchmark `tracing`: what traces cost a coordinator. Two coordinators of one fleet take turns in each round: one without a collector, and one that sends 10 %
@@ -38,8 +36,8 @@ const LABELS: Record<SideName, string> = { off: 'without a collector', sampled: 
 export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   progress('starting nats-server, two coordinators, a collector and a worker without a model');
   const nats = await startNatsServer({ path: await natsProgram(null, progress) });
-  const folder = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
-  const bench = new TracingBench(nats, folder);
+  const scratch = new ScratchFolder('bench');
+  const bench = new TracingBench(nats, scratch.path);
   const samples: Record<SideName, Measured[]> = { off: [], sampled: [] };
   const places: number[] = [];
   try {
@@ -58,7 +56,7 @@ export async function run({ rounds, progress }: BenchOptions): Promise<Report> {
   } finally {
     await bench.close();
     await nats.stop();
-    await rm(folder, { recursive: true, force: true });
+    await scratch.remove();
   }
   return report(samples, places);
 }

@@ -17,6 +17,7 @@ import { type FleetAddresses, LocalFleet } from './local-fleet.js';
 import { readableLine } from './log-line.js';
 import { natsProcess, natsProgram } from './nats/nats-process.js';
 import { Killings } from './process/killings.js';
+import { openParentLink } from './process/parent-link.js';
 import { Progress } from './progress.js';
 import { pullReport } from './pull-report.js';
 
@@ -58,6 +59,7 @@ export async function up(context: CommandContext): Promise<number> {
   });
   const interrupts = new Interrupts(process, clock);
   watchNpm(context, clock, interrupts);
+  void openParentLink()?.gone.then(() => interrupts.raise());
   // If this process exits for any other reason, its children end with it.
   process.once('exit', () => fleet.kill());
   announceStart(config, device, why, progress);

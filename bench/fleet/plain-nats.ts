@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { Unavailable } from '../../src/errors.js';
+import { endWithUs } from './end-with-us.js';
 
 export interface PlainNats {
   readonly url: string;
@@ -13,6 +14,7 @@ export interface PlainNats {
 export async function plainNats(path: string, args: readonly string[] = []): Promise<PlainNats> {
   const child = spawn(path, ['-a', '127.0.0.1', '-p', '-1', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   const exited = once(child, 'exit');
+  const stopWatching = child.pid === undefined ? () => undefined : endWithUs(child.pid);
   const port = await new Promise<string>((resolve, reject) => {
     let found = '';
     createInterface({ input: child.stderr }).on('line', (line) => {
@@ -22,6 +24,7 @@ export async function plainNats(path: string, args: readonly string[] = []): Pro
     exited.then(() => reject(new Unavailable('cannot start nats-server: it exited')), reject);
   });
   const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
+    stopWatching();
     child.kill(signal);
     await exited;
   };

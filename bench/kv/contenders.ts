@@ -1,10 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { natsProgram } from '../../cli/nats/nats-process.js';
 import { SystemRandom } from '../../src/random.js';
 import { MemberFleet } from '../chaos/member-fleet.js';
+import { ScratchFolder } from '../scratch-folder.js';
 import { type RedisServer, startRedisServer } from './redis-server.js';
 
 const CLI = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
@@ -19,14 +18,15 @@ export interface KvServer {
 /** A fleet of one worker, and the redis-server of this machine, where there is one. */
 export class KvContenders {
   private constructor(
-    private readonly folder: string,
+    private readonly scratch: ScratchFolder,
     private readonly fleet: MemberFleet,
     readonly shoal: KvServer,
     readonly redis: (KvServer & Pick<RedisServer, 'stop'>) | null,
   ) {}
 
   static async start(progress: (line: string) => void): Promise<KvContenders> {
-    const folder = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
+    const scratch = new ScratchFolder('bench');
+    const { path: folder } = scratch;
     const socketPath = join(folder, 'shoal.sock');
     const natsServer = await natsProgram(null, progress);
     const workerArgs = ['--redis-port', '0', '--redis-socket', socketPath];
@@ -39,14 +39,14 @@ export class KvContenders {
       const port = Number(address.slice(address.lastIndexOf(':') + 1));
       const redis = await startRedisServer(folder);
       return new KvContenders(
-        folder,
+        scratch,
         fleet,
         { name: 'shoal', port, socketPath },
         redis && { name: 'redis-server', ...redis },
       );
     } catch (error) {
       await fleet.close();
-      await rm(folder, { recursive: true, force: true });
+      await scratch.remove();
       throw error;
     }
   }
@@ -58,6 +58,6 @@ export class KvContenders {
   async stop(): Promise<void> {
     await this.redis?.stop();
     await this.fleet.close();
-    await rm(this.folder, { recursive: true, force: true });
+    await this.scratch.remove();
   }
 }

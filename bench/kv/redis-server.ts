@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { endWithUs } from '../fleet/end-with-us.js';
 import { programOnPath } from './program-on-path.js';
 
 export interface RedisServer {
@@ -21,6 +22,7 @@ export async function startRedisServer(folder: string): Promise<RedisServer | nu
   const args = [...listen, '--save', '', '--appendonly', 'no', '--daemonize', 'no', '--dir', folder];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
+  const stopWatching = child.pid === undefined ? () => undefined : endWithUs(child.pid);
   await new Promise<void>((resolve, reject) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (/ready to accept connections/i.test(line)) resolve();
@@ -28,6 +30,7 @@ export async function startRedisServer(folder: string): Promise<RedisServer | nu
     exited.then(() => reject(new Error('redis-server ended before it was ready')), reject);
   });
   const stop = async () => {
+    stopWatching();
     child.kill('SIGKILL');
     await exited;
   };

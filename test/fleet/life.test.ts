@@ -1,12 +1,16 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { WorkerRow } from '../../bench/fleet/fleet-api.js';
 import { recallPrompt, recallSheet } from '../../bench/fleet/recall-sheet.js';
 import { CLI, Fleet } from './support/fleet.js';
 
+const BENCH = new URL('../../dist/bench/', import.meta.url);
 const sheet = recallSheet(32, 31);
 const prompt = recallPrompt(sheet, sheet.questions[0]!.question);
 
@@ -45,6 +49,22 @@ describe('a fleet', () => {
     expect(pids.length).toBeGreaterThanOrEqual(5);
     expect(await fleet.stop('SIGINT')).toBe(0);
     expect(alive(pids)).toEqual([]);
+  });
+
+  it('ends with the benchmark that started it, in whatever way that ends', async () => {
+    const script = `
+      import { RunningFleet } from ${JSON.stringify(new URL('./running-fleet.js', BENCH).href)};
+      const fleet = await RunningFleet.up(${JSON.stringify(CLI)}, ['--workers', '1', '--log-level', 'error']);
+      console.log(fleet.ready.pid);`;
+    // Under npm, `shoal up` watches its parent by itself.
+    const env = { ...process.env, npm_package_name: '' };
+    const args = ['--input-type=module', '-e', script];
+    const benchmark = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const [pid] = (await once(createInterface({ input: benchmark.stdout }), 'line')) as [string];
+    const pids = [Number(pid), ...childrenOf(Number(pid))];
+    expect(pids.length).toBeGreaterThanOrEqual(4);
+    benchmark.kill('SIGKILL');
+    while (alive(pids).length > 0) await pause(50);
   });
 
   it('is not started, not even in part, if a port of it is taken', async () => {
