@@ -45,6 +45,8 @@ export const ENGINE_FAILURES = 8;
 export const EVENT_TOKENS = 512;
 /** Tokens of one event of a request that shows nothing before its end. If its worker dies, as many may be computed again. */
 export const BURST_TOKENS = 32;
+/** The longest path of a Unix socket on Linux. */
+export const SOCKET_PATH_BYTES = 107;
 
 /** Limit on the header of a frame between peers. */
 export const FRAME_HEADER_BYTES = 64 * KiB;

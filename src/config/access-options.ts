@@ -24,6 +24,7 @@ export const ACCESS_OPTIONS = {
     type: types.path,
     default: null,
     commands: COORDINATOR,
+    fileOf: 'SHOAL_API_KEYS',
     help: 'File with the API keys, one per line, instead of SHOAL_API_KEYS.',
   }),
   metricsKeyFile: option({

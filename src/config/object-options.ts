@@ -57,7 +57,7 @@ export const OBJECT_OPTIONS = {
     flag: 'redis-socket',
     variable: 'SHOAL_REDIS_SOCKET',
     placeholder: 'FILE',
-    type: types.path,
+    type: types.socketPath,
     default: null,
     commands: ONE_ROLE,
     help: 'Unix socket for clients of the Redis protocol on the same host, beside --redis-port or instead of it.',

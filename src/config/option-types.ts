@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseByteSize } from '../byte-size.js';
 import { BUCKET_SUFFIXES } from '../fleet/bucket-suffixes.js';
+import { SOCKET_PATH_BYTES } from '../limits.js';
 import { parseDuration } from './duration.js';
 
 /** The types of option values, with their parsers. */
@@ -120,6 +121,11 @@ export function text(allowed: string, minChars: number, maxChars: number): Optio
 }
 
 export const path = text('a path', 1, 4096);
+
+/** The path of a Unix socket. */
+export const socketPath: OptionType<string> = parsed(`a path of at most ${SOCKET_PATH_BYTES} bytes`, (value) =>
+  value !== '' && Buffer.byteLength(value) <= SOCKET_PATH_BYTES ? value : null,
+);
 
 /** A path, or null for `off`. The value is wrapped because a parser's null means invalid text. */
 export const pathOrOff: OptionType<{ readonly path: string | null }> = parsed('a path, or off', (value) => {

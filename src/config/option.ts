@@ -62,6 +62,8 @@ export interface OptionSpec<T = unknown, D extends string | null = string | null
    * watched for changes.
    */
   readonly reload?: 'value' | 'file';
+  /** For an option that names a file: the variable with the value itself. The flag wins over that variable, and the variable over this one. */
+  readonly fileOf?: string;
   /** The value never appears in a message. */
   readonly secret?: true;
 }

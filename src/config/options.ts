@@ -88,6 +88,7 @@ export const OPTIONS = {
     type: types.path,
     default: null,
     commands: MEMBERS,
+    fileOf: 'SHOAL_SECRET',
     help: 'File with the secret, instead of SHOAL_SECRET.',
   }),
   nats: option({
@@ -127,6 +128,7 @@ export const OPTIONS = {
     type: types.path,
     default: null,
     commands: [...MEMBERS, 'nats-buckets'],
+    fileOf: 'SHOAL_NATS_PASSWORD',
     help: 'File with the password for NATS, instead of SHOAL_NATS_PASSWORD.',
   }),
   natsServer: option({

@@ -7,20 +7,30 @@ import { WrongUsage } from './wrong-usage.js';
 export type Flags = Readonly<Record<string, unknown>>;
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
-/** The text of an option, and the flag or variable that gave it; null if neither did. */
-function given(
-  spec: OptionSpec,
-  flags: Flags,
-  environment: EnvironmentVariables,
-): { name: string; text: string } | null {
-  const flag = spec.flag === null ? undefined : flags[flagKey(spec.flag)];
-  if (flag === true) return { name: `--${spec.flag}`, text: 'on' };
-  if (typeof flag === 'string') return { name: `--${spec.flag}`, text: flag };
-  // A flag with several values.
-  if (Array.isArray(flag)) return { name: `--${spec.flag}`, text: flag.join(',') };
+/** The text of an option, and the flag or variable that gave it. */
+interface Given {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What gives an option; null if neither flag nor variable does, or if the flag of a file that has the value stands in for its variable. */
+function given(table: OptionTable, spec: OptionSpec, flags: Flags, environment: EnvironmentVariables): Given | null {
+  const flag = givenByFlag(spec, flags);
+  if (flag !== null) return flag;
+  const isInFile = Object.values(table).some((file) => file.fileOf === spec.variable && givenByFlag(file, flags));
+  if (isInFile) return null;
   const text = environment[spec.variable];
   // Compose files and shells pass an unset variable as an empty one.
   return text === undefined || text.trim() === '' ? null : { name: spec.variable, text };
+}
+
+function givenByFlag(spec: OptionSpec, flags: Flags): Given | null {
+  const flag = spec.flag === null ? undefined : flags[flagKey(spec.flag)];
+  const name = `--${spec.flag}`;
+  if (flag === true) return { name, text: 'on' };
+  if (typeof flag === 'string') return { name, text: flag };
+  // A flag with several values.
+  return Array.isArray(flag) ? { name, text: flag.join(',') } : null;
 }
 
 function parse(spec: OptionSpec, name: string, text: string): unknown {
@@ -42,7 +52,7 @@ export function readOptions<Table extends OptionTable>(
   environment: EnvironmentVariables,
 ): OptionValues<Table> {
   const values = Object.entries(table).map(([key, spec]) => {
-    const source = spec.commands.includes(command) ? given(spec, flags, environment) : null;
+    const source = spec.commands.includes(command) ? given(table, spec, flags, environment) : null;
     if (source) return [key, parse(spec, source.name, source.text)];
     return [key, spec.default === null ? null : parse(spec, spec.variable, spec.default)];
   });
@@ -60,7 +70,7 @@ export function inheritedVariables(
   const inherited: Record<string, string> = {};
   for (const spec of Object.values(table)) {
     if (!spec.commands.includes(command) || !spec.commands.includes(child)) continue;
-    const source = given(spec, flags, environment);
+    const source = given(table, spec, flags, environment);
     if (source) inherited[spec.variable] = source.text;
   }
   return inherited;

@@ -232,7 +232,7 @@ export const WORKER_OPTIONS = {
     flag: 'peer-socket',
     variable: 'SHOAL_PEER_SOCKET',
     placeholder: 'FILE',
-    type: types.path,
+    type: types.socketPath,
     default: null,
     defaultNote: 'up: in a private folder; else none',
     commands: ['worker', 'node'],

@@ -112,7 +112,8 @@ export class RespServer {
       this.port = (server.address() as AddressInfo).port;
     }
     if (socketPath === null) return;
-    this.socketPath = await SocketPath.claim(socketPath, `${this.host.role} ${this.host.id} (process ${process.pid})`);
+    const owner = `${this.host.role} ${this.host.id} (process ${process.pid})`;
+    this.socketPath = await SocketPath.claim(socketPath, owner, '--redis-socket');
     await this.listen(this.plainServer(), { path: socketPath }, socketPath);
     await chmod(socketPath, 0o600);
   }

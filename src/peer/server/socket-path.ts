@@ -2,12 +2,11 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { InvalidRequest, Refused } from '../../errors.js';
+import { SOCKET_PATH_BYTES } from '../../limits.js';
 import { lockFile } from '../../native/libc.js';
 
 /** The path of a Unix socket, which belongs to one process at a time. */
 
-/** The longest path of a Unix socket on Linux. */
-const UNIX_PATH_BYTES = 107;
 /** Characters of a lock file that an error message shows: the name of its worker. */
 const OWNER_CHARS = 200;
 /** Tries to lock a file that its last owner may be removing. */
@@ -23,21 +22,22 @@ export class SocketPath {
   /**
    * Takes the path, and removes the socket that a process left there when it was killed.
    * @param owner names this process to others that want the path
+   * @param option the option that gave the path, for errors
    * @throws Refused if a living process has the path, InvalidRequest if no socket can be there
    */
-  static async claim(path: string, owner: string): Promise<SocketPath> {
+  static async claim(path: string, owner: string, option = '--peer-socket'): Promise<SocketPath> {
     const bytes = Buffer.byteLength(path);
-    if (bytes > UNIX_PATH_BYTES) {
+    if (bytes > SOCKET_PATH_BYTES) {
       throw new InvalidRequest(
-        `unixPath: ${path} has ${bytes} bytes; a path of a Unix socket has at most ${UNIX_PATH_BYTES}`,
-        'unixPath',
+        `${option}: must be a path of at most ${SOCKET_PATH_BYTES} bytes, got ${bytes} bytes: ${path}`,
+        'path',
       );
     }
-    const claimed = new SocketPath(path, await lock(path));
+    const claimed = new SocketPath(path, await lock(path, option));
     try {
       await claimed.lock.truncate();
       await claimed.lock.write(owner, 0);
-      await removeStale(path);
+      await removeStale(path, option);
       return claimed;
     } catch (error) {
       await claimed.release();
@@ -62,40 +62,40 @@ function lockOf(path: string): string {
   return `${path}.lock`;
 }
 
-async function lock(path: string): Promise<FileHandle> {
+async function lock(path: string, option: string): Promise<FileHandle> {
   for (let tries = 0; tries < LOCK_TRIES; tries++) {
-    const file = await openLock(path);
+    const file = await openLock(path, option);
     if (!lockFile(file.fd)) {
       const owner = await ownerIn(file).finally(() => file.close());
-      throw inUse(path, owner);
+      throw inUse(path, owner, option);
     }
     if (await isAt(file, lockOf(path))) return file;
     // The last owner has removed the file meanwhile.
     await file.close();
   }
-  throw inUse(path, 'another process');
+  throw inUse(path, 'another process', option);
 }
 
 /** Opens the lock file, or makes it. @throws InvalidRequest if it cannot, or if the file may be another user's or a link */
-async function openLock(path: string): Promise<FileHandle> {
+async function openLock(path: string, option: string): Promise<FileHandle> {
   const file = await open(lockOf(path), LOCK_FLAGS, 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ELOOP') throw notALock(path);
+    if (error.code === 'ELOOP') throw notALock(path, option);
     throw new InvalidRequest(
-      `unixPath: cannot make a socket at ${path}: ${error.message}; choose a folder that this user may write to`,
-      'unixPath',
+      `${option}: cannot make a socket at ${path}: ${error.message}; choose a folder that this user may write to`,
+      'path',
     );
   });
   const found = await file.stat();
   // No name at all: the last owner has removed the file meanwhile.
   if (found.isFile() && found.uid === (process.geteuid?.() ?? 0) && found.nlink <= 1) return file;
   await file.close();
-  throw notALock(path);
+  throw notALock(path, option);
 }
 
-function notALock(path: string): InvalidRequest {
+function notALock(path: string, option: string): InvalidRequest {
   return new InvalidRequest(
-    `unixPath: ${lockOf(path)} is a link, or not a regular file of this user; remove it, or choose a folder that no other user may write to`,
-    'unixPath',
+    `${option}: ${lockOf(path)} is a link, or not a regular file of this user; remove it, or choose a folder that no other user may write to`,
+    'path',
   );
 }
 
@@ -112,11 +112,11 @@ async function isAt(file: FileHandle, path: string): Promise<boolean> {
 }
 
 /** Removes a socket that nobody listens on. */
-async function removeStale(path: string): Promise<void> {
+async function removeStale(path: string, option: string): Promise<void> {
   const found = await lstat(path).catch(() => null);
   if (!found) return;
-  if (!found.isSocket()) throw new InvalidRequest(`unixPath: ${path} exists and is not a socket`, 'unixPath');
-  if (await answers(path)) throw inUse(path, 'another process');
+  if (!found.isSocket()) throw new InvalidRequest(`${option}: ${path} exists and is not a socket`, 'path');
+  if (await answers(path)) throw inUse(path, 'another process', option);
   await rm(path, { force: true });
 }
 
@@ -131,8 +131,8 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-function inUse(path: string, owner: string): Refused {
+function inUse(path: string, owner: string, option: string): Refused {
   return new Refused(
-    `cannot listen on ${path}: ${owner} has this socket; give each worker another --peer-socket, or end the other one`,
+    `cannot listen on ${path}: ${owner} has this socket; give each process another ${option}, or end the other one`,
   );
 }

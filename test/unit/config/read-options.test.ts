@@ -51,6 +51,17 @@ describe('the table of options', () => {
     expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
   });
 
+  it('takes the file of a flag before the variable with the value, and that before the variable with a file', () => {
+    const both = { SHOAL_SECRET: 'a-secret-of-this-length', SHOAL_SECRET_FILE: '/run/variable' };
+    expect(read('worker', {}, both)).toMatchObject({ secret: both.SHOAL_SECRET, secretFile: '/run/variable' });
+    expect(read('worker', { secretFile: '/run/flag' }, both)).toMatchObject({ secret: null, secretFile: '/run/flag' });
+    const inherited = inheritedVariables(OPTIONS, 'run', 'node', { secretFile: '/run/flag' }, both);
+    expect(inherited).toMatchObject({ SHOAL_SECRET_FILE: '/run/flag' });
+    expect(inherited).not.toHaveProperty('SHOAL_SECRET');
+    const files = Object.values(OPTIONS).flatMap(({ fileOf }) => fileOf ?? []);
+    expect(files.sort()).toEqual(['SHOAL_API_KEYS', 'SHOAL_NATS_PASSWORD', 'SHOAL_SECRET']);
+  });
+
   it('derives the names of variables and keys from the flags', () => {
     for (const [key, spec] of Object.entries(OPTIONS)) {
       const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
