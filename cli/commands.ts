@@ -206,7 +206,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       '<trace>',
       'a file of requests, or heads, flood, rounds or documents; or the address of a coordinator, for what its fleet measured',
     ],
-    help: 'Show what it saves that workers share their blocks, how much memory gives how many hits, and whether it pays.',
+    help: 'Show how much computing shared blocks save, how the share of hits depends on memory, and whether sharing pays.',
     options: COST_OPTIONS,
     load: async () => (await import('./cost.js')).cost,
   },

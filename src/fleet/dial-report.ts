@@ -20,7 +20,7 @@ export function dialReport(log: Log) {
     if (failure.attempts !== REPORTED_AFTER) return;
     log.warn(
       { peer: node, peerIncarnation: incarnation, err: failure.reason },
-      'cannot open a connection for calls, so they go over NATS; check that the peer port or the socket of the member can be reached from here',
+      'cannot open a connection for calls, which go over NATS until one opens; check that the peer port or the socket of the member can be reached from here',
     );
   };
 }
