@@ -1,7 +1,7 @@
 import type { ActorSystem } from '../../src/actors/system.js';
 import type { Bus } from '../../src/bus/bus.js';
 import type { Clock } from '../../src/clock.js';
-import { runtimeSubjects } from '../../src/fleet/subjects.js';
+import { fleetSubjects, runtimeSubjects } from '../../src/fleet/subjects.js';
 import type { Lifecycle } from '../../src/lifecycle.js';
 import { type ListedOnNodes, RuntimeLists } from '../../src/runtime/client/runtime-lists.js';
 import type { NodeView } from '../../src/runtime/core/node-view.js';
@@ -30,7 +30,9 @@ export class LiveRuntimeView implements RuntimeView {
     namespace: string,
     private readonly callers: ActorSystem,
   ) {
-    this.directory = new NodeDirectory({ bus, clock, subjects: runtimeSubjects(namespace), describe: null });
+    const { node, incarnation } = callers.node;
+    const echo = fleetSubjects(namespace).echo(node, incarnation);
+    this.directory = new NodeDirectory({ bus, clock, subjects: runtimeSubjects(namespace), describe: null, echo });
     this.lists = new RuntimeLists(this.directory, callers);
   }
 

@@ -60,6 +60,11 @@ export class CallConnection implements CallLink, ConnectionOwner {
     return !this.over && this.connection.open;
   }
 
+  /** When something last came from the peer, which sends beats if nothing else. */
+  get heardMs(): number {
+    return this.receivedMs;
+  }
+
   /** What the peer sends waits in its process, which only the bytes that come in show. */
   get crowded(): boolean {
     return this.crowdedSinceBeat || this.receivedBytes > CROWD_BYTES || this.connection.queuedBytes > CROWD_BYTES;

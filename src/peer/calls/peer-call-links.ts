@@ -105,6 +105,12 @@ export class PeerCallLinks implements CallLinks {
     return null;
   }
 
+  /** When something last came from a node over a link that is open; null without one. */
+  heardMs(node: Node): number | null {
+    const open = [...(this.pools.get(keyOf(node))?.links ?? [])].filter((link) => link.open);
+    return open.length === 0 ? null : Math.max(...open.map(({ heardMs }) => heardMs));
+  }
+
   *all(): Iterable<CallLink> {
     for (const { links } of this.pools.values()) {
       for (const link of links) {

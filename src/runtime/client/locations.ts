@@ -86,7 +86,7 @@ export class Locations {
       const detached = recorded?.record.detached;
       if (!detached || detached.spec.id !== id) throw new ActorDied(`the actor ${name.name} ${id} is dead`, false);
       const { node, epoch, adopted } = detached;
-      const isThere = this.member.directory.get(node.incarnation) !== null;
+      const isThere = this.member.directory.hears(node.incarnation);
       if (isThere && adopted) return { node, epoch };
       if (clock.now() >= untilMs)
         throw new Unavailable(`the node ${node.node} of the actor ${name.name} is gone, and no other node has it yet`);

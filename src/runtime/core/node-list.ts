@@ -1,6 +1,7 @@
+import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS } from '../../limits.js';
 import type { NodeView } from './node-view.js';
 
-/** The members of the runtime, derived from announcements, closed links and silence. No clock inside: each method takes the time. */
+/** The members of the runtime, derived from announcements, links and silence. No clock inside: each method takes the time. */
 
 /** Silence after which a node is gone. */
 export const NODE_SILENCE_MS = 3_000;
@@ -13,19 +14,27 @@ export const NODE_UNREACHABLE_MS = 1_200;
 export const DRIVER_UNLINKED_MS = 5_000;
 /** Silence after which any other driver is gone. @internal exported for tests. */
 export const DRIVER_SILENCE_MS = 30_000;
+/**
+ * Time between two echoes after which this process missed messages. It holds two announcements, each of which is an echo, and their delays.
+ * @internal exported for tests.
+ */
+export const DEAF_AFTER_MS = 2.5 * ANNOUNCE_INTERVAL_MS;
 /** Limit on the members; announcements of others are ignored. */
 const RUNTIME_MEMBERS = 2_048;
 
 export type NodeListEffect =
   | { readonly type: 'joined'; readonly node: NodeView }
-  /** It may have ended. It is still a member. */
+  /** It may have ended, or only its link shows that it lives. It is still a member. */
   | { readonly type: 'suspected'; readonly node: NodeView }
   /** It left by its own word, or it is gone: silent for too long. It may join again. */
   | { readonly type: 'left' | 'gone'; readonly node: NodeView };
 
 interface Entry {
   node: NodeView;
+  /** When it was last heard on the bus. */
   heardMs: number;
+  /** Whether it is silent on the bus for too long, so that only its link shows that it lives. */
+  unheard: boolean;
   /** What speaks against it since it was heard last. */
   doubt: 'none' | 'suspected' | 'unreachable';
 }
@@ -35,6 +44,8 @@ export class NodeList {
   private readonly entries = new Map<string, Entry>();
   /** Until then, silence is not evidence: this process, or all others, may have missed messages. */
   private judgeFromMs = Number.NEGATIVE_INFINITY;
+  /** When this process last heard itself on the bus; null if it never did. */
+  private echoedMs: number | null = null;
 
   /** All members, in the order in which they joined. */
   nodes(): NodeView[] {
@@ -45,7 +56,7 @@ export class NodeList {
     return this.entries.get(incarnation)?.node ?? null;
   }
 
-  /** When a member was last heard; null if it is none. */
+  /** When a member was last heard on the bus; null if it is none. */
   heardMs(incarnation: string): number | null {
     return this.entries.get(incarnation)?.heardMs ?? null;
   }
@@ -55,11 +66,12 @@ export class NodeList {
     if (known) {
       known.node = node;
       known.heardMs = nowMs;
+      known.unheard = false;
       known.doubt = 'none';
       return [];
     }
     if (this.entries.size >= RUNTIME_MEMBERS) return [];
-    this.entries.set(node.incarnation, { node, heardMs: nowMs, doubt: 'none' });
+    this.entries.set(node.incarnation, { node, heardMs: nowMs, unheard: false, doubt: 'none' });
     return [{ type: 'joined', node }];
   }
 
@@ -92,18 +104,44 @@ export class NodeList {
     return (this.entries.get(incarnation)?.doubt ?? 'none') !== 'none';
   }
 
+  /** Whether the bus carries a member's messages: not for one that is gone, nor for one of which only the link shows that it lives. */
+  hears(incarnation: string): boolean {
+    return this.entries.get(incarnation)?.unheard === false;
+  }
+
+  /**
+   * The bus carried a message of this process back to it. From the first time on, the silence of others counts up to the last echo only: a bus that is silent
+   * carries no echo either, long before it counts as lost. After a pause, others need time to be heard again.
+   */
+  echoed(nowMs: number): void {
+    if (this.echoedMs !== null && nowMs - this.echoedMs > DEAF_AFTER_MS) this.deafUntil(nowMs + BUS_GRACE_MS);
+    this.echoedMs = nowMs;
+  }
+
   /** Messages may have been lost until now, and other members may need until `judgeFromMs` to announce themselves. */
   deafUntil(judgeFromMs: number): void {
     this.judgeFromMs = Math.max(this.judgeFromMs, judgeFromMs);
   }
 
-  /** To be called regularly while this process hears the bus. */
-  tick(nowMs: number): NodeListEffect[] {
+  /**
+   * To be called regularly while this process is connected to the bus.
+   * @param linkHeardMs when something last came over an open link to a member; null without one
+   */
+  tick(nowMs: number, linkHeardMs: (node: NodeView) => number | null = () => null): NodeListEffect[] {
     if (nowMs < this.judgeFromMs) return [];
-    const silent = [...this.entries].filter(
-      ([, entry]) => nowMs - Math.max(entry.heardMs, this.judgeFromMs) > patienceMs(entry),
+    const untilMs = this.echoedMs ?? nowMs;
+    const silent = [...this.entries.values()].filter(
+      (entry) => untilMs - Math.max(entry.heardMs, this.judgeFromMs) > patienceMs(entry),
     );
-    return silent.flatMap(([incarnation]) => this.remove(incarnation, 'gone'));
+    return silent.flatMap((entry) => {
+      const { node } = entry;
+      const livesByLink = nowMs - (linkHeardMs(node) ?? Number.NEGATIVE_INFINITY) <= NODE_SILENCE_MS;
+      if (!livesByLink) return this.remove(node.incarnation, 'gone');
+      if (entry.unheard) return [];
+      entry.unheard = true;
+      if (entry.doubt === 'none') entry.doubt = 'suspected';
+      return [{ type: 'suspected', node }];
+    });
   }
 
   private remove(incarnation: string, type: 'left' | 'gone'): NodeListEffect[] {

@@ -8,7 +8,7 @@ import { type ActorName, HOST_ACTOR, HostProtocol, type InstanceSpec } from '../
 import type { ActorRecords, NodeLease, Recorded } from './actor-records.js';
 
 /**
- * Brings the detached actors of a node that is gone to other nodes. The node is fenced off first: once its lease carries a fence, it cannot renew
+ * Brings the detached actors of a node that is gone, or cut off from NATS, to other nodes. The node is fenced off first: once its lease carries a fence, it cannot renew
  * it, and before that the lease has been over for longer than its actors may answer without a renewal.
  */
 
@@ -25,7 +25,7 @@ export class Takeovers {
     private readonly records: ActorRecords,
   ) {}
 
-  /** On a node, takes over from each node that is gone from now on. `life` ends it. */
+  /** On a node, takes over from each node that is gone or cut off from now on. `life` ends it. */
   start(life: Lifecycle): void {
     if (this.member.options.kind !== 'node') return;
     const unlisten = this.member.directory.listen(({ type, node }) => {
@@ -37,7 +37,7 @@ export class Takeovers {
     });
   }
 
-  /** Takes over from a node that is gone. Resolves when its actors run elsewhere, or when the node turns out to be alive. Never rejects. */
+  /** Takes over from a node that is gone or cut off. Resolves when its actors run elsewhere, or when the node is heard again. Never rejects. */
   from(incarnation: string): Promise<void> {
     const running = this.running.get(incarnation);
     if (running) return running;
@@ -60,16 +60,17 @@ export class Takeovers {
       if (lease === null || lease.record.actors.length === 0) return;
       // A process that fenced the node off may have died since: its unfinished work is finished here.
       const leftMs = lease.record.fencedBy ? 0 : watch.seen(lease.revision, clock.now());
-      const isMember = this.member.directory.get(incarnation) !== null;
-      if (leftMs > 0 || isMember) await this.pause(Math.min(leftMs || SUSPICION_PAUSE_MS, LEASE_RENEWAL_MS));
+      // A node that the bus does not reach cannot renew its lease, even if its links show that it lives.
+      const isHeard = this.member.directory.hears(incarnation);
+      if (leftMs > 0 || isHeard) await this.pause(Math.min(leftMs || SUSPICION_PAUSE_MS, LEASE_RENEWAL_MS));
       else if (await this.moveAll(incarnation, lease)) return;
     }
   }
 
-  /** Whether the node is a member, without a doubt. The lease of a node in doubt is watched already, so that no time is lost once it is gone. */
+  /** Whether the node is heard on the bus, without a doubt. The lease of a node in doubt is watched already, so that no time is lost once it is gone. */
   private lives(incarnation: string): boolean {
     const { directory } = this.member;
-    return directory.get(incarnation) !== null && !directory.suspects(incarnation);
+    return directory.hears(incarnation) && !directory.suspects(incarnation);
   }
 
   /** Fences the node off, and creates its actors elsewhere. False if the lease has changed meanwhile. */
@@ -89,7 +90,7 @@ export class Takeovers {
     await this.from(from);
     const lease = await this.records.lease(from);
     const isFree = lease === null || (lease.record.fencedBy !== null && lease.record.actors.length === 0);
-    if (isFree && this.member.directory.get(from) === null) await this.move(name, from);
+    if (isFree && !this.member.directory.hears(from)) await this.move(name, from);
   }
 
   private async move(name: ActorName, from: string): Promise<void> {

@@ -74,7 +74,11 @@ export class RuntimeMember {
     this.pacedLog = new PacedLog(log, clock);
     const { bus } = transport;
     const subjects = runtimeSubjects(namespace);
-    this.directory = new NodeDirectory({ bus, clock, subjects, describe: () => this.describe() });
+    this.directory = new NodeDirectory({
+      ...{ bus, clock, subjects },
+      describe: () => this.describe(),
+      linkHeardMs: (member) => this.links.heardMs({ node: member.id, incarnation: member.incarnation }),
+    });
     const peer = {
       identity: { id, incarnation, fingerprint: RUNTIME_FINGERPRINT },
       secret: options.secret,
@@ -94,7 +98,7 @@ export class RuntimeMember {
         this.awaited.get(node.incarnation)?.set();
       },
       onLinkClosed: (node, reason) => {
-        // Silence on a link that is still open is judged as silence on the bus.
+        // A link that fell silent shows no longer that the member lives; whether it does is judged by the bus.
         if (!(reason instanceof Unheard)) this.directory.suspect(node.incarnation);
         // The next call waits for another link, or for the news that the node is gone.
         this.awaited.delete(node.incarnation);

@@ -22,6 +22,10 @@ export interface NodeDirectoryOptions {
   readonly subjects: RuntimeSubjects;
   /** Makes this process's announcement; null: it only listens. */
   readonly describe: (() => NodeView) | null;
+  /** Subject on which this process hears messages of its own at least as often as announcements. Default: it hears those that it announces itself by, if any. */
+  readonly echo?: string;
+  /** When something last came over an open link to a member; null without one. Default: there are no links. */
+  readonly linkHeardMs?: (node: NodeView) => number | null;
 }
 
 export class NodeDirectory {
@@ -56,7 +60,12 @@ export class NodeDirectory {
     return this.list.suspects(incarnation);
   }
 
-  /** When a member was last heard; null if it is none. */
+  /** Whether the bus carries a member's messages: not for one that is gone, nor for one of which only the link shows that it lives. */
+  hears(incarnation: string): boolean {
+    return this.list.hears(incarnation);
+  }
+
+  /** When a member was last heard on the bus; null if it is none. */
   heardMs(incarnation: string): number | null {
     return this.list.heardMs(incarnation);
   }
@@ -74,7 +83,7 @@ export class NodeDirectory {
   }
 
   start(): void {
-    const { bus, clock, subjects, describe } = this.options;
+    const { bus, clock, subjects, describe, echo } = this.options;
     const subscriptions: Subscription[] = [
       bus.subscribe(subjects.announce, ({ payload }) => this.onAnnouncement(readMessage(NodeAnnouncement, payload))),
       bus.subscribe(subjects.leave, ({ payload }) => {
@@ -83,6 +92,7 @@ export class NodeDirectory {
       }),
       // A process that only listens has no announcement to send.
       ...(describe === null ? [] : [bus.subscribe(subjects.hello, () => this.soon())]),
+      ...(echo === undefined ? [] : [bus.subscribe(echo, () => this.list.echoed(clock.now()))]),
     ];
     const announcing = clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
     const ticking = clock.every(TICK_MS, () => this.tick());
@@ -166,8 +176,9 @@ export class NodeDirectory {
   }
 
   private onAnnouncement(view: NodeView | null): void {
-    // A process ignores its own announcements.
-    if (view !== null && view.incarnation !== this.options.describe?.().incarnation) this.hear(view);
+    if (view === null) return;
+    if (view.incarnation === this.options.describe?.().incarnation) this.list.echoed(this.options.clock.now());
+    else this.hear(view);
   }
 
   private hear(view: NodeView): void {
@@ -180,13 +191,13 @@ export class NodeDirectory {
   }
 
   private tick(): void {
-    const { bus, clock } = this.options;
+    const { bus, clock, linkHeardMs } = this.options;
     const nowMs = clock.now();
     // A late tick means that this process stood still, and has not read the others' announcements yet.
     if (nowMs - this.tickedMs >= 2 * TICK_MS) this.list.deafUntil(nowMs);
     this.tickedMs = nowMs;
     if (!bus.connected) this.list.deafUntil(nowMs + BUS_GRACE_MS);
-    else this.emit(this.list.tick(nowMs));
+    else this.emit(this.list.tick(nowMs, linkHeardMs));
   }
 
   private emit(effects: readonly NodeListEffect[]): void {

@@ -14,6 +14,8 @@ import { leftOn, SimMember } from './sim-member.js';
 const NODES = 4;
 const COUNTERS = 5;
 const KEEPERS = 4;
+/** Members do not announce themselves, and look, at the same moments. */
+const START_WITHIN_MS = 1_000;
 const LOAD_FROM_MS = 3_000;
 const FAULTS_FROM_MS = 5_000;
 const FAULTS_UNTIL_MS = 25_000;
@@ -22,7 +24,12 @@ const HEALED_MS = 30_000;
 /** By then nothing is left, after everything was given up. */
 const QUIET_MS = 30_000;
 const PAUSE_MS = 400;
-const KINDS = ['kill', 'isolate', 'from nats', 'both from nats', 'pause'] as const;
+const KINDS = ['kill', 'isolate', 'from nats', 'isolate with a driver', 'pause'] as const;
+/** NATS stands still: all members keep their connections to it and to each other. */
+const SILENCE = 'silent nats';
+type Kind = (typeof KINDS)[number] | typeof SILENCE;
+/** The part of the seeds in which nothing else goes wrong, so that nobody may be lost. */
+const SILENT_SEEDS = 0.25;
 
 export interface RuntimeSeedResult {
   readonly seed: number;
@@ -67,6 +74,7 @@ export function runRuntimeSeed(
 
 class Simulation {
   private readonly random: SeededRandom;
+  private readonly isSilentOnly: boolean;
   private readonly members = new Map<string, SimMember>();
   private readonly faults: string[] = [];
   private readonly counters: ActorHandle<SimCounter>[] = [];
@@ -89,6 +97,7 @@ class Simulation {
     private readonly library: Library,
   ) {
     this.random = world.randomOf('faults');
+    this.isSilentOnly = this.random.next() < SILENT_SEEDS;
   }
 
   run(): RuntimeSeedResult {
@@ -120,8 +129,13 @@ class Simulation {
     const process = world.process(host, { originMs: Math.floor(1e6 * this.random.next()), rate: 1 });
     const member = new SimMember(process, kind, world, library);
     this.members.set(host, member);
-    member.start().catch((error) => {
-      if (process.alive) world.violate('healthy members live', `${host} cannot start: ${describe(error)}`);
+    member.onGone = (id) => {
+      if (this.isSilentOnly) world.violate('healthy members live', `${host} takes ${id} for gone`);
+    };
+    process.clock.after(this.random.below(START_WITHIN_MS), () => {
+      member.start().catch((error) => {
+        if (process.alive) world.violate('healthy members live', `${host} cannot start: ${describe(error)}`);
+      });
     });
     return member;
   }
@@ -203,6 +217,8 @@ class Simulation {
         this.reads++;
         if (value !== null && value !== `value ${i}`) this.world.violate('values are right', `${value} of ${i}`);
       } catch (error) {
+        // Its owner is linked to its node.
+        if (this.isSilentOnly) throw error;
         this.excuse(error);
       }
       await this.pause();
@@ -258,7 +274,7 @@ class Simulation {
       const host = `node-${1 + random.below(NODES)}`;
       const forMs = 500 + random.below(8_000);
       const atMs = FAULTS_FROM_MS + random.below(FAULTS_UNTIL_MS - FAULTS_FROM_MS - forMs);
-      const kind = KINDS[random.below(KINDS.length)]!;
+      const kind = this.isSilentOnly ? SILENCE : KINDS[random.below(KINDS.length)]!;
       this.faults.push(`${kind} ${host} at ${atMs} ms for ${forMs} ms`);
       world.time.at(atMs, () => {
         world.trace.noteText(world.time.nowMs, kind);
@@ -268,7 +284,7 @@ class Simulation {
     }
   }
 
-  private begin(kind: (typeof KINDS)[number], host: string): () => void {
+  private begin(kind: Kind, host: string): () => void {
     const { process } = this.members.get(host)!;
     if (kind === 'pause') {
       process.pause();
@@ -280,15 +296,32 @@ class Simulation {
         if (!this.members.get(host)!.process.alive) this.launch(host, 'node');
       };
     }
-    // A driver that NATS does not reach either does not hear that the node is gone, and goes on to call it.
-    const hosts = kind === 'both from nats' ? [host, this.other.id] : [host];
-    const others = kind === 'isolate' ? [...this.members.keys(), NATS_HOST] : [NATS_HOST];
-    const pairs = hosts.flatMap((cut) => others.filter((other) => other !== cut).map((other) => [cut, other] as const));
     const { net } = this.world;
-    const cuts = pairs.flatMap(([cut, other]) => [net.cut(cut, other), net.cut(other, cut)]);
+    const cuts = this.pathsOf(kind, host).flatMap(([one, other]) => [net.cut(one, other), net.cut(other, one)]);
     return () => {
       for (const end of cuts) end();
     };
+  }
+
+  /** The pairs of hosts between which a fault cuts the path. */
+  private pathsOf(kind: Kind, host: string): [string, string][] {
+    const others = [...this.members.keys()].filter((each) => each !== host);
+    switch (kind) {
+      case 'isolate':
+        return [...others, NATS_HOST].map((other) => [host, other]);
+      case 'isolate with a driver': {
+        // The driver does not hear that the node is gone, and goes on to call it.
+        const { id } = this.other;
+        return [
+          [id, NATS_HOST],
+          ...[...others, NATS_HOST].filter((other) => other !== id).map((other) => [host, other] as [string, string]),
+        ];
+      }
+      case 'silent nats':
+        return [host, ...others].map((each) => [each, NATS_HOST]);
+      default:
+        return [[host, NATS_HOST]];
+    }
   }
 
   private pause(): Promise<void> {

@@ -1,3 +1,4 @@
+import { NodeList } from '../../../src/runtime/core/node-list.js';
 import { NodeResources } from '../../../src/runtime/core/node-resources.js';
 import { ReferenceCount } from '../../../src/runtime/core/reference-count.js';
 import { LeaseKeeper } from '../../../src/runtime/detached/lease-keeper.js';
@@ -7,6 +8,10 @@ export const RUNTIME_MUTANTS = {
   /** A node acts for its detached actors however long the store has not heard it. */
   'a lease that is always valid': () => {
     Object.defineProperty(LeaseKeeper.prototype, 'valid', { get: () => true });
+  },
+  /** A process takes the silence of a bus that is not lost yet for the silence of the others. */
+  'silence of the bus as evidence': () => {
+    NodeList.prototype.echoed = () => undefined;
   },
   /** A process that is gone keeps its references. */
   'references of the dead': () => {

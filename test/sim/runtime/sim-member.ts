@@ -17,6 +17,8 @@ export class SimMember {
   readonly life = new Lifecycle();
   host: NodeHost | null = null;
   fleet: FleetClient | null = null;
+  /** Called when this member takes another one for gone. */
+  onGone: (id: string) => void = () => {};
 
   constructor(
     readonly process: SimProcess,
@@ -50,6 +52,7 @@ export class SimMember {
       coordinator: { url: 'http://nowhere', apiKey: null },
       onClose: () => life.stop(),
     });
+    member.directory.listen(({ type, node }) => type === 'gone' && this.onGone(node.id));
     await member.start(life);
     await fleet.start(life);
     if (kind === 'node') {

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { BUS_GRACE_MS } from '../../../src/limits.js';
 import { giveBack, newAllotment, take } from '../../../src/runtime/core/allotment.js';
 import { isValid, LEASE_EXPIRY_MS, LEASE_VALID_MS, LeaseWatch } from '../../../src/runtime/core/lease.js';
 import {
+  DEAF_AFTER_MS,
   DRIVER_SILENCE_MS,
   DRIVER_UNLINKED_MS,
   NODE_SILENCE_MS,
@@ -139,6 +141,41 @@ describe('the list of members', () => {
     list.trust('a-1');
     expect(list.suspects('a-1')).toBe(false);
     expect(list.left('a-1')).toEqual([{ type: 'left', node: a }]);
+  });
+
+  it('takes the silence of others for theirs only as long as this process hears itself', () => {
+    const list = new NodeList();
+    list.echoed(0);
+    list.heard(node('a'), 0);
+    // The bus is silent: nothing comes back either.
+    expect(list.tick(NODE_SILENCE_MS + 1)).toEqual([]);
+    expect(list.tick(60_000)).toEqual([]);
+    // The first echo after it comes before the announcements of others, which may have to find the bus again.
+    list.echoed(60_000);
+    expect(list.tick(60_000 + BUS_GRACE_MS)).toEqual([]);
+    for (let nowMs = 60_000; nowMs <= 60_000 + BUS_GRACE_MS + NODE_SILENCE_MS; nowMs += DEAF_AFTER_MS)
+      list.echoed(nowMs);
+    const nowMs = 60_001 + BUS_GRACE_MS + NODE_SILENCE_MS;
+    expect(list.tick(nowMs)).toEqual([]);
+    list.echoed(nowMs);
+    list.heard(node('b'), nowMs);
+    expect(list.tick(nowMs)).toEqual([{ type: 'gone', node: node('a') }]);
+  });
+
+  it('keeps a member that only its link shows to live, in doubt and unheard, until the link is silent too', () => {
+    const list = new NodeList();
+    const a = node('a');
+    list.heard(a, 0);
+    expect(list.hears('a-1')).toBe(true);
+    const silentMs = NODE_SILENCE_MS + 1;
+    expect(list.tick(silentMs, () => silentMs - 1_000)).toEqual([{ type: 'suspected', node: a }]);
+    expect([list.suspects('a-1'), list.hears('a-1')]).toEqual([true, false]);
+    expect(list.tick(silentMs + 1, () => silentMs)).toEqual([]);
+    list.heard(a, silentMs + 2);
+    expect([list.suspects('a-1'), list.hears('a-1')]).toEqual([false, true]);
+    expect(list.tick(3 * silentMs, () => 3 * silentMs - NODE_SILENCE_MS)).toHaveLength(1);
+    expect(list.tick(3 * silentMs + 1, () => 3 * silentMs - NODE_SILENCE_MS)).toEqual([{ type: 'gone', node: a }]);
+    expect(list.hears('a-1')).toBe(false);
   });
 
   it('is patient with drivers, whose actors end with them', () => {

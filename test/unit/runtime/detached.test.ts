@@ -4,7 +4,7 @@ import { ActorDied, type ActorHandle } from '../../../src/index.js';
 import type { ActorRecords } from '../../../src/runtime/detached/actor-records.js';
 import { InstanceProtocol, instanceActor } from '../../../src/runtime/messages.js';
 import { Counter } from './code.js';
-import { type Member, RuntimeWorld } from './world.js';
+import { type Member, RuntimeWorld, until } from './world.js';
 
 let world: RuntimeWorld;
 let a: Member;
@@ -74,6 +74,19 @@ describe('a detached actor', () => {
       if (answer !== null) answers.push(answer);
     }
     expect(answers).toEqual([1, 2]);
+  });
+
+  it('is taken over from a node that the bus does not reach, while the actors of a driver with a link to that node stay there', async () => {
+    const owned = await driver.fleet.actor(Counter, { near: { node: 'a' } });
+    const detached = await driver.fleet.actor(Counter, { ...onA, name: 'one' });
+    expect([await owned.add(1), await detached.add(1)]).toEqual([1, 1]);
+    world.cutOff(a);
+    const { incarnation } = a.member.self;
+    await until(driver.member, () => !driver.member.directory.hears(incarnation));
+    expect(driver.member.directory.get(incarnation)).not.toBeNull();
+    expect(await owned.add(1)).toBe(2);
+    expect(await detached.add(1)).toBe(1);
+    expect(await owned.add(1)).toBe(3);
   });
 
   it('is fenced by its record: of two nodes that would adopt it, one does', async () => {
