@@ -151,13 +151,16 @@ export class Post {
     if (read) this.deliver(read.linked, read.from, () => this.busRoute(read.from));
   }
 
-  private readFromBus({ subject, payload }: BusMessage): ReturnType<typeof unpackFromBus> | null {
+  private readFromBus({ subject, payload, from }: BusMessage): ReturnType<typeof unpackFromBus> | null {
     try {
-      return unpackFromBus(payload);
+      const read = unpackFromBus(payload);
+      // A member with the secret must not speak as another one. A bus that does not seal proves no sender.
+      if (!from || sameNode(read.from, { node: from.id, incarnation: from.incarnation })) return read;
+      this.dropMalformed(`message on ${subject} from ${from.id}, in the name of ${read.from.node}`);
     } catch {
       this.dropMalformed(subject);
-      return null;
     }
+    return null;
   }
 
   private deliver(linked: LinkedMessage, from: NodeAddress, routeBack: () => Route): void {

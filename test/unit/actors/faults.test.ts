@@ -1,11 +1,15 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { unpackFromBus } from '../../../src/actors/linked-message.js';
+import type { NodeAddress } from '../../../src/actors/envelope.js';
+import type { ActorEvent } from '../../../src/actors/event.js';
+import { packForBus, unpackFromBus } from '../../../src/actors/linked-message.js';
 import { DEFAULT_RESTART_POLICY } from '../../../src/actors/restart-policy.js';
 import { STREAM_WINDOW_BYTES } from '../../../src/actors/stream-sender.js';
 import { absenceSubject, inboxSubject } from '../../../src/actors/subjects.js';
 import { ActorSystem, CALL_HEARTBEAT_MS } from '../../../src/actors/system.js';
-import { settled } from '../../../src/clock.js';
+import { MemoryBroker } from '../../../src/bus/memory-bus.js';
+import { SealedBus } from '../../../src/bus/sealed-bus.js';
+import { SimulatedClock, settled } from '../../../src/clock.js';
 import {
   Cancelled,
   DeadlineExceeded,
@@ -261,6 +265,53 @@ describe('messages that are lost, duplicated or late', () => {
     await settled();
     expect(world.events).toEqual(cases.map(([what]) => ({ type: 'dropped', reason: 'malformed', what })));
     expect(await counter.ask('total', {})).toBe(0);
+  });
+
+  test('messages that name another sender than the one that sealed them are dropped and counted', async () => {
+    const broker = new MemoryBroker();
+    const clock = new SimulatedClock();
+    const random = new SeededRandom(1);
+    const sealed = (id: string) =>
+      new SealedBus({
+        bus: broker.connect(id),
+        clock,
+        random,
+        secret: 's',
+        self: { id, incarnation: '1' },
+        namespace: 'test',
+      });
+    const events: ActorEvent[] = [];
+    const node = { id: 'b', incarnation: '1' };
+    const b = new ActorSystem({
+      bus: sealed('b'),
+      clock,
+      random,
+      node,
+      namespace: 'test',
+      observe: (e) => events.push(e),
+    });
+    b.start();
+    const counter = await b.spawn(CounterProtocol, 'counter', () => new Counter());
+    const busC = sealed('c');
+    const add = (from: NodeAddress) => {
+      const call = { type: 'call', from, id: 1, actor: 'counter', protocol: 'counter', method: 'add' } as const;
+      const message = { ...call, kind: 'tell', deadlineMs: null, request: { amount: 1 } } as const;
+      busC.publish('test.node.b.1.in', packForBus({ to: 'node', message }, from));
+    };
+    for (const from of [
+      { node: 'a', incarnation: '1' },
+      { node: 'c', incarnation: '2' },
+    ])
+      add(from);
+    await settled();
+    const drop = { type: 'dropped', reason: 'malformed' };
+    const what = (name: string) => `message on test.node.b.1.in from c, in the name of ${name}`;
+    expect(events).toEqual(['a', 'c'].map((name) => ({ ...drop, what: what(name) })));
+    expect(await counter.ask('total', {})).toBe(0);
+    add({ node: 'c', incarnation: '1' });
+    await settled();
+    expect(await counter.ask('total', {})).toBe(1);
+    await b.stop();
   });
 });
 
