@@ -26,6 +26,11 @@ export class KnownSenders<S extends State> {
     return this.states.values();
   }
 
+  /** The state of a sender; null if it is not remembered. */
+  get(origin: string): S | null {
+    return this.states.get(origin) ?? null;
+  }
+
   /** The state of a sender, marked as the most recently heard one. */
   touch(origin: string, create: () => S): S {
     const state = this.states.get(origin) ?? create();

@@ -20,6 +20,11 @@ export class ReplayWindow {
     return 'first';
   }
 
+  /** Whether a counter would be the first of its number. */
+  awaits(counter: number): boolean {
+    return counter > this.highest || (counter > this.highest - this.size && !this.seen(counter));
+  }
+
   private seen(counter: number): boolean {
     return (this.bits[(counter % this.size) >>> 5]! & (1 << (counter & 31))) !== 0;
   }

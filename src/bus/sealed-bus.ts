@@ -16,7 +16,6 @@ import {
   throwLater,
 } from './bus.js';
 import { KnownSenders } from './known-senders.js';
-import { ReplayWindow } from './replay-window.js';
 import {
   type Envelope,
   type MessageRejection,
@@ -27,14 +26,13 @@ import {
   senderOf,
 } from './seal.js';
 import { SealedReader } from './sealed-reader.js';
+import { SenderArrivals } from './sender-arrivals.js';
 import { subjectToken } from './subject.js';
 
 /** A bus that seals its messages with the cluster secret, and rejects forgeries and replays. */
 
 /** Limit on the known incarnations of senders. One that is forgotten has to prove again that it lives. */
 const SENDERS = 2 * (FLEET_WORKERS + FLEET_COORDINATORS);
-/** Size of the replay window of a sender: how far its messages can be reordered. */
-const WINDOW_MESSAGES = 1024;
 /** Limit on the messages of one sender that wait for its proof: its first may be as many calls as it may have in flight. */
 const HELD_MESSAGES = CALLS_IN_FLIGHT;
 /** Limit on the bytes of all messages that wait for a proof. */
@@ -89,7 +87,7 @@ interface Known {
   /** Messages up to this counter are too old to be accepted, unless their subject names this process. */
   floor: number;
   readonly held: Held[];
-  readonly windows: Map<number, ReplayWindow>;
+  readonly arrivals: SenderArrivals;
 }
 
 /**
@@ -114,12 +112,19 @@ export class SealedBus implements Bus {
     this.sealer = new MessageSealer(secret, self, random.bytes(SEAL_SALT_BYTES));
     this.reader = new SealedReader({ ...options, sendersKept: SENDERS });
     this.ownPart = `.${subjectToken(self.id)}.${subjectToken(self.incarnation)}`;
-    const own = { sender: self, nonce: null, challengedMs: 0, floor: 0, held: [], windows: new Map() };
+    const own = {
+      sender: self,
+      nonce: null,
+      challengedMs: 0,
+      floor: 0,
+      held: [],
+      arrivals: new SenderArrivals(),
+    };
     this.known = new KnownSenders<Known>(this.sealer.origin, own, SENDERS, ({ held }) => {
       for (const message of held) this.heldBytes -= bytesOf(message);
     });
     this.proofs = bus.subscribe(this.proofSubject(self), (message) => this.onSealMessage(message), {
-      sender: this.reader.senderOf,
+      sender: (message) => this.senderOf(PROOFS, message),
     });
   }
 
@@ -147,12 +152,12 @@ export class SealedBus implements Bus {
     this.active.add(id);
     const below = this.options.bus.subscribe(pattern, (message) => this.receive(id, message, handler), {
       ...options,
-      sender: this.reader.senderOf,
+      sender: (message) => this.senderOf(id, message),
     });
     return {
       unsubscribe: () => {
         this.active.delete(id);
-        for (const { windows } of this.known.all()) windows.delete(id);
+        for (const { arrivals } of this.known.all()) arrivals.forget(id);
         below.unsubscribe();
       },
     };
@@ -169,6 +174,14 @@ export class SealedBus implements Bus {
   async close(): Promise<void> {
     this.proofs.unsubscribe();
     await this.options.bus.close();
+  }
+
+  /** Whose a message is that has to wait. To be asked once of each, in the order in which they came. */
+  private senderOf(subscription: number, sealed: BusMessage): string | null {
+    return this.reader.senderOf(sealed, ({ origin, counter }) => {
+      const known = this.known.get(origin);
+      return known === null || known.arrivals.wait(subscription, counter);
+    });
   }
 
   private receive(subscription: number, sealed: BusMessage, handler: (message: BusMessage) => void): void {
@@ -219,7 +232,7 @@ export class SealedBus implements Bus {
 
   /** Whether a message of a sender that has proved itself is new and not too old. To be asked once, in the order in which messages came. */
   private accepts(known: Known, { subscription, counter, message }: Held): boolean {
-    const arrival = windowOf(known, subscription).record(counter);
+    const arrival = known.arrivals.take(subscription, counter);
     const isRecent = counter > known.floor || message.subject.includes(this.ownPart);
     if (arrival === 'first' && isRecent) return true;
     this.options.onDropped?.(arrival === 'repeated' ? 'replayed' : 'late', message.subject);
@@ -236,7 +249,14 @@ export class SealedBus implements Bus {
 
   private newSender(sender: Sender): Known {
     const nonce = this.options.random.bytes(NONCE_BYTES);
-    return { sender, nonce, challengedMs: Number.NEGATIVE_INFINITY, floor: 0, held: [], windows: new Map() };
+    return {
+      sender,
+      nonce,
+      challengedMs: Number.NEGATIVE_INFINITY,
+      floor: 0,
+      held: [],
+      arrivals: new SenderArrivals(),
+    };
   }
 
   private challenge(known: Known, nonce: Uint8Array): void {
@@ -251,7 +271,7 @@ export class SealedBus implements Bus {
     const message = opened && readMessage(SealMessage, opened.payload);
     if (!opened || !message) return;
     const known = this.touch(opened.envelope);
-    const arrival = windowOf(known, PROOFS).record(opened.envelope.counter);
+    const arrival = known.arrivals.take(PROOFS, opened.envelope.counter);
     if (arrival !== 'first') {
       this.options.onDropped?.(arrival === 'repeated' ? 'replayed' : 'late', sealed.subject);
       return;
@@ -319,12 +339,4 @@ export class SealedBus implements Bus {
 
 function bytesOf({ message }: Held): number {
   return message.payload.byteLength + HELD_MESSAGE_BYTES;
-}
-
-function windowOf({ windows }: Known, subscription: number): ReplayWindow {
-  const known = windows.get(subscription);
-  if (known) return known;
-  const window = new ReplayWindow(WINDOW_MESSAGES);
-  windows.set(subscription, window);
-  return window;
 }

@@ -24,25 +24,36 @@ export interface OpenedMessage {
 export class SealedReader {
   private readonly opener: MessageOpener;
   private readonly strangers = new StrangerBudget();
+  /** Messages that wait, and were opened before. */
+  private readonly opened = new WeakMap<BusMessage, OpenedMessage>();
 
   constructor(private readonly options: SealedReaderOptions) {
     this.opener = new MessageOpener(options.secret, options.sendersKept);
   }
 
   /**
-   * As in `SubscribeOptions`: all that was not sealed by a known sender counts as one sender's, so that somebody who floods the bus without the secret, over
-   * however many subjects, takes no place of members.
+   * As in `SubscribeOptions`: all that was not sealed by a known sender, and all that it sealed but came before, counts as one sender's, so that somebody
+   * who floods the bus without the secret, over however many subjects, takes no place of members. What names a known sender is opened at once, because
+   * anybody can copy that name. That costs no more than to open it in its turn, and what is forged gets no turn.
+   * @param isRepeated asked once of each message that a known sender has sealed
    */
-  readonly senderOf = ({ nobody, subject, payload }: BusMessage): string | null => {
-    if (nobody) return STRANGERS;
-    const envelope = MessageOpener.peek(payload);
-    if (envelope !== null) return this.opener.knows(envelope) ? envelope.origin : STRANGERS;
-    this.options.onDropped?.('forged', subject);
-    return null;
-  };
+  senderOf(message: BusMessage, isRepeated: (envelope: Envelope) => boolean): string | null {
+    if (message.nobody) return STRANGERS;
+    const envelope = MessageOpener.peek(message.payload);
+    if (envelope !== null && !this.opener.knows(envelope)) return STRANGERS;
+    const payload = envelope && this.payloadOf(envelope, message);
+    if (payload === null) {
+      this.options.onDropped?.('forged', message.subject);
+      return null;
+    }
+    this.opened.set(message, { envelope: envelope!, payload });
+    return isRepeated(envelope!) ? STRANGERS : envelope!.origin;
+  }
 
   /** Null for a message that was not sealed with the secret; it is reported. */
   open(sealed: BusMessage): OpenedMessage | null {
+    const before = this.opened.get(sealed);
+    if (before) return before;
     const envelope = MessageOpener.peek(sealed.payload);
     const payload = envelope && this.payloadOf(envelope, sealed);
     if (payload) return { envelope, payload };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { BusMessage } from '../../../src/bus/bus.js';
+import type { Bus, BusMessage, SubscribeOptions } from '../../../src/bus/bus.js';
 import { MemoryBroker, type MemoryBus } from '../../../src/bus/memory-bus.js';
+import { MESSAGE_TURN_MS, MessageTurns } from '../../../src/bus/message-turns.js';
 import { MessageSealer, SEAL_SALT_BYTES } from '../../../src/bus/seal.js';
 import { SealedBus } from '../../../src/bus/sealed-bus.js';
 import { SimulatedClock, settled } from '../../../src/clock.js';
@@ -11,6 +12,7 @@ const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 const bytes = (value: string) => new Uint8Array(Buffer.from(value));
 
 const SECRET = 'the secret of the fleet';
+const LARGE_BYTES = 900_000;
 /** More senders than a receiver remembers. */
 const SENDERS_KNOWN = 2 * (FLEET_WORKERS + FLEET_COORDINATORS) + 1;
 
@@ -26,9 +28,9 @@ class Stage {
     this.intruder.subscribe('fleet.>', (message) => this.recorded.push(message));
   }
 
-  member(id: string, incarnation = '1', secret = SECRET): SealedBus {
+  member(id: string, incarnation = '1', secret = SECRET, bus: Bus = this.broker.connect(id)): SealedBus {
     return new SealedBus({
-      bus: this.broker.connect(id),
+      bus,
       clock: this.clock,
       random: new SeededRandom(++this.seed),
       secret,
@@ -63,6 +65,53 @@ describe('a sealed bus', () => {
     expect(got).toEqual(['prompt: 17 4 99']);
     expect(stage.recorded.length).toBeGreaterThan(0);
     for (const { payload } of stage.recorded) expect(text(payload)).not.toContain('prompt');
+  });
+
+  test('keeps what waits of a member, whatever comes under its name without the secret, forged or repeated', async () => {
+    const stage = new Stage();
+    // What the receiver gets waits until the turn that this test runs.
+    let nowMs = 0;
+    let turns: (() => void)[] = [];
+    const lost: string[] = [];
+    const pace = new MessageTurns(
+      undefined,
+      (subject) => lost.push(subject),
+      () => nowMs++,
+      (begin) => turns.push(begin),
+    );
+    const run = async () => {
+      await settled();
+      const due = turns;
+      turns = [];
+      for (const begin of due) begin();
+      await settled();
+    };
+    const below = stage.broker.connect('b');
+    const paced: Bus = Object.assign(Object.create(below), {
+      subscribe: (pattern: string, handler: (message: BusMessage) => void, options?: SubscribeOptions) =>
+        below.subscribe(pattern, (message) => pace.take(message, handler, options?.sender)),
+    });
+    const a = stage.member('a');
+    const got = listen(stage.member('b', '1', SECRET, paced));
+    a.publish('fleet.news', bytes('first'));
+    for (let i = 0; i < 4; i++) await run();
+    expect(got).toEqual(['first']);
+    const [{ payload: recorded }] = stage.recorded.filter(({ subject }) => subject === 'fleet.news') as [BusMessage];
+    // Takes the time of this turn, so that what follows has to wait.
+    for (let i = 0; i < MESSAGE_TURN_MS; i++) stage.intruder.publish('fleet.news', bytes('no message'));
+    a.publish('fleet.news', bytes('small'));
+    a.publish('fleet.news', new Uint8Array(LARGE_BYTES));
+    await settled();
+    const forged = Buffer.concat([recorded, new Uint8Array(LARGE_BYTES)]);
+    const large = stage.recorded.find(({ payload }) => payload.byteLength > LARGE_BYTES)!;
+    for (let i = 0; i < 40; i++) {
+      stage.intruder.publish('fleet.news', forged);
+      stage.intruder.publish('fleet.news', large.payload);
+    }
+    await settled();
+    expect(lost.length).toBeGreaterThan(0);
+    for (let i = 0; i < 40; i++) await run();
+    expect(got.map(({ length }) => length)).toEqual(['first'.length, 'small'.length, LARGE_BYTES]);
   });
 
   test('handles thousands of messages that waited for the proof of their sender in several turns, in their order', async () => {

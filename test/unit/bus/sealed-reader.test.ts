@@ -25,15 +25,28 @@ test('names the sealer of a message once one of its messages was opened; all oth
   });
   const sealed = (by: MessageSealer, subject = 'news') => message(by.seal(subject, '', Uint8Array.of(1)), subject);
 
-  const stranger = reader.senderOf(sealed(intruder));
-  expect(reader.senderOf(sealed(member))).toBe(stranger);
+  const seen = new Set<number>();
+  const senderOf = (of: BusMessage) => reader.senderOf(of, ({ counter }) => seen.size === seen.add(counter).size);
+
+  const stranger = senderOf(sealed(intruder));
+  expect(senderOf(sealed(member))).toBe(stranger);
   expect(reader.open(sealed(member))?.payload).toEqual(Buffer.of(1));
-  expect(reader.senderOf(sealed(member))).not.toBe(stranger);
-  expect(reader.senderOf(sealed(member, 'other news'))).toBe(reader.senderOf(sealed(member)));
+  expect(senderOf(sealed(member))).not.toBe(stranger);
+  expect(senderOf(sealed(member, 'other news'))).toBe(senderOf(sealed(member)));
   expect(reader.open(sealed(intruder))).toBeNull();
-  expect(reader.senderOf(sealed(intruder, 'x'))).toBe(stranger);
+  expect(senderOf(sealed(intruder, 'x'))).toBe(stranger);
   expect(dropped).toEqual(['forged news']);
-  expect(reader.senderOf(message(Uint8Array.of(0)))).toBeNull();
+  expect(senderOf(message(Uint8Array.of(0)))).toBeNull();
   expect(dropped).toEqual(['forged news', 'forged news']);
-  expect(reader.senderOf({ ...message(new Uint8Array(0)), nobody: true })).toBe(stranger);
+  expect(senderOf({ ...message(new Uint8Array(0)), nobody: true })).toBe(stranger);
+
+  // Anybody can copy a member's name, and repeat a whole message.
+  const genuine = sealed(member);
+  const forged = Buffer.concat([genuine.payload.subarray(0, -1), Uint8Array.of(genuine.payload.at(-1)! ^ 1)]);
+  expect(senderOf(message(forged))).toBeNull();
+  expect(senderOf({ ...genuine, subject: 'other news' })).toBeNull();
+  expect(dropped.slice(2)).toEqual(['forged news', 'forged other news']);
+  expect(senderOf(genuine)).toBe(senderOf(sealed(member)));
+  expect(senderOf({ ...genuine })).toBe(stranger);
+  expect(reader.open(genuine)?.payload).toEqual(Buffer.of(1));
 });
