@@ -118,6 +118,12 @@ export class NodeList {
     this.echoedMs = nowMs;
   }
 
+  /** This process stood still until now, and has not read yet what came meanwhile. */
+  stoodStill(timeMs: number, nowMs: number): void {
+    this.deafUntil(nowMs);
+    if (this.echoedMs !== null) this.echoedMs = Math.min(nowMs, this.echoedMs + timeMs);
+  }
+
   /** Messages may have been lost until now, and other members may need until `judgeFromMs` to announce themselves. */
   deafUntil(judgeFromMs: number): void {
     this.judgeFromMs = Math.max(this.judgeFromMs, judgeFromMs);

@@ -194,7 +194,8 @@ export class NodeDirectory {
     const { bus, clock, linkHeardMs } = this.options;
     const nowMs = clock.now();
     // A late tick means that this process stood still, and has not read the others' announcements yet.
-    if (nowMs - this.tickedMs >= 2 * TICK_MS) this.list.deafUntil(nowMs);
+    const lateMs = nowMs - this.tickedMs - TICK_MS;
+    if (lateMs >= TICK_MS) this.list.stoodStill(lateMs, nowMs);
     this.tickedMs = nowMs;
     if (!bus.connected) this.list.deafUntil(nowMs + BUS_GRACE_MS);
     else this.emit(this.list.tick(nowMs, linkHeardMs));

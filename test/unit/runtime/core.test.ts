@@ -162,6 +162,18 @@ describe('the list of members', () => {
     expect(list.tick(nowMs)).toEqual([{ type: 'gone', node: node('a') }]);
   });
 
+  it('takes a pause of this process for no silence of the bus', () => {
+    const list = new NodeList();
+    list.echoed(0);
+    list.heard(node('a'), 0);
+    const pauseMs = 5_000;
+    list.stoodStill(pauseMs, pauseMs);
+    for (let nowMs = pauseMs + 100; nowMs < pauseMs + NODE_SILENCE_MS; nowMs += 400) list.echoed(nowMs);
+    expect(list.tick(pauseMs + NODE_SILENCE_MS)).toEqual([]);
+    list.echoed(pauseMs + NODE_SILENCE_MS + 1);
+    expect(list.tick(pauseMs + NODE_SILENCE_MS + 1)).toEqual([{ type: 'gone', node: node('a') }]);
+  });
+
   it('keeps a member that only its link shows to live, in doubt and unheard, until the link is silent too', () => {
     const list = new NodeList();
     const a = node('a');
