@@ -14,6 +14,13 @@ export interface KeyValue {
 
   /** Removes the value, if the key has one. */
   delete(key: string): Promise<void>;
+
+  /**
+   * Runs `write`, which adds so many bytes to the bucket, if the bucket stays well below its limits. Values that only replace others of their size need
+   * no such check: they use the room that is kept free here. Absent where a bucket has no limits.
+   * @throws Overloaded if there is too little room
+   */
+  withRoom?<T>(bytes: number, write: () => Promise<T>): Promise<T>;
 }
 
 /** A value, its revision, and when it was written. Revisions of a key grow with each change, including a removal. */

@@ -6,6 +6,9 @@ import type { BucketLimits } from './transport.js';
 /** A bucket of which more is used counts as full: the next values will not fit. */
 const FULL = 0.98;
 
+/** Values that add to a bucket are refused beyond: the rest is for values that replace others, and for processes that add at the same moment. */
+const CROWDED = 7 / 8;
+
 /** What the server says of the stream of a bucket. Settings that a server does not know are absent. */
 export interface BucketSettings extends BucketInfo {
   readonly config: BucketInfo['config'] & {
@@ -37,6 +40,16 @@ export function bucketFault(bucket: string, info: BucketSettings, limits: Bucket
   return usedPart(info) >= FULL ? fullBucket(bucket) : null;
 }
 
+/** Whether a bucket stays well below its limits with values that are about to be written. */
+export function isRoomy(
+  { config, state }: BucketInfo,
+  unwritten: { readonly bytes: number; readonly messages: number },
+): boolean {
+  const bytes = state.bytes + unwritten.bytes;
+  const messages = state.messages + unwritten.messages;
+  return usedPart({ config, state: { ...state, bytes, messages } }) <= CROWDED;
+}
+
 /** The subjects of a bucket's values. */
 export function subjectsOf(bucket: string): string[] {
   return [`$KV.${bucket}.>`];
@@ -53,8 +66,15 @@ export function takenSubjects(bucket: string, reason: string): string {
 
 export function fullBucket(bucket: string, reason?: string): string {
   const why = reason === undefined ? '' : ` (${reason})`;
-  return `the bucket ${bucket} is full${why}: coordinators erase values that no member of the fleet has sealed, some thousands in five seconds; if members filled it, remove pins or actors; else ${deletion(bucket)}`;
+  return `the bucket ${bucket} is full${why}: ${REMOVAL}; a coordinator, if one runs, erases values that no member of the fleet has sealed, some thousands in five seconds; else ${deletion(bucket)}`;
 }
+
+/** A bucket takes no more values, so that none of those that it has is lost. */
+export function crowdedBucket(bucket: string): string {
+  return `the bucket ${bucket} is nearly full, and takes no more values: ${REMOVAL}`;
+}
+
+const REMOVAL = 'end actors with $kill(), have them keep less in their arguments and checkpoints, or remove pins';
 
 function deletion(bucket: string): string {
   return `delete it with the nats tool (nats kv del ${bucket}), and the fleet creates it again; change the passwords of NATS if others know them`;

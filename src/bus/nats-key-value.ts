@@ -11,9 +11,9 @@ import {
 } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import { type Clock, SystemClock } from '../clock.js';
-import { Unavailable } from '../errors.js';
+import { Overloaded, Unavailable } from '../errors.js';
 import type { KeyValue, KeyValueEntry } from './key-value.js';
-import { bucketFault, subjectsOf } from './nats-bucket-fault.js';
+import { bucketFault, crowdedBucket, isRoomy, subjectsOf } from './nats-bucket-fault.js';
 import { BucketSweep, isRemoval, type StoredValues } from './nats-bucket-sweep.js';
 import type { NatsBus } from './nats-bus.js';
 import { type BucketStore, isNamed, isRefusal, useStore } from './nats-store.js';
@@ -53,6 +53,8 @@ export interface BucketOptions {
  */
 export class NatsKeyValue implements KeyValue {
   private readonly sweep: BucketSweep;
+  /** Values that this process is about to write within `withRoom`. */
+  private readonly unwritten = { bytes: 0, messages: 0 };
 
   private constructor(
     private readonly store: BucketStore & BucketLimits,
@@ -114,6 +116,19 @@ export class NatsKeyValue implements KeyValue {
     return this.use('write', (kv) => kv.delete(key));
   }
 
+  /** A full bucket of nats-server 2.9.10 drops its oldest values, although it has to refuse new ones instead. */
+  async withRoom<T>(bytes: number, write: () => Promise<T>): Promise<T> {
+    this.unwritten.bytes += bytes;
+    this.unwritten.messages++;
+    try {
+      if (!(await this.use('read', () => this.hasRoom()))) throw new Overloaded(crowdedBucket(this.store.bucket));
+      return await write();
+    } finally {
+      this.unwritten.bytes -= bytes;
+      this.unwritten.messages--;
+    }
+  }
+
   /** Notes whether the bucket takes values. If `sweeping` covers it, makes room in it if it is nearly full; see `BucketSweep`. */
   tend(sweeping: Sweeping, isKept: IsKept): Promise<number> {
     return this.use('read', async () => {
@@ -123,6 +138,19 @@ export class NatsKeyValue implements KeyValue {
       if (erased > 0) await this.describe();
       return erased;
     });
+  }
+
+  /** Whether the values that are about to be written leave room. If not, erases traces of removed values, for the next attempt. */
+  private async hasRoom(): Promise<boolean> {
+    const info = await this.describe();
+    if (isRoomy(info, this.unwritten)) return true;
+    try {
+      await this.sweep.run(storedValues(this.streams, this.store.bucket), info, () => true);
+    } catch (error) {
+      // Members without the right to erase leave it to coordinators.
+      if (!isRefusal(error)) throw error;
+    }
+    return isRoomy(await this.describe(), this.unwritten);
   }
 
   private async describe(): Promise<StreamInfo> {

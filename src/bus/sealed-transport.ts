@@ -92,6 +92,10 @@ class SealedKeyValue implements KeyValue {
     return this.below.delete(key);
   }
 
+  withRoom<T>(bytes: number, write: () => Promise<T>): Promise<T> {
+    return this.below.withRoom?.(bytes, write) ?? write();
+  }
+
   private seal(key: string, value: Uint8Array): Uint8Array {
     return this.sealer.seal(this.bucket, key, value);
   }

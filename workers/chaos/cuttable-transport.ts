@@ -41,6 +41,11 @@ class CuttableKeyValue implements KeyValue {
     checkUncut(this.cut);
     await this.below.delete(key);
   }
+
+  async withRoom<T>(bytes: number, write: () => Promise<T>): Promise<T> {
+    checkUncut(this.cut);
+    return this.below.withRoom?.(bytes, write) ?? write();
+  }
 }
 
 function checkUncut(cut: Cut): void {

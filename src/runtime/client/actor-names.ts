@@ -22,13 +22,13 @@ export class ActorNames {
     return recorded && (await this.living(recorded));
   }
 
-  /** Gives the name to an actor, unless a living one has it. Of concurrent claims, one succeeds. */
+  /** Gives the name to an actor, unless a living one has it. Of concurrent claims, one succeeds. @throws Overloaded if the store is nearly full */
   async claim(name: ActorName, record: NameRecord): Promise<Claim> {
     for (;;) {
       const recorded = await this.records.named(name);
       const living = recorded && (await this.living(recorded));
       if (living) return { type: 'taken', handle: living };
-      if (await this.records.setName(name, record, recorded)) return { type: 'claimed' };
+      if (await this.records.claimName(name, record, recorded)) return { type: 'claimed' };
     }
   }
 

@@ -48,6 +48,7 @@ const AnyRecord = z.union([NameRecord, NodeLease, StateRecord]);
 export interface Recorded<T> {
   readonly record: T;
   readonly revision: number;
+  readonly bytes: number;
 }
 
 export class ActorRecords {
@@ -60,6 +61,11 @@ export class ActorRecords {
     return this.read(NameRecord, nameKey(name));
   }
 
+  /** Like `setName`, for the record of another actor than before. @throws Overloaded if the store has no room for more actors */
+  claimName(name: ActorName, record: NameRecord, before: Recorded<NameRecord> | null): Promise<boolean> {
+    return this.grow(record, before, () => this.setName(name, record, before));
+  }
+
   /** Writes the record of a name, if it is still as it was read. Null: there was none. */
   setName(name: ActorName, record: NameRecord, before: Recorded<NameRecord> | null): Promise<boolean> {
     return this.write(nameKey(name), record, before);
@@ -68,7 +74,8 @@ export class ActorRecords {
   /** Deletes the record of a name, and the state of its actor. */
   async deleteName(name: ActorName): Promise<void> {
     const store = await this.store();
-    await store.delete(stateKey(name));
+    // A removal leaves a trace, which takes room, also of a key without a value.
+    if ((await store.get(stateKey(name))) !== null) await store.delete(stateKey(name));
     await store.delete(nameKey(name));
   }
 
@@ -78,6 +85,11 @@ export class ActorRecords {
 
   setState(name: ActorName, state: StateRecord, before: Recorded<StateRecord> | null): Promise<boolean> {
     return this.write(stateKey(name), state, before);
+  }
+
+  /** Like `setState`, for a state that may be larger than before. @throws Overloaded if the store has no room for it */
+  growState(name: ActorName, state: StateRecord, before: Recorded<StateRecord>): Promise<boolean> {
+    return this.grow(state, before, () => this.setState(name, state, before));
   }
 
   lease(incarnation: string): Promise<Recorded<NodeLease> | null> {
@@ -91,7 +103,13 @@ export class ActorRecords {
   private async read<T>(schema: z.ZodType<T>, key: string): Promise<Recorded<T> | null> {
     const entry = await (await this.store()).get(key);
     const record = entry && readMessage(schema, entry.value);
-    return entry && record && { record, revision: entry.revision };
+    return entry && record && { record, revision: entry.revision, bytes: entry.value.byteLength };
+  }
+
+  private async grow<T>(record: T, before: Recorded<T> | null, write: () => Promise<boolean>): Promise<boolean> {
+    const store = await this.store();
+    const bytes = encode(record).byteLength - (before?.bytes ?? 0);
+    return bytes <= 0 || store.withRoom === undefined ? write() : store.withRoom(bytes, write);
   }
 
   private async write<T>(key: string, record: T, before: Recorded<T> | null): Promise<boolean> {

@@ -55,7 +55,7 @@ export class DetachedHost {
     throw new Unavailable('another node has the actor');
   }
 
-  /** Keeps a state in the actor's record. False if the actor is elsewhere. @throws InvalidRequest if it is too large */
+  /** Keeps a state in the actor's record. False if the actor is elsewhere. @throws InvalidRequest if it is too large, Overloaded if the store is nearly full */
   async keep(spec: InstanceSpec, epoch: number, state: WireValue): Promise<boolean> {
     if ('object' in state) {
       throw new InvalidRequest('the state of a detached actor must have at most 64 KiB, because it is recorded');
@@ -63,7 +63,7 @@ export class DetachedHost {
     const name = nameOf(spec);
     const before = await this.records.state(name);
     if (before?.record.id !== spec.id || before.record.epoch !== epoch) return false;
-    return this.records.setState(name, { id: spec.id, epoch, state }, before);
+    return this.records.growState(name, { id: spec.id, epoch, state }, before);
   }
 
   /** The actor has ended here: by a kill, which frees its name unless it is restarted, or because it could not be created. */

@@ -11,7 +11,7 @@ describe('an error code of JetStream', () => {
     [10077, 'no space left on device', 'writes', /^the disk of S is full/],
     [10077, 'write /data/1.blk: input/output error', 'writes', /cannot write to its disk \(write/],
     [10077, 'maximum bytes exceeded', 'writes', /^the bucket B is full/],
-    [10077, 'maximum messages exceeded', 'writes', /coordinators erase/],
+    [10077, 'maximum messages exceeded', 'writes', /a coordinator, if one runs, erases/],
     [10077, 'message to large', 'writes', /^the bucket B has other settings/],
     [10077, 'message too large', 'writes', /nats kv del B/],
     [10054, 'message size exceeds maximum allowed', 'writes', /other settings/],
