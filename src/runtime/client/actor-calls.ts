@@ -59,6 +59,7 @@ export class ActorCalls implements HandleCalls {
     const trace = this.trace(to, method);
     const packed = this.values.packArguments(args);
     const attempts = this.attempts(to, method, options);
+    let isOver = false;
     try {
       for (;;) {
         const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
@@ -66,6 +67,7 @@ export class ActorCalls implements HandleCalls {
         try {
           const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
           outcome = await this.instance(to, method, at).ask('call', request, this.left(attempts));
+          isOver = attempts.attempt === 0;
           return await this.result(outcome);
         } catch (error) {
           if (outcome !== null) requireLost(outcome, error, attempts);
@@ -73,7 +75,7 @@ export class ActorCalls implements HandleCalls {
         }
       }
     } finally {
-      packed.release();
+      packed.release(isOver);
     }
   }
 
@@ -88,6 +90,7 @@ export class ActorCalls implements HandleCalls {
     const packed = this.values.packArguments(args);
     const attempts = this.attempts(to, method, options);
     let items = 0;
+    let isOver = false;
     try {
       for (;;) {
         const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
@@ -100,6 +103,7 @@ export class ActorCalls implements HandleCalls {
             yield await this.result(outcome);
             reading = false;
           }
+          isOver = attempts.attempt === 0;
           return;
         } catch (error) {
           // The method failed, an item cannot be read, or the reader has had enough.
@@ -109,7 +113,7 @@ export class ActorCalls implements HandleCalls {
         }
       }
     } finally {
-      packed.release();
+      packed.release(isOver);
     }
   }
 
@@ -131,15 +135,18 @@ export class ActorCalls implements HandleCalls {
     later().catch(({ message }: Error) => this.member.pacedLog.warn({ method, message }, 'a sent call was lost'));
   }
 
-  private sendKept(to: HandleState, request: MethodCall, release: () => void): void {
+  private sendKept(to: HandleState, request: MethodCall, release: (isOver: boolean) => void): void {
     const { method } = request;
+    let isOver = false;
     const whole = async () => {
       const at = this.near(to) ?? (await this.locations.find(to, {}));
-      await this.result(await this.instance(to, method, at).ask('call', request));
+      const outcome = await this.instance(to, method, at).ask('call', request);
+      isOver = true;
+      await this.result(outcome);
     };
     whole()
       .catch(({ message }: Error) => this.member.pacedLog.warn({ method, message }, 'a sent call was lost, or failed'))
-      .finally(release);
+      .finally(() => release(isOver));
   }
 
   async kill(to: HandleState, { restart = false }: { readonly restart?: boolean }): Promise<void> {

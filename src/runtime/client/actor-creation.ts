@@ -44,14 +44,14 @@ export class ActorCreation {
       const state = stateOf(spec, owner, streams, taskRetries(options));
       const taken = spec.name === null ? null : await this.claim(spec, spec.name, state, options);
       if (taken) {
-        args.release();
+        args.release(false);
         return makeHandle(taken, this.calls);
       }
       if (owner === null) await this.createDetached(spec, wanted);
-      else await this.owned.create(spec, { ...wanted, version }, () => this.onDead(spec, () => args.release()));
+      else await this.owned.create(spec, { ...wanted, version }, () => this.onDead(spec, () => args.release(false)));
       return makeHandle(state, this.calls);
     } catch (error) {
-      args.release();
+      args.release(false);
       throw error;
     }
   }

@@ -155,7 +155,7 @@ export class OwnedActors {
     // Nor does it keep the objects that the state refers to for long.
     const isPlain = !('object' in state) && !state.tagged;
     const own = isPlain ? null : this.values.packArguments(await this.values.unpackList(state));
-    const kept: Kept = { epoch, sequence, wire: own?.wire ?? state, release: () => own?.release() };
+    const kept: Kept = { epoch, sequence, wire: own?.wire ?? state, release: () => own?.release(false) };
     const owned = this.owned.get(id);
     const isNewest = isCurrent() && (owned?.state?.epoch !== epoch || owned.state.sequence < sequence);
     if (owned && isNewest) {

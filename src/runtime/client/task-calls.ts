@@ -28,10 +28,14 @@ export class TaskCalls {
   ) {}
 
   async run(wanted: WantedTask, args: readonly unknown[]): Promise<unknown> {
-    const result = await this.begun(wanted, args, async (call, signal) => {
+    const result = await this.begun(wanted, args, async (call, signal, onAnswer) => {
       const options = { signal, trace: traceNow() };
-      const ask = (host: ReturnType<TaskCalls['host']>, request: TaskCall) => host.ask('run', request, options);
-      return this.calls.result(await this.attempts(wanted, call, signal, ask));
+      const outcome = await this.attempts(wanted, call, signal, async (host, request) => {
+        const answer = await host.ask('run', request, options);
+        onAnswer(request);
+        return answer;
+      });
+      return this.calls.result(outcome);
     });
     if (!(result instanceof ObjectRef) || !wanted.keep) return result;
     this.calls.values.objects.taken(result.address);
@@ -45,22 +49,24 @@ export class TaskCalls {
   async *flow(wanted: WantedTask, args: readonly unknown[]): AsyncGenerator<unknown> {
     const limit = new TimeLimit(this.member, wanted);
     const packed = this.calls.values.packArguments(args);
+    let isOver = false;
     try {
       const call = await this.prepare(wanted, packed.wire, limit.signal);
       const begun = await this.attempts(wanted, call, limit.signal, async (host, request) => {
         const items = host.stream('flow', request, { signal: limit.signal, trace: traceNow() })[Symbol.asyncIterator]();
-        return { items, first: await items.next() };
+        return { items, first: await items.next(), attempt: request.trace.attempt };
       });
       const { items } = begun;
       try {
         for (let next = begun.first; !next.done; next = await nextOf(wanted, items)) {
           yield await this.calls.result(next.value);
         }
+        isOver = begun.attempt === 0;
       } finally {
         await items.return?.();
       }
     } finally {
-      packed.release();
+      packed.release(isOver);
       limit.end();
     }
   }
@@ -68,14 +74,19 @@ export class TaskCalls {
   private async begun<T>(
     wanted: WantedTask,
     args: readonly unknown[],
-    run: (call: TaskCall, signal: AbortSignal) => Promise<T>,
+    run: (call: TaskCall, signal: AbortSignal, onAnswer: (request: TaskCall) => void) => Promise<T>,
   ): Promise<T> {
     const limit = new TimeLimit(this.member, wanted);
     const packed = this.calls.values.packArguments(args);
+    let isOver = false;
+    const onAnswer = ({ trace }: TaskCall) => {
+      // An earlier attempt that was lost may still run.
+      isOver = trace.attempt === 0;
+    };
     try {
-      return await run(await this.prepare(wanted, packed.wire, limit.signal), limit.signal);
+      return await run(await this.prepare(wanted, packed.wire, limit.signal), limit.signal, onAnswer);
     } finally {
-      packed.release();
+      packed.release(isOver);
       limit.end();
     }
   }

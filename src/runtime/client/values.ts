@@ -17,7 +17,15 @@ interface PackedArguments {
   readonly wire: WireValue;
   /** Whether they refer to objects of processes, which may end. */
   readonly hasRefs: boolean;
-  release(): void;
+  /** `isOver`: the callee has answered, and has its own references to what it keeps. Else references may still be in transit to it. */
+  release(isOver: boolean): void;
+}
+
+/** Arguments that came in a message. */
+interface Given {
+  readonly args: readonly unknown[];
+  /** Resolves when the owners of the objects that the arguments refer to count this process. Null: they refer to none. To be awaited before the answer. */
+  readonly held: Promise<unknown> | null;
 }
 
 const nothing = () => undefined;
@@ -27,6 +35,8 @@ export class MessageValues {
   private readonly hooks: ValueHooks;
   /** References in the value that is being packed. */
   private refs: ObjectAddress[] = [];
+  /** References to others' objects in the value that is being unpacked, each until its owner counts it. */
+  private holds: Promise<unknown>[] = [];
 
   constructor(
     calls: HandleCalls,
@@ -34,7 +44,7 @@ export class MessageValues {
   ) {
     this.hooks = {
       pack: (value) => this.packOwn(value),
-      unpack: (tag, content) => unpackOwn(tag, content, calls, objects),
+      unpack: (tag, content) => this.unpackOwn(tag, content, calls),
     };
     objects.unpackBy((bytes) => objectValue(bytes, this.hooks));
   }
@@ -45,10 +55,12 @@ export class MessageValues {
    */
   packArguments(args: readonly unknown[]): PackedArguments {
     const { wire, refs } = this.pack(args);
-    if ('object' in wire) return { wire, hasRefs: true, release: () => this.objects.release(wire.object) };
+    if ('object' in wire) {
+      return { wire, hasRefs: true, release: (isOver) => this.objects.release(wire.object, isOver) };
+    }
     if (refs.length === 0) return { wire, hasRefs: false, release: nothing };
     const kept = this.objects.keepAll(refs);
-    return { wire, hasRefs: true, release: () => this.objects.letGoAll(kept) };
+    return { wire, hasRefs: true, release: (isOver) => this.objects.letGoAll(kept, isOver) };
   }
 
   /**
@@ -75,16 +87,21 @@ export class MessageValues {
 
   /** The value of a result. @throws ObjectLost, InvalidRequest */
   async unpackResult(wire: WireValue): Promise<unknown> {
-    const value = await this.unpack(wire);
+    const value = this.unpacked(wire, 'object' in wire ? await this.objects.copyOf(wire.object) : null);
+    this.holds = [];
     if ('object' in wire) this.objects.received(wire.object);
     return value;
   }
 
   /** The arguments of a call, each reference among them replaced by its value. @throws ObjectLost, InvalidRequest */
-  async unpackArguments(wire: WireValue): Promise<readonly unknown[]> {
-    const args = await this.unpack(wire);
+  async unpackArguments(wire: WireValue): Promise<Given> {
+    const bytes = 'object' in wire ? await this.objects.copyOf(wire.object) : null;
+    this.holds = [];
+    const args = this.unpacked(wire, bytes);
+    const held = this.holds.length === 0 ? null : Promise.all(this.holds);
     if (!Array.isArray(args)) throw new InvalidRequest('a message has arguments that are not a list');
-    return args.some((arg) => arg instanceof ObjectRef) ? Promise.all(args.map(argumentOf)) : args;
+    const hasRefs = args.some((arg) => arg instanceof ObjectRef);
+    return { args: hasRefs ? await Promise.all(args.map(argumentOf)) : args, held };
   }
 
   /** A list that was packed as a result. Throws like `unpackResult`. */
@@ -127,9 +144,20 @@ export class MessageValues {
     return state && { tag: 'actor', content: state };
   }
 
-  private async unpack(wire: WireValue): Promise<unknown> {
-    if (!('object' in wire)) return unpackValue(wire.plain, wire.tagged, this.hooks);
-    return objectValue(await this.objects.copyOf(wire.object), this.hooks);
+  /** `bytes`: those of the object. */
+  private unpacked(wire: WireValue, bytes: Uint8Array | null): unknown {
+    if (bytes !== null) return objectValue(bytes, this.hooks);
+    return 'object' in wire ? undefined : unpackValue(wire.plain, wire.tagged, this.hooks);
+  }
+
+  private unpackOwn(tag: string, content: unknown, calls: HandleCalls): unknown {
+    if (tag === 'actor') return makeHandle(HandleState.parse(content), calls);
+    if (tag !== 'object') return undefined;
+    const address = ObjectAddress.parse(content);
+    const ref = this.objects.arrived(address);
+    const held = this.objects.held(address);
+    if (held !== null) this.holds.push(held);
+    return ref;
   }
 }
 
@@ -140,9 +168,4 @@ async function argumentOf(arg: unknown): Promise<unknown> {
   } finally {
     arg.release();
   }
-}
-
-function unpackOwn(tag: string, content: unknown, calls: HandleCalls, objects: ProcessObjects): unknown {
-  if (tag === 'object') return objects.arrived(ObjectAddress.parse(content));
-  return tag === 'actor' ? makeHandle(HandleState.parse(content), calls) : undefined;
 }

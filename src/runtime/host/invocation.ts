@@ -30,12 +30,17 @@ export async function invoke(
   keep = false,
 ): Promise<Outcome> {
   const { values } = invocation.fleet;
+  let held: Promise<unknown> | null = null;
   try {
-    const given = await values.unpackArguments(args);
+    const { args: given, held: holding } = await values.unpackArguments(args);
+    held = holding;
     const result = await runInScope(scopeOf(invocation), () => run(given));
     return { type: 'value', value: keep ? values.packKept(result) : values.packResult(result) };
   } catch (error) {
     return { type: 'threw', error: packThrown(error) };
+  } finally {
+    // With the answer, the caller gives its references up.
+    if (held !== null) await held;
   }
 }
 
@@ -49,7 +54,7 @@ export async function* invokeStream(
   const scope = scopeOf(invocation);
   let iterator: AsyncIterator<unknown> | null = null;
   try {
-    const given = await values.unpackArguments(args);
+    const { args: given, held } = await values.unpackArguments(args);
     iterator = iteratorOf(await runInScope(scope, () => run(given)));
     for (;;) {
       // A generator runs in the scope of the caller of `next`, so each step enters the call's scope again.
@@ -58,6 +63,7 @@ export async function* invokeStream(
       yield { type: 'value', value: values.packResult(next.value) };
     }
     iterator = null;
+    if (held !== null) await held;
   } catch (error) {
     yield { type: 'threw', error: packThrown(error) };
   } finally {

@@ -193,13 +193,13 @@ export class NodeHost {
   ): Promise<Instance> {
     const { library, fleet } = this.options;
     const Class = library.classOf(spec.class, spec.version);
-    const given = await fleet.values.unpackArguments(spec.args);
+    const { args: given } = await fleet.values.unpackArguments(spec.args);
     const args = checkedArguments(methodSchema(Class, 'constructor'), `the constructor of ${spec.class}`, given);
     const scope = this.creationScope(spec, owner, epoch, grant, call);
     const value = runInScope(scope, () => Reflect.construct(Class, args) as object);
     const checkpoints = this.checkpointsOf(spec, owner, epoch, value);
     if (checkpoints && state) {
-      const [saved] = await fleet.values.unpackArguments(state);
+      const [saved] = (await fleet.values.unpackArguments(state)).args;
       await runInScope(scope, () => savingOf(value, spec.class).restore(saved));
     }
     const mayAnswer = owner === null ? this.detached.mayAnswer : always;

@@ -15,7 +15,7 @@ import { type ObjectAccess, type ObjectAddress, ObjectRef } from './object-ref.j
 
 /**
  * How long a reference that was sent keeps its object beyond what else keeps it: the time in which the receiver's reference must reach the owner. The
- * arguments of a call are kept while the call is open, even while it is queued, and for this time after it.
+ * arguments of a call are kept while the call is open, even while it is queued, and for this time after it if it had no answer.
  */
 const SENT_MS = 30_000;
 const TICK_MS = 1_000;
@@ -146,6 +146,11 @@ export class ProcessObjects implements ObjectAccess {
     return this.tracked(address);
   }
 
+  /** Resolves when the owner counts this process for a reference that has just arrived, or when it cannot; null if this process is the owner. */
+  held(address: ObjectAddress): Promise<unknown> | null {
+    return this.borrowed.get(address.id)?.held ?? null;
+  }
+
   /** A reference came in the one message for which its object was made: from now on this process alone keeps the object. */
   taken(address: ObjectAddress): void {
     if (this.isOwn(address)) this.received(address);
@@ -158,11 +163,11 @@ export class ProcessObjects implements ObjectAccess {
     return refs;
   }
 
-  /** Releases references after their call. The receiver has had time to take its own references, but these may still be in transit. */
-  letGoAll(refs: readonly ObjectAddress[]): void {
+  /** Releases references after their call. `isOver`: no reference of the receiver is in transit. */
+  letGoAll(refs: readonly ObjectAddress[], isOver: boolean): void {
     for (const address of refs) {
-      this.sent(address);
-      this.release(address);
+      if (!isOver) this.sent(address);
+      this.release(address, isOver);
     }
   }
 
@@ -182,10 +187,11 @@ export class ProcessObjects implements ObjectAccess {
     else this.owner(address).tell('received', { id: address.id });
   }
 
-  release(address: ObjectAddress): void {
+  /** `isOver`: no process that has read the object waits for its owner to count a reference in it. */
+  release(address: ObjectAddress, isOver = false): void {
     const { id } = address;
     if (this.isOwn(address)) {
-      this.end(this.counts.release(id, this.own, this.nowMs));
+      this.end(this.counts.release(id, this.own, this.nowMs), isOver);
       return;
     }
     const borrowed = this.borrowed.get(id);
@@ -287,12 +293,12 @@ export class ProcessObjects implements ObjectAccess {
     return owner.incarnation === this.member.self.incarnation;
   }
 
-  private end(ids: readonly string[]): void {
+  private end(ids: readonly string[], isOver = false): void {
     for (const id of ids) {
       this.store.delete(id);
       const refs = this.contents.get(id) ?? [];
       this.contents.delete(id);
-      this.letGoAll(refs);
+      this.letGoAll(refs, isOver);
     }
   }
 

@@ -106,6 +106,37 @@ describe('an object', () => {
     await stores({ fleet, member } as Member, 0);
   });
 
+  it('in arguments ends with the answer, if the callee keeps no reference', async () => {
+    const gate = await driver.fleet.actor(Gate, { near: { node: 'a' } });
+    for (let i = 0; i < 20; i++) {
+      const ref = driver.fleet.put(new Float64Array(100));
+      const made = await driver.fleet.task(range, { returns: 'ref', near: { node: 'b' } })(100);
+      await driver.fleet.task(total, { near: { node: 'a' } })(ref);
+      await driver.fleet.task(total, { near: { node: 'a' } })(made);
+      for (const each of [ref, made]) each.release();
+    }
+    for (const { fleet } of [driver, b]) expect(fleet.objectStats().objects).toBeLessThanOrEqual(1);
+    const within = driver.fleet.put(range(100));
+    expect(await gate.lengthOf([{ numbers: within }])).toBe(100);
+    expect(await gate.lengthOf([{ numbers: within, text: 'x'.repeat(100_000) }] as never)).toBe(100);
+    within.release();
+    await stores(driver, 0);
+    await stores(b, 0);
+  });
+
+  it('in arguments stays with its owner when the callee keeps a reference, although the caller gives up its own with the answer', async () => {
+    world.sentMs = 0;
+    const { fleet } = await world.driver('brief');
+    const keeper = await fleet.actor(Keeper, { near: { node: 'a' } });
+    for (let i = 0; i < 20; i++) {
+      const made = await fleet.task(range, { returns: 'ref', near: { node: 'b' } })(10);
+      await keeper.keep({ ref: made } as never);
+      made.release();
+      expect(await keeper.read()).toBe(10);
+      await keeper.drop();
+    }
+  });
+
   it('that is sent without an answer stays until it was used', async () => {
     world.sentMs = 0;
     const { fleet, member } = await world.driver('brief');
