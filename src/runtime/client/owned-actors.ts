@@ -1,4 +1,4 @@
-import type { Behavior, RequestOf } from '../../actors/protocol.js';
+import type { Behavior, RequestOf, ResponseOf } from '../../actors/protocol.js';
 import { Overloaded, toWire, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { CALLS_IN_FLIGHT } from '../../limits.js';
@@ -109,26 +109,33 @@ export class OwnedActors {
   }
 
   private async placed(owned: Owned): Promise<NodeView> {
-    const { node } = await place(this.member, owned.demand, (candidate) => this.createAt(candidate, owned));
+    const { node, value: created } = await place(this.member, owned.demand, (candidate) =>
+      this.createAt(candidate, owned),
+    );
+    // An error of the user's code, even if it is of a class by which a node says that it is busy.
+    if (created.type === 'threw') throw this.values.errors.rebuild(created.error);
     owned.at = node;
     // It may have gone while it answered.
     if (this.member.directory.get(node.incarnation) === null) queueMicrotask(() => this.nodeGone(node));
     return node;
   }
 
-  private async createAt(node: NodeView, { spec, epoch, state }: Owned): Promise<void> {
+  /** @throws Overloaded if the node cannot have the actor, or cannot be reached */
+  private async createAt(
+    node: NodeView,
+    { spec, epoch, state }: Owned,
+  ): Promise<ResponseOf<typeof HostProtocol, 'create'>> {
     const at = { node: node.id, incarnation: node.incarnation };
     await this.member.linked(at);
     const host = this.member.actors.ref(HostProtocol, { ...at, actor: HOST_ACTOR });
     try {
-      const created = await host.ask('create', {
+      return await host.ask('create', {
         spec,
         owner: this.member.self,
         epoch,
         from: null,
         state: state?.wire ?? null,
       });
-      if (created.type === 'threw') throw this.values.errors.rebuild(created.error);
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
       this.addStray(node, spec.id, epoch);

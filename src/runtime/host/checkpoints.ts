@@ -4,10 +4,17 @@ import type { WireValue } from '../messages.js';
 
 /** Saves the result of an actor's `save()` for the actor's next incarnation: with its owner, or in its record. */
 
+/** The user's `save()` failed, with any kind of error. */
+export class SaveFailed extends Error {
+  constructor(readonly thrown: unknown) {
+    super('save() failed');
+  }
+}
+
 export interface CheckpointsOptions {
   /** Calls between two checkpoints. */
   readonly every: number;
-  /** The state of the actor as a message. Throws what its `save()` throws. */
+  /** The state of the actor as a message. Throws SaveFailed if its `save()` throws. */
   readonly save: () => Promise<WireValue>;
   /** Keeps the state. False if the actor is elsewhere by now. */
   readonly keep: (sequence: number, state: WireValue) => Promise<boolean>;
@@ -22,7 +29,7 @@ export class Checkpoints {
 
   /**
    * Call it after each call, before that is answered: with `every` at 1, a checkpoint then covers every answered call.
-   * @throws what `save()` throws; Unavailable if the state cannot be kept
+   * @throws SaveFailed; Unavailable if the actor is elsewhere or the store cannot be reached; other errors if the state cannot be kept
    */
   async afterCall(): Promise<void> {
     const { every, save, keep } = this.options;
@@ -36,6 +43,15 @@ export class Checkpoints {
 interface Saving {
   save(): unknown;
   restore(state: unknown): unknown;
+}
+
+/** What the `save()` of an actor returns. @throws SaveFailed */
+export async function savedBy(actor: Saving): Promise<unknown> {
+  try {
+    return await actor.save();
+  } catch (error) {
+    throw new SaveFailed(error);
+  }
 }
 
 /** @throws InvalidRequest if the class has no `save()` or no `restore(state)` */

@@ -75,7 +75,8 @@ export class DetachedHost {
     }
     const name = nameOf(spec);
     const recorded = await this.records.named(name);
-    if (recorded?.record.handle.id === spec.id) await this.records.deleteName(name);
+    const isHere = recorded?.record.detached?.node.incarnation === this.member.self.incarnation;
+    if (isHere && recorded?.record.handle.id === spec.id) await this.records.deleteName(name);
   }
 
   private async record(spec: InstanceSpec, name: ActorName, epoch: number, from: string | null): Promise<boolean> {

@@ -12,7 +12,7 @@ import type { NodeGrant } from '../core/node-resources.js';
 import type { InstanceEntry, InstanceProtocol, InstanceSpec, LogLine, MethodCall, Outcome } from '../messages.js';
 import { packThrown } from '../values/error-value.js';
 import type { ActorLines } from './actor-lines.js';
-import type { Checkpoints } from './checkpoints.js';
+import { type Checkpoints, SaveFailed } from './checkpoints.js';
 import type { HostObserver } from './host-observer.js';
 import { type Invocation, invoke, invokeStream, thrownIn } from './invocation.js';
 import { checkedCall, methodSchema } from './schemas.js';
@@ -145,7 +145,7 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
       return null;
     } catch (error) {
       if (error instanceof Unavailable) throw error;
-      return { type: 'threw', error: packThrown(error) };
+      return { type: 'threw', error: packThrown(error instanceof SaveFailed ? error.thrown : error) };
     }
   }
 

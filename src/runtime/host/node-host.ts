@@ -26,7 +26,7 @@ import {
 } from '../messages.js';
 import { packThrown } from '../values/error-value.js';
 import { ActorLines, listenToConsole } from './actor-lines.js';
-import { Checkpoints, savingOf } from './checkpoints.js';
+import { Checkpoints, savedBy, savingOf } from './checkpoints.js';
 import { DetachedHost } from './detached-host.js';
 import { type HostObserver, NO_OBSERVER } from './host-observer.js';
 import { Instance, type InstanceHost } from './instance.js';
@@ -231,7 +231,7 @@ export class NodeHost {
     if (every === null) return null;
     const { member, fleet } = this.options;
     const saving = savingOf(value, spec.class);
-    const save = async () => fleet.values.packResult([await saving.save()]);
+    const save = async () => fleet.values.packResult([await savedBy(saving)]);
     const keep = async (sequence: number, state: WireValue) => {
       if (owner === null) return this.detached.keep(spec, epoch, state);
       const ref = member.actors.ref(OwnerProtocol, { ...owner, actor: OWNER_ACTOR });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
-import { DeadlineExceeded, InvalidRequest, Overloaded } from '../../../src/errors.js';
+import { DeadlineExceeded, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import { ActorDied, type ActorHandle, CallCircle, type ObjectRef, RemoteError, TaskLost } from '../../../src/index.js';
-import { Broke, Counter, countdown, never, oneThenNothing, Relay, square, sumOfSquares } from './code.js';
+import { Broke, Counter, countdown, never, oneThenNothing, Picky, Relay, square, sumOfSquares } from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
 
 let world: RuntimeWorld;
@@ -81,6 +81,22 @@ describe('an actor of a user on a node', () => {
     expect(await rejection(counter.throwText())).toHaveProperty('message', 'a text');
     expect(await counter.add(1)).toBe(1);
   });
+
+  it.each([
+    ['busy', Overloaded],
+    ['gone', Unavailable],
+  ] as const)(
+    'fails with the error of its constructor, and is not tried again, if that is of the class of a node that is %s',
+    async (kind, of) => {
+      Picky.made = 0;
+      for (const lifetime of ['driver', 'detached'] as const) {
+        const error = await rejection(driver.fleet.actor(Picky, { args: [kind], lifetime, name: lifetime }));
+        expect(error).toBeInstanceOf(of);
+        expect(error).toHaveProperty('message', `the constructor is ${kind}`);
+      }
+      expect(Picky.made).toBe(2);
+    },
+  );
 
   it('refuses a method that the class does not have', async () => {
     const counter = (await driver.fleet.actor(Counter)) as unknown as Record<string, () => Promise<unknown>>;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidRequest } from '../../../src/errors.js';
-import { Counter, half, Ledger } from './code.js';
+import { Counter, half, Ledger, Picky } from './code.js';
 import { type Member, RuntimeWorld } from './world.js';
 
 let world: RuntimeWorld;
@@ -52,6 +52,9 @@ describe('the state of an actor with checkpoints', () => {
   it('that cannot be saved fails the call; a class that cannot save is refused', async () => {
     const ledger = await driver.fleet.actor(Ledger, { checkpointEvery: 1 });
     expect(await rejection(ledger.add(13, false))).toHaveProperty('message', 'thirteen cannot be saved');
+    const picky = await driver.fleet.actor(Picky, { args: ['unsaved'], checkpointEvery: 1 });
+    // An error of the user's code, although it is of the class of one of a lost node.
+    expect(await rejection(picky.look())).toMatchObject({ name: 'Unavailable', message: 'the state is gone' });
     expect(await rejection(driver.fleet.actor(Counter, { checkpointEvery: 1 }))).toBeInstanceOf(InvalidRequest);
     expect(await rejection(driver.fleet.actor(Ledger, { checkpointEvery: 0 }))).toBeInstanceOf(InvalidRequest);
   });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { current, type ObjectRef } from '../../../src/index.js';
+import { current, type ObjectRef, Overloaded, Unavailable } from '../../../src/index.js';
 
 /** The code that the tests of the runtime host. */
 
@@ -71,6 +71,27 @@ export class Counter {
     const { signal } = current();
     return new Promise((resolve) => signal.addEventListener('abort', () => resolve('aborted')));
   }
+}
+
+/** Fails as a node does that is busy or gone. */
+export class Picky {
+  static made = 0;
+
+  constructor(readonly kind: 'busy' | 'gone' | 'unsaved') {
+    Picky.made++;
+    if (kind === 'busy') throw new Overloaded('the constructor is busy');
+    if (kind === 'gone') throw new Unavailable('the constructor is gone');
+  }
+
+  look(): string {
+    return this.kind;
+  }
+
+  save(): never {
+    throw new Unavailable('the state is gone');
+  }
+
+  restore(): void {}
 }
 
 /** A sum that survives its node. */
