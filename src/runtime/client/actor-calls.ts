@@ -18,6 +18,7 @@ import {
   type Trace,
 } from '../messages.js';
 import type { ProcessObjects } from '../objects/process-objects.js';
+import { Departures } from './departures.js';
 import type { HandleCalls, HandleState } from './handle.js';
 import { type Location, Locations } from './locations.js';
 import { MessageValues } from './values.js';
@@ -37,11 +38,14 @@ interface Attempts {
   readonly begunMs: number;
   misses: number;
   attempt: number;
+  /** Where the attempt went; null while it is about to leave. */
+  at: Location | null;
 }
 
 export class ActorCalls implements HandleCalls {
   readonly values: MessageValues;
   private readonly locations: Locations;
+  private readonly departures = new Departures();
   private lastId = 0;
 
   constructor(
@@ -62,16 +66,17 @@ export class ActorCalls implements HandleCalls {
     let isOver = false;
     try {
       for (;;) {
-        const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
         let outcome: Outcome | null = null;
         try {
           const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
-          outcome = await this.instance(to, method, at).ask('call', request, this.left(attempts));
+          outcome = await this.leave(attempts, (at) =>
+            this.instance(to, method, at).ask('call', request, this.left(attempts)),
+          );
           isOver = attempts.attempt === 0;
           return await this.result(outcome);
         } catch (error) {
           if (outcome !== null) requireLost(outcome, error, attempts);
-          await this.again(attempts, at, error);
+          await this.again(attempts, error);
         }
       }
     } finally {
@@ -93,11 +98,13 @@ export class ActorCalls implements HandleCalls {
     let isOver = false;
     try {
       for (;;) {
-        const at = this.near(to) ?? (await this.locations.find(to, this.left(attempts)));
         let reading = false;
         try {
           const request = { method, args: packed.wire, trace: { ...trace, attempt: attempts.attempt } };
-          for await (const outcome of this.instance(to, method, at).stream('flow', request, this.left(attempts))) {
+          const { items: outcomes } = await this.leave(attempts, (at) => ({
+            items: this.instance(to, method, at).stream('flow', request, this.left(attempts))[Symbol.asyncIterator](),
+          }));
+          for await (const outcome of { [Symbol.asyncIterator]: () => outcomes }) {
             items++;
             reading = true;
             yield await this.result(outcome);
@@ -109,7 +116,7 @@ export class ActorCalls implements HandleCalls {
           // The method failed, an item cannot be read, or the reader has had enough.
           if (reading) throw error;
           if (items > 0) throw lostStream(error, attempts, items);
-          await this.again(attempts, at, error);
+          await this.again(attempts, error);
         }
       }
     } finally {
@@ -126,21 +133,17 @@ export class ActorCalls implements HandleCalls {
       this.sendKept(to, request, release);
       return;
     }
-    const at = this.near(to);
-    if (at) {
-      this.instance(to, method, at).tell('send', request);
-      return;
-    }
-    const later = async () => this.instance(to, method, await this.locations.find(to, {})).tell('send', request);
-    later().catch(({ message }: Error) => this.member.pacedLog.warn({ method, message }, 'a sent call was lost'));
+    const sent = this.leave(this.attempts(to, method, {}), (at) => this.instance(to, method, at).tell('send', request));
+    sent?.catch(({ message }: Error) => this.member.pacedLog.warn({ method, message }, 'a sent call was lost'));
   }
 
   private sendKept(to: HandleState, request: MethodCall, release: (isOver: boolean) => void): void {
     const { method } = request;
     let isOver = false;
     const whole = async () => {
-      const at = this.near(to) ?? (await this.locations.find(to, {}));
-      const outcome = await this.instance(to, method, at).ask('call', request);
+      const outcome = await this.leave(this.attempts(to, method, {}), (at) =>
+        this.instance(to, method, at).ask('call', request),
+      );
       isOver = true;
       await this.result(outcome);
     };
@@ -184,6 +187,20 @@ export class ActorCalls implements HandleCalls {
     throw new CallCircle(`cannot make a call: ${CHAIN_CALLS} calls wait for each other already`);
   }
 
+  /** Lets a call leave for where the actor is: at once if possible, and after all earlier calls of this process to the actor in any case. */
+  private leave<R>(attempts: Attempts, send: (at: Location) => R): R | Promise<Awaited<R>> {
+    const { to } = attempts;
+    const depart = (at: Location) => {
+      attempts.at = at;
+      return send(at);
+    };
+    attempts.at = null;
+    const near = this.near(to);
+    if (near && this.departures.isFree(to.id)) return depart(near);
+    const found = near ? Promise.resolve(near) : this.locations.find(to, this.left(attempts));
+    return this.departures.leave(to.id, found, depart);
+  }
+
   /** Where the actor is, if a call to it can leave at once. */
   private near(to: HandleState): Location | null {
     const last = this.locations.last(to.id);
@@ -194,7 +211,7 @@ export class ActorCalls implements HandleCalls {
     // The call is a part of the trace of the call that makes it.
     const trace = options.trace ?? currentScope()?.span.traceparent ?? null;
     const traced = trace === null ? options : { ...options, trace };
-    return { to, method, options: traced, begunMs: this.member.options.clock.now(), misses: 0, attempt: 0 };
+    return { to, method, options: traced, begunMs: this.member.options.clock.now(), misses: 0, attempt: 0, at: null };
   }
 
   /** The options of the next attempt, with the time that is left. */
@@ -209,8 +226,10 @@ export class ActorCalls implements HandleCalls {
   }
 
   /** Returns if the call should be repeated; else throws. */
-  private async again(attempts: Attempts, at: Location, error: unknown): Promise<void> {
-    const { to, method } = attempts;
+  private async again(attempts: Attempts, error: unknown): Promise<void> {
+    const { to, method, at } = attempts;
+    // It has not left: nobody knows where the actor is.
+    if (at === null) throw error;
     if (!(error instanceof Unavailable) || error instanceof ActorDied) throw error;
     this.locations.forget(to.id, at);
     if (error instanceof NoSuchActor) {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { Deferred } from '../../../src/async/deferred.js';
 import { DeadlineExceeded, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import { ActorDied, type ActorHandle, CallCircle, type ObjectRef, RemoteError, TaskLost } from '../../../src/index.js';
 import { Broke, Counter, countdown, never, oneThenNothing, Picky, Relay, square, sumOfSquares } from './code.js';
@@ -38,6 +39,25 @@ describe('an actor of a user on a node', () => {
     expect(await Promise.all([counter.add(1), counter.slowAdd(2), counter.add(3)])).toEqual([11, 13, 16]);
     const node = driver.fleet.nodes().find(({ actors }) => actors > 0)!;
     expect(driver.member.actors.routeTo({ node: node.id, incarnation: node.incarnation }).kind).toBe('direct');
+  });
+
+  it('is called in order by a handle that still looks for it', async () => {
+    await driver.fleet.actor(Counter, { name: 'one', lifetime: 'detached' });
+    const other = await world.driver('other');
+    const counter = await other.fleet.get<Counter>('one');
+    const answer = new Deferred<void>();
+    let reads = 0;
+    // The second call gets the answer of the store last.
+    world.beforeRead = async () => (++reads === 2 ? answer.promise : undefined);
+    const first = counter.add(1);
+    const second = counter.add(1);
+    expect(await first).toBe(1);
+    const third = counter.add(1);
+    const fourth = collect(counter.sums(1));
+    counter.$send.add(1);
+    const last = counter.add(1);
+    answer.resolve();
+    expect(await Promise.all([second, third, fourth, last])).toEqual([2, 3, [4], 6]);
   });
 
   it('streams from generators, and ends them when the reader leaves', async () => {

@@ -49,6 +49,10 @@ export class Counter {
     for (let i = 1; i <= limit; i++) yield i;
   }
 
+  *sums(amount: number): Generator<number> {
+    yield this.add(amount);
+  }
+
   *letters(text: string): Generator<string> {
     yield* text;
   }

@@ -54,6 +54,8 @@ export class RuntimeWorld {
   coordinatorUrl = 'http://127.0.0.1:9';
   /** How long a reference that was sent keeps its object, in members that join from now on. */
   sentMs = 30_000;
+  /** What each read of the store waits for. */
+  beforeRead: () => Promise<void> = async () => undefined;
   private readonly bucket = new MemoryKeyValue();
   private readonly members = new Set<Member>();
   private readonly cut = new Set<string>();
@@ -116,7 +118,7 @@ export class RuntimeWorld {
     };
     const { bucket } = this;
     return {
-      get: (key) => reach(() => bucket.get(key)),
+      get: (key) => reach(() => this.beforeRead().then(() => bucket.get(key))),
       create: (key, value) => reach(() => bucket.create(key, value)),
       update: (key, value, revision) => reach(() => bucket.update(key, value, revision)),
       delete: (key) => reach(() => bucket.delete(key)),
