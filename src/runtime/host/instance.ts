@@ -65,6 +65,8 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
   private running = 0;
   private calls = 0;
   private errors = 0;
+  /** Runs when the last running call is over. */
+  private onIdle: (() => void) | null = null;
 
   constructor(readonly options: InstanceOptions) {
     this.createdMs = options.host.clock.now();
@@ -121,6 +123,12 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     }
   }
 
+  /** Runs `then` once no code of the actor runs. To be called once, when the actor takes no more calls. */
+  whenIdle(then: () => void): void {
+    if (this.running === 0) then();
+    else this.onIdle = then;
+  }
+
   print(level: LogLine['level'], text: string): void {
     const { host, spec } = this.options;
     host.lines.add(spec, level, text);
@@ -168,6 +176,7 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     const end = outcome === null ? 'lost' : outcome.type === 'threw' ? 'threw' : 'ok';
     host.observer.called(spec.class, run && method, { outcome: end, waitedMs: call.waitedMs, tookMs });
     span.end(thrownIn(outcome));
+    if (this.running === 0) this.onIdle?.();
   }
 
   private checkLease(): void {

@@ -270,9 +270,10 @@ export class NodeHost {
     const { spec, grant } = instance.options;
     if (this.instances.get(spec.id) !== instance) return;
     this.instances.delete(spec.id);
-    this.release(grant);
     const { actors } = this.options.member;
     await Promise.all(lanesOf(spec).map(({ name }) => actors.stopActor(instanceActor(name))));
+    // A method does not end with its actor, and may go on with the GPU.
+    instance.whenIdle(() => this.release(grant));
   }
 
   private fenced(): void {

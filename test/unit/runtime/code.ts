@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Deferred } from '../../../src/async/deferred.js';
 import { current, type ObjectRef, Overloaded, Unavailable } from '../../../src/index.js';
 
 /** The code that the tests of the runtime host. */
@@ -74,6 +75,22 @@ export class Counter {
   waitForAbort(): Promise<string> {
     const { signal } = current();
     return new Promise((resolve) => signal.addEventListener('abort', () => resolve('aborted')));
+  }
+}
+
+/** A method that goes on until the test ends it, whatever becomes of its actor. */
+export class Holder {
+  static entered = new Deferred<void>();
+  static left = new Deferred<void>();
+
+  async hold(): Promise<void> {
+    Holder.entered.resolve();
+    await Holder.left.promise;
+  }
+
+  async *holdAfterOne(): AsyncGenerator<number> {
+    yield 1;
+    await this.hold();
   }
 }
 

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Deferred } from '../../../src/async/deferred.js';
 import { DeadlineExceeded, InvalidRequest } from '../../../src/errors.js';
+import { ActorDied } from '../../../src/index.js';
 import { HOST_ACTOR, HostProtocol } from '../../../src/runtime/messages.js';
-import { Counter, square } from './code.js';
+import { Counter, Holder, square } from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
 
 let world: RuntimeWorld;
@@ -44,6 +46,30 @@ describe('a placement group', () => {
     await until(driver.member, () => freeOf('a') === 2 && freeOf('b') === 2);
     expect(await driver.fleet.listActors()).toEqual([]);
     expect(await rejection(driver.fleet.task(square, { bundle: group.bundles[0]! })(2))).toBeInstanceOf(InvalidRequest);
+  });
+
+  it.each([
+    ['a call', false, false],
+    ['a stream', true, false],
+    ['a call in a bundle', false, true],
+  ])('is not given what an actor had that has ended, while %s of it still runs', async (_, isStream, isInGroup) => {
+    Holder.entered = new Deferred();
+    Holder.left = new Deferred();
+    const group = isInGroup ? await driver.fleet.group([{ cpu: 2 }]) : null;
+    const holder = await driver.fleet.actor(Holder, {
+      resources: { cpu: 2 },
+      ...(group && { bundle: group.bundles[0]! }),
+    });
+    const items = holder.holdAfterOne()[Symbol.asyncIterator]();
+    if (isStream) await items.next();
+    const running = rejection(isStream ? items.next() : holder.hold());
+    await Holder.entered.promise;
+    await (group ? group.remove() : holder.$kill());
+    expect(await running).toBeInstanceOf(ActorDied);
+    const both = [{ cpu: 2 }, { cpu: 2 }];
+    expect(await rejection(driver.fleet.group(both, { timeoutMs: 50 }))).toBeInstanceOf(DeadlineExceeded);
+    Holder.left.resolve();
+    await (await driver.fleet.group(both)).remove();
   });
 
   it('takes all or nothing: of many that want everything, each has it for a time, and nothing stays reserved', async () => {
