@@ -33,6 +33,8 @@ export interface Printer {
 
 /** A call, with the runtime's own data about it. */
 export interface CallScope {
+  /** Whether the call has ended. What it has started, such as timers, may go on in its scope, but nothing waits for that. */
+  isOver: boolean;
   readonly current: CurrentCall;
   readonly trace: Trace;
   /** The part of a trace that the call is. */

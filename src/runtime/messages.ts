@@ -16,6 +16,9 @@ const BUILT_IN_EXPORTS = 8;
 /** Calls that wait for each other; a longer chain is refused. */
 export const CHAIN_CALLS = 64;
 
+/** A generator among the calls that wait for each other. No lane has this name. */
+export const STREAM = 'stream';
+
 const Name = z.string().min(1).max(ACTOR_NAME_CHARS);
 const Count = z.int().min(0);
 const Amounts = z.record(Name, z.number().min(0));
@@ -73,7 +76,7 @@ const Trace = z.strictObject({
   /** The same for all attempts of one call. */
   id: Name,
   attempt: Count,
-  /** Actors, by their lanes, whose methods wait for this call, outermost first. */
+  /** Actors, by their lanes, whose methods wait for this call, outermost first; `STREAM` for a generator, which occupies no lane. */
   chain: z.array(Name).max(CHAIN_CALLS),
 });
 export type Trace = z.infer<typeof Trace>;

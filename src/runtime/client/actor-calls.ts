@@ -177,7 +177,8 @@ export class ActorCalls implements HandleCalls {
 
   /** The trace of a call that the running code makes. `to`: the actor whose method it calls, if any. */
   trace(to: HandleState | null, method = ''): Trace {
-    const chain = currentScope()?.trace.chain ?? [];
+    const scope = currentScope();
+    const chain = scope && !scope.isOver ? scope.trace.chain : [];
     const lane = to && laneOf(to, method);
     if (to && lane && chain.filter((name) => name === lane.name).length >= lane.max) {
       const remedy = 'raise its maxConcurrency, or use $send, which waits for no answer';

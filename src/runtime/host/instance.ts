@@ -9,7 +9,15 @@ import type { ActorHandle } from '../client/handle-types.js';
 import type { Printer } from '../context.js';
 import { laneOf } from '../core/lane.js';
 import type { NodeGrant } from '../core/node-resources.js';
-import type { InstanceEntry, InstanceProtocol, InstanceSpec, LogLine, MethodCall, Outcome } from '../messages.js';
+import {
+  type InstanceEntry,
+  type InstanceProtocol,
+  type InstanceSpec,
+  type LogLine,
+  type MethodCall,
+  type Outcome,
+  STREAM,
+} from '../messages.js';
 import { packThrown } from '../values/error-value.js';
 import type { ActorLines } from './actor-lines.js';
 import { type Checkpoints, SaveFailed } from './checkpoints.js';
@@ -80,7 +88,10 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     const running = this.begin(request, call);
     let outcome: Outcome | null = null;
     try {
-      const own = await invoke(this.invocation(request, running), request.args, (args) => this.apply(running, args));
+      const lane = laneOf(this.options.spec, request.method).name;
+      const own = await invoke(this.invocation(request, running, lane), request.args, (args) =>
+        this.apply(running, args),
+      );
       outcome = (await this.saved()) ?? own;
       if (this.options.mayAnswer()) return outcome;
       outcome = null;
@@ -108,7 +119,9 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     // A reader that leaves ends a stream in good order.
     let last: Outcome | null = { type: 'value', value: NOTHING };
     try {
-      const items = invokeStream(this.invocation(request, running), request.args, (args) => this.apply(running, args));
+      const items = invokeStream(this.invocation(request, running, STREAM), request.args, (args) =>
+        this.apply(running, args),
+      );
       for await (last of items) {
         if (!this.options.mayAnswer()) {
           last = null;
@@ -191,10 +204,10 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     return checkedCall(schema, `${spec.class}.${method}`, args, (given) => Reflect.apply(run, value, given));
   }
 
-  private invocation({ trace, method }: MethodCall, { call, span }: Running): Invocation {
+  private invocation({ trace }: MethodCall, { call, span }: Running, link: string): Invocation {
     const { host, grant, spec, owner } = this.options;
-    // Calls that the method makes and waits for carry this actor in their chain.
-    const chain = [...trace.chain, laneOf(spec, method).name];
+    // Calls that the method makes and waits for carry this one in their chain.
+    const chain = [...trace.chain, link];
     const self = () => host.handleOf(spec, owner);
     return { fleet: host.fleet, self, gpuIds: grant.gpuIds, call, span, printer: this, trace: { ...trace, chain } };
   }

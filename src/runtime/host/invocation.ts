@@ -30,15 +30,17 @@ export async function invoke(
   keep = false,
 ): Promise<Outcome> {
   const { values } = invocation.fleet;
+  const scope = scopeOf(invocation);
   let held: Promise<unknown> | null = null;
   try {
     const { args: given, held: holding } = await values.unpackArguments(args);
     held = holding;
-    const result = await runInScope(scopeOf(invocation), () => run(given));
+    const result = await runInScope(scope, () => run(given));
     return { type: 'value', value: keep ? values.packKept(result) : values.packResult(result) };
   } catch (error) {
     return { type: 'threw', error: packThrown(error) };
   } finally {
+    scope.isOver = true;
     // With the answer, the caller gives its references up.
     if (held !== null) await held;
   }
@@ -67,7 +69,11 @@ export async function* invokeStream(
   } catch (error) {
     yield { type: 'threw', error: packThrown(error) };
   } finally {
-    await iterator?.return?.();
+    try {
+      await iterator?.return?.();
+    } finally {
+      scope.isOver = true;
+    }
   }
 }
 
@@ -105,5 +111,5 @@ function scopeOf({ fleet, self, gpuIds, trace, call, span, printer }: Invocation
       return call.signal;
     },
   };
-  return { current, trace, span, printer };
+  return { isOver: false, current, trace, span, printer };
 }

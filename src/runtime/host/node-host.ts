@@ -196,11 +196,17 @@ export class NodeHost {
     const { args: given } = await fleet.values.unpackArguments(spec.args);
     const args = checkedArguments(methodSchema(Class, 'constructor'), `the constructor of ${spec.class}`, given);
     const scope = this.creationScope(spec, owner, epoch, grant, call);
-    const value = runInScope(scope, () => Reflect.construct(Class, args) as object);
-    const checkpoints = this.checkpointsOf(spec, owner, epoch, value);
-    if (checkpoints && state) {
-      const [saved] = (await fleet.values.unpackArguments(state)).args;
-      await runInScope(scope, () => savingOf(value, spec.class).restore(saved));
+    let value: object;
+    let checkpoints: Checkpoints | null;
+    try {
+      value = runInScope(scope, () => Reflect.construct(Class, args) as object);
+      checkpoints = this.checkpointsOf(spec, owner, epoch, value);
+      if (checkpoints && state) {
+        const [saved] = (await fleet.values.unpackArguments(state)).args;
+        await runInScope(scope, () => savingOf(value, spec.class).restore(saved));
+      }
+    } finally {
+      scope.isOver = true;
     }
     const mayAnswer = owner === null ? this.detached.mayAnswer : always;
     const own = { host: this.shared, spec: this.kept.spec(spec), owner: this.kept.owner(owner) };
@@ -219,6 +225,7 @@ export class NodeHost {
     const self = handleOf(spec, owner);
     const own = { callId: spec.id, attempt: epoch, gpuIds, deadlineMs: null, traceparent };
     return {
+      isOver: false,
       current: { fleet, self, signal, ...own },
       trace: { id: spec.id, attempt: epoch, chain: [spec.id] },
       span: PASSING_TRACER.start(spec.class, traceparent),

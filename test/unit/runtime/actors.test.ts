@@ -2,7 +2,18 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vites
 import { Deferred } from '../../../src/async/deferred.js';
 import { DeadlineExceeded, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import { ActorDied, type ActorHandle, CallCircle, type ObjectRef, RemoteError, TaskLost } from '../../../src/index.js';
-import { Broke, Counter, countdown, never, oneThenNothing, Picky, Relay, square, sumOfSquares } from './code.js';
+import {
+  Broke,
+  Clockwork,
+  Counter,
+  countdown,
+  never,
+  oneThenNothing,
+  Picky,
+  Relay,
+  square,
+  sumOfSquares,
+} from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
 
 let world: RuntimeWorld;
@@ -140,6 +151,16 @@ describe('an actor of a user on a node', () => {
     expect(await rejection(single.addBySelf(1))).toBeInstanceOf(CallCircle);
     const double = await driver.fleet.actor(Counter, { maxConcurrency: 2 });
     expect(await double.addBySelf(1)).toBe(1);
+  });
+
+  it('may call itself in what a method or its constructor has started, once that has ended, and in generators', async () => {
+    const clockwork = await driver.fleet.actor(Clockwork, { concurrencyGroups: { all: { max: 1, methods: ['all'] } } });
+    await clockwork.start();
+    await clockwork.wind();
+    expect(await clockwork.all()).toEqual([1, 2]);
+    expect(await collect(clockwork.ticking(2))).toEqual([3, 4]);
+    const other = await driver.fleet.actor(Clockwork);
+    expect(await rejection(clockwork.tickBy(other))).toBeInstanceOf(CallCircle);
   });
 
   it('aborts a call whose deadline passes, and one that is cancelled', async () => {

@@ -78,6 +78,51 @@ export class Counter {
   }
 }
 
+/** Calls itself from what its methods start, and from its generators. */
+export class Clockwork {
+  private readonly ticks: Promise<number>[] = [];
+  private count = 0;
+  private go = new Deferred<void>();
+
+  constructor() {
+    this.start();
+  }
+
+  /** What this starts goes on once this has returned. */
+  start(): void {
+    const { self } = current();
+    this.ticks.push(this.go.promise.then(() => (self as unknown as Clockwork).tick()));
+  }
+
+  wind(): void {
+    this.go.resolve();
+  }
+
+  tick(): number {
+    return ++this.count;
+  }
+
+  async all(): Promise<number[]> {
+    const settled = await Promise.allSettled(this.ticks);
+    return settled.map((tick) => (tick.status === 'fulfilled' ? tick.value : -1));
+  }
+
+  async *ticking(times: number): AsyncGenerator<number> {
+    const self = current().self as unknown as Clockwork;
+    for (let i = 0; i < times; i++) yield await self.tick();
+  }
+
+  /** Waits for a generator that waits for this. */
+  async tickBy(other: { tickOf(to: unknown): AsyncIterable<number> }): Promise<number> {
+    for await (const tick of other.tickOf(current().self)) return tick;
+    return 0;
+  }
+
+  async *tickOf(to: Clockwork): AsyncGenerator<number> {
+    yield await to.tick();
+  }
+}
+
 /** A method that goes on until the test ends it, whatever becomes of its actor. */
 export class Holder {
   static entered = new Deferred<void>();
