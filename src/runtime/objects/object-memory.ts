@@ -42,7 +42,8 @@ export class ObjectMemory {
   private usedBytes = 0;
   private sharedFiles = 0;
   private spilling: Promise<void> | null = null;
-  private filesBroken = false;
+  /** Whether the last attempt to write a file failed. */
+  private filesFail = false;
 
   constructor(private readonly options: ObjectMemoryOptions) {}
 
@@ -133,7 +134,7 @@ export class ObjectMemory {
   }
 
   private spill(): void {
-    if (this.options.dir === null || this.filesBroken) return;
+    if (this.options.dir === null) return;
     this.spilling ??= this.spillAll().finally(() => {
       this.spilling = null;
     });
@@ -148,13 +149,22 @@ export class ObjectMemory {
         if (stored.bytes && !stored.ended) await this.spillOne(id, stored, stored.bytes);
       }
     } catch (err) {
-      this.filesBroken = true;
-      this.options.log.error({ err }, 'cannot write objects to files; they stay in memory');
+      // The next object tries again: a full disk may have room by then.
+      if (!this.filesFail) {
+        this.options.log.error({ err }, 'cannot write objects to files; they stay in memory until that succeeds');
+      }
+      this.filesFail = true;
     }
   }
 
   private async spillOne(id: string, stored: Stored, bytes: Uint8Array | SharedFile): Promise<void> {
-    await writeFile(this.fileOf(id), bytes instanceof SharedFile ? partsOf(bytes) : bytes, { mode: 0o600 });
+    try {
+      await writeFile(this.fileOf(id), bytes instanceof SharedFile ? partsOf(bytes) : bytes, { mode: 0o600 });
+    } catch (error) {
+      await rm(this.fileOf(id), { force: true }).catch(() => undefined);
+      throw error;
+    }
+    this.filesFail = false;
     if (stored.ended) {
       await rm(this.fileOf(id), { force: true });
       return;

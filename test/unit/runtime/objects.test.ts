@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { readdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { collectGarbage } from '../../../bench/garbage.js';
 import { Corrupt, Overloaded } from '../../../src/errors.js';
 import { ObjectLost, type ObjectRef } from '../../../src/index.js';
-import { SILENT_LOG } from '../../../src/log.js';
+import { createLog, SILENT_LOG } from '../../../src/log.js';
 import { SystemRandom } from '../../../src/random.js';
 import { ObjectMemory } from '../../../src/runtime/objects/object-memory.js';
 import { Counter, Gate, Keeper, range, total } from './code.js';
@@ -265,5 +265,32 @@ describe('a store of objects', () => {
     await expect(store.read('o1', 500, 503)).rejects.toThrow(Corrupt);
     await store.close();
     await expect(readdir(dir)).rejects.toThrow('ENOENT');
+  });
+
+  it('keeps in memory what it cannot write to files, leaves no part there, and writes once the disk has room', async () => {
+    const dir = `${a.member.options.listen!.unixPath}-full`;
+    mkdirSync(dir, { mode: 0o700 });
+    for (const id of ['o0', 'o1']) symlinkSync('/dev/full', join(dir, id));
+    const logged: string[] = [];
+    const log = createLog({ level: 'error', write: (line) => logged.push(line) });
+    const store = new ObjectMemory({ budgetBytes: 4_000, dir, log, random: new SystemRandom() });
+    const bytes = { byteLength: 700, pieces: [{ at: 0, bytes: new Uint8Array(700).fill(1) }] };
+    const isHere = async (id: string) => (await store.read(id, 0, 700))?.byteLength === 700;
+    for (let i = 0; i < 5; i++) store.put(`o${i}`, bytes);
+    await store.spilled();
+    expect(await readdir(dir)).toEqual(['o1']);
+    expect(store.memoryBytes).toBe(3_500);
+    store.delete('o0');
+    store.put('o5', bytes);
+    await store.spilled();
+    expect(await readdir(dir)).toEqual([]);
+    expect(logged).toHaveLength(1);
+    store.delete('o2');
+    store.put('o6', bytes);
+    await store.spilled();
+    expect(await readdir(dir)).not.toEqual([]);
+    expect(store.memoryBytes).toBeLessThan(2_000);
+    for (const id of ['o1', 'o3', 'o4', 'o5', 'o6']) expect(await isHere(id)).toBe(true);
+    await store.close();
   });
 });
