@@ -67,13 +67,13 @@ export class ErrorClasses {
   }
 }
 
-/** Turns anything that was thrown into a message. */
+/** Turns anything that was thrown into a message. Never throws: what cannot be read of it stays behind. */
 export function packThrown(thrown: unknown, causes = CAUSES): WireThrown {
   if (typeof thrown !== 'object' || thrown === null) {
-    return { name: 'Error', message: cut(String(thrown)), stack: '', cause: null, fields: null, tagged: false };
+    return { name: 'Error', message: cut(textOf(thrown)), stack: '', cause: null, fields: null, tagged: false };
   }
-  const { message, stack, cause } = thrown as Partial<Error>;
-  const name = thrown.constructor?.name || 'Object';
+  const [message, stack, cause] = [fieldOf(thrown, 'message'), fieldOf(thrown, 'stack'), fieldOf(thrown, 'cause')];
+  const name = classNameOf(thrown);
   return {
     name: name.slice(0, NAME_CHARS),
     message: cut(typeof message === 'string' ? message : `an object was thrown, of the class ${name}`),
@@ -83,21 +83,45 @@ export function packThrown(thrown: unknown, causes = CAUSES): WireThrown {
   };
 }
 
-/** The own enumerable fields, each only if it can be sent. */
+/** The own enumerable fields, each only if it can be read and sent. */
 function packFields(error: object): Pick<WireThrown, 'fields' | 'tagged'> {
   const fields: Record<string, unknown> = {};
   let bytes = 0;
-  for (const [key, value] of Object.entries(error)) {
+  for (const key of attempt(() => Object.keys(error)) ?? []) {
     if (key === 'message' || key === 'stack' || key === 'cause') continue;
-    try {
-      bytes += packValue(value, NO_HOOKS).bytes;
-      if (bytes <= FIELDS_BYTES) fields[key] = value;
-    } catch {
-      // A field that cannot be sent stays behind.
-    }
+    const value = fieldOf(error, key);
+    const packed = attempt(() => packValue(value, NO_HOOKS));
+    if (packed === undefined) continue;
+    bytes += packed.bytes;
+    if (bytes <= FIELDS_BYTES) fields[key] = value;
   }
-  const { plain, tagged } = packValue(fields, NO_HOOKS);
+  const { plain, tagged } = attempt(() => packValue(fields, NO_HOOKS)) ?? NO_FIELDS;
   return { fields: plain, tagged };
+}
+
+const NO_FIELDS = { plain: null, tagged: false };
+
+function classNameOf(thrown: object): string {
+  const of = fieldOf(thrown, 'constructor');
+  const name = typeof of === 'function' ? fieldOf(of, 'name') : null;
+  return typeof name === 'string' && name !== '' ? name : 'Object';
+}
+
+function textOf(thrown: unknown): string {
+  return attempt(() => String(thrown)) ?? `a ${typeof thrown} was thrown`;
+}
+
+/** The user's object may be a proxy, or have a getter that throws. */
+function fieldOf(of: object, key: string): unknown {
+  return attempt(() => Reflect.get(of, key));
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 function cut(text: string): string {

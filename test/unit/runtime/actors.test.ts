@@ -114,6 +114,23 @@ describe('an actor of a user on a node', () => {
   });
 
   it.each([
+    ['message', 'RangeError', 'an object was thrown, of the class RangeError'],
+    ['field', 'RangeError', 'left'],
+    ['once', 'RangeError', 'once'],
+    ['proxy', 'Object', 'an object was thrown, of the class Object'],
+    ['cause', 'RangeError', 'caused'],
+    ['constructor', 'Object', 'an object was thrown, of the class Object'],
+    ['function', 'Error', 'a function was thrown'],
+    ['symbol', 'Error', 'Symbol(s)'],
+    ['nothing', 'Object', 'an object was thrown, of the class Object'],
+  ])('lives on when it throws what cannot be read: %s', async (kind, name, message) => {
+    const counter = await driver.fleet.actor(Counter);
+    expect(await counter.add(1)).toBe(1);
+    expect(await rejection(counter.throwUnreadable(kind))).toMatchObject({ name, message });
+    expect(await counter.add(1)).toBe(2);
+  });
+
+  it.each([
     ['busy', Overloaded],
     ['gone', Unavailable],
   ] as const)(

@@ -42,6 +42,33 @@ export class Counter {
     throw { status: 404, detail: { path: ['a', 1] } };
   }
 
+  throwUnreadable(kind: string): never {
+    const fail = () => {
+      throw new Error('cannot be read');
+    };
+    let reads = 0;
+    const trap = new Proxy({}, { get: fail, ownKeys: fail, getPrototypeOf: fail });
+    const things: Record<string, unknown> = {
+      message: Object.defineProperty(new RangeError('x'), 'message', { get: fail }),
+      field: Object.defineProperty(new RangeError('left'), 'field', { get: fail, enumerable: true }),
+      // Its content cannot be read for a second time.
+      once: Object.assign(new RangeError('once'), {
+        field: {
+          get inner() {
+            return reads++ === 0 ? 1 : fail();
+          },
+        },
+      }),
+      proxy: trap,
+      cause: new RangeError('caused', { cause: trap }),
+      constructor: { constructor: { name: 5 } },
+      function: Object.assign(() => undefined, { toString: fail }),
+      symbol: Symbol('s'),
+      nothing: Object.create(null),
+    };
+    throw things[kind];
+  }
+
   throwText(): never {
     throw 'a text';
   }
