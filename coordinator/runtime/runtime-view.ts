@@ -6,6 +6,7 @@ import type { Lifecycle } from '../../src/lifecycle.js';
 import { type ListedOnNodes, RuntimeLists } from '../../src/runtime/client/runtime-lists.js';
 import type { NodeView } from '../../src/runtime/core/node-view.js';
 import { NodeDirectory } from '../../src/runtime/member/node-directory.js';
+import { RollCall } from '../../src/runtime/member/roll-call.js';
 import type { BundleEntry, InstanceEntry, ObjectsEntry, TaskEntry } from '../../src/runtime/messages.js';
 
 /** The users' code that runs in the fleet, as HTTP shows it. */
@@ -33,7 +34,8 @@ export class LiveRuntimeView implements RuntimeView {
     const { node, incarnation } = callers.node;
     const echo = fleetSubjects(namespace).echo(node, incarnation);
     this.directory = new NodeDirectory({ bus, clock, subjects: runtimeSubjects(namespace), describe: null, echo });
-    this.lists = new RuntimeLists(this.directory, callers);
+    const rollCall = new RollCall({ directory: this.directory, actors: callers, clock });
+    this.lists = new RuntimeLists(this.directory, callers, rollCall);
   }
 
   async start(life: Lifecycle): Promise<void> {

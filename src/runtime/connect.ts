@@ -1,4 +1,3 @@
-import { within } from '../async/within.js';
 import { SystemClock } from '../clock.js';
 import { clusterSecret } from '../config/cluster-secret.js';
 import { readValues } from '../config/config.js';
@@ -12,13 +11,10 @@ import { Lifecycle } from '../lifecycle.js';
 import { createLog } from '../log.js';
 import type { FleetClient } from './client/fleet-client.js';
 import { joinRuntime } from './join.js';
-import type { RuntimeMember } from './member/member.js';
 
 /** Connects a program to a fleet. */
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** How long a program waits for the first node to announce itself; it continues without one. */
-const FIRST_NODE_MS = 500;
 
 export interface ConnectOptions {
   /** Default: the variable SHOAL_SECRET, or the file that SHOAL_SECRET_FILE names. */
@@ -39,7 +35,7 @@ export interface ConnectOptions {
 }
 
 /**
- * Connects to a fleet as a driver, which hosts nothing. `url`: the NATS server of the fleet, by default SHOAL_NATS.
+ * Connects to a fleet as a driver, which hosts nothing, and hears of its nodes. `url`: the NATS server of the fleet, by default SHOAL_NATS.
  * @throws InvalidRequest without a secret or with a wrong namespace, Refused if the fleet has another secret, Unavailable if NATS does not answer in
  * time, WrongUsage for a wrong variable
  */
@@ -57,6 +53,7 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
   const natsUser = options.user ?? values.natsUser;
   const natsPassword = options.password ?? values.natsPassword;
   const nats = natsAccess(url ?? values.nats ?? DEFAULT_NATS_URL, { ...values, natsUser, natsPassword });
+  const log = createLog({ level: values.logLevel ?? 'warn', fields: { role: 'driver', driver: id } });
   return Lifecycle.build(async (life) => {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const joined = await joinInTime(timeoutMs, (leaving) =>
@@ -65,12 +62,13 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
         peerTls: peerTls(values),
         objects: objectsConfig(values),
         coordinator: { url: options.coordinator ?? values.url, apiKey: values.apiKey },
-        log: createLog({ level: values.logLevel ?? 'warn', fields: { role: 'driver', driver: id } }),
+        log,
         onClose: () => life.stop(),
       }),
     );
     joined.fleet.knowErrors(options.errors ?? []);
-    await firstNode(joined.member);
+    const unheard = await joined.member.rollCall.unheard();
+    if (unheard.length > 0) log.warn({ nodes: unheard }, 'some nodes of the fleet have not answered yet');
     return joined.fleet;
   });
 }
@@ -94,15 +92,4 @@ async function joinInTime<T>(timeoutMs: number, join: (leaving: AbortSignal) => 
   } finally {
     timer.cancel();
   }
-}
-
-async function firstNode({ directory, options }: RuntimeMember): Promise<void> {
-  const isThere = () => directory.nodes().some(({ kind }) => kind === 'node');
-  if (isThere()) return;
-  let end = () => {};
-  const heard = new Promise<void>((resolve) => {
-    end = directory.onAnnounced(() => isThere() && resolve());
-  });
-  await within(options.clock, FIRST_NODE_MS, heard);
-  end();
 }

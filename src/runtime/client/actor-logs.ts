@@ -1,5 +1,5 @@
 import { OneTimeEvent } from '../../async/event.js';
-import { ShoalError } from '../../errors.js';
+import { ShoalError, Unavailable } from '../../errors.js';
 import type { NodeView } from '../core/node-view.js';
 import type { RuntimeMember } from '../member/member.js';
 import { HOST_ACTOR, HostProtocol, type LogLine } from '../messages.js';
@@ -16,15 +16,22 @@ export interface ActorLogOptions {
 /** Lines that wait for a slow reader; then the nodes wait. */
 const WAITING_LINES = 4_096;
 
-/** Yields lines as they come, in order for each node; without `follow`, all lines sorted by time. */
+/**
+ * Yields lines as they come, in order for each node; without `follow`, all lines sorted by time.
+ * @throws Unavailable at the end, without `follow`, if a node did not answer
+ */
 export async function* actorLogs(
   member: RuntimeMember,
   actor: string,
   { follow = false, signal }: ActorLogOptions,
 ): AsyncGenerator<LogLine> {
+  const unheard = follow ? [] : await member.rollCall.unheard();
   const gathering = new Gathering(member, actor, follow, signal);
   try {
     yield* follow ? gathering.lines() : (await all(gathering.lines())).toSorted((a, b) => a.timeMs - b.timeMs);
+    const silent = [...unheard, ...gathering.silent];
+    if (silent.length > 0 && !signal?.aborted)
+      throw new Unavailable(`cannot read all lines: no answer of ${silent.join(', ')}`);
   } finally {
     gathering.end();
   }
@@ -37,6 +44,8 @@ async function all(lines: AsyncIterable<LogLine>): Promise<LogLine[]> {
 }
 
 class Gathering {
+  /** The nodes that did not answer. */
+  readonly silent: string[] = [];
   private readonly over = new AbortController();
   private readonly waiting: LogLine[] = [];
   private open = 0;
@@ -101,6 +110,10 @@ class Gathering {
     } catch (error) {
       // A node that is gone has no more lines; the actor continues elsewhere.
       if (!(error instanceof ShoalError)) throw error;
+      const { directory } = this.member;
+      // A node whose link has closed has most likely ended, and its lines with it.
+      const isThere = directory.get(incarnation) !== null && !directory.suspects(incarnation);
+      if (!this.follow && isThere) this.silent.push(id);
     }
   }
 }

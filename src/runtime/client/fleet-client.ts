@@ -85,7 +85,7 @@ export class FleetClient {
     this.names = new ActorNames(member, this.records);
     this.tasks = new TaskCalls(member, this.calls);
     this.groups = new PlacementGroups(member, () => this.calls.newId());
-    this.lists = new RuntimeLists(member.directory, member.actors);
+    this.lists = new RuntimeLists(member.directory, member.actors, member.rollCall);
     this.demands = new Demands(member, this.calls, coordinator);
     this.creation = new ActorCreation(member, this.calls, this.names, this.owned, this.demands);
   }

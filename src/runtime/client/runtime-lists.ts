@@ -2,6 +2,7 @@ import type { ActorSystem } from '../../actors/system.js';
 import { ShoalError } from '../../errors.js';
 import type { NodeView } from '../core/node-view.js';
 import type { NodeDirectory } from '../member/node-directory.js';
+import type { RollCall } from '../member/roll-call.js';
 import {
   type BundleEntry,
   HOST_ACTOR,
@@ -34,16 +35,18 @@ export class RuntimeLists {
   constructor(
     private readonly directory: Pick<NodeDirectory, 'nodes' | 'get'>,
     private readonly actors: ActorSystem,
+    private readonly rollCall: Pick<RollCall, 'unheard'>,
   ) {}
 
   /** Never rejects because of a node. */
   async list<K extends keyof Kinds>(kind: K): Promise<ListedOnNodes<Kinds[K]>> {
+    const unheard = await this.rollCall.unheard();
     const nodes = this.directory.nodes().filter((node) => node.kind === 'node');
     const answers = await Promise.all(nodes.map((node) => this.answered(node, kind)));
     const isMember = ({ incarnation }: NodeView) => this.directory.get(incarnation) !== null;
     return {
       entries: answers.flatMap((answer) => answer ?? []),
-      silent: nodes.filter((node, i) => answers[i] === null && isMember(node)).map(({ id }) => id),
+      silent: [...unheard, ...nodes.filter((node, i) => answers[i] === null && isMember(node)).map(({ id }) => id)],
     };
   }
 

@@ -23,6 +23,7 @@ import type { Surroundings } from '../../surroundings.js';
 import type { NodeListEffect } from '../core/node-list.js';
 import type { NodeView } from '../core/node-view.js';
 import { NodeDirectory } from './node-directory.js';
+import { RollCall } from './roll-call.js';
 
 /** One process's membership of the runtime: its actors, its connections to other members, and the list of members. */
 
@@ -58,6 +59,7 @@ export class RuntimeMember {
   readonly self: NodeAddress;
   readonly directory: NodeDirectory;
   readonly actors: ActorSystem;
+  readonly rollCall: RollCall;
   private readonly links: PeerCallLinks;
   private readonly server: PeerServer | null;
   private address: PeerAddress | null = null;
@@ -117,6 +119,7 @@ export class RuntimeMember {
     const heardMs = (address: NodeAddress) => this.directory.heardMs(address.incarnation);
     const ports = { bus, links, clock, random: peer.random, observe: logged(log) };
     this.actors = new ActorSystem({ ...ports, node, namespace, heardMs, onCall });
+    this.rollCall = new RollCall({ directory: this.directory, actors: this.actors, clock });
   }
 
   /** Joins the runtime. `life` leaves it again. */
@@ -128,6 +131,7 @@ export class RuntimeMember {
     }
     life.use(links, () => links.close());
     await life.start(actors);
+    if (options.kind === 'node') await this.rollCall.start(life);
     directory.listen((effect) => this.follow(effect));
     await life.start(directory);
   }

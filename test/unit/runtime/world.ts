@@ -77,11 +77,16 @@ export class RuntimeWorld {
 
   /** A driver that has heard of all nodes. */
   async driver(id = 'driver'): Promise<Member> {
-    const joined = await this.join(id, { kind: 'driver', worker: null, listens: false }, async () => {});
+    const joined = await this.newcomer(id);
     const nodes = [...this.members].filter(({ member }) => member.options.kind === 'node');
     const heard = () => nodes.every(({ member }) => joined.member.directory.get(member.self.incarnation) !== null);
     await until(joined.member, heard);
     return joined;
+  }
+
+  /** A driver that may not have heard of any node yet. */
+  newcomer(id: string): Promise<Member> {
+    return this.join(id, { kind: 'driver', worker: null, listens: false }, async () => {});
   }
 
   /** The bus and actors of a process that is no member, as a coordinator has them. */
@@ -95,6 +100,11 @@ export class RuntimeWorld {
     const actors = new ActorSystem({ bus, clock, random, node: self, namespace: 'test' });
     actors.start();
     return { bus, actors };
+  }
+
+  /** What one process says on the bus does not reach the other, and the reverse. */
+  separate(one: string, other: string): void {
+    this.broker.sever(one, other);
   }
 
   /** A member's messages on the bus, and its requests to the store, are lost from now on; its connections stay. */
