@@ -8,7 +8,7 @@ import {
   toWire,
   Unavailable,
 } from '../errors.js';
-import type { AnswerMessage, CallMessage } from './envelope.js';
+import type { AnswerMessage, CallMessage, NodeAddress } from './envelope.js';
 import type { Call } from './protocol.js';
 import type { Route } from './route.js';
 import { StreamSender } from './stream-sender.js';
@@ -60,7 +60,7 @@ export class IncomingCall {
     const nowMs = this.owner.clock.now();
     const deadlineMs = this.deadlineAtMs === null ? null : Math.max(this.deadlineAtMs - nowMs, 0);
     const { from, trace } = this.message;
-    return new HandledCall(this.abort, deadlineMs, nowMs - this.arrivedMs, from.node, trace ?? null);
+    return new HandledCall(this.abort, deadlineMs, nowMs - this.arrivedMs, from, trace ?? null);
   }
 
   /** Whether the caller still waits for an answer. */
@@ -195,9 +195,17 @@ class HandledCall implements Call {
     private readonly abort: AbortController,
     readonly deadlineMs: number | null,
     readonly waitedMs: number,
-    readonly from: string,
+    private readonly caller: NodeAddress,
     readonly trace: string | null,
   ) {}
+
+  get from(): string {
+    return this.caller.node;
+  }
+
+  get incarnation(): string {
+    return this.caller.incarnation;
+  }
 
   /** Made by Node when it is first asked for: it costs as much as all else of a call, and few handlers ask. */
   get signal(): AbortSignal {

@@ -67,6 +67,8 @@ export interface Call {
   readonly waitedMs: number;
   /** Node of the caller. */
   readonly from: string;
+  /** Incarnation of that node: the process, and no later one of the same name. */
+  readonly incarnation: string;
   /** The `traceparent` of the caller's part of a trace; null without one. */
   readonly trace: string | null;
 }

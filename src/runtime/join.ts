@@ -18,6 +18,7 @@ import { machineSurroundings } from '../surroundings.js';
 import { FleetClient } from './client/fleet-client.js';
 import type { CoordinatorAccess } from './client/prefix-place.js';
 import { RuntimeMember, type RuntimeMemberOptions } from './member/member.js';
+import { requireNoNamesake, watchNamesakes } from './member/node-namesake.js';
 
 /** Joins the runtime of a fleet over NATS. */
 
@@ -39,7 +40,7 @@ export interface JoinRuntimeOptions extends Pick<RuntimeMemberOptions, 'kind' | 
 
 /**
  * Resolves when this process is a member. `life` leaves again.
- * @throws Refused if it does not have the secret of the fleet, Cancelled if `leaving` aborts while it waits for NATS
+ * @throws Refused if it does not have the secret of the fleet, or if another node that lives has its id, Cancelled if `leaving` aborts while it waits for NATS
  */
 export async function joinRuntime(
   life: Lifecycle,
@@ -67,7 +68,8 @@ export async function joinRuntime(
   });
   life.use(transport.bus, (bus) => bus.close());
   logBusStatus(transport.bus, paced);
-  await checkSecret({ transport, clock, log, namespace });
+  const alone = options.kind === 'node' ? requireNoNamesake({ bus: transport.bus, clock, namespace, id }) : null;
+  await Promise.all([checkSecret({ transport, clock, log, namespace }), alone]);
   const { kind, listen, worker, onCall, peerTls: tls } = options;
   const member = new RuntimeMember({
     ...{ kind, id, incarnation, namespace, secret, tls, transport, clock, surroundings, log, listen, worker, onCall },
@@ -81,6 +83,7 @@ export async function joinRuntime(
     coordinator: options.coordinator,
     onClose: options.onClose,
   });
+  if (kind === 'node') life.use(watchNamesakes(member.directory, member.self, log), (end) => end());
   await member.start(life);
   await fleet.start(life);
   await settled(transport.bus);

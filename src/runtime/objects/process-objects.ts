@@ -96,11 +96,11 @@ export class ProcessObjects implements ObjectAccess {
   async start(life: Lifecycle): Promise<void> {
     const { member } = this;
     const behavior: Behavior<typeof ObjectsProtocol> = {
-      hold: ({ id }, { from }) => ({ known: this.counts.hold(id, from) }),
-      release: ({ id }, { from }) => this.end(this.counts.release(id, from, this.nowMs)),
+      hold: ({ id }, { incarnation }) => ({ known: this.counts.hold(id, incarnation) }),
+      release: ({ id }, { incarnation }) => this.end(this.counts.release(id, incarnation, this.nowMs)),
       received: ({ id }) => this.end(this.counts.received(id, this.nowMs)),
       share: ({ id, hostId }) => ({ place: hostId === this.hostId ? this.store.placeOf(id) : null }),
-      read: ({ id }, { from }) => this.parts(id, from),
+      read: ({ id }, { incarnation }) => this.parts(id, incarnation),
     };
     const options = { concurrency: CALLS_IN_FLIGHT, mailbox: CALLS_IN_FLIGHT, listed: false };
     await member.actors.spawn(ObjectsProtocol, OBJECTS_ACTOR, () => behavior, options);
@@ -108,7 +108,7 @@ export class ProcessObjects implements ObjectAccess {
     const ticking = member.options.clock.every(TICK_MS, () => this.end(this.counts.tick(this.nowMs)));
     life.use(ticking, (timer) => timer.cancel());
     const unlisten = member.directory.listen(({ type, node }) => {
-      if (type === 'left' || type === 'gone') this.end(this.counts.gone(node.id, this.nowMs));
+      if (type === 'left' || type === 'gone') this.end(this.counts.gone(node.incarnation, this.nowMs));
     });
     life.use(unlisten, (end) => end());
   }
@@ -307,7 +307,7 @@ export class ProcessObjects implements ObjectAccess {
   }
 
   private get own(): string {
-    return this.member.self.node;
+    return this.member.self.incarnation;
   }
 
   private get nowMs(): number {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { LISTEN_MS, NEW_MS, namesakeAtStart, watchNamesakes } from '../../../coordinator/namesake.js';
+import { NEW_MS, namesakeAtStart, watchNamesakes } from '../../../coordinator/namesake.js';
 import { Siblings } from '../../../coordinator/siblings.js';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Refused } from '../../../src/errors.js';
+import { LISTEN_MS } from '../../../src/fleet/namesake-check.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
 import { createLog } from '../../../src/log.js';
 import { passTime } from '../../support/pass-time.js';

@@ -162,6 +162,22 @@ describe('an object', () => {
     await until(member, () => fleet.objectStats().objects <= 1);
   });
 
+  it('stays with a node that has the id of one that is gone', async () => {
+    world.sentMs = 0;
+    await world.node('c');
+    const { fleet, member } = await world.driver('brief');
+    const keeper = await fleet.actor(Keeper, { near: { node: 'c' } });
+    const ref = fleet.put(range(10));
+    await keeper.keep({ ref } as never);
+    ref.release();
+    const earlier = await world.node('c', { listens: false });
+    const { incarnation } = earlier.member.self;
+    await until(member, () => member.directory.get(incarnation) !== null);
+    await earlier.stop();
+    await until(member, () => member.directory.get(incarnation) === null);
+    expect(await keeper.read()).toBe(10);
+  });
+
   it('cannot be an argument of a detached actor, which may outlive it', async () => {
     const options = { name: 'late', lifetime: 'detached', args: [driver.fleet.put(1)] } as const;
     await expect(driver.fleet.actor(Counter, options as never)).rejects.toThrow('must not refer to objects');
