@@ -14,6 +14,8 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** The `traceparent` with which the actor goes on with a trace. */
   readonly trace?: string | null | undefined;
+  /** How errors name the call. Default: the protocol, method and actor. */
+  readonly label?: string | undefined;
 }
 
 /** Handlers for the outcome of a call. `answer`, `end` or `fail` is the last one called. */
@@ -79,7 +81,9 @@ export class OutgoingCall {
 
   /** The call's name in messages. */
   get label(): string {
-    return `${this.request.protocol}.${this.request.method} of ${this.to.actor} on ${this.to.node}`;
+    return (
+      this.options.label ?? `${this.request.protocol}.${this.request.method} of ${this.to.actor} on ${this.to.node}`
+    );
   }
 
   /** Sends the call, or fails it at once. */
@@ -239,6 +243,6 @@ export class OutgoingCall {
   }
 
   private late(timeoutMs: number): DeadlineExceeded {
-    return new DeadlineExceeded(`${this.label} did not finish within ${timeoutMs} ms`);
+    return new DeadlineExceeded(`${this.label} did not finish within ${Math.round(timeoutMs)} ms`);
   }
 }

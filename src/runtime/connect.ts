@@ -9,6 +9,7 @@ import { peerTls } from '../config/peer-tls.js';
 import { Cancelled, InvalidRequest, Unavailable } from '../errors.js';
 import { Lifecycle } from '../lifecycle.js';
 import { createLog } from '../log.js';
+import { timeLimit } from './client/checked.js';
 import type { FleetClient } from './client/fleet-client.js';
 import { joinRuntime } from './join.js';
 
@@ -55,7 +56,7 @@ export async function connect(url?: string, options: ConnectOptions = {}): Promi
   const nats = natsAccess(url ?? values.nats ?? DEFAULT_NATS_URL, { ...values, natsUser, natsPassword });
   const log = createLog({ level: values.logLevel ?? 'warn', fields: { role: 'driver', driver: id } });
   return Lifecycle.build(async (life) => {
-    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const timeoutMs = timeLimit(options.timeoutMs) ?? DEFAULT_TIMEOUT_MS;
     const joined = await joinInTime(timeoutMs, (leaving) =>
       joinRuntime(life, {
         ...{ kind: 'driver', role: 'node', id, namespace, nats, secret, leaving, listen: null, worker: null },

@@ -1,6 +1,6 @@
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import type { ActorRef } from '../../actors/ref.js';
-import { NoSuchActor, Unavailable } from '../../errors.js';
+import { DeadlineExceeded, NoSuchActor, Unavailable } from '../../errors.js';
 import { currentScope } from '../context.js';
 import { laneOf } from '../core/lane.js';
 import type { ActorRecords } from '../detached/actor-records.js';
@@ -115,7 +115,7 @@ export class ActorCalls implements HandleCalls {
         } catch (error) {
           // The method failed, an item cannot be read, or the reader has had enough.
           if (reading) throw error;
-          if (items > 0) throw lostStream(error, attempts, items);
+          if (items > 0) throw lostStream(named(error, attempts), attempts, items);
           await this.again(attempts, error);
         }
       }
@@ -211,7 +211,8 @@ export class ActorCalls implements HandleCalls {
   private attempts(to: HandleState, method: string, options: CallOptions): Attempts {
     // The call is a part of the trace of the call that makes it.
     const trace = options.trace ?? currentScope()?.span.traceparent ?? null;
-    const traced = trace === null ? options : { ...options, trace };
+    const label = `${to.class}.${method}`;
+    const traced = trace === null ? { ...options, label } : { ...options, label, trace };
     return { to, method, options: traced, begunMs: this.member.options.clock.now(), misses: 0, attempt: 0, at: null };
   }
 
@@ -230,8 +231,8 @@ export class ActorCalls implements HandleCalls {
   private async again(attempts: Attempts, error: unknown): Promise<void> {
     const { to, method, at } = attempts;
     // It has not left: nobody knows where the actor is.
-    if (at === null) throw error;
-    if (!(error instanceof Unavailable) || error instanceof ActorDied) throw error;
+    if (at === null) throw named(error, attempts);
+    if (!(error instanceof Unavailable) || error instanceof ActorDied) throw named(error, attempts);
     this.locations.forget(to.id, at);
     if (error instanceof NoSuchActor) {
       if (attempts.misses++ >= MISSES)
@@ -254,6 +255,12 @@ export class ActorCalls implements HandleCalls {
   private pause(timeMs: number): Promise<void> {
     return new Promise((resolve) => this.member.options.clock.after(timeMs, resolve));
   }
+}
+
+/** An attempt had only the rest of the time that the caller gave, and its error may name a part of the runtime. */
+function named(error: unknown, { options: { label, timeoutMs } }: Attempts): unknown {
+  if (!(error instanceof DeadlineExceeded) || timeoutMs === undefined) return error;
+  return new DeadlineExceeded(`${label} did not finish within ${Math.round(timeoutMs)} ms`);
 }
 
 /** The error of a stream that broke off after its first items. */

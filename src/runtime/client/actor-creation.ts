@@ -7,7 +7,8 @@ import type { RuntimeMember } from '../member/member.js';
 import type { InstanceSpec } from '../messages.js';
 import type { ActorCalls } from './actor-calls.js';
 import { type ActorNames, checkName } from './actor-names.js';
-import { type ActorOptions, actorBounds, taskRetries } from './actor-options.js';
+import { type ActorOptions, actorBounds, lifetimeOf, taskRetries } from './actor-options.js';
+import { list } from './checked.js';
 import type { Demands } from './demands.js';
 import { type HandleState, makeHandle } from './handle.js';
 import type { ActorHandle } from './handle-types.js';
@@ -31,7 +32,7 @@ export class ActorCreation {
   async create(type: UserClass | string, options: ActorOptions): Promise<ActorHandle<object>> {
     const wanted = await this.demands.of('class', type, options.resources ?? {}, options);
     const { version, streams } = await hostedFor(this.member, wanted);
-    const args = this.calls.values.packArguments(options.args ?? []);
+    const args = this.calls.values.packArguments(list('args', options.args ?? []));
     try {
       const spec = this.specOf({ ...wanted, version }, options, args.wire);
       if (spec.lifetime === 'detached' && args.hasRefs) {
@@ -61,7 +62,7 @@ export class ActorCreation {
     options: ActorOptions,
     args: InstanceSpec['args'],
   ): InstanceSpec {
-    const { lifetime = 'driver' } = options;
+    const lifetime = lifetimeOf(options);
     const name = options.name === undefined ? null : checkName('name', options.name);
     const namespace = checkName('namespace', options.namespace ?? DEFAULT_NAMESPACE);
     if (lifetime === 'detached' && name === null) {

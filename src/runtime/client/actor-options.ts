@@ -4,6 +4,7 @@ import { checkedResources, type Resources } from '../core/resources.js';
 import { ConcurrencyGroups } from '../messages.js';
 import type { ObjectRef } from '../objects/object-ref.js';
 import type { Bundle } from './bundle.js';
+import { count, list, oneOf, shown } from './checked.js';
 import type { ActorHandle } from './handle-types.js';
 
 /** The options of an actor or a task, with defaults and bounds. */
@@ -87,11 +88,9 @@ const RESTARTS = 1_000_000;
 const CONCURRENCY = 8_192;
 const DEFAULT_PENDING = 1_024;
 
-/** A whole number from the user. @throws InvalidRequest */
-function count(field: string, value: number | undefined, preset: number, min: number, max: number): number {
-  const number = value ?? preset;
-  if (Number.isSafeInteger(number) && number >= min && number <= max) return number;
-  throw new InvalidRequest(`${field}: must be a whole number from ${min} to ${max}, got ${number}`, field);
+/** @throws InvalidRequest */
+export function lifetimeOf({ lifetime }: Pick<ActorOptions, 'lifetime'>): 'driver' | 'detached' {
+  return oneOf('lifetime', lifetime, 'driver', ['driver', 'detached']);
 }
 
 /** The bounds of an actor. @throws InvalidRequest */
@@ -112,7 +111,7 @@ function concurrencyGroups(groups: Readonly<Record<string, ConcurrencyGroup>>): 
   const field = 'concurrencyGroups';
   const seen = new Set<string>();
   const listed = Object.entries(groups).map(([name, { max, methods }]) => {
-    for (const method of methods) {
+    for (const method of list(`${field}.${name}.methods`, methods)) {
       if (seen.has(method)) throw new InvalidRequest(`${field}: ${method} is in several groups; one is allowed`, field);
       seen.add(method);
     }
@@ -130,13 +129,13 @@ export function taskRetries({ maxTaskRetries }: { readonly maxTaskRetries?: numb
 
 /** @throws InvalidRequest */
 export function demandedResources(wanted: WantedResources): Resources {
+  if (typeof wanted !== 'object' || wanted === null || Array.isArray(wanted))
+    throw new InvalidRequest(`resources: must be an object such as { cpu: 1 }, got ${shown(wanted)}`, 'resources');
   const amounts = Object.entries(wanted).map(([name, amount]) => {
     if (typeof amount === 'number') return [name, amount] as const;
-    const bytes = parseByteSize(amount);
+    const bytes = typeof amount === 'string' ? parseByteSize(amount) : null;
     if (bytes !== null) return [name, bytes] as const;
-    throw new InvalidRequest(
-      `resources.${name}: must be a number, or a size such as 2GiB, got ${JSON.stringify(amount)}`,
-    );
+    throw new InvalidRequest(`resources.${name}: must be a number, or a size such as 2GiB, got ${shown(amount)}`);
   });
   return checkedResources('resources', Object.fromEntries(amounts));
 }

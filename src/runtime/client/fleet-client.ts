@@ -18,6 +18,7 @@ import { ActorCreation, DEFAULT_NAMESPACE, stateOf } from './actor-creation.js';
 import { type ActorLogOptions, actorLogs } from './actor-logs.js';
 import { ActorNames, checkName } from './actor-names.js';
 import { type ActorOptions, type TaskOptions, taskRetries, type WantedResources } from './actor-options.js';
+import { abortSignal, count, oneOf, timeLimit } from './checked.js';
 import { Demands, stateOfHandle } from './demands.js';
 import { makeHandle } from './handle.js';
 import type { ActorHandle, RefFunction, RemoteFunction } from './handle-types.js';
@@ -138,7 +139,7 @@ export class FleetClient {
   task<F extends UserFunction>(fn: F | string, options: TaskOptions & { readonly returns: 'ref' }): RefFunction<F>;
   task<F extends UserFunction>(fn: F | string, options?: TaskOptions): RemoteFunction<F>;
   task<F extends UserFunction>(fn: F | string, options: TaskOptions = {}): RemoteFunction<F> | RefFunction<F> {
-    const streams = typeof fn !== 'string' && describeCode(fn).streams.length > 0;
+    const streams = typeof fn === 'function' && describeCode(fn).streams.length > 0;
     const wanted = () => this.wantedTask(fn, options);
     const run = async (...args: readonly unknown[]) => this.tasks.run(await wanted(), args);
     const tasks = this.tasks;
@@ -264,12 +265,12 @@ export class FleetClient {
 
   private async wantedTask(fn: UserFunction | string, options: TaskOptions): Promise<WantedTask> {
     const resources = options.resources ?? (currentScope() ? {} : { cpu: 1 });
-    const { signal, timeoutMs } = options;
+    const [signal, timeoutMs] = [abortSignal(options.signal), timeLimit(options.timeoutMs)];
     const demand = await this.demands.of('function', fn, resources, options);
     return {
       demand,
       maxTaskRetries: taskRetries(options),
-      keep: options.returns === 'ref',
+      keep: oneOf('returns', options.returns, 'value', ['value', 'ref']) === 'ref',
       options: { signal, timeoutMs },
     };
   }
@@ -281,6 +282,6 @@ export class FleetClient {
   }
 }
 
-function mapConcurrency({ concurrency = DEFAULT_MAP_CONCURRENCY }: MapOptions): number {
-  return Math.min(Math.max(1, concurrency), MAP_CONCURRENCY);
+function mapConcurrency({ concurrency }: MapOptions): number {
+  return count('concurrency', concurrency, DEFAULT_MAP_CONCURRENCY, 1, MAP_CONCURRENCY);
 }

@@ -3,6 +3,7 @@ import { NodeAddress } from '../../actors/envelope.js';
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import { ACTOR_NAME_CHARS } from '../../limits.js';
 import { ActorName, ConcurrencyGroups } from '../messages.js';
+import { abortSignal, timeLimit } from './checked.js';
 import type { ActorHandle } from './handle-types.js';
 
 /** Handles of actors: their state, and the proxies that turn methods into calls. */
@@ -33,7 +34,14 @@ export interface HandleCalls {
 }
 
 /** The prototype of all handles, by which they differ from plain objects. */
-class HandleTarget {}
+class HandleTarget {
+  /** Bound: the proxy calls it with itself. */
+  readonly toString: () => string;
+
+  constructor(label: string) {
+    this.toString = () => label;
+  }
+}
 
 type Method = (...args: readonly unknown[]) => unknown;
 
@@ -58,17 +66,34 @@ export function makeHandle<T>(state: HandleState, calls: HandleCalls): ActorHand
   );
   const extras: Readonly<Record<string, unknown>> = {
     $id: state.id,
-    $with: methods,
+    $with: (options: CallOptions) => methods(checkedOptions(options)),
     $send: sends,
     $kill: (options: { readonly restart?: boolean } = {}) => calls.kill(state, options),
   };
   const plain = methods({});
-  const handle = new Proxy(new HandleTarget(), {
-    get: (_, key) => (typeof key === 'string' && Object.hasOwn(extras, key) ? extras[key] : plain[key as string]),
+  const target = new HandleTarget(`[ActorHandle ${state.class} ${state.id}]`);
+  const handle = new Proxy(target, {
+    get: (_, key) => {
+      if (typeof key === 'string' && Object.hasOwn(extras, key)) return extras[key];
+      if (isLocal(key)) return target[key as 'toString'];
+      return plain[key as string];
+    },
     set: () => false,
   });
   states.set(handle, state);
-  return handle as ActorHandle<T>;
+  return handle as unknown as ActorHandle<T>;
+}
+
+/** What JavaScript itself calls, as when a program prints or compares a handle. */
+const LOCAL = ['toString', 'toLocaleString', 'valueOf', 'hasOwnProperty', 'isPrototypeOf', 'propertyIsEnumerable'];
+
+function isLocal(key: string | symbol): boolean {
+  return typeof key === 'string' && LOCAL.includes(key);
+}
+
+function checkedOptions(options: CallOptions): CallOptions {
+  const { timeoutMs, signal } = options;
+  return { ...options, timeoutMs: timeLimit(timeoutMs), signal: abortSignal(signal) };
 }
 
 /** An object whose properties are methods, each made when it is first asked for. It has no `then`, so that `await` does not take it for a promise. */
@@ -77,6 +102,7 @@ function methodProxy(make: (method: string) => Method): Record<string, Method> {
   return new Proxy(made, {
     get(_, key) {
       if (typeof key !== 'string' || key === 'then' || key === 'toJSON') return undefined;
+      if (isLocal(key)) return Object.prototype[key as 'toString'];
       made[key] ??= make(key);
       return made[key];
     },

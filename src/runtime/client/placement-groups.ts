@@ -6,6 +6,7 @@ import type { RuntimeMember } from '../member/member.js';
 import { HOST_ACTOR, HostProtocol } from '../messages.js';
 import { demandedResources, type WantedResources } from './actor-options.js';
 import { Bundle } from './bundle.js';
+import { list, oneOf, timeLimit } from './checked.js';
 
 /** Placement groups: resources of several nodes that are reserved together, or not at all. A group ends with the process that made it. */
 
@@ -68,11 +69,11 @@ export class PlacementGroups {
 
   /** See `FleetClient.group`. */
   async create(wanted: readonly WantedResources[], options: GroupOptions): Promise<PlacementGroup> {
-    const { strategy = 'pack', hosting = [], timeoutMs = Number.POSITIVE_INFINITY } = options;
-    if (wanted.length === 0 || wanted.length > BUNDLES)
+    const timeoutMs = timeLimit(options.timeoutMs) ?? Number.POSITIVE_INFINITY;
+    const hosting = list('hosting', options.hosting ?? []);
+    if (list('bundles', wanted).length === 0 || wanted.length > BUNDLES)
       throw new InvalidRequest(`bundles: must be 1 to ${BUNDLES}, got ${wanted.length}`, 'bundles');
-    if (!GROUP_STRATEGIES.includes(strategy))
-      throw new InvalidRequest(`strategy: must be one of ${GROUP_STRATEGIES.join(', ')}, got ${strategy}`, 'strategy');
+    const strategy = oneOf('strategy', options.strategy, 'pack', GROUP_STRATEGIES);
     const id = this.newId();
     const bundles = wanted.map((resources, index) => new Bundle(`${id}/${index}`, demandedResources(resources)));
     const group: OpenGroup = new OpenGroup(id, bundles, strategy, hosting, () => this.remove(group));

@@ -29,7 +29,7 @@ export class TaskCalls {
 
   async run(wanted: WantedTask, args: readonly unknown[]): Promise<unknown> {
     const result = await this.begun(wanted, args, async (call, signal, onAnswer) => {
-      const options = { signal, trace: traceNow() };
+      const options = { signal, trace: traceNow(), label: `the task ${wanted.demand.name}` };
       const outcome = await this.attempts(wanted, call, signal, async (host, request) => {
         const answer = await host.ask('run', request, options);
         onAnswer(request);
@@ -49,11 +49,12 @@ export class TaskCalls {
   async *flow(wanted: WantedTask, args: readonly unknown[]): AsyncGenerator<unknown> {
     const limit = new TimeLimit(this.member, wanted);
     const packed = this.calls.values.packArguments(args);
+    const options = { signal: limit.signal, trace: traceNow(), label: `the task ${wanted.demand.name}` };
     let isOver = false;
     try {
       const call = await this.prepare(wanted, packed.wire, limit.signal);
       const begun = await this.attempts(wanted, call, limit.signal, async (host, request) => {
-        const items = host.stream('flow', request, { signal: limit.signal, trace: traceNow() })[Symbol.asyncIterator]();
+        const items = host.stream('flow', request, options)[Symbol.asyncIterator]();
         return { items, first: await items.next(), attempt: request.trace.attempt };
       });
       const { items } = begun;
@@ -164,8 +165,10 @@ class TimeLimit {
 
   constructor({ options: { clock } }: RuntimeMember, { demand, options: { signal, timeoutMs } }: WantedTask) {
     const onAbort = () => this.abort.abort(signal && abortReason(signal));
-    const late = new DeadlineExceeded(`the task ${demand.name} did not finish within ${timeoutMs} ms`);
-    const timer = timeoutMs === undefined ? null : clock.after(timeoutMs, () => this.abort.abort(late));
+    const late = new DeadlineExceeded(`the task ${demand.name} did not finish within ${Math.round(timeoutMs ?? 0)} ms`);
+    const isLimited = timeoutMs !== undefined && timeoutMs < Number.POSITIVE_INFINITY;
+    const timer = isLimited && timeoutMs > 0 ? clock.after(timeoutMs, () => this.abort.abort(late)) : null;
+    if (timeoutMs === 0) this.abort.abort(late);
     if (signal?.aborted) onAbort();
     signal?.addEventListener('abort', onAbort, { once: true });
     this.release = () => {

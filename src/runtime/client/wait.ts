@@ -1,4 +1,5 @@
 import type { Clock } from '../../clock.js';
+import { count as checkedCount, list, timeLimit } from './checked.js';
 
 /** Waits for some of many promises. */
 
@@ -14,12 +15,15 @@ export interface Waited<T> {
   readonly pending: readonly Promise<T>[];
 }
 
-/** See `FleetClient.wait`. */
+/** See `FleetClient.wait`. @throws InvalidRequest */
 export function waitFor<T>(
   promises: readonly Promise<T>[],
-  { count = 1, timeoutMs }: WaitOptions,
+  { count, timeoutMs }: WaitOptions,
   clock: Clock,
 ): Promise<Waited<T>> {
+  const wanted = checkedCount('count', count, 1, 0, Number.MAX_SAFE_INTEGER);
+  list('promises', promises);
+  timeLimit(timeoutMs);
   const settled = new Set<Promise<T>>();
   return new Promise((resolve) => {
     const done = () => {
@@ -30,7 +34,7 @@ export function waitFor<T>(
       });
     };
     const timer = timeoutMs === undefined ? null : clock.after(timeoutMs, done);
-    const enough = Math.min(count, new Set(promises).size);
+    const enough = Math.min(wanted, new Set(promises).size);
     if (enough <= 0) done();
     for (const promise of promises) {
       const onSettled = () => {

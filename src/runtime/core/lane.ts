@@ -1,3 +1,5 @@
+import { InvalidRequest } from '../../errors.js';
+
 /** The lanes of an actor: its calls wait and run in the lane of their method. Pure. */
 
 interface Lanes {
@@ -32,4 +34,17 @@ export function lanesOf(actor: Lanes): Lane[] {
 
 function laneOfGroup(id: string, { name, max }: LaneGroup): Lane {
   return { name: `${id}/${name}`, max };
+}
+
+/** A method may be made by the constructor, so this is checked after it. @throws InvalidRequest if a group names a method that the actor lacks */
+export function requireGroupMethods(
+  actor: object,
+  spec: Pick<Lanes, 'concurrencyGroups'> & { readonly class: string },
+): void {
+  for (const { name, methods } of spec.concurrencyGroups) {
+    const unknown = methods.find((method) => typeof (actor as Record<string, unknown>)[method] !== 'function');
+    if (unknown === undefined) continue;
+    const field = 'concurrencyGroups';
+    throw new InvalidRequest(`${field}.${name}: ${spec.class} has no method ${unknown}`, field);
+  }
 }

@@ -8,7 +8,7 @@ import { PacedLog } from '../../paced-log.js';
 import { PASSING_TRACER, type Tracer } from '../../trace/span.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import { type CallScope, runInScope } from '../context.js';
-import { lanesOf } from '../core/lane.js';
+import { lanesOf, requireGroupMethods } from '../core/lane.js';
 import { type NodeGrant, NodeResources } from '../core/node-resources.js';
 import { describeResources, type Resources } from '../core/resources.js';
 import type { Library } from '../library.js';
@@ -200,6 +200,7 @@ export class NodeHost {
     let checkpoints: Checkpoints | null;
     try {
       value = runInScope(scope, () => Reflect.construct(Class, args) as object);
+      requireGroupMethods(value, spec);
       checkpoints = this.checkpointsOf(spec, owner, epoch, value);
       if (checkpoints && state) {
         const [saved] = (await fleet.values.unpackArguments(state)).args;

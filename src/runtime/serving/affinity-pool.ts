@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { InvalidRequest, Overloaded } from '../../errors.js';
+import { amount, count } from '../client/checked.js';
 import type { ActorHandle } from '../client/handle-types.js';
 
 /** Gives work to the actor that had the most of its prefix before, unless that one has too much to do. The handles stay the caller's. */
@@ -31,11 +32,16 @@ export class AffinityPool<T> {
   private readonly had = new Map<string, Place<T>>();
   private readonly bounds: Required<AffinityPoolOptions>;
 
-  /** @throws InvalidRequest without actors */
+  /** @throws InvalidRequest without actors, or for a wrong bound */
   constructor(actors: readonly ActorHandle<T>[], options: AffinityPoolOptions = {}) {
     if (actors.length === 0) throw new InvalidRequest('actors: are none; a pool needs at least one', 'actors');
     this.places = actors.map((actor) => ({ actor, load: 0 }));
-    this.bounds = { maxLoad: 8, imbalance: 1.25, maxWaiting: 1_024, remembered: 65_536, ...options };
+    this.bounds = {
+      maxLoad: count('maxLoad', options.maxLoad, 8, 1, Number.MAX_SAFE_INTEGER),
+      imbalance: amount('imbalance', options.imbalance, 1.25),
+      maxWaiting: count('maxWaiting', options.maxWaiting, 1_024, 0, Number.MAX_SAFE_INTEGER),
+      remembered: count('remembered', options.remembered, 65_536, 0, Number.MAX_SAFE_INTEGER),
+    };
   }
 
   /** Does the work with the best actor, and waits while all are full. Throws what the work throws, and Overloaded. */

@@ -1,5 +1,6 @@
 import { type Clock, SystemClock, type Timer } from '../../clock.js';
 import { InvalidRequest, Overloaded } from '../../errors.js';
+import { amount, count } from '../client/checked.js';
 
 /** Gathers single calls into batches, for code that handles many items at once for little more than one. */
 
@@ -43,13 +44,11 @@ class Batches<Item, Result> {
 
   constructor(
     private readonly run: (items: readonly Item[]) => readonly Result[] | Promise<readonly Result[]>,
-    { maxSize = 16, waitMs = 5, maxWaiting = 1_024, clock = new SystemClock() }: BatchOptions,
+    { maxSize, waitMs, maxWaiting, clock = new SystemClock() }: BatchOptions,
   ) {
-    if (!Number.isSafeInteger(maxSize) || maxSize < 1)
-      throw new InvalidRequest(`maxSize: must be a whole number from 1, got ${maxSize}`, 'maxSize');
-    this.maxSize = maxSize;
-    this.waitMs = waitMs;
-    this.maxWaiting = maxWaiting;
+    this.maxSize = count('maxSize', maxSize, 16, 1, Number.MAX_SAFE_INTEGER);
+    this.waitMs = amount('waitMs', waitMs, 5);
+    this.maxWaiting = count('maxWaiting', maxWaiting, 1_024, 1, Number.MAX_SAFE_INTEGER);
     this.clock = clock;
   }
 

@@ -9,6 +9,8 @@ const TEXT_CHARS = 16 * 1024;
 const NAME_CHARS = 256;
 /** Causes of causes that travel. */
 const CAUSES = 8;
+/** Errors of an AggregateError that travel, each without causes. */
+const ERRORS = 8;
 /** Own fields that are larger together are left behind. */
 const FIELDS_BYTES = 16 * 1024;
 
@@ -17,6 +19,8 @@ export interface WireThrown {
   readonly message: string;
   readonly stack: string;
   readonly cause: WireThrown | null;
+  /** Those of an AggregateError. */
+  readonly errors?: readonly WireThrown[] | undefined;
   /** Own fields as packed, and whether they are tagged. */
   readonly fields: unknown;
   readonly tagged: boolean;
@@ -27,6 +31,7 @@ export const WireThrown: z.ZodType<WireThrown> = z.strictObject({
   message: z.string().max(TEXT_CHARS),
   stack: z.string().max(TEXT_CHARS),
   cause: z.lazy(() => WireThrown.nullable()),
+  errors: z.lazy(() => z.array(WireThrown).max(ERRORS)).optional(),
   fields: z.unknown(),
   tagged: z.boolean(),
 });
@@ -34,7 +39,7 @@ export const WireThrown: z.ZodType<WireThrown> = z.strictObject({
 type ErrorClass = abstract new (...args: never[]) => Error;
 
 const KNOWN: readonly ErrorClass[] = [
-  ...[Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError],
+  ...[Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, AggregateError],
   ...[ActorDied, CallCircle, ObjectLost, RemoteError, TaskLost],
   ...Object.values(errors).filter((value) => isErrorClass(value)),
 ];
@@ -57,6 +62,10 @@ export class ErrorClasses {
     set('message', wire.message);
     set('stack', wire.stack);
     if (wire.cause !== null) set('cause', this.rebuild(wire.cause));
+    if (wire.errors !== undefined) {
+      const errors = wire.errors.map((one) => this.rebuild(one));
+      set('errors', errors);
+    }
     const fields = unpackValue(wire.fields, wire.tagged, NO_HOOKS);
     if (typeof fields === 'object' && fields !== null) {
       for (const [key, value] of Object.entries(fields)) {
@@ -79,8 +88,15 @@ export function packThrown(thrown: unknown, causes = CAUSES): WireThrown {
     message: cut(typeof message === 'string' ? message : `an object was thrown, of the class ${name}`),
     stack: cut(typeof stack === 'string' ? stack : ''),
     cause: cause === undefined || causes === 0 ? null : packThrown(cause, causes - 1),
+    ...packErrors(thrown, causes),
     ...packFields(thrown),
   };
+}
+
+function packErrors(thrown: object, causes: number): Pick<WireThrown, 'errors'> {
+  if (causes === 0 || attempt(() => thrown instanceof AggregateError) !== true) return {};
+  const errors = fieldOf(thrown, 'errors');
+  return Array.isArray(errors) ? { errors: errors.slice(0, ERRORS).map((error) => packThrown(error, 0)) } : {};
 }
 
 /** The own enumerable fields, each only if it can be read and sent. */

@@ -38,6 +38,10 @@ export class Counter {
     throw new Broke('no money left', amount, { cause: new RangeError('the reason') });
   }
 
+  failTogether(): never {
+    throw new AggregateError([new RangeError('one'), new TypeError('two')], 'both failed');
+  }
+
   throwObject(): never {
     throw { status: 404, detail: { path: ['a', 1] } };
   }
