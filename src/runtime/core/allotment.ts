@@ -1,9 +1,6 @@
-import { amountOf, fits, minus, plus, type Resources } from './resources.js';
+import { amountOf, fits, GPU, minus, plus, type Resources } from './resources.js';
 
 /** The resources of one node: the total, the free part, and the assignment of GPUs. Pure. */
-
-/** The name of the resource that is given as ids. */
-const GPU = 'gpu';
 
 export interface Allotment {
   readonly total: Resources;

@@ -8,6 +8,8 @@ export type Resources = Readonly<Record<string, number>>;
 const RESOURCE_NAMES = 32;
 /** Amounts are compared and kept in whole steps of this size, so that thirds given back add up again. */
 const STEPS_PER_UNIT = 10_000;
+/** The name of the resource that is given as ids. */
+export const GPU = 'gpu';
 const RESOURCE_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
 /** Whether `free` covers every resource of `demand`. */
@@ -51,6 +53,13 @@ export function checkedResources(field: string, amounts: Readonly<Record<string,
     }
     if (!(amount >= 0 && amount <= Number.MAX_SAFE_INTEGER)) {
       throw new InvalidRequest(`${field}.${name}: must be a number from 0 to 2^53, got ${amount}`, field);
+    }
+    if (amount > 0 && rounded(amount) === 0) {
+      throw new InvalidRequest(`${field}.${name}: must be 0, or at least ${1 / STEPS_PER_UNIT}, got ${amount}`, field);
+    }
+    if (name === GPU && amount > 1 && !Number.isInteger(amount)) {
+      const allowed = 'must be a share of one GPU up to 1, or a whole number of GPUs';
+      throw new InvalidRequest(`${field}.${name}: ${allowed}, got ${amount}`, field);
     }
   }
   return Object.fromEntries(

@@ -111,6 +111,9 @@ describe('resources', () => {
 
   it('have names and amounts within bounds', () => {
     expect(checkedResources('r', { cpu: 0.5, gpu: 0 })).toEqual({ cpu: 0.5 });
+    expect(checkedResources('r', { gpu: 2, cpu: 1.5 })).toEqual({ gpu: 2, cpu: 1.5 });
+    expect(() => checkedResources('r', { gpu: 1.5 })).toThrow(/r.gpu: must be a share of one GPU up to 1, or a whole/);
+    expect(() => checkedResources('r', { gpu: 0.00001 })).toThrow('r.gpu: must be 0, or at least 0.0001, got 0.00001');
     for (const wrong of [{ '1x': 1 }, { cpu: -1 }, { cpu: Number.NaN }])
       expect(() => checkedResources('r', wrong)).toThrow(/^r/);
   });
