@@ -11,7 +11,7 @@ import { MsgpackReader, WIRE_VALUE_DEPTH } from './msgpack-reader.js';
  */
 
 /** Limit on the size of a packed value. */
-const WIRE_VALUE_BYTES = 64 * 2 ** 20;
+export const WIRE_VALUE_BYTES = 64 * 2 ** 20;
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, moreTypes: false, useToJSON: false });
 

@@ -1,6 +1,6 @@
 import { InvalidRequest } from '../../errors.js';
 import type { PlacedBytes } from '../../native/shared-file.js';
-import { decode, encode } from '../../wire/msgpack.js';
+import { decode, encode, WIRE_VALUE_BYTES } from '../../wire/msgpack.js';
 import { type PackedValue, unpackValue, type ValueHooks } from '../values/value.js';
 
 /**
@@ -18,9 +18,15 @@ export interface ObjectPieces {
   readonly pieces: readonly PlacedBytes[];
 }
 
-/** The bytes of a value that was packed with these buffers beside it. */
+/** The bytes of a value that was packed with these buffers beside it. @throws InvalidRequest if the rest of the value is too large to be read again */
 export function objectPieces({ plain, tagged }: PackedValue, buffers: readonly Uint8Array[]): ObjectPieces {
   const head = encode([plain, tagged, buffers.map(({ byteLength }) => byteLength)]);
+  if (head.byteLength > WIRE_VALUE_BYTES) {
+    const remedy = 'put it into several values, or into typed arrays';
+    throw new InvalidRequest(
+      `a value has ${head.byteLength} bytes beside its typed arrays; at most ${WIRE_VALUE_BYTES} are allowed; ${remedy}`,
+    );
+  }
   const starts = layout(head.byteLength, buffers);
   const prefix = new Uint8Array(PREFIX_BYTES);
   new DataView(prefix.buffer).setUint32(0, head.byteLength, true);

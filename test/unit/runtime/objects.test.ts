@@ -162,6 +162,11 @@ describe('an object', () => {
     await until(member, () => fleet.objectStats().objects <= 1);
   });
 
+  it('that could not be read again is refused when it is put', () => {
+    const text = 'x'.repeat(2 ** 26);
+    expect(() => driver.fleet.put(text)).toThrow(/bytes beside its typed arrays; at most 67108864 are allowed/);
+  });
+
   it('stays with a node that has the id of one that is gone', async () => {
     world.sentMs = 0;
     await world.node('c');
