@@ -6,13 +6,15 @@ import { InvalidRequest } from '../errors.js';
 import { ACTOR_NAME_CHARS } from '../limits.js';
 import type { HostedExport } from './core/node-view.js';
 import { BoundedQueue, QUEUE_CODE } from './host/bounded-queue.js';
-import { NODE_EXPORTS } from './messages.js';
+import { NODE_EXPORTS, STREAM_METHODS } from './messages.js';
 
 /** The classes and functions that a process has loaded from the user's modules, by name and version. */
 
 export type UserFunction = (...args: never[]) => unknown;
 export type UserClass = new (...args: never[]) => object;
 
+/** The text of a class, and not of a function whose first parameter has a name that begins so. */
+const CLASS = /^class[\s{/]/;
 /** Hexadecimal digits of a digest that name a version. */
 const VERSION_DIGITS = 12;
 
@@ -87,20 +89,27 @@ export class Library {
     const module: Readonly<Record<string, unknown>> = await import(pathToFileURL(file).href).catch((cause: Error) => {
       throw new InvalidRequest(`--actors: cannot load ${file}: ${cause.stack ?? cause.message}`, 'actors');
     });
-    const found = Object.entries(module).flatMap(([name, value]) => hostedExport(name, value, version) ?? []);
+    const found = namesOf(module).flatMap(([name, value]) => hostedExport(name, value, version) ?? []);
     if (found.length === 0) {
       throw new InvalidRequest(`--actors: ${file} exports no class and no function; export those to host`, 'actors');
     }
-    for (const hosted of found) this.insert(file, hosted, module[hosted.name] as Entry['value']);
+    for (const entry of found) this.insert(file, entry);
     this.exported.push(...Object.values(module));
   }
 
-  private insert(file: string, hosted: HostedExport, value: Entry['value']): void {
+  private insert(file: string, { hosted, value }: Entry): void {
     if (this.entries.has(hosted.name)) {
       throw new InvalidRequest(`--actors: ${file} exports ${hosted.name}, which another file exports too`, 'actors');
     }
     if (this.entries.size >= NODE_EXPORTS) {
       throw new InvalidRequest(`--actors: the files export more than ${NODE_EXPORTS} classes and functions`, 'actors');
+    }
+    if (hosted.streams.length > STREAM_METHODS) {
+      const has = `has ${hosted.streams.length} methods that are generators`;
+      throw new InvalidRequest(
+        `--actors: ${hosted.name} in ${file} ${has}; at most ${STREAM_METHODS} are allowed`,
+        'actors',
+      );
     }
     this.entries.set(hosted.name, { hosted, value });
   }
@@ -112,17 +121,36 @@ function builtInClass(name: string, value: UserClass): Entry {
   return { hosted: { name, version: code.source, ...code }, value };
 }
 
+/**
+ * What a module exports, by each name under which it can be asked for: that of the export, and that of the class or function itself, which is all that a
+ * program that imported it knows. Of a default export, only the latter.
+ */
+function namesOf(module: Readonly<Record<string, unknown>>): [string, unknown][] {
+  const named = new Map<string, unknown>();
+  const own = (value: unknown, preset: string) => {
+    const name: unknown = typeof value === 'function' ? value.name : '';
+    return typeof name === 'string' && name !== '' ? name : preset;
+  };
+  for (const [name, value] of Object.entries(module)) if (name !== 'default') named.set(name, value);
+  for (const [name, value] of Object.entries(module)) {
+    const ownName = own(value, name);
+    if (!named.has(ownName)) named.set(ownName, value);
+  }
+  return [...named];
+}
+
 /** The description of a class or function for the fleet; null for anything else, and for error classes. */
-function hostedExport(name: string, value: unknown, version: string): HostedExport | null {
+function hostedExport(name: string, value: unknown, version: string): Entry | null {
   if (typeof value !== 'function' || name.length > ACTOR_NAME_CHARS || value.prototype instanceof Error) return null;
-  return { name, version, ...describeCode(value as UserFunction | UserClass) };
+  const code = value as UserFunction | UserClass;
+  return { hosted: { name, version, ...describeCode(code) }, value: code };
 }
 
 /** The kind of a class or function, the digest of its text, and what of it returns streams. */
 export function describeCode(value: UserFunction | UserClass): Pick<HostedExport, 'kind' | 'source' | 'streams'> {
   const text = Function.prototype.toString.call(value);
   const source = digestOf(text);
-  if (text.startsWith('class')) return { kind: 'class', source, streams: streamMethods(value.prototype as object) };
+  if (CLASS.test(text)) return { kind: 'class', source, streams: streamMethods(value.prototype as object) };
   return { kind: 'function', source, streams: isGenerator(value) ? [value.name] : [] };
 }
 

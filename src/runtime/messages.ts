@@ -10,7 +10,7 @@ import { WireThrown } from './values/error-value.js';
 
 /** Exports of one node, and methods of one class that return streams. */
 export const NODE_EXPORTS = 256;
-const STREAM_METHODS = 64;
+export const STREAM_METHODS = 64;
 /** Exports that each node has of shoal's own, at most. */
 const BUILT_IN_EXPORTS = 8;
 /** Calls that wait for each other; a longer chain is refused. */

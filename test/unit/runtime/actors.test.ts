@@ -148,7 +148,7 @@ describe('an actor of a user on a node', () => {
 
   it('refuses a method that the class does not have', async () => {
     const counter = (await driver.fleet.actor(Counter)) as unknown as Record<string, () => Promise<unknown>>;
-    for (const method of ['sum', 'constructor', 'toString', '__proto__']) {
+    for (const method of ['sum', 'constructor', '__proto__']) {
       expect(await rejection(counter[method]!())).toHaveProperty(
         'message',
         `cannot call Counter.${method}: the class has no such method`,
