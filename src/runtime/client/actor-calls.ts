@@ -125,6 +125,7 @@ export class ActorCalls implements HandleCalls {
   }
 
   send(to: HandleState, method: string, args: readonly unknown[]): void {
+    this.member.requireOpen();
     const { wire, hasRefs, release } = this.values.packArguments(args);
     const trace = { id: this.newId(), attempt: 0, chain: [] };
     const request: MethodCall = { method, args: wire, trace };
@@ -177,6 +178,7 @@ export class ActorCalls implements HandleCalls {
 
   /** The trace of a call that the running code makes. `to`: the actor whose method it calls, if any. */
   trace(to: HandleState | null, method = ''): Trace {
+    this.member.requireOpen();
     const scope = currentScope();
     const chain = scope && !scope.isOver ? scope.trace.chain : [];
     const lane = to && laneOf(to, method);

@@ -97,6 +97,7 @@ export class FleetClient {
     await this.owned.start(life);
     this.takeovers.start(life);
     this.groups.start(life);
+    life.use(this.member, (member) => member.leave());
   }
 
   /** @internal for the host of a node. */
@@ -123,6 +124,7 @@ export class FleetClient {
     name: string,
     { namespace = DEFAULT_NAMESPACE }: { readonly namespace?: string } = {},
   ): Promise<ActorHandle<T>> {
+    this.member.requireOpen();
     const state = await this.names.find({
       namespace: checkName('namespace', namespace),
       name: checkName('name', name),
@@ -160,6 +162,7 @@ export class FleetClient {
 
   /** Stores a value in this process. Others read it from here. @throws InvalidRequest, Overloaded if it does not fit into the budget */
   put<T>(value: T): ObjectRef<T> {
+    this.member.requireOpen();
     return this.values.put(value);
   }
 
@@ -249,8 +252,9 @@ export class FleetClient {
     this.values.errors.add(classes);
   }
 
-  /** Leaves the fleet. The actors that this process created end. */
+  /** Leaves the fleet. The actors that this process created end. What waits for room, and what begins later, fails with Cancelled. */
   close(): Promise<void> {
+    this.member.leave();
     return this.onClose();
   }
 
@@ -276,6 +280,7 @@ export class FleetClient {
   }
 
   private async listed<K extends Parameters<RuntimeLists['list']>[0]>(kind: K) {
+    this.member.requireOpen();
     const { entries, silent } = await this.lists.list(kind);
     if (silent.length === 0) return entries;
     throw new Unavailable(`cannot list all: no answer of ${silent.join(', ')}`);

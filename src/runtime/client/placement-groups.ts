@@ -96,7 +96,8 @@ export class PlacementGroups {
   ): Promise<void> {
     const { clock, random } = { ...this.member.options, random: this.member.options.surroundings.random };
     const kept = group.bundles.flatMap(({ at }) => at ?? []);
-    while (!this.over) {
+    for (;;) {
+      this.member.requireOpen();
       const amounts = bundles.map(({ resources }) => resources);
       const plan = planGroup(this.hosts(group, random.next()), amounts, group.strategy, kept);
       if (plan.kind === 'nodes' && (await this.reserveAll(bundles, plan.nodes))) return;
@@ -104,7 +105,8 @@ export class PlacementGroups {
       if (plan.kind === 'impossible' && nowMs >= impossibleFromMs) throw new InvalidRequest(`bundles: ${plan.why}`);
       if (nowMs >= lateFromMs) throw new DeadlineExceeded('the bundles were not free in time');
       const untilMs = plan.kind === 'nodes' ? nowMs + REFUSED_PAUSE_MS : Math.min(impossibleFromMs, lateFromMs);
-      await this.member.directory.news(untilMs > nowMs ? Math.min(untilMs, lateFromMs) - nowMs : PATIENCE_MS);
+      const pauseMs = untilMs > nowMs ? Math.min(untilMs, lateFromMs) - nowMs : PATIENCE_MS;
+      await this.member.directory.news(pauseMs, this.member.leaving);
     }
   }
 
@@ -186,7 +188,9 @@ export class PlacementGroups {
         if (at !== null && this.member.directory.get(at) === null) this.replace(group, at);
       }
     });
-    placing.catch((err) => this.member.options.log.error({ err, group: group.id }, 'cannot reserve bundles again'));
+    placing.catch((err) => {
+      if (!this.over) this.member.options.log.error({ err, group: group.id }, 'cannot reserve bundles again');
+    });
   }
 
   private freeStrays(node: NodeView): void {

@@ -18,7 +18,8 @@ interface Placed<T> {
 
 /**
  * Places a demand. `attempt` asks one node; Overloaded from it means the next one. Suspected nodes are asked if no other can meet it.
- * @throws InvalidRequest if no node hosts the code, or is large enough; what `attempt` throws; the signal's reason
+ * @throws InvalidRequest if no node hosts the code, or is large enough; what `attempt` throws; the signal's reason; Cancelled once this process
+ * has left the fleet
  */
 export async function place<T>(
   member: RuntimeMember,
@@ -29,6 +30,7 @@ export async function place<T>(
   const { clock, surroundings } = member.options;
   const untilMs = clock.now() + PATIENCE_MS;
   for (;;) {
+    member.requireOpen();
     if (signal?.aborted) throw abortReason(signal);
     const isLate = clock.now() >= untilMs;
     const nodes = isLate ? member.directory.nodes() : member.directory.trusted();
@@ -41,9 +43,9 @@ export async function place<T>(
         if (value !== REFUSED) return { value, node };
         if (signal?.aborted) throw abortReason(signal);
       }
-      await member.directory.news(REFUSED_PAUSE_MS, signal);
+      await news(member, REFUSED_PAUSE_MS, signal);
     } else {
-      await member.directory.news(Math.max(1, untilMs - clock.now()), signal);
+      await news(member, Math.max(1, untilMs - clock.now()), signal);
     }
   }
 }
@@ -57,13 +59,18 @@ export async function hostedFor(
   const { clock } = member.options;
   const untilMs = clock.now() + PATIENCE_MS;
   for (;;) {
+    member.requireOpen();
     if (signal?.aborted) throw abortReason(signal);
     const ranking = rankNodes(member.directory.nodes(), demand, 0);
     if (ranking.kind === 'nodes' || ranking.kind === 'busy') return ranking.hosted;
     if (ranking.kind === 'ambiguous' || clock.now() >= untilMs)
       throw new InvalidRequest(`${demand.name}: ${ranking.why}`);
-    await member.directory.news(Math.max(1, untilMs - clock.now()), signal);
+    await news(member, Math.max(1, untilMs - clock.now()), signal);
   }
+}
+
+function news({ directory, leaving }: RuntimeMember, timeMs: number, signal: AbortSignal | undefined): Promise<void> {
+  return directory.news(timeMs, signal ? AbortSignal.any([signal, leaving]) : leaving);
 }
 
 const REFUSED = Symbol('refused');

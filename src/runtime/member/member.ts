@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import type { NodeAddress } from '../../actors/envelope.js';
 import { logged } from '../../actors/logged.js';
 import type { RouteKind } from '../../actors/route.js';
 import { ActorSystem } from '../../actors/system.js';
+import { abortReason } from '../../async/abort.js';
 import { OneTimeEvent } from '../../async/event.js';
 import { within } from '../../async/within.js';
 import type { Transport } from '../../bus/transport.js';
 import type { Clock } from '../../clock.js';
 import type { PeerTlsConfig } from '../../config/peer-tls.js';
 import type { PeerAddress } from '../../core/member.js';
-import { Unheard } from '../../errors.js';
+import { Cancelled, Unheard } from '../../errors.js';
 import { dialReport } from '../../fleet/dial-report.js';
 import { runtimeSubjects } from '../../fleet/subjects.js';
 import type { Lifecycle } from '../../lifecycle.js';
@@ -60,6 +62,7 @@ export class RuntimeMember {
   readonly directory: NodeDirectory;
   readonly actors: ActorSystem;
   readonly rollCall: RollCall;
+  private readonly left = new AbortController();
   private readonly links: PeerCallLinks;
   private readonly server: PeerServer | null;
   private address: PeerAddress | null = null;
@@ -74,6 +77,7 @@ export class RuntimeMember {
     const { id, incarnation, namespace, transport, clock, surroundings, log } = options;
     this.self = { node: id, incarnation };
     this.pacedLog = new PacedLog(log, clock);
+    setMaxListeners(0, this.left.signal);
     const { bus } = transport;
     const subjects = runtimeSubjects(namespace);
     this.directory = new NodeDirectory({
@@ -134,6 +138,21 @@ export class RuntimeMember {
     if (options.kind === 'node') await this.rollCall.start(life);
     directory.listen((effect) => this.follow(effect));
     await life.start(directory);
+  }
+
+  /** Aborts when this process leaves the fleet: nothing new begins after that. */
+  get leaving(): AbortSignal {
+    return this.left.signal;
+  }
+
+  /** Idempotent. */
+  leave(): void {
+    this.left.abort(new Cancelled('this process has left the fleet'));
+  }
+
+  /** @throws Cancelled if this process has left the fleet */
+  requireOpen(): void {
+    if (this.left.signal.aborted) throw abortReason(this.left.signal);
   }
 
   /** Sets the source of this node's offer. */
