@@ -4,7 +4,7 @@ import type { CallOptions } from '../../actors/outgoing-call.js';
 import { type ErrorCode, InvalidRequest, ShoalError, toWire } from '../../errors.js';
 import { isLoopbackName } from '../../host-name.js';
 import type { ActorHandle } from '../client/handle-types.js';
-import { admit, argumentsOf } from './ingress-request.js';
+import { admit, argumentsOf, WrongRequest } from './ingress-request.js';
 
 /** Methods of an actor over HTTP: `POST /METHOD` with the list of arguments as JSON. A stream is answered by a line of JSON for each item. */
 
@@ -64,7 +64,8 @@ async function answer<T>(
   admit(request, options.host ?? LOOPBACK, options.key);
   const method = options.methods.find((name) => request.url === `/${encodeURIComponent(name)}`);
   if (method === undefined || request.method !== 'POST') {
-    throw new InvalidRequest(
+    throw new WrongRequest(
+      method === undefined ? 404 : 405,
       `cannot ${request.method} ${request.url}: only POST /METHOD is allowed, for ${options.methods.join(', ')}`,
     );
   }
@@ -93,5 +94,8 @@ function refuse(to: ServerResponse, error: unknown): void {
     error instanceof ShoalError ? toWire(error) : { message: String(error), code: 'failed' as const };
   const text = JSON.stringify({ error: { message, type: code, param: null, code } });
   if (to.headersSent) to.end(`${text}\n`);
-  else to.writeHead(STATUS[code] ?? 500, { 'content-type': 'application/json' }).end(text);
+  else
+    to.writeHead(error instanceof WrongRequest ? error.status : (STATUS[code] ?? 500), {
+      'content-type': 'application/json',
+    }).end(text);
 }

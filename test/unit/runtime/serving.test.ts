@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
 import { Overloaded } from '../../../src/errors.js';
-import { type ActorHandle, AffinityPool, batched, type Ingress, serveActor } from '../../../src/index.js';
+import { ActorDied, type ActorHandle, AffinityPool, batched, type Ingress, serveActor } from '../../../src/index.js';
 import { Counter } from './code.js';
 import { type Member, RuntimeWorld } from './world.js';
 
@@ -91,6 +91,33 @@ describe('a pool with affinity', () => {
     for (const done of held) done();
     await Promise.all(works);
   });
+
+  it('passes over an actor that died, and comes back to it', async () => {
+    const pool = new AffinityPool(actors);
+    const dead = new Set<string>();
+    const work = async ({ $id }: { readonly $id: string }) => {
+      if (dead.has($id)) throw new ActorDied(`${$id} is dead`, false);
+      return $id;
+    };
+    const first = await pool.submit(SYSTEM, work);
+    dead.add(first);
+    expect(await rejection(pool.submit(SYSTEM, work))).toBeInstanceOf(ActorDied);
+    const next = await pool.submit(SYSTEM, work);
+    expect(next).not.toBe(first);
+    for (let i = 0; i < 5; i++) expect(await pool.submit(SYSTEM, work)).toBe(next);
+    dead.clear();
+    const all = new Set<string>();
+    for (let i = 0; i < 20; i++) all.add(await pool.submit(`something else ${i}`, work));
+    expect(all).toContain(first);
+  });
+
+  it('goes on with dead actors where no other is left', async () => {
+    const pool = new AffinityPool(actors.slice(0, 1), { maxLoad: 1 });
+    const died = () => pool.submit(SYSTEM, () => Promise.reject(new ActorDied('dead', false)));
+    const [one, two] = await Promise.all([rejection(died()), rejection(died())]);
+    expect([one, two]).toEqual([expect.any(ActorDied), expect.any(ActorDied)]);
+    expect(await pool.submit(SYSTEM, async ({ $id }) => $id)).toBe('a');
+  });
 });
 
 describe('an actor over HTTP', () => {
@@ -125,10 +152,11 @@ describe('an actor over HTTP', () => {
 
   it('refuses what is not allowed, and tells what went wrong', async () => {
     const status = async (answer: Promise<Response>) => (await answer).status;
-    expect(await status(post('echo', '[1]'))).toBe(400);
+    expect(await status(post('echo', '[1]'))).toBe(404);
+    expect(await status(fetch(`${ingress.url}/add`, { headers: { authorization: 'Bearer sesame' } }))).toBe(405);
     expect(await status(post('add', '5'))).toBe(400);
-    expect(await status(post('add', '[5]', { 'content-type': 'text/plain' }))).toBe(400);
-    expect(await status(post('add', `["${'x'.repeat(2 ** 20)}"]`))).toBe(400);
+    expect(await status(post('add', '[5]', { 'content-type': 'text/plain' }))).toBe(415);
+    expect(await status(post('add', `["${'x'.repeat(2 ** 20)}"]`))).toBe(413);
     expect(await status(post('add', '[5]', { authorization: 'Bearer other' }))).toBe(403);
     const failed = await post('fail', '[1]');
     expect(failed.status).toBe(500);
