@@ -4,7 +4,7 @@ import { DeadlineExceeded, NoSuchActor, Unavailable } from '../../errors.js';
 import { currentScope } from '../context.js';
 import type { NodeView } from '../core/node-view.js';
 import type { CodeDemand } from '../core/scheduler.js';
-import { TaskLost } from '../errors.js';
+import { type ObjectLost, TaskLost } from '../errors.js';
 import type { RuntimeMember } from '../member/member.js';
 import { HOST_ACTOR, HostProtocol, type TaskCall, type WireValue } from '../messages.js';
 import { ObjectRef } from '../objects/object-ref.js';
@@ -22,27 +22,72 @@ export interface WantedTask {
 }
 
 export class TaskCalls {
+  private readonly lineages = new FinalizationRegistry<() => void>((end) => end());
+
   constructor(
     private readonly member: RuntimeMember,
     private readonly calls: ActorCalls,
   ) {}
 
   async run(wanted: WantedTask, args: readonly unknown[]): Promise<unknown> {
-    const result = await this.begun(wanted, args, async (call, signal, onAnswer) => {
-      const options = { signal, trace: traceNow(), label: `the task ${wanted.demand.name}` };
+    const packed = this.calls.values.packArguments(args);
+    let isLineage = false;
+    let isOver = false;
+    try {
+      const result = await this.ran(wanted, packed.wire, ({ trace }) => {
+        // An earlier attempt that was lost may still run.
+        isOver = trace.attempt === 0;
+      });
+      if (!(result instanceof ObjectRef) || !wanted.keep || wanted.maxTaskRetries === 0) return result;
+      isLineage = true;
+      return this.withLineage(result, wanted, { wire: packed.wire, release: () => packed.release(isOver) });
+    } finally {
+      if (!isLineage) packed.release(isOver);
+    }
+  }
+
+  /** Keeps the arguments as long as the reference to the result, so that it can be computed again, also when the caller has released them. */
+  private withLineage<T>(
+    ref: ObjectRef<T>,
+    wanted: WantedTask,
+    { wire, release }: { readonly wire: WireValue; release(): void },
+  ): ObjectRef<T> {
+    let retriesLeft = wanted.maxTaskRetries;
+    let isOver = false;
+    const end = () => {
+      if (!isOver) release();
+      isOver = true;
+    };
+    this.lineages.register(ref, end);
+    const run = async (lost: ObjectLost) => {
+      if (retriesLeft === 0) throw lost;
+      retriesLeft--;
+      return (await this.ran({ ...wanted, maxTaskRetries: retriesLeft }, wire)) as ObjectRef<T>;
+    };
+    return ref.recomputeBy({ run, release: end });
+  }
+
+  private async ran(
+    wanted: WantedTask,
+    args: WireValue,
+    onAnswer: (request: TaskCall) => void = () => {},
+  ): Promise<unknown> {
+    const limit = new TimeLimit(this.member, wanted);
+    const { signal } = limit;
+    const options = { signal, trace: traceNow(), label: `the task ${wanted.demand.name}` };
+    try {
+      const call = await this.prepare(wanted, args, signal);
       const outcome = await this.attempts(wanted, call, signal, async (host, request) => {
         const answer = await host.ask('run', request, options);
         onAnswer(request);
         return answer;
       });
-      return this.calls.result(outcome);
-    });
-    if (!(result instanceof ObjectRef) || !wanted.keep) return result;
-    this.calls.values.objects.taken(result.address);
-    const retriesLeft = wanted.maxTaskRetries - 1;
-    if (retriesLeft < 0) return result;
-    const again = async () => (await this.run({ ...wanted, maxTaskRetries: retriesLeft }, args)) as ObjectRef<unknown>;
-    return result.recomputeBy(again);
+      const result = await this.calls.result(outcome);
+      if (wanted.keep && result instanceof ObjectRef) this.calls.values.objects.taken(result.address);
+      return result;
+    } finally {
+      limit.end();
+    }
   }
 
   /** A stream that fails after its first item is not repeated. */
@@ -66,26 +111,6 @@ export class TaskCalls {
       } finally {
         await items.return?.();
       }
-    } finally {
-      packed.release(isOver);
-      limit.end();
-    }
-  }
-
-  private async begun<T>(
-    wanted: WantedTask,
-    args: readonly unknown[],
-    run: (call: TaskCall, signal: AbortSignal, onAnswer: (request: TaskCall) => void) => Promise<T>,
-  ): Promise<T> {
-    const limit = new TimeLimit(this.member, wanted);
-    const packed = this.calls.values.packArguments(args);
-    let isOver = false;
-    const onAnswer = ({ trace }: TaskCall) => {
-      // An earlier attempt that was lost may still run.
-      isOver = trace.attempt === 0;
-    };
-    try {
-      return await run(await this.prepare(wanted, packed.wire, limit.signal), limit.signal, onAnswer);
     } finally {
       packed.release(isOver);
       limit.end();

@@ -13,7 +13,7 @@ import { type HandleCalls, HandleState, handleState, makeHandle } from './handle
 const INLINE_BYTES = 64 * 1024;
 
 /** Arguments in a message. */
-interface PackedArguments {
+export interface PackedArguments {
   readonly wire: WireValue;
   /** Whether they refer to objects of processes, which may end. */
   readonly hasRefs: boolean;

@@ -19,8 +19,18 @@ export interface ObjectAccess {
   /** The bytes of an object, for the caller to keep. @throws ObjectLost, Corrupt, Overloaded */
   copyOf(address: ObjectAddress): Promise<Uint8Array>;
   release(address: ObjectAddress): void;
+  /** Releases an object when the reference to it is garbage. */
+  track(ref: object, address: ObjectAddress): void;
   /** Stops the release of the reference as garbage. */
   forgetGarbage(ref: object): void;
+}
+
+/** How a value that was lost is computed again. */
+export interface Recomputation<T> {
+  /** @throws `lost` if it may not be computed once more */
+  run(lost: ObjectLost): Promise<ObjectRef<T>>;
+  /** The reference to the value is given up. */
+  release(): void;
 }
 
 /**
@@ -30,11 +40,12 @@ export interface ObjectAccess {
 export class ObjectRef<T> {
   private isReleased = false;
   /** Computes the value again, if this process knows how. */
-  private again: (() => Promise<ObjectRef<T>>) | null = null;
+  private again: Recomputation<T> | null = null;
+  private computing: Promise<void> | null = null;
 
   /** @internal `unpack` gives the value of the bytes. */
   constructor(
-    private readonly at: ObjectAddress,
+    private at: ObjectAddress,
     private readonly access: ObjectAccess,
     private readonly unpack: (bytes: Uint8Array) => unknown,
   ) {}
@@ -51,7 +62,7 @@ export class ObjectRef<T> {
   }
 
   /** @internal */
-  recomputeBy(again: () => Promise<ObjectRef<T>>): this {
+  recomputeBy(again: Recomputation<T>): this {
     this.again = again;
     return this;
   }
@@ -61,13 +72,35 @@ export class ObjectRef<T> {
    * @throws ObjectLost if no copy is left and it cannot be computed again, Overloaded if it does not fit into memory
    */
   async get(): Promise<T> {
-    try {
-      return this.unpack(await this.access.copyOf(this.address)) as T;
-    } catch (error) {
-      const { again } = this;
-      if (again === null || !(error instanceof ObjectLost)) throw error;
-      return (await again()).get();
+    for (;;) {
+      const { address, again } = this;
+      try {
+        return this.unpack(await this.access.copyOf(address)) as T;
+      } catch (error) {
+        if (again === null || !(error instanceof ObjectLost)) throw error;
+        // Another reader may have had it computed again meanwhile.
+        if (address.id !== this.at.id) continue;
+        this.computing ??= this.compute(again, error).finally(() => {
+          this.computing = null;
+        });
+        await this.computing;
+      }
     }
+  }
+
+  private async compute({ run }: Recomputation<T>, lost: ObjectLost): Promise<void> {
+    const fresh = await run(lost);
+    // Released while it was computed.
+    if (this.isReleased) {
+      fresh.release();
+      return;
+    }
+    this.access.forgetGarbage(this);
+    this.access.release(this.at);
+    this.at = fresh.address;
+    fresh.isReleased = true;
+    this.access.forgetGarbage(fresh);
+    this.access.track(this, this.at);
   }
 
   /** Gives the reference up before it is garbage. It must not be used or sent afterwards. Idempotent. */
@@ -76,5 +109,6 @@ export class ObjectRef<T> {
     this.isReleased = true;
     this.access.forgetGarbage(this);
     this.access.release(this.at);
+    this.again?.release();
   }
 }

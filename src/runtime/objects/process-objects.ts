@@ -200,13 +200,17 @@ export class ProcessObjects implements ObjectAccess {
     void borrowed.held.then((held) => held && this.owner(address).tell('release', { id }));
   }
 
+  track(ref: object, address: ObjectAddress): void {
+    this.garbage.register(ref, address, ref);
+  }
+
   forgetGarbage(ref: object): void {
     this.garbage.unregister(ref);
   }
 
   private tracked<T>(address: ObjectAddress): ObjectRef<T> {
     const ref = new ObjectRef<T>(address, this, (bytes) => this.unpack(bytes));
-    this.garbage.register(ref, address, ref);
+    this.track(ref, address);
     return ref;
   }
 

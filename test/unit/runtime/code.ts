@@ -335,6 +335,12 @@ export function range(count: number): Float64Array {
   return Float64Array.from({ length: count }, (_, i) => i);
 }
 
+/** A range; the counter knows how often it was made. */
+export async function countedRange(count: number, counter: Counter): Promise<Float64Array> {
+  await counter.add(1);
+  return range(count);
+}
+
 /** Waits in a call until another one lets it. */
 export class Gate {
   private open: () => void = () => undefined;

@@ -8,7 +8,7 @@ import { ObjectLost, type ObjectRef } from '../../../src/index.js';
 import { createLog, SILENT_LOG } from '../../../src/log.js';
 import { SystemRandom } from '../../../src/random.js';
 import { ObjectMemory } from '../../../src/runtime/objects/object-memory.js';
-import { Counter, Gate, Keeper, range, total } from './code.js';
+import { Counter, countedRange, Gate, Keeper, range, total } from './code.js';
 import { type Member, RuntimeWorld, until } from './world.js';
 
 let world: RuntimeWorld;
@@ -211,6 +211,25 @@ describe('an object', () => {
     expect(await rejection(lost.get())).toBeInstanceOf(ObjectLost);
     expect(await rejection(driver.fleet.task(total)(lost))).toBeInstanceOf(ObjectLost);
     expect(await again.get()).toHaveLength(10);
+  });
+
+  it('that was lost is computed again once, for all readers, also when its arguments were released', async () => {
+    world.sentMs = 0;
+    const { fleet, member } = await world.driver('brief');
+    const counter = await fleet.actor(Counter, { near: { node: 'a' } });
+    const argument = fleet.put(5);
+    const counted = fleet.task(countedRange, { returns: 'ref', near: { node: 'b' }, maxTaskRetries: 1 });
+    const made = await counted(argument as never, counter as never);
+    argument.release();
+    await b.vanish();
+    const readers = await Promise.all([made.get(), made.get(), made.get()]);
+    expect(readers.map(({ length }) => length)).toEqual([5, 5, 5]);
+    expect(await made.get()).toHaveLength(5);
+    expect(await fleet.task(total)(made as never)).toBe(10);
+    expect(await counter.add(0)).toBe(2);
+    expect(fleet.objectStats().objects).toBe(1);
+    made.release();
+    await stores({ fleet, member } as Member, 0);
   });
 
   it('that is large is mapped by the processes of its host, each with what it writes for itself', async () => {
