@@ -26,7 +26,7 @@ interface Waiting<Item, Result> {
  * result for each item, in their order; what it throws, all calls of its batch throw. In an actor, `maxConcurrency` has to allow as many calls.
  */
 export function batched<Item, Result>(
-  run: (items: readonly Item[]) => readonly Result[] | Promise<readonly Result[]>,
+  run: (items: Item[]) => readonly Result[] | Promise<readonly Result[]>,
   options: BatchOptions = {},
 ): (item: Item) => Promise<Result> {
   const batches = new Batches(run, options);
@@ -43,7 +43,7 @@ class Batches<Item, Result> {
   private running = false;
 
   constructor(
-    private readonly run: (items: readonly Item[]) => readonly Result[] | Promise<readonly Result[]>,
+    private readonly run: (items: Item[]) => readonly Result[] | Promise<readonly Result[]>,
     { maxSize, waitMs, maxWaiting, clock = new SystemClock() }: BatchOptions,
   ) {
     this.maxSize = count('maxSize', maxSize, 16, 1, Number.MAX_SAFE_INTEGER);

@@ -16,7 +16,7 @@ describe('a batched function', () => {
     const clock = new SimulatedClock();
     const batches: number[][] = [];
     const double = batched(
-      (items: readonly number[]) => {
+      (items: number[]) => {
         batches.push([...items]);
         return items.map((item) => 2 * item);
       },
