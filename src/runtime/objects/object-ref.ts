@@ -26,7 +26,7 @@ export interface ObjectAccess {
 }
 
 /** How a value that was lost is computed again. */
-export interface Recomputation<T> {
+export interface Lineage<T> {
   /** @throws `lost` if it may not be computed once more */
   run(lost: ObjectLost): Promise<ObjectRef<T>>;
   /** The reference to the value is given up. */
@@ -40,7 +40,7 @@ export interface Recomputation<T> {
 export class ObjectRef<T> {
   private isReleased = false;
   /** Computes the value again, if this process knows how. */
-  private again: Recomputation<T> | null = null;
+  private again: Lineage<T> | null = null;
   private computing: Promise<void> | null = null;
 
   /** @internal `unpack` gives the value of the bytes. */
@@ -62,7 +62,7 @@ export class ObjectRef<T> {
   }
 
   /** @internal */
-  recomputeBy(again: Recomputation<T>): this {
+  recomputeBy(again: Lineage<T>): this {
     this.again = again;
     return this;
   }
@@ -88,7 +88,7 @@ export class ObjectRef<T> {
     }
   }
 
-  private async compute({ run }: Recomputation<T>, lost: ObjectLost): Promise<void> {
+  private async compute({ run }: Lineage<T>, lost: ObjectLost): Promise<void> {
     const fresh = await run(lost);
     // Released while it was computed.
     if (this.isReleased) {
