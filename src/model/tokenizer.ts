@@ -2,11 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { InvalidRequest, Refused } from '../errors.js';
+import { type AddedTokenLibrary, useExactTokens } from './added-tokens.js';
 import { CHAR_BYTES } from './byte-chars.js';
 import { withEdgeTokens } from './edge-tokens.js';
-import { type PieceLibrary, useExactPieces } from './exact-pieces.js';
+import { type NormalizerLibrary, useExactNormalizers } from './exact-normalizers.js';
+import { type DividerForm, type PieceLibrary, useExactPieces } from './exact-pieces.js';
 import type { ModelFolder } from './folder.js';
 import { type EncodingLibrary, guardedEncoder } from './guarded-encoder.js';
+import { fromOniguruma } from './oniguruma.js';
 import { NO_SHADOWS, type Shadows, SpecialGuard } from './special-guard.js';
 import { type BlankLibrary, useUnicodeBlanks } from './unicode-blanks.js';
 import { checkVocabulary } from './vocabulary-check.js';
@@ -68,6 +71,7 @@ const TokenizerFile = z.looseObject({
     byte_fallback: z.unknown().optional(),
   }),
   added_tokens: z.unknown().optional(),
+  pre_tokenizer: z.unknown(),
   post_processor: z.unknown(),
   decoder: Component.nullish(),
 });
@@ -140,10 +144,14 @@ export class Tokenizer {
         throw new Refused(
           `cannot load ${folder.tokenizerPath}: its decoder has a regular expression; only strings are supported`,
         );
-      const library = new Library(prepare({ ...json, decoder: withoutStrip(decoder) }), folder.tokenizerConfig);
+      const ready = withOwnPatterns(prepare({ ...json, decoder: withoutStrip(decoder) })) as typeof json;
+      const library = new Library(ready, { ...folder.tokenizerConfig, ...NO_SLOW_OPTIONS });
       useUnicodeBlanks(library as unknown as BlankLibrary);
+      useExactNormalizers(library as unknown as NormalizerLibrary);
       const { type, byte_fallback } = json.model;
-      useExactPieces(library as unknown as PieceLibrary, type === 'Unigram' && byte_fallback === true);
+      const hasByteFallback = type === 'Unigram' && byte_fallback === true;
+      useExactPieces(library as unknown as PieceLibrary, ready.pre_tokenizer as DividerForm | null, hasByteFallback);
+      useExactTokens(library as unknown as AddedTokenLibrary);
       return new Tokenizer(library, decoder, form, folder.config.vocabSize);
     } catch (error) {
       if (error instanceof Refused) throw error;
@@ -241,6 +249,27 @@ function whyUnloadable(error: unknown): string {
   if (error instanceof z.ZodError || error instanceof TypeError || !(error instanceof Error))
     return 'it is not a tokenizer; fetch it again';
   return `it is not a supported tokenizer: ${error.message}; use another model`;
+}
+
+/** Options of the tokenizers in Python, which the library takes for those of tokenizer.json. */
+const NO_SLOW_OPTIONS = { remove_space: false, do_lowercase_and_remove_accent: false };
+
+/** The same contents with the regular expressions of normalizers and pre-tokenizers in JavaScript's form. */
+function withOwnPatterns(json: object): object {
+  const { normalizer, pre_tokenizer } = json as { normalizer?: unknown; pre_tokenizer?: unknown };
+  // With a normalizer, the library looks for tokens with `normalized` after the others, as it should always.
+  const own = ownPatterns(normalizer) ?? { type: 'Sequence', normalizers: [] };
+  return { ...json, normalizer: own, pre_tokenizer: ownPatterns(pre_tokenizer) };
+}
+
+function ownPatterns(part: unknown): unknown {
+  if (Array.isArray(part)) return part.map(ownPatterns);
+  if (typeof part !== 'object' || part === null) return part;
+  const entries = Object.entries(part).map(([name, value]) => [
+    name,
+    name === 'Regex' && typeof value === 'string' ? fromOniguruma(value) : ownPatterns(value),
+  ]);
+  return Object.fromEntries(entries);
 }
 
 /** The parts of a tokenizer.json that only encoding needs, emptied. */

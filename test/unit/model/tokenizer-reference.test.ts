@@ -19,6 +19,21 @@ const reference = JSON.parse(
   readFileSync(new URL('../../vectors/tokenizers.json', import.meta.url), 'utf8'),
 ) as Reference;
 
+/** Two vocabularies with further normalizers, pre-tokenizers and added tokens. Their merges join what these keep apart. */
+interface PartsReference {
+  readonly madeWith: string;
+  readonly bases: Readonly<Record<string, object>>;
+  readonly families: readonly {
+    readonly name: string;
+    readonly base: string;
+    readonly parts: object;
+    readonly texts: readonly (readonly [text: string, ids: readonly number[]])[];
+  }[];
+}
+const parts = JSON.parse(
+  readFileSync(new URL('../../vectors/tokenizer-parts.json', import.meta.url), 'utf8'),
+) as PartsReference;
+
 async function load(tokenizer: object, tokenizerConfig: Record<string, unknown>): Promise<Tokenizer> {
   const tokenizerPath = join(await scratchFolder(), 'tokenizer.json');
   await writeFile(tokenizerPath, JSON.stringify(tokenizer));
@@ -30,6 +45,21 @@ describe(`a tokenizer, beside ${reference.madeWith}`, () => {
     const loaded = await load(tokenizer, config);
     const ids = texts.map(([text]) => [text, loaded.encode(text)]);
     expect(ids).toEqual(texts);
+  });
+});
+
+describe(`a part of a tokenizer, beside ${parts.madeWith}`, () => {
+  it.each(parts.families)('gives the same ids: $name', async ({ base, parts: own, texts }) => {
+    const loaded = await load({ ...parts.bases[base], ...own }, {});
+    const ids = texts.map(([text]) => [text, loaded.encode(text)]);
+    expect(ids).toEqual(texts);
+  });
+
+  it('has no meaning that only tokenizers in Python have', async () => {
+    const family = parts.families.find(({ name }) => name === 'marks that divide')!;
+    const tokenizer = { ...parts.bases[family.base], ...family.parts };
+    const loaded = await load(tokenizer, { remove_space: true, do_lowercase_and_remove_accent: true });
+    expect(loaded.decode(loaded.encode('  The  KEY é'))).toBe('   The  KEY é'.slice(1));
   });
 });
 
