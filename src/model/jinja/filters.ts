@@ -1,9 +1,11 @@
 import type { Filter, OpenFilter } from './filter.js';
 import type { FilterMachine } from './filter-machine.js';
 import { jsonOf } from './json-of.js';
+import { capitalized } from './letter-case.js';
 import { LIST_FILTERS } from './list-filters.js';
 import { bound } from './parameters.js';
-import { capitalized, lines, stripped } from './python-text.js';
+import { lines, stripped } from './python-text.js';
+import { rounded } from './rounding.js';
 import { TEXT_METHODS } from './text-methods.js';
 import { printedText } from './text-of.js';
 import {
@@ -49,7 +51,7 @@ const FILTERS: Readonly<Record<string, Filter | OpenFilter>> = {
   abs: { parameters: [], apply: absolute },
   int: { parameters: ['default', 'base'], apply: integer },
   float: { parameters: ['default'], apply: float },
-  round: { parameters: ['precision', 'method'], apply: rounded },
+  round: { parameters: ['precision', 'method'], apply: roundedBy },
 };
 
 /** @throws TemplateError if there is no such filter here, or for a value that it does not take */
@@ -79,7 +81,7 @@ function replaceFilter(value: JinjaValue, [old, fresh, count]: Args, { budget }:
 function titledWords(text: string): string {
   return text
     .split(/([-\s({[<]+)/)
-    .map((part) => (part === '' ? '' : capitalized(part)))
+    .map(([first = '', ...rest]) => first.toUpperCase() + rest.join('').toLowerCase())
     .join('');
 }
 
@@ -109,10 +111,15 @@ function indented(
   return (isTruthy(first) ? indent : '') + [head, ...others].join('\n');
 }
 
-function truncated(value: JinjaValue, [length = 255, killsWords = false, end = '...', leeway = 5]: Args): string {
-  const [chars, most, tail] = [charsOf(printedText(value)), numberOf(length) ?? 0, printedText(end)];
-  if (chars.length <= most + (numberOf(leeway) ?? 0)) return chars.join('');
-  const kept = chars.slice(0, Math.max(0, most - charsOf(tail).length)).join('');
+function truncated(value: JinjaValue, [length = 255, killsWords = false, end = '...', leeway = 5]: Args): JinjaValue {
+  const [most, tail] = [numberOf(length) ?? 0, printedText(end)];
+  const least = charsOf(tail).length;
+  if (most < least) throw new TemplateError(`expected length >= ${least}, got ${most}`);
+  if (lengthOf(value) <= most + (numberOf(leeway) ?? 0)) return value;
+  if (typeof value !== 'string')
+    throw new TemplateError(`a value of the type ${typeName(value)} is too long to truncate`);
+  const chars = charsOf(value);
+  const kept = chars.slice(0, most - least).join('');
   if (isTruthy(killsWords)) return kept + tail;
   const cut = kept.lastIndexOf(' ');
   return (cut < 0 ? kept : kept.slice(0, cut)) + tail;
@@ -157,13 +164,19 @@ function integer(value: JinjaValue, [other = 0, base = 10]: Args): JinjaValue {
   if (value instanceof Undefined) throw new TemplateError(value.why);
   if (typeof value !== 'string') {
     const number = numberOf(value);
-    return number === null || !Number.isFinite(number) ? other : Math.trunc(number);
+    return number === null || !Number.isFinite(number) ? other : exact(Math.trunc(number));
   }
   const text = withoutPrefix(stripped(value, null).toLowerCase().replaceAll('_', ''), numberOf(base) ?? 10);
   const digits = DIGITS.slice(0, numberOf(base) ?? 10);
-  if (new RegExp(`^[+-]?[${digits}]+$`).test(text)) return Number.parseInt(text, numberOf(base) ?? 10);
+  if (new RegExp(`^[+-]?[${digits}]+$`).test(text)) return exact(Number.parseInt(text, numberOf(base) ?? 10));
   const number = parsedFloat(text);
-  return number === null || !Number.isFinite(number) ? other : Math.trunc(number);
+  return number === null || !Number.isFinite(number) ? other : exact(Math.trunc(number));
+}
+
+/** @throws TemplateError for an integer that JavaScript cannot represent */
+function exact(integer: number): number {
+  if (!Number.isSafeInteger(integer)) throw new TemplateError('an integer is too large');
+  return integer;
 }
 
 const PREFIXES: Readonly<Record<number, string>> = { 16: '0x', 8: '0o', 2: '0b' };
@@ -186,18 +199,11 @@ function parsedFloat(text: string): number | null {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : null;
 }
 
-function rounded(value: JinjaValue, [precision = 0, method = 'common']: Args): JinjaValue {
+function roundedBy(value: JinjaValue, [precision = 0, method = 'common']: Args): JinjaValue {
   const [number, places] = [required(value, 'round'), required(precision, 'round')];
   const factor = 10 ** places;
   if (method === 'ceil') return new Float(Math.ceil(number * factor) / factor);
   if (method === 'floor') return new Float(Math.floor(number * factor) / factor);
   if (method !== 'common') throw new TemplateError('method must be common, ceil or floor');
-  return value instanceof Float ? new Float(toEven(number * factor) / factor) : number;
-}
-
-/** Python's `round`: halves to the even neighbour. */
-function toEven(number: number): number {
-  const floor = Math.floor(number);
-  if (number - floor !== 0.5) return Math.round(number);
-  return floor % 2 === 0 ? floor : floor + 1;
+  return value instanceof Float ? new Float(rounded(number, places)) : exact(rounded(number, Math.min(places, 0)));
 }

@@ -29,10 +29,16 @@ export function globalsFor(budget: Budget, now: () => Date): Callable[] {
       const [format] = bound('strftime_now', { parameters: ['format'], required: 1 }, args, named);
       return strftime(now(), printedText(format!));
     }),
+    // Undefined names would be printed as nothing.
+    ...['cycler', 'joiner', 'lipsum', 'self'].map((name) => new Callable(name, () => notSupported(name))),
     new Callable('range', (args) => range(args, budget)),
     new Callable('namespace', (args, named) => new Attributes('Namespace', entriesOf(args, named))),
     new Callable('dict', (args, named) => entriesOf(args, named)),
   ];
+}
+
+function notSupported(name: string): never {
+  throw new TemplateError(`'${name}' is not supported`);
 }
 
 function range(args: readonly JinjaValue[], budget: Budget): number[] {

@@ -1,5 +1,6 @@
 import type { Budget } from './budget.js';
 import { type Arguments, type Evaluator, evaluatedArguments } from './call-arguments.js';
+import { CHAINED } from './comparisons.js';
 import type { FilterMachine } from './filter-machine.js';
 import { filtered } from './filters.js';
 import { LoopState } from './loop-state.js';
@@ -19,6 +20,7 @@ import type {
 } from './syntax.js';
 import { NEGATED_TEST_PREFIX, TEST_PREFIX } from './test-arguments.js';
 import { printedText } from './text-of.js';
+import { TUPLE_FILTER } from './tuples.js';
 import { tested } from './value-tests.js';
 import {
   Attributes,
@@ -213,7 +215,12 @@ export class Interpreter implements FilterMachine, Evaluator {
 
   private dict(entries: ReadonlyMap<JinjaNode, JinjaNode>, scope: Scope): JinjaValue {
     const made = new Map<Key, JinjaValue>();
-    for (const [key, value] of entries) made.set(keyOf(this.evaluate(key, scope)), this.evaluate(value, scope));
+    for (const [name, value] of entries) {
+      const key = this.evaluate(name, scope);
+      if ((typeof key === 'boolean' || key instanceof Float) && !made.has(keyOf(key)))
+        throw new TemplateError(`keys of the type ${typeName(key)} are not supported`);
+      made.set(keyOf(key), this.evaluate(value, scope));
+    }
     return made;
   }
 
@@ -241,11 +248,28 @@ export class Interpreter implements FilterMachine, Evaluator {
     return this.budget.made(callee.call(args, named));
   }
 
-  private binary({ operator: { value: operator }, left, right }: Binary, scope: Scope): JinjaValue {
+  private binary(node: Binary, scope: Scope): JinjaValue {
+    const {
+      operator: { value: operator },
+      left,
+      right,
+    } = node;
+    if (operator.startsWith(CHAINED)) return this.comparison(node, scope).result;
     const first = this.evaluate(left, scope);
     if (operator === 'and') return isTruthy(first) ? this.evaluate(right, scope) : first;
     if (operator === 'or') return isTruthy(first) ? first : this.evaluate(right, scope);
     return operated(operator, first, this.evaluate(right, scope), this.budget);
+  }
+
+  /** The result of comparisons in a row, and the last value that was compared. */
+  private comparison({ operator, left, right }: Binary, scope: Scope): { result: JinjaValue; last: JinjaValue } {
+    const isChained = operator.value.startsWith(CHAINED);
+    const before = isChained ? this.comparison(left as Binary, scope) : null;
+    if (before !== null && !isTruthy(before.result)) return before;
+    const first = before === null ? this.evaluate(left, scope) : before.last;
+    const last = this.evaluate(right, scope);
+    const own = isChained ? operator.value.slice(CHAINED.length) : operator.value;
+    return { result: operated(own, first, last, this.budget), last };
   }
 
   private unary(operator: string, value: JinjaValue): JinjaValue {
@@ -253,6 +277,7 @@ export class Interpreter implements FilterMachine, Evaluator {
   }
 
   private filterNode(filter: Identifier | CallExpression, value: JinjaValue, scope: Scope): JinjaValue {
+    if (filter.type === 'Identifier' && filter.value === TUPLE_FILTER) return new Tuple(iterated(value));
     if (filter.type === 'Identifier') return this.filter(filter.value, value, [], new Map());
     const { callee, args: nodes } = filter;
     if (callee.type !== 'Identifier') throw new TemplateError('a filter must be a name');

@@ -128,8 +128,7 @@ export function sliceOf(value: JinjaValue, bounds: readonly (JinjaValue | undefi
   const [start, stop, step = 1] = bounds.map((bound) => sliceIndex(bound));
   if (step === 0) throw new TemplateError('slice step cannot be zero');
   const isSequence = typeof value === 'string' || isList(value) || value instanceof Tuple;
-  // As in Jinja: what has no slices has no such item.
-  if (!isSequence) return new Undefined(`${typeName(value)} object has no element of a slice`);
+  if (!isSequence) throw new TemplateError(`'${typeName(value)}' object is not subscriptable`);
   const indices = sliceIndices(lengthOf(value), start, stop, step ?? 1);
   const pick = <T>(items: readonly T[]) => indices.map((index) => items[index]!);
   if (typeof value === 'string') return pick(charsOf(value)).join('');

@@ -41,7 +41,7 @@ export function words(text: string, most: number): string[] {
   for (;;) {
     while (at < text.length && isBlank(text[at]!)) at++;
     if (at === text.length) return found;
-    if (found.length === most) return [...found, stripped(text.slice(at), null, 'right')];
+    if (found.length === most) return [...found, text.slice(at)];
     const from = at;
     while (at < text.length && !isBlank(text[at]!)) at++;
     found.push(text.slice(from, at));
@@ -55,7 +55,7 @@ export function wordsFromRight(text: string, most: number): string[] {
   for (;;) {
     while (to > 0 && isBlank(text[to - 1]!)) to--;
     if (to === 0) return found.reverse();
-    if (found.length === most) return [...found, stripped(text.slice(0, to), null, 'left')].reverse();
+    if (found.length === most) return [...found, text.slice(0, to)].reverse();
     const end = to;
     while (to > 0 && !isBlank(text[to - 1]!)) to--;
     found.push(text.slice(to, end));
@@ -74,12 +74,16 @@ export function lines(text: string, keepsEnds: boolean): string[] {
   return found;
 }
 
-/** Each word with a capital letter and small ones after it. */
-export function titled(text: string): string {
-  return text.replace(/\p{L}+/gu, capitalized);
+/** Less than 0 if `a` comes before `b`, by their characters. JavaScript compares halves of characters beyond U+FFFF. */
+export function compareTexts(a: string, b: string): number {
+  let at = 0;
+  while (at < a.length && at < b.length && a[at] === b[at]) at++;
+  if (at === a.length || at === b.length) return a.length - b.length;
+  return inOrder(a.charCodeAt(at)) - inOrder(b.charCodeAt(at));
 }
 
-export function capitalized(text: string): string {
-  const [first = ''] = text;
-  return first.toUpperCase() + text.slice(first.length).toLowerCase();
+/** A UTF-16 unit, where surrogates come after all others. */
+function inOrder(unit: number): number {
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }

@@ -1,11 +1,11 @@
+import { withPlainEscapes } from './string-escapes.js';
+
 /** The text of a template as the parser takes it, with the settings of transformers: `trim_blocks`, `lstrip_blocks`, and Jinja's line ends. */
 
 const OPEN = /\{[%{#]/g;
 const RAW_BLOCK = /^\{%([-+]?)\s*raw\s*([-+]?)%\}([\s\S]*?)\{%([-+]?)\s*endraw\s*([-+]?)%\}/;
 
 const STRING = /(["'])(?:\\[\s\S]|(?!\1)[^\\])*\1/g;
-/** Escapes that the parser refuses. Python keeps them as they are. */
-const UNKNOWN_ESCAPE = /(\\[ntrbfvxu'"\\])|\\/g;
 
 /** A tag in the source: where it begins and ends. */
 interface Tag {
@@ -47,16 +47,13 @@ function converted(
   const tag = text.slice(from, to);
   const isExpression = tag[1] === '{';
   const [keepsBefore, keepsAfter] = [tag[2] === '+' && !isExpression, tag.at(-3) === '+' && !isExpression];
-  const inner = tag.slice(keepsBefore ? 3 : 2, keepsAfter ? -3 : -2).replace(STRING, withKnownEscapes);
+  const inner = tag.slice(keepsBefore ? 3 : 2, keepsAfter ? -3 : -2);
+  const made = tag[1] === '#' ? inner : inner.replace(STRING, withPlainEscapes);
   return {
-    ...{ from, to, made: tag.slice(0, 2) + inner + tag.slice(-2) },
+    ...{ from, to, made: tag.slice(0, 2) + made + tag.slice(-2) },
     keepsBefore: isExpression || keepsBefore,
     takesLineEnd: !isExpression && !keepsAfter,
   };
-}
-
-function withKnownEscapes(string: string): string {
-  return string.replace(UNKNOWN_ESCAPE, (whole, known?: string) => known ?? `\\${whole}`);
 }
 
 function rawText([whole, before, after, content, beforeEnd, afterEnd]: RegExpExecArray, from: number) {

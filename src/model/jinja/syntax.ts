@@ -1,7 +1,10 @@
 import * as jinja from '@huggingface/jinja';
+import { withChains } from './comparisons.js';
 import { prepared } from './source.js';
 import { withTestArguments } from './test-arguments.js';
 import type { Token } from './token.js';
+import { withTuples } from './tuples.js';
+import { TemplateError } from './values.js';
 
 /** Parses Jinja; the only file that imports @huggingface/jinja. Its interpreter is not used: it computes in many ways as JavaScript does. */
 
@@ -112,5 +115,12 @@ export interface ParsedTemplate {
 export function parseTemplate(source: string): ParsedTemplate {
   // The library applies `trim_blocks` and `lstrip_blocks` within strings too, so that is done before.
   const tokens = tokenize(prepared(source), {});
-  return { tokens, body: parse(withTestArguments(tokens)).body };
+  const large = tokens.find(({ type, value }) => type === 'NumericLiteral' && isLargeInteger(value));
+  if (large !== undefined) throw new TemplateError(`the integer ${large.value} is too large`);
+  return { tokens, body: parse(withChains(withTuples(withTestArguments(tokens)))).body };
+}
+
+/** Whether JavaScript cannot represent this integer. */
+function isLargeInteger(literal: string): boolean {
+  return !literal.includes('.') && !Number.isSafeInteger(Number(literal));
 }

@@ -1,6 +1,7 @@
 import type { Budget } from './budget.js';
+import { capitalized, folded, isLower, isUpper, titled } from './letter-case.js';
 import type { ParameterList } from './parameters.js';
-import { capitalized, isBlank, lines, stripped, titled, words, wordsFromRight } from './python-text.js';
+import { isBlank, lines, stripped, words, wordsFromRight } from './python-text.js';
 import { charsOf, isNone, iterated, type JinjaValue, TemplateError, Tuple, typeName } from './values.js';
 
 /** The methods of `str`. */
@@ -13,7 +14,7 @@ export interface TextMethod extends ParameterList {
 export const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
   upper: plain((text) => text.toUpperCase()),
   lower: plain((text) => text.toLowerCase()),
-  casefold: plain((text) => text.toLowerCase().replaceAll('ß', 'ss')),
+  casefold: plain(folded),
   swapcase: plain((text) => Array.from(text, swapped).join('')),
   title: plain(titled),
   capitalize: plain(capitalized),
@@ -50,8 +51,8 @@ export const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
   isalpha: every(/^\p{L}+$/u),
   isalnum: every(/^[\p{L}\p{N}]+$/u),
   isspace: plain((text) => text !== '' && Array.from(text).every(isBlank)),
-  isupper: plain((text) => text === text.toUpperCase() && text !== text.toLowerCase()),
-  islower: plain((text) => text === text.toLowerCase() && text !== text.toUpperCase()),
+  isupper: plain(isUpper),
+  islower: plain(isLower),
   isascii: plain((text) => !/[\u0080-\uffff]/.test(text)),
   isidentifier: every(/^[\p{L}_][\p{L}\p{N}_]*$/u),
 };

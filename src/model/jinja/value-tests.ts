@@ -1,3 +1,5 @@
+import { isLower, isUpper } from './letter-case.js';
+import { printedText } from './text-of.js';
 import {
   Attributes,
   Callable,
@@ -39,22 +41,12 @@ const TESTS: Readonly<Record<string, ValueTest>> = {
     value instanceof Map ||
     value instanceof Tuple ||
     value instanceof Undefined,
-  callable: (value) => value instanceof Callable,
+  callable: (value) => value instanceof Callable || value instanceof Undefined,
   odd: (value) => remainder(value, 2) === 1,
   even: (value) => remainder(value, 2) === 0,
   divisibleby: (value, [divisor]) => remainder(value, numberOf(divisor ?? null) ?? 0) === 0,
-  lower: (value) =>
-    isCased(
-      value,
-      (text) => text.toLowerCase(),
-      (text) => text.toUpperCase(),
-    ),
-  upper: (value) =>
-    isCased(
-      value,
-      (text) => text.toUpperCase(),
-      (text) => text.toLowerCase(),
-    ),
+  lower: (value) => isLower(printedText(value)),
+  upper: (value) => isUpper(printedText(value)),
   sameas: (value, [other]) => isSame(value, other ?? null),
   in: (value, [container]) => contains(container ?? null, value),
   eq: (value, [other]) => equals(value, other ?? null),
@@ -91,11 +83,6 @@ function remainder(value: JinjaValue, divisor: number): number {
   if (number === null) throw new TemplateError(`unsupported operand type(s) for %: '${typeName(value)}' and 'int'`);
   if (divisor === 0) throw new TemplateError('integer modulo by zero');
   return ((number % divisor) + divisor) % divisor;
-}
-
-/** As in Python, a text without letters that have case is neither. */
-function isCased(value: JinjaValue, same: (text: string) => string, other: (text: string) => string): boolean {
-  return typeof value === 'string' && value === same(value) && value !== other(value);
 }
 
 function isSame(value: JinjaValue, other: JinjaValue): boolean {

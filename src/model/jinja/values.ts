@@ -1,3 +1,5 @@
+import { compareTexts } from './python-text.js';
+
 /** The values of templates, which are Python's. */
 
 /** A number with a fractional part in Python, such as 1.0. Integers are plain numbers. */
@@ -142,7 +144,7 @@ function equalDicts(a: ReadonlyMap<Key, JinjaValue>, b: ReadonlyMap<Key, JinjaVa
 export function compare(a: JinjaValue, b: JinjaValue): number {
   const [left, right] = [numberOf(a), numberOf(b)];
   if (left !== null && right !== null) return left - right;
-  if (typeof a === 'string' && typeof b === 'string') return a < b ? -1 : Number(a > b);
+  if (typeof a === 'string' && typeof b === 'string') return compareTexts(a, b);
   const [x, y] = [itemsOf(a), itemsOf(b)];
   if (x === null || y === null || isList(a) !== isList(b)) throw unordered(a, b);
   const at = x.findIndex((item, i) => i >= y.length || !equals(item, y[i]!));

@@ -32,9 +32,15 @@ describe('a Jinja template', () => {
     ["{{ '<' | escape }}", /the filter 'escape' is not supported/],
     ["{{ '%d' % 3 }}", /the operator '%' of texts is not supported/],
     ["{{ '{}'.format(1) }}", /'str object' has no attribute 'format'/],
-    ['{{ 9007199254740993 * 3 }}', /an integer is too large/],
+    ['{{ 9007199254740991 * 3 }}', /an integer is too large/],
     ['{{ messages.append }}{{ messages.append(1) }}', /attribute 'append' of 'list' object is unsafe/],
     ['{{ range }}', /a function cannot be printed/],
+    ['{{ 12345678901234567 }}', /the integer 12345678901234567 is too large/],
+    ["{{ '12345678901234567' | int }}", /an integer is too large/],
+    ["{{ '\\N{BULLET}' }}", /a string has the escape \\N, which is not supported/],
+    ["{{ '\\x4' }}", /a string has the escape \\x, which is not supported or damaged/],
+    ['{{ {true: 1} }}', /keys of the type bool are not supported/],
+    ["{{ cycler('a') }}", /'cycler' is not supported/],
     ['{% with a = 1 %}{% endwith %}', /Unknown statement type: with/],
   ])('refuses what it does not support with the reason: %s', (template, reason) => {
     expect(() => render(template)).toThrow(reason);
