@@ -3,6 +3,7 @@ import type { ModelFolder } from './folder.js';
 import { stripped } from './jinja/python-text.js';
 import { JinjaTemplate } from './jinja/template.js';
 import { NO_CONTENT } from './jinja/values.js';
+import { seen } from './shadow-chars.js';
 import { NO_SHADOWS, type Shadows } from './special-guard.js';
 import { type SpecialTokenRole, specialToken } from './special-token.js';
 import { type ArgumentsForm, mapStrings, stringsIn, toolNames, withArguments } from './tool-calls.js';
@@ -180,7 +181,7 @@ function orRejected(render: () => string): string {
 }
 
 function rejected(error: unknown): InvalidRequest {
-  return new InvalidRequest(`messages: the model's chat template rejects them: ${reasonOf(error)}`, 'messages');
+  return new InvalidRequest(`messages: the model's chat template rejects them: ${seen(reasonOf(error))}`, 'messages');
 }
 
 const ROLES: readonly SpecialTokenRole[] = ['bos_token', 'eos_token', 'unk_token', 'pad_token'];

@@ -1,10 +1,11 @@
 import { InvalidRequest } from '../errors.js';
+import { isShadow, seen, shadowOf } from './shadow-chars.js';
 
 /**
  * Keeps special tokens out of texts that clients wrote.
  *
  * Each special token has an anchor, one of its characters. `hide` replaces every anchor in a client's text by a shadow: a private-use character
- * that occurs in none of the texts. A special token is then found only where a chat template wrote it, even if the template changes
+ * that occurs in none of the texts, the same one in each request if the anchor is ASCII (`shadow-chars`). A special token is then found only where a chat template wrote it, even if the template changes
  * the text: trims it, cuts it, deletes parts of it, or joins it to another text. After special tokens have been found, `restore` puts the anchors
  * back, and the text is encoded as if no token were special.
  */
@@ -55,16 +56,33 @@ export class SpecialGuard {
    */
   shadowsFor(texts: readonly string[], param: string): Shadows {
     const { search } = this;
-    if (search === null || !texts.some((text) => this.anchors.some((anchor) => text.includes(anchor))))
-      return NO_SHADOWS;
-    const free = freeChars(texts, this.anchors.length);
-    if (free === null) throw new InvalidRequest(`${param}: has too many different private-use characters`, param);
-    const shadowOf = new Map(this.anchors.map((anchor, i) => [anchor, free[i]!]));
-    const anchorOfShadow = new Map([...shadowOf].map(([anchor, shadow]) => [shadow, anchor]));
+    // A character that templates would take for a shadow is replaced too.
+    const isPlain = (text: string) => seen(text) === text && !this.anchors.some((anchor) => text.includes(anchor));
+    if (search === null || texts.every(isPlain)) return NO_SHADOWS;
+    const shadows = this.shadowsBeside(texts);
+    if (shadows === null) throw new InvalidRequest(`${param}: has too many different private-use characters`, param);
+    const originals = new Map([...shadows].map(([original, shadow]) => [shadow, original]));
     return {
-      hide: (text) => text.replace(search, (found) => shadowOf.get(found) ?? found),
-      restore: (text) => text.replace(PRIVATE, (found) => anchorOfShadow.get(found) ?? found),
+      hide: (text) =>
+        text
+          .replace(PRIVATE, (found) => shadows.get(found) ?? found)
+          .replace(search, (found) => shadows.get(found) ?? found),
+      restore: (text) => text.replace(PRIVATE, (found) => originals.get(found) ?? found),
     };
+  }
+
+  /**
+   * The shadows of anchors, and of the private-use characters in the texts that would be taken for shadows. Null if too few private-use characters are
+   * left.
+   */
+  private shadowsBeside(texts: readonly string[]): Map<string, string> | null {
+    const used = privateChars(texts);
+    const others = [...this.anchors.filter((anchor) => shadowOf(anchor) === null), ...[...used].filter(isShadow)];
+    const free = freeChars(used, others.length);
+    if (free === null) return null;
+    const shadows = new Map(others.map((original, i) => [original, free[i]!]));
+    for (const anchor of this.anchors) shadows.set(anchor, shadowOf(anchor) ?? shadows.get(anchor)!);
+    return shadows;
   }
 
   /** Finds kept texts, longest first, and anchors. An anchor with a combining mark is another character, which is in no special token. */
@@ -107,13 +125,16 @@ function couldJoin(text: string, anchored: readonly Anchored[]): boolean {
   });
 }
 
-/** Private-use characters that are in none of the texts; null if there are not enough. */
-function freeChars(texts: readonly string[], count: number): string[] | null {
-  const used = new Set(texts.flatMap((text) => [...new Set(text.match(PRIVATE))]));
+function privateChars(texts: readonly string[]): Set<string> {
+  return new Set(texts.flatMap((text) => [...new Set(text.match(PRIVATE))]));
+}
+
+/** Private-use characters that are neither used nor shadows of ASCII; null if there are not enough. */
+function freeChars(used: ReadonlySet<string>, count: number): string[] | null {
   const free: string[] = [];
   for (let code = PRIVATE_FIRST; code <= PRIVATE_LAST && free.length < count; code++) {
     const char = String.fromCharCode(code);
-    if (!used.has(char)) free.push(char);
+    if (!used.has(char) && !isShadow(char)) free.push(char);
   }
   return free.length < count ? null : free;
 }

@@ -1,3 +1,4 @@
+import { seen } from '../shadow-chars.js';
 import type { Filter, OpenFilter } from './filter.js';
 import type { FilterMachine } from './filter-machine.js';
 import { jsonOf } from './json-of.js';
@@ -42,7 +43,7 @@ const FILTERS: Readonly<Record<string, Filter | OpenFilter>> = {
   },
   truncate: { parameters: ['length', 'killwords', 'end', 'leeway'], apply: truncated },
   format: { applyAll: formatted },
-  wordcount: { parameters: [], apply: (value) => printedText(value).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0 },
+  wordcount: { parameters: [], apply: (value) => seen(printedText(value)).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0 },
   tojson: { parameters: ['ensure_ascii', 'indent', 'separators', 'sort_keys'], apply: json },
   default: { parameters: ['default_value', 'boolean'], apply: orDefault },
   d: { parameters: ['default_value', 'boolean'], apply: orDefault },
@@ -79,10 +80,11 @@ function replaceFilter(value: JinjaValue, [old, fresh, count]: Args, { budget }:
 
 /** Jinja's own words: they begin after blanks, dashes and opening brackets. */
 function titledWords(text: string): string {
-  return text
-    .split(/([-\s({[<]+)/)
-    .map(([first = '', ...rest]) => first.toUpperCase() + rest.join('').toLowerCase())
-    .join('');
+  const begins = seen(text).matchAll(/[-\s({[<]+|[^-\s({[<]+/g);
+  return Array.from(begins, ({ 0: { length }, index }) => {
+    const [first = '', ...rest] = text.slice(index, index + length);
+    return first.toUpperCase() + rest.join('').toLowerCase();
+  }).join('');
 }
 
 /** Python's `%`, of which chat templates use `%s`. */
@@ -166,7 +168,7 @@ function integer(value: JinjaValue, [other = 0, base = 10]: Args): JinjaValue {
     const number = numberOf(value);
     return number === null || !Number.isFinite(number) ? other : exact(Math.trunc(number));
   }
-  const text = withoutPrefix(stripped(value, null).toLowerCase().replaceAll('_', ''), numberOf(base) ?? 10);
+  const text = withoutPrefix(seen(stripped(value, null)).toLowerCase().replaceAll('_', ''), numberOf(base) ?? 10);
   const digits = DIGITS.slice(0, numberOf(base) ?? 10);
   if (new RegExp(`^[+-]?[${digits}]+$`).test(text)) return exact(Number.parseInt(text, numberOf(base) ?? 10));
   const number = parsedFloat(text);
@@ -189,7 +191,7 @@ function withoutPrefix(text: string, base: number): string {
 
 function float(value: JinjaValue, [other = new Float(0)]: Args): JinjaValue {
   if (value instanceof Undefined) throw new TemplateError(value.why);
-  const number = typeof value === 'string' ? parsedFloat(stripped(value, null)) : numberOf(value);
+  const number = typeof value === 'string' ? parsedFloat(seen(stripped(value, null))) : numberOf(value);
   return number === null ? other : new Float(number);
 }
 

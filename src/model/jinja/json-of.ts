@@ -1,3 +1,4 @@
+import { seen } from '../shadow-chars.js';
 import { compareTexts } from './python-text.js';
 import { floatText } from './text-of.js';
 import { Float, isList, isNone, type JinjaValue, type Key, TemplateError, Tuple, typeName } from './values.js';
@@ -52,7 +53,7 @@ function listJson(items: readonly JinjaValue[], form: JsonForm, margin: string):
 
 function dictJson(dict: ReadonlyMap<Key, JinjaValue>, form: JsonForm, margin: string): string {
   const entries = [...dict].map(([key, item]) => [jsonKey(key), item] as const);
-  if (form.sortsKeys) entries.sort(([a], [b]) => compareTexts(a, b));
+  if (form.sortsKeys) entries.sort(([a], [b]) => compareTexts(seen(a), seen(b)));
   const lines = entries.map(
     ([key, item]) => jsonText(key, form.isAscii) + form.keySeparator + jsonOf(item, form, innerMargin(form, margin)),
   );

@@ -8,6 +8,7 @@ import {
   equals,
   isList,
   isNone,
+  itemFor,
   type JinjaValue,
   type Key,
   keyOf,
@@ -36,7 +37,7 @@ const DICT_METHODS: Readonly<Record<string, Method<Dict>>> = {
 };
 
 function getOr(dict: Dict, [key, other = null]: readonly (JinjaValue | undefined)[]): JinjaValue {
-  const value = key instanceof Undefined ? undefined : dict.get(keyOf(key!));
+  const value = key instanceof Undefined ? undefined : itemFor(dict, keyOf(key!));
   return value === undefined ? other : value;
 }
 
@@ -84,7 +85,7 @@ export function itemOf(value: JinjaValue, index: JinjaValue, budget: Budget): Ji
 }
 
 function storedItem(value: JinjaValue, index: JinjaValue): JinjaValue | undefined {
-  if (value instanceof Map) return isHashable(index) ? value.get(keyOf(index)) : undefined;
+  if (value instanceof Map) return isHashable(index) ? itemFor(value as Dict, keyOf(index)) : undefined;
   if (typeof index !== 'number' && typeof index !== 'boolean') return undefined;
   const at = Number(index);
   if (typeof value === 'string') return charsOf(value).at(at);

@@ -1,3 +1,5 @@
+import { seen } from '../shadow-chars.js';
+
 /** Texts as Python treats them: its blanks, its line ends, and its counting of characters. */
 
 /** The characters for which `str.isspace` holds. JavaScript also has U+FEFF, and lacks U+001C to U+001F and U+0085. */
@@ -12,8 +14,8 @@ export function isBlank(char: string): boolean {
 
 /** The text without the characters of `set` at the ends, or without blanks. */
 export function stripped(text: string, set: string | null, ends: 'both' | 'left' | 'right' = 'both'): string {
-  const chars = set === null ? null : new Set(set);
-  const isStripped = chars === null ? isBlank : (char: string) => chars.has(char);
+  const chars = set === null ? null : new Set(seen(set));
+  const isStripped = chars === null ? isBlank : (char: string) => chars.has(seen(char));
   let [from, to] = [0, text.length];
   while (ends !== 'right' && from < to) {
     const char = String.fromCodePoint(text.codePointAt(from)!);
@@ -32,6 +34,18 @@ export function stripped(text: string, set: string | null, ends: 'both' | 'left'
 function lastChar(text: string, to: number): string {
   const code = text.codePointAt(to - 2);
   return code !== undefined && code > 0xffff && to >= 2 ? String.fromCodePoint(code) : text[to - 1]!;
+}
+
+/** The parts of a text between separators, as templates see them. */
+export function parts(text: string, separator: string): string[] {
+  let at = 0;
+  return seen(text)
+    .split(seen(separator))
+    .map((part) => {
+      const own = text.slice(at, at + part.length);
+      at += part.length + separator.length;
+      return own;
+    });
 }
 
 /** The words between blanks; the last one is the rest, beyond `most` splits. */

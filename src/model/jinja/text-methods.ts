@@ -1,7 +1,8 @@
+import { seen } from '../shadow-chars.js';
 import type { Budget } from './budget.js';
 import { capitalized, folded, isLower, isUpper, titled } from './letter-case.js';
 import type { ParameterList } from './parameters.js';
-import { isBlank, lines, stripped, words, wordsFromRight } from './python-text.js';
+import { isBlank, lines, parts, stripped, words, wordsFromRight } from './python-text.js';
 import { charsOf, isNone, iterated, type JinjaValue, TemplateError, Tuple, typeName } from './values.js';
 
 /** The methods of `str`. */
@@ -27,13 +28,15 @@ export const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
   partition: {
     parameters: ['sep'],
     required: 1,
-    apply: (text, [sep]) => partition(text, sep, text.indexOf(textArg(sep))),
+    apply: (text, [sep]) => partition(text, sep, seen(text).indexOf(seen(textArg(sep)))),
   },
   rpartition: { parameters: ['sep'], required: 1, apply: partitionFromRight },
   startswith: at((text, affix) => text.startsWith(affix)),
   endswith: at((text, affix) => text.endsWith(affix)),
-  removeprefix: affix((text, prefix) => (text.startsWith(prefix) ? text.slice(prefix.length) : text)),
-  removesuffix: affix((text, suffix) => (text.endsWith(suffix) ? text.slice(0, text.length - suffix.length) : text)),
+  removeprefix: affix((text, prefix) => (seen(text).startsWith(seen(prefix)) ? text.slice(prefix.length) : text)),
+  removesuffix: affix((text, suffix) =>
+    seen(text).endsWith(seen(suffix)) ? text.slice(0, text.length - suffix.length) : text,
+  ),
   replace: { parameters: ['old', 'new', 'count'], required: 2, apply: replaced },
   join: { parameters: ['iterable'], required: 1, apply: joined },
   find: position((text, part) => text.indexOf(part)),
@@ -53,7 +56,7 @@ export const TEXT_METHODS: Readonly<Record<string, TextMethod>> = {
   isspace: plain((text) => text !== '' && Array.from(text).every(isBlank)),
   isupper: plain(isUpper),
   islower: plain(isLower),
-  isascii: plain((text) => !/[\u0080-\uffff]/.test(text)),
+  isascii: plain((text) => !/[\u0080-\uffff]/.test(seen(text))),
   isidentifier: every(/^[\p{L}_][\p{L}\p{N}_]*$/u),
 };
 
@@ -66,7 +69,7 @@ function affix(apply: (text: string, part: string) => JinjaValue): TextMethod {
 }
 
 function every(pattern: RegExp): TextMethod {
-  return plain((text) => pattern.test(text));
+  return plain((text) => pattern.test(seen(text)));
 }
 
 /** `startswith` and `endswith`, with one text or several, and a range of the text. */
@@ -77,13 +80,13 @@ function at(test: (text: string, affix: string) => boolean): TextMethod {
     apply: (text, [affixes, start, end]) => {
       const part =
         start === undefined
-          ? text
-          : charsOf(text)
+          ? seen(text)
+          : charsOf(seen(text))
               .slice(intArg(start), end === undefined ? undefined : intArg(end))
               .join('');
       return affixes instanceof Tuple
-        ? affixes.items.some((one) => test(part, textArg(one)))
-        : test(part, textArg(affixes));
+        ? affixes.items.some((one) => test(part, seen(textArg(one))))
+        : test(part, seen(textArg(affixes)));
     },
   };
 }
@@ -94,10 +97,10 @@ function position(find: (text: string, part: string) => number): TextMethod {
     parameters: ['sub', 'start', 'end'],
     required: 1,
     apply: (text, [part, start, end]) => {
-      const chars = charsOf(text);
+      const chars = charsOf(seen(text));
       const from = start === undefined ? 0 : clamped(intArg(start), chars.length);
       const range = chars.slice(from, end === undefined ? chars.length : clamped(intArg(end), chars.length)).join('');
-      const offset = find(range, textArg(part));
+      const offset = find(range, seen(textArg(part)));
       return offset < 0 ? -1 : from + charsOf(range.slice(0, offset)).length;
     },
   };
@@ -140,37 +143,41 @@ function separatorArg(value: JinjaValue | undefined): string | null {
 function split(text: string, sep: JinjaValue | undefined, count: JinjaValue | undefined): string[] {
   const [separator, most] = [separatorArg(sep), mostArg(count)];
   if (separator === null) return words(text, most);
-  const parts = text.split(separator);
-  return parts.length - 1 <= most ? parts : [...parts.slice(0, most), parts.slice(most).join(separator)];
+  const all = parts(text, separator);
+  if (all.length - 1 <= most) return all;
+  const first = all.slice(0, most);
+  return [...first, text.slice(first.reduce((sum, part) => sum + part.length + separator.length, 0))];
 }
 
 function splitFromRight(text: string, sep: JinjaValue | undefined, count: JinjaValue | undefined): string[] {
   const [separator, most] = [separatorArg(sep), mostArg(count)];
   if (separator === null) return wordsFromRight(text, most);
-  const parts: string[] = [];
+  const [whole, wanted] = [seen(text), seen(separator)];
+  const found: string[] = [];
   let end = text.length;
-  while (parts.length < most) {
-    const offset = end < separator.length ? -1 : text.lastIndexOf(separator, end - separator.length);
+  while (found.length < most) {
+    const offset = end < separator.length ? -1 : whole.lastIndexOf(wanted, end - separator.length);
     if (offset < 0) break;
-    parts.push(text.slice(offset + separator.length, end));
+    found.push(text.slice(offset + separator.length, end));
     end = offset;
   }
-  return [...parts, text.slice(0, end)].reverse();
+  return [...found, text.slice(0, end)].reverse();
 }
 
 function partition(text: string, sep: JinjaValue | undefined, offset: number): Tuple {
   const separator = separatorArg(sep)!;
   if (offset < 0) return new Tuple([text, '', '']);
-  return new Tuple([text.slice(0, offset), separator, text.slice(offset + separator.length)]);
+  const end = offset + separator.length;
+  return new Tuple([text.slice(0, offset), text.slice(offset, end), text.slice(end)]);
 }
 
 function partitionFromRight(text: string, [sep]: Args): Tuple {
-  const offset = text.lastIndexOf(textArg(sep));
+  const offset = seen(text).lastIndexOf(seen(textArg(sep)));
   return offset < 0 ? new Tuple(['', '', text]) : partition(text, sep, offset);
 }
 
 function occurrences(text: string, part: string): number {
-  return part === '' ? charsOf(text).length + 1 : text.split(part).length - 1;
+  return part === '' ? charsOf(text).length + 1 : parts(text, part).length - 1;
 }
 
 function replaced(text: string, [old, fresh, count]: Args, budget: Budget): string {
@@ -178,9 +185,11 @@ function replaced(text: string, [old, fresh, count]: Args, budget: Budget): stri
   const most = count === undefined || isNone(count) ? Number.POSITIVE_INFINITY : mostArg(count);
   const times = Math.min(most, occurrences(text, part));
   budget.reserveChars(text.length + times * Math.max(0, other.length - part.length));
-  const parts = part === '' ? ['', ...charsOf(text), ''] : text.split(part);
-  const kept = parts.slice(times).join(part);
-  return times === 0 ? text : [...parts.slice(0, times), kept].join(other);
+  if (times === 0) return text;
+  const all = part === '' ? ['', ...charsOf(text), ''] : parts(text, part);
+  const changed = all.slice(0, times);
+  const kept = text.slice(changed.reduce((sum, one) => sum + one.length + part.length, 0));
+  return [...changed, kept].join(other);
 }
 
 function joined(separator: string, [items]: Args, budget: Budget): string {
@@ -195,7 +204,7 @@ function joined(separator: string, [items]: Args, budget: Budget): string {
 function zeroFilled(text: string, [width]: Args, budget: Budget): string {
   const missing = Math.max(0, intArg(width!) - charsOf(text).length);
   budget.reserveChars(text.length + missing);
-  const sign = /^[+-]/.test(text) ? text[0]! : '';
+  const sign = /^[+-]/.test(seen(text)) ? text[0]! : '';
   return sign + '0'.repeat(missing) + text.slice(sign.length);
 }
 

@@ -1,3 +1,4 @@
+import { seen } from '../shadow-chars.js';
 import { compareTexts } from './python-text.js';
 
 /** The values of templates, which are Python's. */
@@ -129,7 +130,8 @@ export function equals(a: JinjaValue, b: JinjaValue): boolean {
   if (isList(a)) return isList(b) && equalItems(a, b);
   if (a instanceof Tuple) return b instanceof Tuple && equalItems(a.items, b.items);
   if (a instanceof Map) return b instanceof Map && equalDicts(a, b);
-  return a === b;
+  if (typeof a !== 'string' || typeof b !== 'string') return a === b;
+  return a === b || (a.length === b.length && seen(a) === seen(b));
 }
 
 function equalItems(a: readonly JinjaValue[], b: readonly JinjaValue[]): boolean {
@@ -137,14 +139,20 @@ function equalItems(a: readonly JinjaValue[], b: readonly JinjaValue[]): boolean
 }
 
 function equalDicts(a: ReadonlyMap<Key, JinjaValue>, b: ReadonlyMap<Key, JinjaValue>): boolean {
-  return a.size === b.size && [...a].every(([key, item]) => b.has(key) && equals(item, b.get(key)!));
+  return (
+    a.size === b.size &&
+    [...a].every(([key, item]) => {
+      const other = itemFor(b, key);
+      return other !== undefined && equals(item, other);
+    })
+  );
 }
 
 /** Less than 0 if `a` comes before `b`. @throws TemplateError for values that Python does not compare */
 export function compare(a: JinjaValue, b: JinjaValue): number {
   const [left, right] = [numberOf(a), numberOf(b)];
   if (left !== null && right !== null) return left - right;
-  if (typeof a === 'string' && typeof b === 'string') return compareTexts(a, b);
+  if (typeof a === 'string' && typeof b === 'string') return compareTexts(seen(a), seen(b));
   const [x, y] = [itemsOf(a), itemsOf(b)];
   if (x === null || y === null || isList(a) !== isList(b)) throw unordered(a, b);
   const at = x.findIndex((item, i) => i >= y.length || !equals(item, y[i]!));
@@ -191,13 +199,35 @@ export function lengthOf(value: JinjaValue): number {
 /** Whether `item in container` holds. */
 export function contains(container: JinjaValue, item: JinjaValue): boolean {
   if (typeof container === 'string') {
-    if (typeof item === 'string') return container.includes(item);
+    if (typeof item === 'string') return seen(container).includes(seen(item));
     throw new TemplateError(`'in <string>' requires string as left operand, not ${typeName(item)}`);
   }
-  if (container instanceof Map) return !(item instanceof Undefined) && container.has(keyOf(item));
+  if (container instanceof Map)
+    return (
+      !(item instanceof Undefined) && itemFor(container as ReadonlyMap<Key, JinjaValue>, keyOf(item)) !== undefined
+    );
   if (numberOf(container) !== null || isNone(container))
     throw new TemplateError(`argument of type '${typeName(container)}' is not iterable`);
   return iterated(container).some((other) => equals(other, item));
+}
+
+/** The item of a dictionary with this key, or with one that templates see as the same; undefined if there is none. */
+export function itemFor(dict: ReadonlyMap<Key, JinjaValue>, key: Key): JinjaValue | undefined {
+  const item = dict.get(key);
+  if (item !== undefined || typeof key !== 'string') return item;
+  return seenItems(dict).get(seen(key));
+}
+
+const seenItemsOf = new WeakMap<object, ReadonlyMap<string, JinjaValue>>();
+
+/** The items of a dictionary by their keys as templates see them. Dictionaries do not change. */
+function seenItems(dict: ReadonlyMap<Key, JinjaValue>): ReadonlyMap<string, JinjaValue> {
+  const known = seenItemsOf.get(dict);
+  if (known !== undefined) return known;
+  const items = new Map<string, JinjaValue>();
+  for (const [key, item] of dict) if (typeof key === 'string' && !items.has(seen(key))) items.set(seen(key), item);
+  seenItemsOf.set(dict, items);
+  return items;
 }
 
 /** A value as the key of a dictionary. */

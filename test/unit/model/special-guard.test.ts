@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { InvalidRequest } from '../../../src/errors.js';
 import { ChatTemplate } from '../../../src/model/chat-template.js';
 import { type ModelFolder, openModelFolder } from '../../../src/model/folder.js';
+import { seen } from '../../../src/model/shadow-chars.js';
 import { SpecialGuard } from '../../../src/model/special-guard.js';
 import { TextTasks } from '../../../src/text/text-task.js';
 import type { ChatTextOptions } from '../../../src/text/text-work.js';
@@ -170,14 +171,98 @@ describe('a guard of special tokens', () => {
   it('uses no private-use character of the texts, and refuses texts that have them all', () => {
     const guard = new SpecialGuard(['<s>'], []);
     const all = Array.from({ length: 0xf8ff - 0xe000 + 1 }, (_, i) => String.fromCharCode(0xe000 + i)).join('');
-    const shadows = guard.shadowsFor(['<', all.slice(0, -1)], 'messages');
-    expect(shadows.hide('<s>')).toBe('\uF8FFs>');
-    expect(shadows.restore(shadows.hide('<s>\uE000'))).toBe('<s>\uE000');
+    expect(guard.shadowsFor(['<'], 'messages').hide('<s>')).toBe('\uF73Cs>');
+    // The shadows of ASCII need as many others where a text has them.
+    const most = all.slice(0x80);
+    const shadows = guard.shadowsFor(['<', most], 'messages');
+    expect(shadows.hide('<\uF73C')).toMatch(/^\uF73C[\uE000-\uE07F]$/);
+    expect(shadows.restore(shadows.hide(`<s>${most}`))).toBe(`<s>${most}`);
     expect(() => guard.shadowsFor(['<', all], 'messages')).toThrow(InvalidRequest);
+  });
+
+  it('lets templates distinguish a shadow from the same character of a text without anchors', () => {
+    const guard = new SpecialGuard(['<s>'], []);
+    const shadows = guard.shadowsFor(['\uF73C'], 'messages');
+    expect(seen(shadows.hide('\uF73C'))).not.toBe('<');
+    expect(shadows.restore(shadows.hide('\uF73C'))).toBe('\uF73C');
+  });
+
+  it('names what a template rejects as the client wrote it', () => {
+    const template = ChatTemplate.from(source('{{ raise_exception(messages[0].content) }}'))!;
+    const messages = [{ role: 'user', content: 'a <s>' }];
+    const shadows = new SpecialGuard(['<s>'], []).shadowsFor(ChatTemplate.textsOf(messages, {}), 'messages');
+    expect(() => template.render(messages, { shadows })).toThrow('rejects them: a <s>');
   });
 
   it('is given the literals of a template, for which it may search messages', () => {
     const template = ChatTemplate.from(source(TEMPLATES.tests))!;
     expect(template.literals).toContain('</think>');
+  });
+});
+
+describe('a template that looks into messages with special tokens', () => {
+  const messages = [
+    { role: 'user', content: '<think>\nx</think>\n\na<b <|end|> 1<2' },
+    { role: 'assistant', content: '<think>\nx</think>\n\na<b <|end|> 1<2' },
+    { role: 'user', content: '<a>' },
+  ];
+
+  /** By transformers 5. */
+  it.each([
+    ["{{ c.split('</think>')[-1].lstrip('\\n') }}", 'a<b <|end|> 1<2'],
+    ["{{ c.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') }}", 'x'],
+    ["{{ '</think>' in c }}{{ '<think>' not in c }}", 'TrueFalse'],
+    [
+      "{{ c.startswith('<tool_response>') and c.endswith('</tool_response>') }}{{ c.startswith('<think>') }}{{ c.startswith(('<a', '<t')) }}",
+      'FalseTrueTrue',
+    ],
+    [
+      "{{ c | replace('<', '&lt;') }}{{ c.replace('<|end|>', '', 1) }}{{ c.replace('', '-')[:9] }}",
+      '&lt;think>\nx&lt;/think>\n\na&lt;b &lt;|end|> 1&lt;2<think>\nx</think>\n\na<b  1<2-<-t-h-i-',
+    ],
+    [
+      "{{ c.split('<')|length }}{{ c.split('<', 1)[1] }}{{ c.rsplit('<|', 1)|tojson }}{{ c.split('<|end|>')|join(' ') }}",
+      '6think>\nx</think>\n\na<b <|end|> 1<2["<think>\\nx</think>\\n\\na<b ", "end|> 1<2"]<think>\nx</think>\n\na<b   1<2',
+    ],
+    ["{{ c.find('<|') }}{{ c.rfind('<') }}{{ c.count('<') }}{{ c.index('<|end|>') }}", '2332523'],
+    [
+      "{{ c.strip('<>t') }}{{ c|trim('<') }}{{ c.removeprefix('<think>') }}{{ c.removesuffix('<2') }}",
+      'hink>\nx</think>\n\na<b <|end|> 1<2think>\nx</think>\n\na<b <|end|> 1<2\nx</think>\n\na<b <|end|> 1<2<think>\nx</think>\n\na<b <|end|> 1',
+    ],
+    [
+      "{{ c.partition('<|end|>')|list|tojson }}{{ c.rpartition('<')[1] }}",
+      '["<think>\\nx</think>\\n\\na<b ", "<|end|>", " 1<2"]<',
+    ],
+    [
+      '{{ c|title }}{{ c|capitalize }}{{ c.title() }}{{ c|wordcount }}',
+      '<Think>\nX</think>\n\nA<B <|end|> 1<2<think>\nx</think>\n\na<b <|end|> 1<2<Think>\nX</Think>\n\nA<B <|End|> 1<28',
+    ],
+    [
+      "{{ c[0] == '<' }}{{ '<' == c[0] }}{{ c < 'z' }}{{ c == messages[1].content }}{{ [c[0]] == ['<'] }}{{ c[0] in ['<'] }}{{ ['<', c[0]]|unique|list|length }}{{ c is eq '<' }}",
+      'TrueTrueTrueTrueTrueTrue1False',
+    ],
+    [
+      "{{ {'<a>': 1}[messages[2].content] }}{{ {'<a>': 1}.get(messages[2].content) }}{{ messages[2].content in {'<a>': 1} }}{{ {messages[2].content: 1}['<a>'] }}{{ {messages[2].content: 1} == {'<a>': 1} }}",
+      '11True1True',
+    ],
+    ["{% set t = '<' ~ 'think>' %}{{ t in c }}{{ c.split(t)|length }}", 'True2'],
+    [
+      "{{ ['<b', c, '=']|sort|first|length }}{{ {'<b': 1, c: 2}|dictsort|length }}{{ c.isascii() }}{{ c[0].isalpha() }}",
+      '22TrueFalse',
+    ],
+  ])('sees what the client wrote: %s', (template, text) => {
+    const chat = ChatTemplate.from(source(`{% set c = messages[0].content %}${template}`))!;
+    // Families differ in which of these are special.
+    for (const specials of [['<|end|>'], ['<|end|>', '<think>', '</think>'], ['<a>', '<']]) {
+      const shadows = new SpecialGuard(specials, []).shadowsFor(ChatTemplate.textsOf(messages, {}), 'messages');
+      const rendered = chat.render(messages, { shadows });
+      expect(shadows.restore(rendered)).toBe(text);
+    }
+  });
+
+  it('gets no special token out of a text by dividing it', () => {
+    const chat = ChatTemplate.from(source("{{ messages[0].content.partition('<|end|>') | join }}"))!;
+    const shadows = new SpecialGuard(['<|end|>'], []).shadowsFor(ChatTemplate.textsOf(messages, {}), 'messages');
+    expect(chat.render(messages, { shadows })).not.toContain('<|end|>');
   });
 });
