@@ -1,3 +1,4 @@
+import { normalizationByMap } from './characters-map.js';
 import { withoutBegin, withoutEnd } from './unicode-blanks.js';
 
 /**
@@ -28,6 +29,7 @@ interface NormalizerForm {
   readonly handle_chinese_chars?: boolean;
   readonly strip_accents?: boolean | null;
   readonly lowercase?: boolean;
+  readonly precompiled_charsmap?: string | null;
 }
 
 /** Changes `library`. */
@@ -54,6 +56,8 @@ function normalizationBy(form: NormalizerForm, pattern: RegExp | null): ((text: 
       };
     case 'Replace':
       return pattern && ((text) => replaced(text, pattern, form.content ?? ''));
+    case 'Precompiled':
+      return form.precompiled_charsmap ? normalizationByMap(form.precompiled_charsmap) : (text) => text;
     case 'BertNormalizer':
       return (text) => normalizedForBert(text, form);
     default:
