@@ -38,21 +38,6 @@ export function listOf<T>(item: z.ZodType<T>, max: number) {
     .meta({ override: { type: 'array', maxItems: max, items: z.toJSONSchema(item, JSON_SCHEMA) } });
 }
 
-/**
- * Returns values as they were given. A checked object has the fields that are checked first, while chat templates print all fields of tools and calls
- * in the order in which the client wrote them.
- */
-export function asGiven<T>(checker: z.ZodType<T>) {
-  return z
-    .unknown()
-    .transform((value, { issues }): T => {
-      const result = checker._zod.run({ value, issues: [] }, FIRST_ISSUE) as z.core.ParsePayload<T>;
-      issues.push(...result.issues.slice(0, 1));
-      return value as T;
-    })
-    .meta({ override: z.toJSONSchema(checker, JSON_SCHEMA) });
-}
-
 /** An error has place for one issue: checking ends with the first. */
 export const FIRST_ISSUE = { async: false, abortEarly: true } as const;
 

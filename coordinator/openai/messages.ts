@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { asGiven, listOf, Name } from './fields.js';
+import { listOf, Name } from './fields.js';
 
 /** Checkers of the messages and tools of a chat. */
 
@@ -34,22 +34,18 @@ const ROLES = {
 } as const;
 
 /** A call in the history of a conversation. The model's template has the last word on its form. */
-const ToolCall = asGiven(
-  z.looseObject({
-    type: z.literal('function').optional(),
-    function: z.looseObject({ name: Name, arguments: z.union([z.string(), z.looseObject({})]).optional() }),
+const ToolCall = z.looseObject({
+  type: z.literal('function').optional(),
+  function: z.looseObject({ name: Name, arguments: z.union([z.string(), z.looseObject({})]).optional() }),
+});
+const Tool = z.looseObject({
+  type: z.literal('function'),
+  function: z.looseObject({
+    name: Name.min(1),
+    parameters: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }).nullish(),
+    strict: z.boolean().nullish(),
   }),
-);
-const Tool = asGiven(
-  z.looseObject({
-    type: z.literal('function'),
-    function: z.looseObject({
-      name: Name.min(1),
-      parameters: z.record(z.string(), z.unknown(), { error: 'must be a JSON Schema' }).nullish(),
-      strict: z.boolean().nullish(),
-    }),
-  }),
-);
+});
 export const Tools = listOf(Tool, TOOLS);
 
 /** Which tools the model may call, or must. */

@@ -25,9 +25,7 @@ export function withArguments(call: unknown, form: ArgumentsForm): unknown {
   const { function: called } = parsed.data;
   const given = called.arguments === undefined || called.arguments === '' ? {} : called.arguments;
   const own = form === 'object' ? parsedObject(given) : typeof given === 'string' ? given : JSON.stringify(given);
-  // The fields keep their order, in which templates print them; the checked copy has another one.
-  const { function: unchanged } = call as { function: object };
-  return { ...(call as object), function: { ...unchanged, arguments: own } };
+  return { ...parsed.data, function: { ...called, arguments: own } };
 }
 
 function parsedObject(json: unknown): unknown {
