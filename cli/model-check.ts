@@ -18,8 +18,8 @@ import { PREFILL_CHUNK_TOKENS } from '../src/limits.js';
 import { weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { type ModelFacts, modelFacts } from '../src/model/model-facts.js';
-import { Tokenizer } from '../src/model/tokenizer.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
+import { TextTasks } from '../src/text/text-task.js';
 import type { CommandContext } from './context.js';
 import { placedModel } from './hub-model.js';
 import { eventText } from './pull-report.js';
@@ -99,8 +99,8 @@ async function checked(
 ): Promise<ModelReport> {
   const facts = modelFacts(folder);
   const { byteLength: weights } = await weightDigests(folder);
-  // Refused here rather than by the coordinator, which alone needs it.
-  const tokenizer = await Tokenizer.load(folder);
+  // Refused here rather than by the coordinator, which alone needs the tokenizer and the template.
+  const { tokenizer } = await TextTasks.load(folder);
   const { provider, why } = chooseDevice(asked, surveyDevices());
   const runtime = life.use(OrtRuntime.open(), (open) => open.release());
   const graph = life.use(

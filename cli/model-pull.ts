@@ -4,8 +4,10 @@ import { namedGraph } from '../src/config/model-folder.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { chooseDevice, surveyDevices } from '../src/device/choose.js';
 import { type HubId, hubIdText, parseHubId } from '../src/hub/hub-id.js';
+import { BLOCK_TOKENS } from '../src/limits.js';
 import { openModelFolder } from '../src/model/folder.js';
-import { Tokenizer } from '../src/model/tokenizer.js';
+import { graphSignature } from '../src/model/graph-signature.js';
+import { TextTasks } from '../src/text/text-task.js';
 import type { CommandContext } from './context.js';
 import { pullModel } from './hub-model.js';
 import { Progress } from './progress.js';
@@ -25,7 +27,9 @@ export async function modelPull(context: CommandContext): Promise<number> {
   });
   const { commit, dir, graph, why } = pulled;
   // A model that cannot be served is refused here rather than at the start of a fleet.
-  await Tokenizer.loadDecoder(await openModelFolder(dir, wish));
+  const folder = await openModelFolder(dir, wish);
+  graphSignature(folder.graph, folder.config, BLOCK_TOKENS);
+  await TextTasks.load(folder);
   const text = `${hubIdText(id)} is in ${dir}\ngraph: ${graph} (${why})\nto serve it: shoal up --model ${hubIdText(id)}`;
   context.io.out(values.json ? `${JSON.stringify({ id: hubIdText(id), commit, dir, graph, why })}\n` : `${text}\n`);
   return 0;

@@ -1,4 +1,5 @@
 import { InvalidRequest } from '../errors.js';
+import { literalPattern } from '../literal-pattern.js';
 import { isShadow, seen, shadowOf } from './shadow-chars.js';
 
 /**
@@ -90,8 +91,8 @@ export class SpecialGuard {
     const kept = [...new Set(this.kept)]
       .filter((text) => this.anchors.some((anchor) => text.includes(anchor)) && !couldJoin(text, anchored))
       .sort((a, b) => b.length - a.length);
-    const anchors = `(?:${this.anchors.map(escaped).join('|')})(?!\\p{M})`;
-    return new RegExp([...kept.map(escaped), anchors].join('|'), 'gu');
+    const anchors = `(?:${this.anchors.map(literalPattern).join('|')})(?!\\p{M})`;
+    return new RegExp([...kept.map(literalPattern), anchors].join('|'), 'gu');
   }
 }
 
@@ -137,8 +138,4 @@ function freeChars(used: ReadonlySet<string>, count: number): string[] | null {
     if (!used.has(char) && !isShadow(char)) free.push(char);
   }
   return free.length < count ? null : free;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/gu, '\\$&');
 }

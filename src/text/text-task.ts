@@ -25,7 +25,7 @@ export class TextTasks {
   private readonly contentGuard: SpecialGuard;
 
   private constructor(
-    private readonly tokenizer: Tokenizer,
+    readonly tokenizer: Tokenizer,
     private readonly template: ChatTemplate | null,
   ) {
     this.contentGuard = tokenizer.guard.keeping(template?.literals ?? []);

@@ -1,3 +1,4 @@
+import { literalPattern } from '../../../src/literal-pattern.js';
 import { begunMark } from './held-end.js';
 import { type CallPiece, type MessagePieces, shown } from './message-pieces.js';
 import type { MessageReader } from './message-reader.js';
@@ -78,7 +79,7 @@ function marksOf({ enforced, specials }: ChannelOptions): ChannelMarks {
     openings: [start!, channel!, message!],
     ends,
     // Without an end, one that is found nowhere.
-    anEnd: ends.length === 0 ? /(?!)/ : new RegExp(ends.map((mark) => mark.replaceAll('|', '\\|')).join('|')),
+    anEnd: ends.length === 0 ? /(?!)/ : new RegExp(ends.map(literalPattern).join('|')),
     last: asTexts(LAST),
     next: [start!, channel!],
   };

@@ -71,6 +71,22 @@ describe('a command whose model is an id on the hub', () => {
 });
 
 describe('shoal model', () => {
+  it('pulls no model whose texts a coordinator could not read', async () => {
+    const files = await tinyModel();
+    const config = JSON.parse(Buffer.from(files['tokenizer_config.json']!).toString());
+    const withTemplate = (chat_template: string) => ({
+      ...files,
+      'tokenizer_config.json': JSON.stringify({ ...config, chat_template }),
+    });
+    rig.hub.add(ID, withTemplate("{% if 'a-b<' in messages[0].content %}"));
+    expect(await shoal(['model', 'pull', ID])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/cannot read the chat template in /),
+    });
+    rig.hub.add(ID, withTemplate("{% if '<function-name>' in messages[0].content %}x{% endif %}"));
+    expect(await shoal(['model', 'pull', ID])).toMatchObject({ code: 0 });
+  });
+
   it('pulls, shows, lists and removes a model, or one revision of it', async () => {
     const files = await tinyModel();
     const first = rig.hub.add(ID, files);

@@ -198,6 +198,24 @@ describe('a guard of special tokens', () => {
     const template = ChatTemplate.from(source(TEMPLATES.tests))!;
     expect(template.literals).toContain('</think>');
   });
+
+  it('keeps literals and added tokens of any characters', () => {
+    const ascii = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join('');
+    const kept = ['<function-name>', '<well-considered thinking process>', ascii];
+    for (const guard of [new SpecialGuard(['[-/end-]'], kept), new SpecialGuard(['[-/end-]'], []).keeping(kept)]) {
+      const { hide } = guard.shadowsFor([ascii], 'messages');
+      for (const text of kept) expect(hide(`${text}`)).toBe(text);
+    }
+  });
+
+  it('hides special tokens of any characters', () => {
+    for (let code = 33; code < 127; code++) {
+      const special = String.fromCharCode(code);
+      const shadows = new SpecialGuard([`${special}a${special}`], []).shadowsFor([special], 'messages');
+      expect(shadows.hide(special)).not.toBe(special);
+      expect(shadows.restore(shadows.hide(special))).toBe(special);
+    }
+  });
 });
 
 describe('a template that looks into messages with special tokens', () => {
