@@ -38,6 +38,22 @@ export function listOf<T>(item: z.ZodType<T>, max: number) {
     .meta({ override: { type: 'array', maxItems: max, items: z.toJSONSchema(item, JSON_SCHEMA) } });
 }
 
+/**
+ * A value that is checked and stays as the client wrote it. The result of a checker of objects has the checker's own fields first, and chat templates
+ * print tools and calls as they come.
+ */
+export function asWritten<T>(checker: z.ZodType<T>) {
+  return z
+    .unknown()
+    .transform((value, { issues }): T => {
+      const [issue] = (checker._zod.run({ value, issues: [] }, FIRST_ISSUE) as z.core.ParsePayload<T>).issues;
+      if (issue === undefined) return value as T;
+      issues.push(issue);
+      return z.NEVER;
+    })
+    .meta({ override: z.toJSONSchema(checker, JSON_SCHEMA) });
+}
+
 /** An error has place for one issue: checking ends with the first. */
 export const FIRST_ISSUE = { async: false, abortEarly: true } as const;
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listOf, Name } from './fields.js';
+import { asWritten, listOf, Name } from './fields.js';
 
 /** Checkers of the messages and tools of a chat. */
 
@@ -46,7 +46,7 @@ const Tool = z.looseObject({
     strict: z.boolean().nullish(),
   }),
 });
-export const Tools = listOf(Tool, TOOLS);
+export const Tools = listOf(asWritten(Tool), TOOLS);
 
 /** Which tools the model may call, or must. */
 export const ToolChoice = z.union(
@@ -67,7 +67,7 @@ const Message = z
     role: z.enum(Object.keys(ROLES) as (keyof typeof ROLES)[]).transform((role) => ROLES[role]),
     content: Content.optional(),
     name: Name.nullish().transform((name) => name ?? undefined),
-    tool_calls: listOf(ToolCall, TOOLS).nullish(),
+    tool_calls: listOf(asWritten(ToolCall), TOOLS).nullish(),
     tool_call_id: Name.nullish(),
     reasoning_content: z.string().nullish(),
     // The name that newer servers give it.

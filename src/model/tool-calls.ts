@@ -20,12 +20,16 @@ export type ArgumentsForm = 'object' | 'text';
  * an object stay a string: models make mistakes.
  */
 export function withArguments(call: unknown, form: ArgumentsForm): unknown {
-  const parsed = ToolCall.safeParse(call);
-  if (!parsed.success) return call;
-  const { function: called } = parsed.data;
+  if (!isToolCall(call)) return call;
+  const { function: called } = call;
   const given = called.arguments === undefined || called.arguments === '' ? {} : called.arguments;
   const own = form === 'object' ? parsedObject(given) : typeof given === 'string' ? given : JSON.stringify(given);
-  return { ...parsed.data, function: { ...called, arguments: own } };
+  return { ...call, function: { ...called, arguments: own } };
+}
+
+/** Not the checked copy, whose fields are in another order: templates print the call as the client wrote it. */
+function isToolCall(call: unknown): call is z.infer<typeof ToolCall> {
+  return ToolCall.safeParse(call).success;
 }
 
 function parsedObject(json: unknown): unknown {

@@ -34,6 +34,61 @@ function told({ fleet }: TestServer, text: string): boolean {
   return allows(new ConstraintMachine(new Uint16Array(constraint!.slice().buffer), 2 ** 20), text);
 }
 
+describe('tools and calls in a prompt', () => {
+  /** The text of a prompt by a template that prints tools and calls. */
+  const shown = async (path: string, body: object) => {
+    const printing =
+      '{% for t in tools or [] %}{{ t | tojson }}\n{% endfor %}{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c | tojson }}\n{% endfor %}{% endfor %}';
+    const server = await testServer({ model: await modelWith(printing) });
+    server.fleet.script = () => saying(idsOf('Yes.'));
+    const answer = await server.post(path, { model: 'recall', ...body });
+    expect(answer.status).toBe(200);
+    return MODEL.tokenizer.decode([...server.fleet.asked[0]!.request.tokens], { skipSpecialTokens: false });
+  };
+
+  it('have their fields in the order of the client', async () => {
+    const call =
+      '{"x": 1, "function": {"y": 2, "arguments": {"to": 3, "at": 4}, "name": "go", "z": 5}, "type": "function", "id": "c1"}';
+    const tool =
+      '{"x": 1, "function": {"description": "d", "strict": false, "name": "go", "parameters": {"required": ["to"], "type": "object", "properties": {"to": {"description": "d", "type": "integer"}}}}, "type": "function"}';
+    const messages = [...USER, { role: 'assistant', tool_calls: [JSON.parse(call)] }];
+    expect(await shown('/v1/chat/completions', { messages, tools: [JSON.parse(tool)] })).toBe(`${tool}\n${call}\n`);
+    const asText = JSON.parse(call);
+    asText.function.arguments = '{"to": 3, "at": 4}';
+    const texts = [...USER, { role: 'assistant', tool_calls: [asText] }];
+    expect(await shown('/v1/chat/completions', { messages: texts })).toBe(`${call}\n`);
+  });
+
+  it('are in the order of OpenAI’s documentation if another API has them', async () => {
+    const tool =
+      '{"type": "function", "function": {"name": "go", "description": "d", "parameters": {"type": "object", "properties": {}}}}\n';
+    const call = '{"id": "c1", "type": "function", "function": {"name": "go", "arguments": {"to": 3, "at": 4}}}\n';
+    const schema = { type: 'object', properties: {} };
+    expect(
+      await shown('/v1/messages', {
+        max_tokens: 8,
+        messages: [
+          ...USER,
+          { role: 'assistant', content: [{ input: { to: 3, at: 4 }, name: 'go', id: 'c1', type: 'tool_use' }] },
+          { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'c1', content: 'gone' }] },
+        ],
+        tools: [{ input_schema: schema, description: 'd', name: 'go' }],
+      }),
+    ).toBe(tool + call);
+    expect(
+      await shown('/v1/responses', {
+        store: false,
+        input: [
+          ...USER,
+          { arguments: '{"to": 3, "at": 4}', name: 'go', call_id: 'c1', type: 'function_call' },
+          { output: 'gone', call_id: 'c1', type: 'function_call_output' },
+        ],
+        tools: [{ parameters: schema, description: 'd', name: 'go', type: 'function' }],
+      }),
+    ).toBe(tool + call);
+  });
+});
+
 describe('tools, with OpenAI’s SDK', () => {
   it('are called in a whole answer', async () => {
     const { openai, fleet } = await withSdk(`I look.\n${CALL}\n${CALL.replace('Rome', 'Oslo')}`);
