@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
 import { cacheHome } from '../config/cache-folder.js';
 import type { EnvironmentVariables } from '../config/read-options.js';
 import { WrongUsage } from '../config/wrong-usage.js';
+import { isThisMachine } from './proxy.js';
 
 /** How the hub is reached, and where its cache is, by the variables that the hub's own libraries read. */
 export interface HubSettings {
@@ -32,7 +32,7 @@ export function hubSettings(environment: EnvironmentVariables): HubSettings {
   const endpoint = hubEndpoint(environment.HF_ENDPOINT || ENDPOINT);
   const offline = isTrue(environment.HF_HUB_OFFLINE) || isTrue(environment.TRANSFORMERS_OFFLINE);
   const token = offline ? null : hubToken(home, environment);
-  if (token !== null && endpoint.protocol === 'http:' && !isLoopbackHost(endpoint.hostname)) {
+  if (token !== null && endpoint.protocol === 'http:' && !isThisMachine(endpoint)) {
     throw new WrongUsage(
       `HF_ENDPOINT: must begin with https:// while a token is set, got ${JSON.stringify(endpoint.href)}; ` +
         'to send none, unset HF_TOKEN and set HF_HUB_DISABLE_IMPLICIT_TOKEN=1',
@@ -64,10 +64,6 @@ function hubEndpoint(text: string): URL {
   throw new WrongUsage(
     'HF_ENDPOINT: must be a URL that begins with https:// or http://, without a user and without a query',
   );
-}
-
-function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /** The token of the variable, else of the file that the hub's command for logging in writes. */

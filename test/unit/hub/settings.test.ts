@@ -83,9 +83,10 @@ describe('the proxy', () => {
     ['https://myhub.example', 'hub.example', false],
     ['https://hub.example', 'hub.example:443', true],
     ['https://hub.example', 'hub.example:8443', false],
-    ['http://127.0.0.1:8080', 'localhost,127.0.0.1', true],
-    ['http://[::1]:8080', '::1', true],
-    ['http://[::1]:8080', '[::1]:8080', true],
+    ['http://10.0.0.1:8080', 'localhost,10.0.0.1', true],
+    ['http://[fd00::1]:8080', 'fd00::1', true],
+    ['http://[fd00::1]:8080', '[fd00::1]:8080', true],
+    ['http://[fd00::1]:8080', '[fd00::2]:8080', false],
     ['https://hub.example', 'a.example b.example', false],
     ['https://hub.example', '*', true],
     ['https://hub.example', '', false],
@@ -99,4 +100,18 @@ describe('the proxy', () => {
     );
     expect(() => proxy('https://a', { HTTPS_PROXY: 'socks5://user:pass@p' })).not.toThrow(/pass@/);
   });
+
+  it.each(['ALL_PROXY', 'all_proxy', 'HTTP_PROXY', 'http_proxy'])('that speaks no HTTP is refused as %s', (name) => {
+    expect(() => proxy('http://a', { [name]: 'socks5h://p:1080' })).toThrow(
+      `${name}: must be the URL of an HTTP proxy`,
+    );
+  });
+
+  it.each(['http://127.0.0.1:8080', 'http://127.8.8.8', 'http://[::1]:8080', 'http://localhost', 'https://LOCALHOST'])(
+    'to %s, which is this machine, is left out whatever the variables say',
+    (url) => {
+      for (const name of ['ALL_PROXY', 'HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy'])
+        expect(proxy(url, { [name]: 'http://p', NO_PROXY: '' })).toBeNull();
+    },
+  );
 });
