@@ -89,7 +89,7 @@ export function eventText(event: PullEvent): string {
     case 'waiting':
       return `waiting for another process of this machine that downloads ${path}`;
     case 'retrying':
-      return `trying ${path} again in ${event.inMs} ms: ${event.why}`;
+      return `trying ${path} again in ${event.inMs < 10_000 ? `${event.inMs} ms` : `${Math.ceil(event.inMs / 1000)} s`}: ${event.why}`;
     case 'again':
       return `downloading ${path} again: ${event.why}`;
   }

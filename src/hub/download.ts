@@ -12,7 +12,7 @@ import type { HubCache } from './hub-cache.js';
 import { pause } from './hub-http.js';
 import type { HubId } from './hub-id.js';
 import type { PullPorts } from './pull-ports.js';
-import { ATTEMPTS, HubUnavailable, retryPauseMs } from './retry.js';
+import { HubUnavailable, PATIENT, type Patience, Retries } from './retry.js';
 
 /** Where the bytes come from. */
 export type HubBytes = Pick<HubApi, 'bytes'>;
@@ -41,6 +41,7 @@ export async function download(
   commit: string,
   file: HubFile,
   ports: PullPorts,
+  patience = PATIENT,
 ): Promise<void> {
   const { path, byteLength, digest } = file;
   if (await cache.has(commit, path, { blob: digest, byteLength })) return;
@@ -50,7 +51,7 @@ export async function download(
   const lock = await BlobLock.acquire(join(locks, `${digest}.lock`), ports.clock, ports.signal, onWait);
   try {
     if (!(await cache.hasBlob(digest, byteLength))) {
-      await new Transfer(api, id, commit, file, join(blobs, digest), ports).run();
+      await new Transfer(api, id, commit, file, join(blobs, digest), ports, patience).run();
     }
   } finally {
     await lock.release();
@@ -69,6 +70,7 @@ class Transfer {
     private readonly file: HubFile,
     private readonly blob: string,
     private readonly ports: PullPorts,
+    private readonly patience: Patience,
   ) {
     this.unfinished = blob + UNFINISHED;
   }
@@ -94,15 +96,15 @@ class Transfer {
     const output = await open(this.unfinished, 'a', 0o644);
     try {
       const progress = { doneBytes: haveBytes, reportedBytes: haveBytes };
-      for (let failures = 0; progress.doneBytes < byteLength; ) {
+      const retries = new Retries(this.patience);
+      while (progress.doneBytes < byteLength) {
         const before = progress.doneBytes;
         try {
           await this.receive(output, digest, progress);
         } catch (error) {
           if (!(error instanceof HubUnavailable)) throw error;
-          failures = progress.doneBytes > before ? 1 : failures + 1;
-          if (failures >= ATTEMPTS) throw error;
-          const inMs = retryPauseMs(failures, error.retryAfterMs);
+          if (progress.doneBytes > before) retries.progressed();
+          const inMs = retries.pauseAfterMs(error);
           this.ports.onEvent({ type: 'retrying', path, why: error.message, inMs });
           await pause(this.ports.clock, inMs, this.ports.signal);
         }

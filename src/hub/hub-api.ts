@@ -7,7 +7,7 @@ import type { HubId } from './hub-id.js';
 import { hubError } from './hub-refusal.js';
 import type { HubSettings } from './hub-settings.js';
 import type { PullPorts } from './pull-ports.js';
-import { ATTEMPTS, HubUnavailable, retryPauseMs } from './retry.js';
+import { HubUnavailable, PATIENT, type Patience, Retries } from './retry.js';
 
 const ANSWER_BYTES = 32 * 2 ** 20;
 /** A page of the list of files has up to 1,000. */
@@ -31,19 +31,19 @@ export class HubApi {
     this.http = new HubHttp({ ...settings, clock, userAgent });
   }
 
-  /** The commit of the id's revision, in so many attempts. @throws Refused, HubUnavailable, Corrupt, Cancelled */
-  async commit(id: HubId, ports: PullPorts, attempts = ATTEMPTS): Promise<string> {
+  /** The commit of the id's revision. @throws Refused, HubUnavailable, Corrupt, Cancelled */
+  async commit(id: HubId, ports: PullPorts, patience = PATIENT): Promise<string> {
     const url = this.url(`api/models/${id.repository}/revision/${encodeURIComponent(id.revision)}`);
-    return readRevision((await this.json(id, url, 'the revision', ports, attempts)).json, url.host);
+    return readRevision((await this.json(id, url, 'the revision', ports, patience)).json, url.host);
   }
 
   /** All files of a commit. @throws Refused, HubUnavailable, Corrupt, Cancelled */
-  async files(id: HubId, commit: string, ports: PullPorts): Promise<HubFile[]> {
+  async files(id: HubId, commit: string, ports: PullPorts, patience = PATIENT): Promise<HubFile[]> {
     const files: HubFile[] = [];
     let url: URL | null = this.url(`api/models/${id.repository}/tree/${commit}?recursive=true`);
     for (let pages = 0; url !== null; pages++) {
       if (pages === TREE_PAGES) throw new Refused(`cannot load ${id.repository}: it has too many files for a model`);
-      const { json, next } = await this.json(id, url, 'the list of files', ports);
+      const { json, next } = await this.json(id, url, 'the list of files', ports, patience);
       files.push(...readTree(json, url.host));
       url = next;
     }
@@ -87,16 +87,17 @@ export class HubApi {
     url: URL,
     subject: string,
     { signal, onEvent }: PullPorts,
-    attempts = ATTEMPTS,
+    patience: Patience,
   ): Promise<{ json: unknown; next: URL | null }> {
-    for (let failures = 1; ; failures++) {
+    const retries = new Retries(patience);
+    for (;;) {
       try {
         const answer = await this.http.get(url, { accept: 'application/json' }, signal);
         if (answer.status !== 200) throw this.refusal(id, null, answer);
         return { json: await readJsonBody(answer, ANSWER_BYTES, url.host), next: this.nextPage(answer, url) };
       } catch (error) {
-        if (!(error instanceof HubUnavailable) || failures >= attempts) throw error;
-        const inMs = retryPauseMs(failures, error.retryAfterMs);
+        if (!(error instanceof HubUnavailable)) throw error;
+        const inMs = retries.pauseAfterMs(error);
         onEvent({ type: 'retrying', path: subject, why: error.message, inMs });
         await pause(this.clock, inMs, signal);
       }

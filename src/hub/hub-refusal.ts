@@ -22,6 +22,9 @@ interface Surroundings {
   readonly nowMs: number;
 }
 
+/** The hub does not show a model to the holder of this token, or to strangers. */
+export class NotShown extends Refused {}
+
 const MESSAGE_CHARS = 200;
 
 /**
@@ -34,8 +37,10 @@ export function hubError(id: HubId, path: string | null, refusal: HubRefusal, su
   const subject = `cannot load ${path === null ? '' : `${path} of `}${hubIdText(id)}`;
   if (status === 429 || status >= 500) {
     const what = status === 429 ? 'its rate limit is reached' : `it answered with HTTP status ${status}`;
-    const advice = status === 429 && !hasToken ? 'try again later, or set HF_TOKEN' : 'try again later';
-    return new HubUnavailable(`${subject} from ${endpoint}: ${what}; ${advice}`, readRetryAfterMs(retryAfter, nowMs));
+    const askedMs = readRetryAfterMs(retryAfter, nowMs);
+    const when = askedMs === null ? 'try again later' : `try again in ${Math.ceil(askedMs / 1000)} s`;
+    const advice = status === 429 && !hasToken ? `${when}, or set HF_TOKEN` : when;
+    return new HubUnavailable(`${subject} from ${endpoint}: ${what}; ${advice}`, askedMs);
   }
   if (host !== new URL(endpoint).host && code === null) {
     // The signature in the URL of a store expires; the next attempt has another one.
@@ -49,7 +54,7 @@ export function hubError(id: HubId, path: string | null, refusal: HubRefusal, su
     );
   }
   if (status === 404 && path !== null) return new Refused(`${subject}: there is no such file; see ${page}/tree/main`);
-  return new Refused(`${subject}: ${accessFault(id, refusal, surroundings)}${quoted(message)}`);
+  return new NotShown(`${subject}: ${accessFault(id, refusal, surroundings)}${quoted(message)}`);
 }
 
 /** Why a model is not shown, and what to do. */

@@ -11,9 +11,10 @@ import type { MembersModel } from './fleet/fleet-models.js';
 import type { HubApi } from './hub-api.js';
 import { HubCache } from './hub-cache.js';
 import { type HubId, hubIdText } from './hub-id.js';
+import { NotShown } from './hub-refusal.js';
 import type { HubSettings } from './hub-settings.js';
 import type { PullPorts } from './pull-ports.js';
-import { ATTEMPTS, HubUnavailable } from './retry.js';
+import { BRIEF, HubUnavailable, ONCE, PATIENT } from './retry.js';
 
 /** A model of the hub whose files are on this machine. */
 export interface PulledModel {
@@ -28,7 +29,8 @@ export interface PulledModel {
 
 /**
  * Brings a model into the hub's cache: its configuration, its tokenizer, one graph and the files with the graph's weights. Files that are there are
- * not loaded again. If the hub cannot be reached, or must not be asked, a model that was downloaded before is taken.
+ * not loaded again. A model that is whole in the cache is taken if the hub must not be asked, cannot be reached, fails, or does not show the model any more,
+ * as huggingface_hub does.
  * @param inFleet the model as members of the fleet have it, which are asked before the hub; null for none
  * @throws Refused, Unavailable or Corrupt with the remedy, Cancelled
  */
@@ -58,23 +60,25 @@ async function pulled(
     ports.onEvent({ type: 'from-cache', why: 'HF_HUB_OFFLINE is set' });
     return fromCache(cache, id, wish, 'the hub is not asked, because HF_HUB_OFFLINE is set; unset it');
   }
-  const commit = await currentCommit(cache, id, api, ports);
-  if (commit !== null) {
-    const source = { commit, files: await api.files(id, commit, ports), bytes: api };
-    return loaded(cache, id, source, wish, ports);
+  const cached = await wholeInCache(cache, id, wish);
+  try {
+    const commit = await api.commit(id, ports, cached === null ? PATIENT : ONCE);
+    const files = await api.files(id, commit, ports, cached === null ? PATIENT : ONCE);
+    return await loaded(cache, id, { commit, files, bytes: api }, wish, ports, cached === null ? PATIENT : BRIEF);
+  } catch (error) {
+    if (cached === null || !(error instanceof HubUnavailable || error instanceof NotShown)) throw error;
+    ports.onEvent({ type: 'from-cache', why: error.message });
+    return cached;
   }
-  return fromCache(cache, id, wish, 'the hub cannot be reached; connect this machine');
 }
 
-/** The commit of the id's revision. Null if the hub cannot be reached and a commit of it is in the cache. */
-async function currentCommit(cache: HubCache, id: HubId, api: HubApi, ports: PullPorts): Promise<string | null> {
-  const isCached = (await cache.commitOf(id.revision)) !== null;
+/** The model as the cache has it; null unless all of it is there. */
+async function wholeInCache(cache: HubCache, id: HubId, wish: GraphWish): Promise<PulledModel | null> {
   try {
-    return await api.commit(id, ports, isCached ? 1 : ATTEMPTS);
+    return await fromCache(cache, id, wish, '');
   } catch (error) {
-    if (!(error instanceof HubUnavailable) || !isCached) throw error;
-    ports.onEvent({ type: 'from-cache', why: error.message });
-    return null;
+    if (error instanceof ShoalError) return null;
+    throw error;
   }
 }
 
@@ -109,11 +113,12 @@ async function loaded(
   source: ModelSource,
   wish: GraphWish,
   ports: PullPorts,
+  patience = PATIENT,
 ): Promise<PulledModel> {
   const { commit, bytes } = source;
   const files = new Map(source.files.map((file) => [file.path, file]));
   const paths = [...files.keys()];
-  const load = (file: HubFile) => download(bytes, cache, id, commit, file, ports);
+  const load = (file: HubFile) => download(bytes, cache, id, commit, file, ports, patience);
   const home = configHome(paths, wish);
   for (const name of SMALL_FILES) {
     const file = files.get(join(home, name));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isInside, linkText, repositoryOf, repositoryPlaces, snapshotOf } from '../../../src/hub/cache-layout.js';
 import { hubIdText, parseHubId } from '../../../src/hub/hub-id.js';
-import { readRetryAfterMs, retryPauseMs } from '../../../src/hub/retry.js';
+import { HubUnavailable, ONCE, PATIENT, Retries, readRetryAfterMs } from '../../../src/hub/retry.js';
 import { modelNameOf } from '../../../src/model/model-name.js';
 
 describe('an id on the hub', () => {
@@ -58,10 +58,23 @@ describe('the layout of the cache', () => {
 });
 
 describe('a pause before another attempt', () => {
-  it('doubles, is as long as the hub asks, and has a limit', () => {
-    expect([1, 2, 3, 4].map((failures) => retryPauseMs(failures, null))).toEqual([500, 1_000, 2_000, 4_000]);
-    expect(retryPauseMs(1, 7_000)).toBe(7_000);
-    expect(retryPauseMs(1, 1e9)).toBe(300_000);
+  const failed = (askedMs: number | null = null) => new HubUnavailable('the hub failed', askedMs);
+
+  it('doubles up to the last attempt, and begins anew after one that brought something', () => {
+    const retries = new Retries(PATIENT);
+    const four = () => [1, 2, 3, 4].map(() => retries.pauseAfterMs(failed()));
+    expect(four()).toEqual([500, 1_000, 2_000, 4_000]);
+    expect(() => retries.pauseAfterMs(failed())).toThrow('the hub failed');
+    retries.progressed();
+    expect(four()).toEqual([500, 1_000, 2_000, 4_000]);
+    expect(() => new Retries(ONCE).pauseAfterMs(failed(0))).toThrow('the hub failed');
+  });
+
+  it('is as long as the hub asks, while all of them together are not too long', () => {
+    const retries = new Retries(PATIENT);
+    expect([200_000, 100_000].map((asked) => retries.pauseAfterMs(failed(asked)))).toEqual([200_000, 100_000]);
+    expect(() => retries.pauseAfterMs(failed(1))).toThrow('the hub failed');
+    expect(() => new Retries(PATIENT).pauseAfterMs(failed(300_001))).toThrow('the hub failed');
   });
 
   it('is read from seconds and from dates', () => {
