@@ -43,7 +43,7 @@ export async function openModel(
     tokenizer,
     tokenizerInfo: tokenizerInfo(folder),
     text: await openText(folder),
-    message: messageFormatOf(folder.chatTemplate, tokenizer, config.parsers),
+    message: messageFormatOf(folder.chatTemplate, tokenizer, config.parsers, folder.toolTemplate),
     contextTokens: Math.min(config.contextTokens ?? PROMPT_TOKENS, folder.config.contextTokens),
     defaults: folder.defaults,
     createdAt: Math.floor(Date.now() / 1000),

@@ -49,7 +49,7 @@ export interface RenderOptions {
 }
 
 /** The part of a model folder that a chat template comes from. */
-export type TemplateSource = Pick<ModelFolder, 'dir' | 'chatTemplate' | 'tokenizerConfig'>;
+export type TemplateSource = Pick<ModelFolder, 'dir' | 'chatTemplate' | 'toolTemplate' | 'tokenizerConfig'>;
 
 /** A model's chat template. */
 export class ChatTemplate {
@@ -62,10 +62,26 @@ export class ChatTemplate {
    * @returns null if the model has no template
    * @throws Refused if the template is not valid Jinja
    */
-  static from(folder: TemplateSource): ChatTemplate | null {
-    if (folder.chatTemplate === null) return null;
+  static from(folder: Omit<TemplateSource, 'toolTemplate'>): ChatTemplate | null {
+    return ChatTemplate.read(folder.chatTemplate, folder);
+  }
+
+  /**
+   * The template for chats with tools.
+   * @returns null if the model has no template
+   * @throws Refused if the template is not valid Jinja
+   */
+  static forTools(folder: TemplateSource): ChatTemplate | null {
+    return ChatTemplate.read(folder.toolTemplate ?? folder.chatTemplate, folder);
+  }
+
+  private static read(
+    source: string | null,
+    folder: Pick<TemplateSource, 'dir' | 'tokenizerConfig'>,
+  ): ChatTemplate | null {
+    if (source === null) return null;
     try {
-      return new ChatTemplate(new JinjaTemplate(folder.chatTemplate), specialTokens(folder.tokenizerConfig));
+      return new ChatTemplate(new JinjaTemplate(source), specialTokens(folder.tokenizerConfig));
     } catch (error) {
       throw new Refused(`cannot read the chat template in ${folder.dir}: ${sourceFault(error)}; correct the template`, {
         cause: error,

@@ -6,7 +6,7 @@ import { type ModelConfig, parseConfig } from './config.js';
 import { endTokenIds } from './end-tokens.js';
 import { type SamplingDefaults, samplingDefaults } from './generation-config.js';
 import type { GraphWish } from './graph-choice.js';
-import { filesOfFolder, findModelFiles } from './model-files.js';
+import { filesOfFolder, findModelFiles, TOOL_TEMPLATE } from './model-files.js';
 import { readModelFile, readModelJson, requireReadable } from './model-json.js';
 import { modelNameOf } from './model-name.js';
 import { FileSource } from './onnx/byte-source.js';
@@ -37,6 +37,8 @@ export interface ModelFolder {
   readonly tokenizerConfig: Readonly<Record<string, unknown>>;
   /** The Jinja source of the model's chat template; null if it has none. */
   readonly chatTemplate: string | null;
+  /** The source of the template for chats with tools; null if the model has none of its own for them. */
+  readonly toolTemplate: string | null;
 }
 
 /** Which of the folder's graphs to take. Default: the best one for the CPU. */
@@ -44,7 +46,7 @@ export type ModelFolderOptions = Partial<GraphWish>;
 
 /**
  * Opens a model folder. `config.json` or `genai_config.json`, `tokenizer.json` and a graph are required; `tokenizer_config.json`,
- * `generation_config.json` and `chat_template.jinja` are optional.
+ * `generation_config.json`, `chat_template.jinja` and `additional_chat_templates/tool_use.jinja` are optional.
  * @throws Refused naming the missing or wrong file, and the remedy
  */
 export async function openModelFolder(dir: string, options: ModelFolderOptions = {}): Promise<ModelFolder> {
@@ -73,7 +75,7 @@ export async function openModelFolder(dir: string, options: ModelFolderOptions =
     eosTokenIds: await endTokenIds({ generationConfig, config: configJson, tokenizerConfig, tokenizerPath }),
     defaults: samplingDefaults(generationConfig, home),
     tokenizerConfig,
-    chatTemplate: await findChatTemplate(home, tokenizerConfig),
+    ...(await findTemplates(home, tokenizerConfig)),
   };
 }
 
@@ -141,10 +143,22 @@ async function externalDataFiles(graphPath: string, graph: Graph): Promise<strin
   return paths;
 }
 
-/** Prefers chat_template.jinja; of several templates in tokenizer_config.json, takes the one named "default". */
-async function findChatTemplate(dir: string, tokenizerConfig: Record<string, unknown>): Promise<string | null> {
+/**
+ * The templates that transformers takes: chat_template.jinja before those of tokenizer_config.json; of several, the one named "default", and for chats
+ * with tools the one named "tool_use".
+ */
+async function findTemplates(
+  dir: string,
+  tokenizerConfig: Record<string, unknown>,
+): Promise<Pick<ModelFolder, 'chatTemplate' | 'toolTemplate'>> {
   const file = await readModelFile(dir, 'chat_template.jinja');
-  if (file !== null) return file;
+  const inConfig = file === null ? templatesOf(dir, tokenizerConfig) : new Map<string, string>();
+  const toolTemplate = (await readModelFile(dir, TOOL_TEMPLATE)) ?? inConfig.get('tool_use') ?? null;
+  return { chatTemplate: file ?? inConfig.get('default') ?? toolTemplate, toolTemplate };
+}
+
+/** The templates in tokenizer_config.json, by name. */
+function templatesOf(dir: string, tokenizerConfig: Record<string, unknown>): ReadonlyMap<string, string> {
   const Templates = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]).nullish();
   const templates = Templates.safeParse(tokenizerConfig.chat_template);
   if (!templates.success) {
@@ -152,6 +166,6 @@ async function findChatTemplate(dir: string, tokenizerConfig: Record<string, unk
       `cannot open model folder ${dir}: chat_template in tokenizer_config.json must be a string or an array of named strings; correct the file`,
     );
   }
-  if (typeof templates.data === 'string') return templates.data;
-  return templates.data?.find((template) => template.name === 'default')?.template ?? null;
+  if (typeof templates.data === 'string') return new Map([['default', templates.data]]);
+  return new Map(templates.data?.map(({ name, template }) => [name, template]));
 }

@@ -58,7 +58,7 @@ function ropeOf(config: z.infer<typeof Positions>): ModelFacts['rope'] {
 }
 
 function templateOf(folder: ModelFolder): ModelFacts['template'] {
-  const template = ChatTemplate.from(folder);
+  const template = ChatTemplate.forTools(folder);
   if (template === null) return 'none';
   return template.takesTools ? 'with tools' : 'without tools';
 }

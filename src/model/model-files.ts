@@ -21,10 +21,13 @@ export interface ModelFiles {
 const CONFIG = 'config.json';
 const GENAI = 'genai_config.json';
 
+/** The chat template for chats with tools, where transformers writes it. */
+export const TOOL_TEMPLATE = 'additional_chat_templates/tool_use.jinja';
+
 /** The small files that a model may have besides the graph. All but a configuration and tokenizer.json are optional. */
 export const SMALL_FILES = [
   ...[CONFIG, GENAI, 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'],
-  ...['special_tokens_map.json', 'chat_template.jinja', 'chat_template.json'],
+  ...['special_tokens_map.json', 'chat_template.jinja', TOOL_TEMPLATE, 'chat_template.json'],
 ] as const;
 
 /**

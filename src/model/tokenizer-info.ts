@@ -1,13 +1,21 @@
 import type { ModelFolder } from './folder.js';
 
-/** The tokenizer's description for clients: its configuration, its special tokens as strings, and the chat template in use. */
+/** The tokenizer's description for clients: its configuration, its special tokens as strings, and the chat templates in use, as transformers writes them. */
 export function tokenizerInfo({
   tokenizerConfig,
   chatTemplate,
-}: Pick<ModelFolder, 'tokenizerConfig' | 'chatTemplate'>): Readonly<Record<string, unknown>> {
+  toolTemplate,
+}: Pick<ModelFolder, 'tokenizerConfig' | 'chatTemplate' | 'toolTemplate'>): Readonly<Record<string, unknown>> {
   const { chat_template: _, ...rest } = tokenizerConfig;
   const entries = Object.entries(rest).map(([name, value]) => [name, textOf(value)]);
-  return { ...Object.fromEntries(entries), ...(chatTemplate === null ? {} : { chat_template: chatTemplate }) };
+  const template =
+    toolTemplate === null
+      ? chatTemplate
+      : [
+          { name: 'default', template: chatTemplate },
+          { name: 'tool_use', template: toolTemplate },
+        ];
+  return { ...Object.fromEntries(entries), ...(template === null ? {} : { chat_template: template }) };
 }
 
 /** The text of a special token that is spelled with its properties. */

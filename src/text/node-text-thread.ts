@@ -17,9 +17,9 @@ const PROGRAM = new URL('./text-thread.js', import.meta.url);
 /** A way to start threads for this model. @param program the built text-thread.js */
 export function nodeThreads(source: TextSource, program: URL = PROGRAM): StartThread {
   // Of the folder, only what can be sent, and no more than is needed.
-  const { tokenizerPath, tokenizerConfig, dir, chatTemplate, config } = source;
+  const { tokenizerPath, tokenizerConfig, dir, chatTemplate, toolTemplate, config } = source;
   const sent: TextSource = {
-    ...{ tokenizerPath, tokenizerConfig, dir, chatTemplate },
+    ...{ tokenizerPath, tokenizerConfig, dir, chatTemplate, toolTemplate },
     config: { vocabSize: config.vocabSize },
   };
   return (events, priority) => {

@@ -22,22 +22,24 @@ export type TextSource = TokenizerSource & TemplateSource;
 
 /** Does tasks in the calling thread, however long they take. */
 export class TextTasks {
-  private readonly contentGuard: SpecialGuard;
+  private readonly chats: Chats | null;
+  private readonly chatsWithTools: Chats | null;
 
   private constructor(
     readonly tokenizer: Tokenizer,
-    private readonly template: ChatTemplate | null,
+    source: TemplateSource,
   ) {
-    this.contentGuard = tokenizer.guard.keeping(template?.literals ?? []);
+    this.chats = chatsOf(ChatTemplate.from(source), tokenizer);
+    this.chatsWithTools = chatsOf(ChatTemplate.forTools(source), tokenizer);
   }
 
   /** Throws `Refused` if the tokenizer or the template cannot be read. */
   static async load(source: TextSource): Promise<TextTasks> {
-    return new TextTasks(await Tokenizer.load(source), ChatTemplate.from(source));
+    return new TextTasks(await Tokenizer.load(source), source);
   }
 
   get hasTemplate(): boolean {
-    return this.template !== null;
+    return this.chats !== null;
   }
 
   /**
@@ -63,16 +65,28 @@ export class TextTasks {
       return this.tokenizer.encode(shadows.hide(task.text), { ...options, shadows });
     }
     const { addGenerationPrompt, continueFinalMessage = false, variables = {} } = task.options;
-    const shown = { addGenerationPrompt, continueFinalMessage, variables, tools: this.toolsShown(task.options) };
+    const { template, guard } = (task.options.tools?.length ? this.chatsWithTools : this.chats)!;
+    const tools = toolsShown(task.options, template);
+    const shown = { addGenerationPrompt, continueFinalMessage, variables, tools };
     const texts = ChatTemplate.textsOf(task.messages, shown);
-    const shadows = parseSpecial ? NO_SHADOWS : this.contentGuard.shadowsFor(texts, param);
-    const text = this.template!.render(task.messages, { ...shown, shadows });
+    const shadows = parseSpecial ? NO_SHADOWS : guard.shadowsFor(texts, param);
+    const text = template.render(task.messages, { ...shown, shadows });
     return this.tokenizer.encode(text, { ...options, shadows });
   }
+}
 
-  private toolsShown({ tools = [], toolsAre }: ChatTextOptions): readonly unknown[] {
-    return toolsAre === 'enforced' && !this.template!.takesTools ? [] : tools;
-  }
+/** A template, and the guard that keeps special tokens out of the texts that it is given. */
+interface Chats {
+  readonly template: ChatTemplate;
+  readonly guard: SpecialGuard;
+}
+
+function chatsOf(template: ChatTemplate | null, { guard }: Tokenizer): Chats | null {
+  return template === null ? null : { template, guard: guard.keeping(template.literals) };
+}
+
+function toolsShown({ tools = [], toolsAre }: ChatTextOptions, template: ChatTemplate): readonly unknown[] {
+  return toolsAre === 'enforced' && !template.takesTools ? [] : tools;
 }
 
 /** Names the field that a constraint came from in errors. */

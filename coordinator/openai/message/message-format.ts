@@ -27,14 +27,19 @@ export interface MessageParsers {
 /** Special tokens that no form names and the readers know. */
 const OTHER_MARKS = ['[CALL_ID]', '<|start|>', '<|end|>', '<|call|>', '<|return|>'];
 
-/** @param template the model's chat template; null for none */
+/**
+ * @param template the model's chat template; null for none
+ * @param toolTemplate the one for chats with tools, if that is another one
+ */
 export function messageFormatOf(
   template: string | null,
   tokenizer: TextTokenizer,
   { toolCalls, reasoning }: MessageParsers,
+  toolTemplate: string | null = null,
 ): MessageFormat {
-  const calls = toolCalls === 'auto' ? toolCallParserOf(template) : toolCalls;
-  const tools = calls === null || calls === 'none' ? null : toolFormatOf(calls, template);
+  const forTools = toolTemplate ?? template;
+  const calls = toolCalls === 'auto' ? toolCallParserOf(forTools) : toolCalls;
+  const tools = calls === null || calls === 'none' ? null : toolFormatOf(calls, forTools);
   const chosen = reasoning === 'auto' ? reasoningParserOf(template) : reasoning;
   const thoughts = chosen === 'none' ? null : chosen;
   const channels = thoughts === 'openai_gptoss' || tools?.syntax.type === 'harmony';

@@ -31,10 +31,16 @@ it('the tokenizer’s configuration has special tokens as texts, and the templat
     added_tokens_decoder: { '1': { content: '<s>' } },
     chat_template: [{ name: 'default', template: 'x' }],
   };
-  expect(tokenizerInfo({ tokenizerConfig, chatTemplate: 'y' })).toEqual({
+  expect(tokenizerInfo({ tokenizerConfig, chatTemplate: 'y', toolTemplate: null })).toEqual({
     ...{ bos_token: '<s>', eos_token: '</s>', pad_token: null },
     added_tokens_decoder: { '1': { content: '<s>' } },
     chat_template: 'y',
   });
-  expect(tokenizerInfo({ tokenizerConfig, chatTemplate: null })).not.toHaveProperty('chat_template');
+  expect(tokenizerInfo({ tokenizerConfig, chatTemplate: 'y', toolTemplate: 'z' }).chat_template).toEqual([
+    { name: 'default', template: 'y' },
+    { name: 'tool_use', template: 'z' },
+  ]);
+  expect(tokenizerInfo({ tokenizerConfig, chatTemplate: null, toolTemplate: null })).not.toHaveProperty(
+    'chat_template',
+  );
 });

@@ -89,6 +89,29 @@ describe('tools and calls in a prompt', () => {
   });
 });
 
+describe('a template of its own for chats with tools', () => {
+  const served = async (body: object) => {
+    const server = await testServer({ model: await modelWith('<plain>', `<tools>${HERMES}`) });
+    server.fleet.script = () => saying(idsOf(CALL));
+    const answer = await server.post('/v1/chat/completions', { model: 'recall', messages: USER, ...body });
+    const { choices } = (await answer.json()) as { choices: { finish_reason: string }[] };
+    const prompt = MODEL.tokenizer.decode([...server.fleet.asked[0]!.request.tokens], { skipSpecialTokens: false });
+    return { prompt, finish: choices[0]!.finish_reason };
+  };
+
+  it('is taken for them, and tells how calls are written', async () => {
+    expect(await served({ tools })).toEqual({
+      prompt: expect.stringMatching(/^<tools>\{"type"/),
+      finish: 'tool_calls',
+    });
+  });
+
+  it('is not taken without tools, or where they may not be called', async () => {
+    expect(await served({})).toEqual({ prompt: '<plain>', finish: 'stop' });
+    expect(await served({ tools, tool_choice: 'none' })).toEqual({ prompt: '<plain>', finish: 'stop' });
+  });
+});
+
 describe('tools, with OpenAI’s SDK', () => {
   it('are called in a whole answer', async () => {
     const { openai, fleet } = await withSdk(`I look.\n${CALL}\n${CALL.replace('Rome', 'Oslo')}`);

@@ -55,6 +55,14 @@ describe('a model of the hub', () => {
     expect(rig.hub.filesAsked).not.toContain('pytorch_model.bin');
   });
 
+  it('has its template for chats with tools', async () => {
+    const templates = { 'chat_template.jinja': 'plain', 'additional_chat_templates/tool_use.jinja': 'tools' };
+    rig.hub.add(ID, { ...(await plain()), ...templates, 'additional_chat_templates/rag.jinja': 'documents' });
+    const folder = await openModelFolder((await rig.pull()).dir);
+    expect(folder).toMatchObject({ chatTemplate: 'plain', toolTemplate: 'tools' });
+    expect(rig.hub.filesAsked).not.toContain('additional_chat_templates/rag.jinja');
+  });
+
   it.each([
     ['a file', 'ENOTDIR', async (cacheDir: string) => writeFile(cacheDir, '')],
     ['a folder in which none can be made', 'ENOENT', async (cacheDir: string) => symlink('/proc', cacheDir)],

@@ -105,9 +105,14 @@ describe('a model folder', () => {
       { name: 'default', template: 'plain' },
     ];
     const named = await variantOf({ 'tokenizer_config.json': { chat_template } });
-    expect((await openModelFolder(named)).chatTemplate).toBe('plain');
+    expect(await openModelFolder(named)).toMatchObject({ chatTemplate: 'plain', toolTemplate: 'tools' });
     await writeFile(join(named, 'chat_template.jinja'), 'of a file');
-    expect((await openModelFolder(named)).chatTemplate).toBe('of a file');
+    expect(await openModelFolder(named)).toMatchObject({ chatTemplate: 'of a file', toolTemplate: null });
+    await mkdir(join(named, 'additional_chat_templates'));
+    await writeFile(join(named, 'additional_chat_templates', 'tool_use.jinja'), 'of another file');
+    expect(await openModelFolder(named)).toMatchObject({ chatTemplate: 'of a file', toolTemplate: 'of another file' });
+    const sole = await variantOf({ 'tokenizer_config.json': { chat_template: chat_template.slice(0, 1) } });
+    expect(await openModelFolder(sole)).toMatchObject({ chatTemplate: 'tools', toolTemplate: 'tools' });
   });
 
   it('that has one type of its graph opens without a flag; a refusal names the flag and what is there', async () => {

@@ -61,10 +61,10 @@ const NO_COMMANDS: AdapterCommands = {
 
 /** The template of `models/recall`. */
 export const TEMPLATE = ChatTemplate.from(folder)!;
-/** The model with another chat template. */
-export async function modelWith(chatTemplate: string): Promise<ServedModel> {
-  const message = messageFormatOf(chatTemplate, tokenizer, { toolCalls: 'auto', reasoning: 'auto' });
-  return { ...MODEL, text: await inlineText({ ...folder, chatTemplate }), message };
+/** The model with another chat template, and perhaps one of its own for chats with tools. */
+export async function modelWith(chatTemplate: string, toolTemplate: string | null = null): Promise<ServedModel> {
+  const message = messageFormatOf(chatTemplate, tokenizer, { toolCalls: 'auto', reasoning: 'auto' }, toolTemplate);
+  return { ...MODEL, text: await inlineText({ ...folder, chatTemplate, toolTemplate }), message };
 }
 export const idsOf = (text: string): number[] => tokenizer.encode(text, { addSpecialTokens: false });
 
