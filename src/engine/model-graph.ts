@@ -124,7 +124,7 @@ export async function loadModelGraph(
       inputIds: 'input_ids',
       attentionMask: signature.hasAttentionMask ? 'attention_mask' : null,
       positionIds: signature.hasPositionIds ? 'position_ids' : null,
-      logitsToKeep: keeps ? LOGITS_TO_KEEP : null,
+      logitsToKeep: signature.logitsToKeep ?? (keeps ? LOGITS_TO_KEEP : null),
       logitsToKeepShape: signature.logitsToKeepShape,
       regimeTokens: dependence.kind === 'border' ? REGIME_TOKENS : null,
       logits: 'logits',
@@ -197,12 +197,12 @@ function detached({ graphPath, graph }: ModelFolder, files: WeightFiles): Uint8A
 /** The edited graph, and whether it can compute the logits of the last positions only. */
 function editedModel(
   detached: Uint8Array,
-  { hasLogitsToKeep, lastLogitsOnly }: GraphSignature,
+  { logitsToKeep, lastLogitsOnly }: GraphSignature,
   { kind }: KvDependence,
 ): { model: Uint8Array; keeps: boolean } {
   const original = withWholePast(detached);
-  const logits = hasLogitsToKeep || lastLogitsOnly ? null : withLogitsToKeep(original);
-  const keeps = hasLogitsToKeep || logits?.kind === 'edited';
+  const logits = logitsToKeep !== null || lastLogitsOnly ? null : withLogitsToKeep(original);
+  const keeps = logitsToKeep !== null || logits?.kind === 'edited';
   const model = logits?.kind === 'edited' ? logits.model : original;
   return { model: kind === 'border' ? withRegimeTokens(model) : model, keeps };
 }

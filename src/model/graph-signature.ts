@@ -3,7 +3,7 @@ import { Refused } from '../errors.js';
 import { onnxNumber } from '../ort/element-type.js';
 import type { ModelConfig } from './config.js';
 import type { Graph, GraphValue } from './onnx/graph.js';
-import { LOGITS_TO_KEEP } from './onnx/logits-to-keep.js';
+import { LOGITS_TO_KEEP_NAMES } from './onnx/logits-to-keep.js';
 import { readsPast } from './onnx/past-readers.js';
 import { whyUnsupported } from './unsupported-input.js';
 
@@ -21,8 +21,8 @@ export interface GraphSignature {
   readonly stateNames: readonly StateName[];
   readonly hasAttentionMask: boolean;
   readonly hasPositionIds: boolean;
-  /** Whether the graph can compute only the logits of the last `num_logits_to_keep` positions. */
-  readonly hasLogitsToKeep: boolean;
+  /** The input with the number of last positions whose logits are computed; null if the graph computes all. */
+  readonly logitsToKeep: string | null;
   /** The shape of that input: a scalar, or a vector of one number. */
   readonly logitsToKeepShape: readonly [] | readonly [1];
   readonly logitsElementType: FloatType;
@@ -36,7 +36,7 @@ interface StateName {
   readonly output: string;
 }
 
-const TOKEN_INPUTS = ['input_ids', 'attention_mask', 'position_ids', LOGITS_TO_KEEP];
+const TOKEN_INPUTS = ['input_ids', 'attention_mask', 'position_ids', ...LOGITS_TO_KEEP_NAMES];
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
 /** The state of a convolution, state-space or linear-attention layer, by the names that exporters give it. */
 const STATE =
@@ -45,9 +45,9 @@ const FLOATS: readonly FloatType[] = ['float32', 'float16', 'bfloat16'];
 const KV_TYPES: readonly KvElementType[] = [...FLOATS, 'int8', 'uint8', 'float8e4m3fn', 'float8e5m2'];
 
 /**
- * Derives the signature of a decoder's graph: the shapes come from the graph, not from config.json. Possible inputs are `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` and
- * `past_key_values.N.key|value` `[batch, kvHeads, past, headDim]`, and states `[batch, ...]` of layers without K/V; outputs are `logits`,
- * `present.N.key|value`, and the states after the run.
+ * Derives the signature of a decoder's graph: the shapes come from the graph, not from config.json. Possible inputs are `input_ids`, `attention_mask`, `position_ids`, `num_logits_to_keep` or
+ * `logits_to_keep`, `past_key_values.N.key|value` `[batch, kvHeads, past, headDim]`, and states `[batch, ...]` of layers without K/V; outputs are `logits`,
+ * `present.N.key|value` or `present_key_values.N.key|value`, and the states after the run.
  * @throws Refused if the graph cannot be run, naming the input or output that prevents it
  */
 export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: number): GraphSignature {
@@ -72,7 +72,8 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
   }
   if (!inputs.has('input_ids')) throw refused('it has no input "input_ids"');
   const pastNames = layerNames(graph);
-  const presentNames = pastNames.map((name) => name.replace('past_key_values', 'present'));
+  const presentNames = pastNames.map((name) => presentName(graph, name));
+  const logitsToKeep = LOGITS_TO_KEEP_NAMES.find((name) => inputs.has(name)) ?? null;
   const stateNames = [...inputs.keys()].filter((name) => STATE.test(name)).map((name) => stateName(graph, name));
   const states = stateNames.map((name) => stateShape(graph, name));
   const appends =
@@ -90,8 +91,8 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
     ...{ pastNames, presentNames, stateNames },
     hasAttentionMask: inputs.has('attention_mask'),
     hasPositionIds: inputs.has('position_ids'),
-    hasLogitsToKeep: inputs.has(LOGITS_TO_KEEP),
-    logitsToKeepShape: inputs.get(LOGITS_TO_KEEP)?.dims.length === 1 ? [1] : [],
+    logitsToKeep,
+    logitsToKeepShape: inputs.get(logitsToKeep ?? '')?.dims.length === 1 ? [1] : [],
     logitsElementType: floatType(outputNamed(graph, 'logits')),
     lastLogitsOnly: outputNamed(graph, 'logits').dims[1] === 1,
   };
@@ -99,10 +100,11 @@ export function graphSignature(graph: Graph, config: ModelConfig, blockTokens: n
 
 /** Checks the number of dimensions of an input with tokens. A file that does not state it has none. */
 function requireRank({ name, dims }: GraphValue): void {
-  const ranks = name === LOGITS_TO_KEEP ? [0, 1] : [0, 2];
+  const isNumber = LOGITS_TO_KEEP_NAMES.includes(name);
+  const ranks = isNumber ? [0, 1] : [0, 2];
   if (ranks.includes(dims.length)) return;
   const shown = `its input "${name}" has shape [${dims.map((dim) => dim ?? '?').join(', ')}]`;
-  if (name === LOGITS_TO_KEEP) throw refused(`${shown}, not the shape of a number; export it again`);
+  if (isNumber) throw refused(`${shown}, not the shape of a number; export it again`);
   if (name === 'position_ids' && dims.length === 3)
     throw refused(`${shown}: its positions have several coordinates, as of images; use a text model`);
   throw refused(`${shown}, not [batch, tokens]; export it again`);
@@ -165,9 +167,15 @@ function headShape(values: readonly GraphValue[], config: ModelConfig): HeadShap
   return { kvHeads: dimension(1, config.kvHeads), headDim: dimension(3, config.headDim) };
 }
 
-/** The state after a run has the name of the state before it, with `present` for `past`. */
+/** K/V and states after a run have the name of those before it, with `present` for `past`. Some exporters keep `_key_values`. */
+function presentName({ outputs }: Graph, past: string): string {
+  const short = past.replace(/past(_key_values)?/, 'present');
+  const long = past.replace('past', 'present');
+  return !outputs.some(({ name }) => name === short) && outputs.some(({ name }) => name === long) ? long : short;
+}
+
 function stateName(graph: Graph, input: string): StateName {
-  const output = input.replace(/past(_key_values)?/, 'present');
+  const output = presentName(graph, input);
   outputNamed(graph, output);
   return { input, output };
 }

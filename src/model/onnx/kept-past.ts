@@ -5,7 +5,7 @@ import type { Graph } from './graph.js';
 
 /** Operators on the way from past K/V to present ones. */
 const PASSING = new Set('Cast Concat Expand Identity Reshape Slice Squeeze Transpose Unsqueeze'.split(' '));
-const PRESENT = /^present\.\d+\.(key|value)$/;
+const PRESENT = /^present(_key_values)?\.\d+\.(key|value)$/;
 const PAST = /^past_key_values\.\d+\.(key|value)$/;
 const MAX_CHAIN = 64;
 

@@ -10,6 +10,8 @@ import { bytesField, join } from './wire.js';
 
 /** The int64 scalar input with the number of last positions whose logits are computed; 0 means all. */
 export const LOGITS_TO_KEEP = 'num_logits_to_keep';
+/** The names of that input in exported graphs; the second one is that of newer versions of transformers. */
+export const LOGITS_TO_KEEP_NAMES: readonly string[] = [LOGITS_TO_KEEP, 'logits_to_keep'];
 
 export type LogitsEdit =
   | { readonly kind: 'edited'; readonly model: Uint8Array }
@@ -29,7 +31,7 @@ export type LogitsEdit =
  */
 export function withLogitsToKeep(model: Uint8Array): LogitsEdit {
   const graph = readGraph(memorySource(model));
-  if (graph.inputs.some((input) => input.name === LOGITS_TO_KEEP)) return { kind: 'present' };
+  if (graph.inputs.some((input) => LOGITS_TO_KEEP_NAMES.includes(input.name))) return { kind: 'present' };
   const head = findHead(graph);
   return typeof head === 'string' ? { kind: 'unrecognised', reason: head } : edit(model, graph, head);
 }

@@ -54,7 +54,7 @@ export class DecoderRun {
       const positions = ids.map((_, i) => this.tokens - this.padding + i);
       feeds.position_ids = int64(positions, [1, ids.length]);
     }
-    if (this.signature.hasLogitsToKeep) feeds.num_logits_to_keep = int64([keep], []);
+    if (this.signature.logitsToKeep) feeds.num_logits_to_keep = int64([keep], []);
     const results = await this.session.run(feeds);
     this.signature.pastNames.forEach((name, i) => {
       this.past[name] = results[this.signature.presentNames[i]!]!;

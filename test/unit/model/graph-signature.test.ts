@@ -63,7 +63,7 @@ describe('the signature of a graph', () => {
       kind: 'in-place',
       hasAttentionMask: true,
       hasPositionIds: false,
-      hasLogitsToKeep: false,
+      logitsToKeep: null,
       logitsElementType: 'float32',
     });
     expect(signature.pastNames.slice(0, 3)).toEqual([
@@ -93,7 +93,28 @@ describe('the signature of a graph', () => {
     [[], []],
     [[1], [1]],
   ] as const)('takes a number of logits of shape %j', (dims, logitsToKeepShape) => {
-    expect(signatureOf(shaped('num_logits_to_keep', dims))).toMatchObject({ hasLogitsToKeep: true, logitsToKeepShape });
+    expect(signatureOf(shaped('num_logits_to_keep', dims))).toMatchObject({ logitsToKeep: 'num_logits_to_keep', logitsToKeepShape });
+  });
+
+  it('takes the number of logits by the name that newer versions of transformers give it', () => {
+    expect(signatureOf(shaped('logits_to_keep', []))).toMatchObject({
+      logitsToKeep: 'logits_to_keep',
+      logitsToKeepShape: [],
+    });
+  });
+
+  it('takes outputs that keep more of the name of the input', () => {
+    const long = (name: string) => name.replace('present', 'present_key_values');
+    const { graph, config } = concat;
+    const outputs = graph.outputs.map((output) => ({ ...output, name: long(output.name) }));
+    const { presentNames, kind } = graphSignature({ ...graph, outputs }, config, 32);
+    expect(presentNames).toEqual(graphSignature(graph, config, 32).presentNames.map(long));
+    expect(kind).toBe('hand-on');
+    const twice = withState('past_key_values.4.conv_state', ['b', 8, 3]);
+    const renamedOutputs = twice.outputs.map((output) => ({ ...output, name: long(output.name) }));
+    expect(signatureOf({ ...twice, outputs: renamedOutputs }).stateNames).toEqual([
+      { input: 'past_key_values.4.conv_state', output: 'present_key_values.4.conv_state' },
+    ]);
   });
 
   it('is hand-on if the graph concatenates K/V', () => {
@@ -101,7 +122,7 @@ describe('the signature of a graph', () => {
       layout: { layers: 2, kvHeads: 2, headDim: 16, blockTokens: 32, elementType: 'float16' },
       kind: 'hand-on',
       hasPositionIds: true,
-      hasLogitsToKeep: true,
+      logitsToKeep: 'num_logits_to_keep',
     });
   });
 

@@ -16,7 +16,7 @@ const OUTPUT = 'present.0.key';
 const LISTS = { zero: 0, minus: -100, far: 2 ** 40, tokens: 2, size: 3 };
 
 const n = (op: string, inputs: string[], output: string): Node => ({ op, inputs, outputs: [output] });
-const shortened = (nodes: readonly Node[]) =>
+const shortened = (nodes: readonly Node[], output = OUTPUT) =>
   shortenedKv(
     readGraph(
       memorySource(
@@ -29,7 +29,7 @@ const shortened = (nodes: readonly Node[]) =>
             ),
           ),
           bytesField(GRAPH.input, valueMessage('past_key_values.0.key', 1, [])),
-          bytesField(GRAPH.output, valueMessage(OUTPUT, 1, [])),
+          bytesField(GRAPH.output, valueMessage(output, 1, [])),
         ]),
       ),
     ),
@@ -38,6 +38,8 @@ const shortened = (nodes: readonly Node[]) =>
 it('finds a window of the joined K/V, and one of the past', () => {
   const joined = n('Concat', ['past_key_values.0.key', 'new'], 'all');
   expect(shortened([joined, n('Slice', ['all', 'minus', 'far', 'tokens'], OUTPUT)])).toBe(OUTPUT);
+  const long = 'present_key_values.0.key';
+  expect(shortened([joined, n('Slice', ['all', 'minus', 'far', 'tokens'], long)], long)).toBe(long);
   const kept = n('Slice', ['past_key_values.0.key', 'minus', 'far', 'tokens'], 'kept');
   expect(shortened([kept, n('Concat', ['kept', 'new'], OUTPUT)])).toBe(OUTPUT);
 });

@@ -115,8 +115,8 @@ describe('an edited recall graph', () => {
     const before = graphSignature(folder.graph, folder.config, 64);
     const graph = readGraph(memorySource(edited(model)));
     const after = graphSignature(graph, folder.config, 64);
-    expect(before.hasLogitsToKeep).toBe(false);
-    expect(after).toEqual({ ...before, hasLogitsToKeep: true });
+    expect(before.logitsToKeep).toBeNull();
+    expect(after).toEqual({ ...before, logitsToKeep: 'num_logits_to_keep' });
 
     const prompt = Array.from({ length: 40 }, (_, i) => (i * 29) % 900);
     const plain = await DecoderRun.open(folder.graphPath, before);
@@ -144,7 +144,7 @@ describe('an edited recall graph', () => {
     const { graphPath, graph, config } = await openModelFolder(dir);
     const signature = graphSignature(graph, config, 64);
     const plain = await DecoderRun.open(graphPath, signature);
-    const shortened = await DecoderRun.open(edited(await readFile(graphPath)), { ...signature, hasLogitsToKeep: true });
+    const shortened = await DecoderRun.open(edited(await readFile(graphPath)), { ...signature, logitsToKeep: 'num_logits_to_keep' });
     for (const ids of [[7, 300, 12, 44, 9], [8], [9]]) {
       const [all, last] = [await plain.step(ids), await shortened.step(ids)].map(({ data }) => {
         const wide = new Float32Array(data.length);
