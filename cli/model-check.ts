@@ -18,6 +18,7 @@ import { PREFILL_CHUNK_TOKENS } from '../src/limits.js';
 import { weightDigests } from '../src/model/fingerprint.js';
 import { type ModelFolder, openModelFolder } from '../src/model/folder.js';
 import { type ModelFacts, modelFacts } from '../src/model/model-facts.js';
+import { parsePythonJson } from '../src/model/python-json.js';
 import { OrtRuntime } from '../src/ort/runtime.js';
 import { TextTasks } from '../src/text/text-task.js';
 import type { CommandContext } from './context.js';
@@ -83,7 +84,7 @@ async function readReference(path: string): Promise<Reference> {
     );
   const text = await readFile(path, 'utf8');
   try {
-    return parseReference(JSON.parse(text), path);
+    return parseReference(parsePythonJson(text), path);
   } catch (error) {
     if (error instanceof SyntaxError)
       throw new Refused(`cannot read the reference ${path}: it is not JSON`, { cause: error });
@@ -209,5 +210,6 @@ function ropeText(rope: ModelFacts['rope']): string {
 
 function referenceText(comparison: ReferenceComparison): string {
   const { madeWith, texts, otherTokens, answerTokens, otherChoices, logprobs } = comparison;
-  return `${madeWith}: ${texts - otherTokens} of ${texts} prompts and ${answerTokens - otherChoices} of ${answerTokens} tokens equal, log-probabilities within ${logprobs.toPrecision(2)}`;
+  const origin = madeWith === null ? '' : `${madeWith}: `;
+  return `${origin}${texts - otherTokens} of ${texts} prompts and ${answerTokens - otherChoices} of ${answerTokens} tokens equal, log-probabilities within ${logprobs.toPrecision(2)}`;
 }

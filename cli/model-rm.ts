@@ -3,7 +3,7 @@ import { Refused } from '../src/errors.js';
 import { BlobLock } from '../src/hub/blob-lock.js';
 import { usingCache } from '../src/hub/cache-folder.js';
 import { HubCache } from '../src/hub/hub-cache.js';
-import { type HubId, hubIdText } from '../src/hub/hub-id.js';
+import type { HubId } from '../src/hub/hub-id.js';
 import { hubSettings } from '../src/hub/hub-settings.js';
 import type { CommandContext } from './context.js';
 import { requiredHubId } from './model-pull.js';
@@ -24,17 +24,29 @@ async function removed(context: CommandContext, named: string, id: HubId, cache:
   if (await isDownloading(cache)) {
     throw new Refused(`cannot remove ${id.repository}: a process downloads it; try again when it is done`);
   }
-  const freedBytes = named.includes('@') ? await removeRevision(cache, id.revision) : await removeAll(cache);
-  context.io.out(`removed ${named.includes('@') ? hubIdText(id) : id.repository}, ${formatByteSize(freedBytes)}\n`);
+  const text = named.includes('@')
+    ? await removeRevision(cache, id)
+    : `removed ${id.repository}, ${formatByteSize(await removeAll(cache))}`;
+  context.io.out(`${text}\n`);
   return 0;
 }
 
-async function removeRevision(cache: HubCache, revision: string): Promise<number> {
+/** Removes the files of a revision, unless another one is the same commit. A commit is removed with its revisions. Resolves with what was done, in words. */
+async function removeRevision(cache: HubCache, id: HubId): Promise<string> {
+  const { repository, revision } = id;
   const commit = await cache.commitOf(revision);
-  if (commit !== null) return cache.removeCommit(commit);
-  throw new Refused(
-    `cannot remove ${cache.repository}@${revision}: there is no such revision in ${cache.cacheDir}; see shoal model list`,
-  );
+  if (commit === null)
+    throw new Refused(
+      `cannot remove ${repository}@${revision}: there is no such revision in ${cache.cacheDir}; see shoal model list`,
+    );
+  const same = (await cache.revisions()).filter((one) => one.commit === commit && one.revision !== revision);
+  const others = same.map((one) => one.revision).join(', ');
+  if (others === '' || revision === commit) {
+    const bytes = formatByteSize(await cache.removeCommit(commit));
+    return `removed ${repository}@${revision}${others === '' ? '' : `, which was also ${others}`}, ${bytes}`;
+  }
+  await cache.removeRevision(revision);
+  return `removed ${repository}@${revision}; its files stay, since ${others} is the same commit; to remove them: shoal model rm ${repository}@${commit}`;
 }
 
 async function removeAll(cache: HubCache): Promise<number> {

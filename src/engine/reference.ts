@@ -18,7 +18,11 @@ const ReferenceText = z
     tokens: Ids,
     answer: Ids,
     /** Natural log-probabilities of the answer's tokens. */
-    logprobs: z.array(z.number().max(0)),
+    logprobs: z.array(
+      z
+        .number('must be a finite number; the program that wrote NaN, Infinity or null has no such log-probability')
+        .max(0),
+    ),
   })
   .refine(({ answer, logprobs }) => answer.length === logprobs.length, {
     path: ['logprobs'],
@@ -28,7 +32,7 @@ export type ReferenceText = z.infer<typeof ReferenceText>;
 
 const ReferenceFile = z.object({
   /** The programs that made it, with their versions. */
-  made_with: z.string(),
+  made_with: z.string().nullish(),
   texts: z.array(ReferenceText).min(1).max(TEXTS),
 });
 export type Reference = z.infer<typeof ReferenceFile>;
@@ -49,7 +53,8 @@ export function parseReference(json: unknown, path: string): Reference {
 
 /** How the model compares with a reference. */
 export interface ReferenceComparison {
-  readonly madeWith: string;
+  /** Null if the reference does not say it. */
+  readonly madeWith: string | null;
   readonly texts: number;
   /** Texts that the tokenizer turns into other tokens. */
   readonly otherTokens: number;
@@ -96,7 +101,7 @@ export class ReferenceCheck {
 
   get result(): ReferenceComparison {
     const { otherTokens, answerTokens, otherChoices, wrongChoices, logprobs } = this;
-    const { made_with: madeWith, texts } = this.reference;
+    const { made_with: madeWith = null, texts } = this.reference;
     return { madeWith, texts: texts.length, otherTokens, answerTokens, otherChoices, wrongChoices, logprobs };
   }
 }

@@ -15,6 +15,9 @@ export interface RepositoryPlaces {
   readonly locks: string;
 }
 
+/** The ending of a blob that is not whole yet. */
+export const UNFINISHED = '.incomplete';
+
 const PREFIX = 'models--';
 const COMMIT = /^[0-9a-f]{40}$/;
 const DIGEST = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
@@ -26,6 +29,11 @@ export function isCommit(text: string): boolean {
 /** SHA-256 of a large file, or git's SHA-1 of a small one. */
 export function isBlobName(text: string): boolean {
   return DIGEST.test(text);
+}
+
+/** Whether this is the name of an unfinished blob: `DIGEST.incomplete`, or `DIGEST.xxxxxxxx.incomplete` of huggingface_hub 2. */
+export function isUnfinishedName(text: string): boolean {
+  return text.endsWith(UNFINISHED) && isBlobName(text.slice(0, -UNFINISHED.length).replace(/\.[^.]+$/, ''));
 }
 
 export function repositoryPlaces(cacheDir: string, repository: string): RepositoryPlaces {

@@ -7,6 +7,7 @@ import type { HubFile } from './answers.js';
 import { BlobDigest } from './blob-digest.js';
 import { BlobLock } from './blob-lock.js';
 import { makeFolder } from './cache-folder.js';
+import { UNFINISHED } from './cache-layout.js';
 import type { HubApi } from './hub-api.js';
 import type { HubCache } from './hub-cache.js';
 import { pause } from './hub-http.js';
@@ -21,7 +22,6 @@ export type HubBytes = Pick<HubApi, 'bytes'>;
 const REPORT_BYTES = 1024 * 1024;
 /** Files from this size on are on the disk before they become blobs. */
 const SYNCED_BYTES = 64 * 2 ** 20;
-const UNFINISHED = '.incomplete';
 /** Errors of a write that another disk or folder does not have. */
 const NO_ROOM: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',

@@ -5,11 +5,15 @@ import {
   isBlobName,
   isCommit,
   isInside,
+  isUnfinishedName,
   linkText,
   type RepositoryPlaces,
   repositoryOf,
   repositoryPlaces,
 } from './cache-layout.js';
+
+/** Errors of a cache in which this user may not write. */
+const READ_ONLY = ['EROFS', 'EACCES', 'EPERM'];
 
 /** The files of one repository in the hub's cache: which are there, and links to them. */
 export class HubCache {
@@ -94,21 +98,32 @@ export class HubCache {
     await rename(fresh, at);
   }
 
-  /** Remembers the commit of a revision. A cache that has it may be one that cannot be written. */
-  async setRevision(revision: string, commit: string): Promise<void> {
-    if (isCommit(revision) || !isInside(revision) || (await this.commitOf(revision)) === commit) return;
+  /** Remembers the commit of a revision. False if the cache cannot be written: one that has all files of the commit may be so. */
+  async setRevision(revision: string, commit: string): Promise<boolean> {
+    if (isCommit(revision) || !isInside(revision) || (await this.commitOf(revision)) === commit) return true;
     const at = join(this.places.refs, revision);
-    await makeFolder(dirname(at));
     const fresh = `${at}.${process.pid}.part`;
-    await writeFile(fresh, commit);
+    try {
+      await makeFolder(dirname(at));
+      await writeFile(fresh, commit);
+    } catch (error) {
+      if (READ_ONLY.includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+      throw error;
+    }
     await rename(fresh, at);
+    return true;
   }
 
-  /** Removes a commit, its revisions, and the blobs that no other commit uses. Resolves with the bytes that this frees. */
+  /** Forgets a revision, and keeps its commit. */
+  async removeRevision(revision: string): Promise<void> {
+    await rm(join(this.places.refs, revision), { force: true });
+  }
+
+  /** Removes a commit, its revisions, unfinished blobs, and the blobs that no other commit uses. Resolves with the bytes that this frees. */
   async removeCommit(commit: string): Promise<number> {
     const before = await this.byteLength();
     for (const { revision, commit: at } of await this.revisions())
-      if (at === commit) await rm(join(this.places.refs, revision), { force: true });
+      if (at === commit) await this.removeRevision(revision);
     await rm(this.snapshot(commit), { recursive: true, force: true });
     if ((await this.commits()).length === 0) {
       await this.remove();
@@ -122,7 +137,8 @@ export class HubCache {
       }
     }
     for (const blob of await readdir(this.places.blobs).catch(() => []))
-      if (isBlobName(blob) && !used.has(blob)) await rm(join(this.places.blobs, blob), { force: true });
+      if (isUnfinishedName(blob) || (isBlobName(blob) && !used.has(blob)))
+        await rm(join(this.places.blobs, blob), { force: true });
     return before - (await this.byteLength());
   }
 

@@ -74,6 +74,14 @@ export function chooseGraph(
   const graphs = paths.filter((path) => path.endsWith(ENDING));
   if (wish.file?.endsWith(ENDING)) return exactGraph(graphs, wish.file, where);
   const base = wish.file ?? BASE;
+  const typed = typedGraph(graphs, base);
+  if (typed !== null) {
+    if (wish.dtype === 'auto' || wish.dtype === typed.dtype)
+      return { path: typed.path, why: `--model-file ${base} was asked for` };
+    throw new Refused(
+      `cannot open ${where}: --model-file ${base} names a graph of type ${typed.dtype}, and --dtype ${wish.dtype} another one; leave one of them out`,
+    );
+  }
   if (wish.dtype !== 'auto') {
     const path = placeOf(graphs, base, wish.dtype);
     if (path !== null) return { path, why: `--dtype ${wish.dtype} was asked for` };
@@ -99,6 +107,13 @@ function exactGraph(graphs: readonly string[], file: string, where: string): Gra
   const path = [file, join('onnx', file)].find((one) => graphs.includes(one));
   if (path !== undefined) return { path, why: `--model-file ${file} was asked for` };
   throw new Refused(`cannot open ${where}: ${file} is missing, which --model-file names; ${advice(graphs)}`);
+}
+
+/** The graph whose name without ending this is, if the name has a type in it, such as `model_q4`; null if there is none. */
+function typedGraph(graphs: readonly string[], base: string): { readonly path: string; readonly dtype: Dtype } | null {
+  const dtype = DTYPES.find((one) => SUFFIXES[one] !== '' && base.endsWith(SUFFIXES[one]));
+  const path = placeOf(graphs, base, 'fp32');
+  return dtype === undefined || path === null ? null : { path, dtype };
 }
 
 function fileName(base: string, dtype: Dtype): string {

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkedConfig, settledConfig } from '../../../cli/hub-model.js';
@@ -6,6 +6,7 @@ import { run } from '../../../cli/program.js';
 import { SystemClock } from '../../../src/clock.js';
 import { readUpConfig, readWorkerConfig } from '../../../src/config/config.js';
 import { namedHubId } from '../../../src/config/model-folder.js';
+import { repositoryPlaces } from '../../../src/hub/cache-layout.js';
 import { hubRig, ID, tinyModel } from '../hub/rig.js';
 import { scratchFolder } from '../model/folders.js';
 
@@ -85,6 +86,35 @@ describe('shoal model', () => {
     });
     rig.hub.add(ID, withTemplate("{% if '<function-name>' in messages[0].content %}x{% endif %}"));
     expect(await shoal(['model', 'pull', ID])).toMatchObject({ code: 0 });
+  });
+
+  it('removes one of two revisions of a commit and keeps the files for the other one', async () => {
+    const commit = rig.hub.add(ID, await tinyModel());
+    for (const id of [ID, `${ID}@refs/pr/1`]) await shoal(['model', 'pull', id]);
+    const offline = { HF_HUB_OFFLINE: '1' };
+    expect(await shoal(['model', 'rm', `${ID}@refs/pr/1`])).toMatchObject({
+      code: 0,
+      out: `removed ${ID}@refs/pr/1; its files stay, since main is the same commit; to remove them: shoal model rm ${ID}@${commit}\n`,
+    });
+    expect(await shoal(['model', 'pull', `${ID}@refs/pr/1`], offline)).toMatchObject({ code: 1 });
+    expect(await shoal(['model', 'pull', ID], offline)).toMatchObject({ code: 0 });
+    expect((await shoal(['model', 'rm', `${ID}@${commit}`])).out).toMatch(/^removed .*, which was also main, \d/);
+    expect(await shoal(['model', 'pull', ID], offline)).toMatchObject({ code: 1 });
+  });
+
+  it('removes what is unfinished with a revision, also the parts of other programs', async () => {
+    const files = await tinyModel();
+    rig.hub.add(ID, files);
+    await shoal(['model', 'pull', `${ID}@refs/pr/1`]);
+    const second = rig.hub.add(ID, { ...files, 'generation_config.json': '{}' });
+    await shoal(['model', 'pull', ID]);
+    const { blobs } = repositoryPlaces(rig.cacheDir, ID);
+    const digest = 'ab'.repeat(32);
+    for (const name of [`${digest}.incomplete`, `${digest}.0a1b2c3d.incomplete`])
+      await writeFile(join(blobs, name), '');
+    expect(await shoal(['model', 'rm', `${ID}@refs/pr/1`])).toMatchObject({ code: 0 });
+    expect((await readdir(blobs)).filter((name) => name.endsWith('.incomplete'))).toEqual([]);
+    expect(await shoal(['model', 'rm', `${ID}@${second}`])).toMatchObject({ code: 0 });
   });
 
   it('pulls, shows, lists and removes a model, or one revision of it', async () => {

@@ -132,6 +132,24 @@ describe('shoal model check', () => {
     }
   });
 
+  it('takes a reference that does not say how it was made', async () => {
+    const { made_with: _, ...reference } = JSON.parse(await readFile(ANSWERS, 'utf8'));
+    const path = join(dir, 'anonymous.json');
+    await writeFile(path, JSON.stringify(reference));
+    expect((await checkJson(RECALL, { reference: path })).report.reference).toMatchObject({ madeWith: null, texts: 2 });
+    expect((await check(RECALL, { reference: path })).out).toMatch(/^reference +2 of 2 prompts/m);
+  });
+
+  it.each(['NaN', 'Infinity', '-Infinity', 'null'])('names the place of %s in a reference', async (number) => {
+    const reference = JSON.parse(await readFile(ANSWERS, 'utf8'));
+    reference.texts[1].logprobs[2] = 'here';
+    const path = join(dir, 'numbers.json');
+    await writeFile(path, JSON.stringify(reference).replace('"here"', number));
+    await expect(check(RECALL, { reference: path })).rejects.toThrow(
+      `cannot read the reference ${path}: texts.1.logprobs.2: must be a finite number`,
+    );
+  });
+
   it('refuses a reference that it cannot read', async () => {
     for (const reference of [
       join(dir, 'none.json'),

@@ -1,4 +1,4 @@
-import { mkdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../src/clock.js';
@@ -117,6 +117,26 @@ describe('a model of the hub', () => {
     expect((await rig.pull()).commit).toBe(commit);
     // A revision that is written again is another file.
     expect((await stat(ref)).ino).toBe(written);
+  });
+
+  it('is used from a cache that has all of it but the name of the revision, and cannot be written', async () => {
+    rig.hub.add(ID, await plain());
+    const online = await rig.pull();
+    const { folder, refs } = new HubCache(rig.cacheDir, ID).places;
+    await rm(refs, { recursive: true });
+    const paths = await readdir(rig.cacheDir, { recursive: true, withFileTypes: true });
+    const folders = paths.filter((entry) => entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+    for (const dir of [rig.cacheDir, ...folders]) await chmod(dir, 0o555);
+    // The administrator may write anywhere.
+    const isAdministrator = process.geteuid!() === 0;
+    if (isAdministrator) process.seteuid!(65_534);
+    try {
+      expect(await rig.pull()).toEqual(online);
+    } finally {
+      if (isAdministrator) process.seteuid!(0);
+      for (const dir of [rig.cacheDir, ...folders]) await chmod(dir, 0o755);
+    }
+    expect(await readdir(folder)).not.toContain('refs');
   });
 
   it('is not downloaded again, and only what changed of a new commit is', async () => {

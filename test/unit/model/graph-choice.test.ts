@@ -54,6 +54,22 @@ describe('the choice of a graph', () => {
     expect(choose(['cpu/int4/model.onnx'], { file: 'cpu/int4/model.onnx' }).path).toBe('cpu/int4/model.onnx');
   });
 
+  it('takes a named graph with its type in the name', () => {
+    const why = '--model-file model_q4 was asked for';
+    for (const dtype of ['auto', 'q4'] as const)
+      expect(choose(ALL, { file: 'model_q4', dtype })).toEqual({ path: 'onnx/model_q4.onnx', why });
+    expect(choose(ALL, { file: 'model_q4f16' }).path).toBe('onnx/model_q4f16.onnx');
+    for (const dtype of ['fp32', 'fp16'] as const)
+      expect(() => choose(ALL, { file: 'model_q4', dtype })).toThrow(
+        `--model-file model_q4 names a graph of type q4, and --dtype ${dtype} another one`,
+      );
+    // No graph has this name, so it is one without a type.
+    expect(choose(['onnx/my_int8_q4.onnx'], { file: 'my_int8' })).toEqual({
+      path: 'onnx/my_int8_q4.onnx',
+      why: 'auto takes q4: there is no other',
+    });
+  });
+
   it('is refused with the flag and what is there', () => {
     const wrong = (paths: readonly string[], wish: Partial<GraphWish>) => {
       try {

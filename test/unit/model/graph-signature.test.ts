@@ -93,7 +93,10 @@ describe('the signature of a graph', () => {
     [[], []],
     [[1], [1]],
   ] as const)('takes a number of logits of shape %j', (dims, logitsToKeepShape) => {
-    expect(signatureOf(shaped('num_logits_to_keep', dims))).toMatchObject({ logitsToKeep: 'num_logits_to_keep', logitsToKeepShape });
+    expect(signatureOf(shaped('num_logits_to_keep', dims))).toMatchObject({
+      logitsToKeep: 'num_logits_to_keep',
+      logitsToKeepShape,
+    });
   });
 
   it('takes the number of logits by the name that newer versions of transformers give it', () => {

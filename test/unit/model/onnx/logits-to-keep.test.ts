@@ -144,7 +144,10 @@ describe('an edited recall graph', () => {
     const { graphPath, graph, config } = await openModelFolder(dir);
     const signature = graphSignature(graph, config, 64);
     const plain = await DecoderRun.open(graphPath, signature);
-    const shortened = await DecoderRun.open(edited(await readFile(graphPath)), { ...signature, logitsToKeep: 'num_logits_to_keep' });
+    const shortened = await DecoderRun.open(edited(await readFile(graphPath)), {
+      ...signature,
+      logitsToKeep: 'num_logits_to_keep',
+    });
     for (const ids of [[7, 300, 12, 44, 9], [8], [9]]) {
       const [all, last] = [await plain.step(ids), await shortened.step(ids)].map(({ data }) => {
         const wide = new Float32Array(data.length);
