@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { fromJsonText } from './jinja/json-text.js';
+import { Float } from './jinja/values.js';
 
 /** Prepares the tools and tool calls of a conversation for a chat template. */
 
@@ -35,7 +37,7 @@ function isToolCall(call: unknown): call is z.infer<typeof ToolCall> {
 function parsedObject(json: unknown): unknown {
   if (typeof json !== 'string') return json;
   try {
-    const value: unknown = JSON.parse(json);
+    const value = fromJsonText(json);
     return typeof value === 'object' && value !== null ? value : json;
   } catch (error) {
     if (error instanceof SyntaxError) return json;
@@ -47,7 +49,8 @@ function parsedObject(json: unknown): unknown {
 export function mapStrings(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === 'string') return change(value);
   if (Array.isArray(value)) return value.map((item) => mapStrings(item, change));
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || value instanceof Float) return value;
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [change(key), mapStrings(item, change)]));
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [change(key), mapStrings(item, change)]));
 }
 

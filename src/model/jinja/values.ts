@@ -81,14 +81,15 @@ export function isNone(value: JinjaValue): value is null | NoContent {
   return value === null || value instanceof NoContent;
 }
 
-/** A value of JSON, or a function of the globals. */
+/** A value of JSON, with maps and `Float` as `fromJsonText` has them, or a function of the globals. */
 export function fromJson(value: unknown): JinjaValue {
   if (typeof value === 'number') return Number.isInteger(value) ? value : new Float(value);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (value === undefined) return new Undefined('a value is undefined');
-  if (value instanceof Callable || value instanceof NoContent) return value;
+  if (value instanceof Callable || value instanceof NoContent || value instanceof Float) return value;
   if (Array.isArray(value)) return value.map(fromJson);
-  return new Map(Object.entries(value as object).map(([key, item]) => [key, fromJson(item)]));
+  const fields = value instanceof Map ? [...value] : Object.entries(value as object);
+  return new Map(fields.map(([key, item]) => [key, fromJson(item)]));
 }
 
 /** The name of a value's type in Python. */

@@ -54,6 +54,11 @@ describe('tools and calls in a prompt', () => {
     const messages = [...USER, { role: 'assistant', tool_calls: [JSON.parse(call)] }];
     expect(await shown('/v1/chat/completions', { messages, tools: [JSON.parse(tool)] })).toBe(`${tool}\n${call}\n`);
     const asText = JSON.parse(call);
+    const odd = '{"b": 1.0, "10": 1, "2": 2}';
+    asText.function.arguments = odd;
+    expect(
+      await shown('/v1/chat/completions', { messages: [...USER, { role: 'assistant', tool_calls: [asText] }] }),
+    ).toBe(`${call.replace('{"to": 3, "at": 4}', odd)}\n`);
     asText.function.arguments = '{"to": 3, "at": 4}';
     const texts = [...USER, { role: 'assistant', tool_calls: [asText] }];
     expect(await shown('/v1/chat/completions', { messages: texts })).toBe(`${call}\n`);
