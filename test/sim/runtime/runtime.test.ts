@@ -14,7 +14,7 @@ const SEEDS = 4;
 const FOUND_BY: Record<RuntimeMutant, number> = {
   'a lease that is always valid': 7,
   'silence of the bus as evidence': 6,
-  'references of the dead': 3,
+  'references of the dead': 2,
   'resources that stay taken': 1,
 };
 
