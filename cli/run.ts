@@ -13,6 +13,7 @@ import { startNatsServer } from './nats/embedded-server.js';
 import { natsProgram } from './nats/nats-process.js';
 import { natsUser } from './nats/users.js';
 import { Child } from './process/child.js';
+import { endWithUs } from './process/end-with-us.js';
 
 /** `shoal run`: runs a program against a fleet, with its own node if modules are given, and its own NATS server if no address is given. */
 
@@ -78,6 +79,7 @@ function environmentOf({ environment }: CommandContext): Variables {
 /** Runs the program with the terminal of this process. Signals end the program, and with it this command. */
 function ran({ args }: CommandContext, environment: Variables): Promise<number> {
   const program: ChildProcess = spawn(process.execPath, [...args], { env: environment, stdio: 'inherit' });
+  const stopWatching = program.pid === undefined ? () => undefined : endWithUs(program.pid);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   const forward = (signal: NodeJS.Signals) => void program.kill(signal);
   for (const signal of signals) process.on(signal, forward);
@@ -85,6 +87,7 @@ function ran({ args }: CommandContext, environment: Variables): Promise<number> 
     program.once('error', reject);
     program.once('exit', (code) => resolve(code ?? 1));
   }).finally(() => {
+    stopWatching();
     for (const signal of signals) process.off(signal, forward);
   }) as Promise<number>;
 }

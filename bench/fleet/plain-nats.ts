@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { endWithUs } from '../../cli/process/end-with-us.js';
 import { Unavailable } from '../../src/errors.js';
-import { endWithUs } from './end-with-us.js';
 
 export interface PlainNats {
   readonly url: string;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { endWithUs } from '../fleet/end-with-us.js';
+import { endWithUs } from '../../cli/process/end-with-us.js';
 import { programOnPath } from './program-on-path.js';
 
 export interface RedisServer {

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -56,6 +57,28 @@ it('runs the first example of the guide as the guide says', async () => {
   const { stdout } = await ran(process.execPath, [CLI, 'run', 'app.js', '--actors', './counter.js'], { cwd: dir });
   expect(stdout.split('\n')).toEqual(['15', '1', '2', '3', '49', '']);
 });
+
+it('ends a program with the command that runs it, in whatever way that ends', async () => {
+  await writeFile(join(dir, 'waits.js'), 'console.log(process.pid); setInterval(() => {}, 1_000);');
+  const env = { ...process.env, ...variables };
+  const command = spawn(process.execPath, [CLI, 'run', 'waits.js'], {
+    cwd: dir,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [pid] = (await once(createInterface({ input: command.stdout }), 'line')) as [string];
+  command.kill('SIGKILL');
+  while (isAlive(Number(pid))) await pause(50);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** A node that hosts. */
 async function startNode(id: string, file = 'counter.js') {
