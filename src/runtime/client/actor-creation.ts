@@ -8,12 +8,13 @@ import type { InstanceSpec } from '../messages.js';
 import type { ActorCalls } from './actor-calls.js';
 import { type ActorNames, checkName } from './actor-names.js';
 import { type ActorOptions, actorBounds, lifetimeOf, taskRetries } from './actor-options.js';
-import { list } from './checked.js';
+import { abortSignal, list, timeLimit } from './checked.js';
 import type { Demands } from './demands.js';
 import { type HandleState, makeHandle } from './handle.js';
 import type { ActorHandle } from './handle-types.js';
 import type { OwnedActors } from './owned-actors.js';
 import { hostedFor } from './placing.js';
+import { TimeLimit } from './time-limit.js';
 
 /** Creates actors: takes their names first, then finds a node for them. */
 
@@ -30,8 +31,18 @@ export class ActorCreation {
 
   /** See `FleetClient.actor`. */
   async create(type: UserClass | string, options: ActorOptions): Promise<ActorHandle<object>> {
+    const own = { signal: abortSignal(options.signal), timeoutMs: timeLimit(options.timeoutMs) };
     const wanted = await this.demands.of('class', type, options.resources ?? {}, options);
-    const { version, streams } = await hostedFor(this.member, wanted);
+    const limit = new TimeLimit(this.member.options.clock, `the actor ${wanted.name} was not created`, own);
+    try {
+      return await this.created(wanted, options, limit.signal);
+    } finally {
+      limit.end();
+    }
+  }
+
+  private async created(wanted: CodeDemand, options: ActorOptions, signal: AbortSignal): Promise<ActorHandle<object>> {
+    const { version, streams } = await hostedFor(this.member, wanted, signal);
     const args = this.calls.values.packArguments(list('args', options.args ?? []));
     try {
       const spec = this.specOf({ ...wanted, version }, options, args.wire);
@@ -48,8 +59,9 @@ export class ActorCreation {
         args.release(false);
         return makeHandle(taken, this.calls);
       }
-      if (owner === null) await this.createDetached(spec, wanted);
-      else await this.owned.create(spec, { ...wanted, version }, () => this.onDead(spec, () => args.release(false)));
+      const onDead = () => this.onDead(spec, () => args.release(false));
+      if (owner === null) await this.createDetached(spec, wanted, signal);
+      else await this.owned.create(spec, { ...wanted, version }, { onDead, signal });
       return makeHandle(state, this.calls);
     } catch (error) {
       args.release(false);
@@ -94,9 +106,9 @@ export class ActorCreation {
     throw new InvalidRequest(`name: ${name} is taken in the namespace ${namespace}; use getIfExists`, 'name');
   }
 
-  private async createDetached(spec: InstanceSpec, { near }: CodeDemand): Promise<void> {
+  private async createDetached(spec: InstanceSpec, { near }: CodeDemand, signal: AbortSignal): Promise<void> {
     try {
-      const created = await createDetached(this.member, spec, 0, this.member.self.incarnation, near);
+      const created = await createDetached(this.member, spec, 0, this.member.self.incarnation, { near, signal });
       if (created.type === 'threw') throw this.calls.values.errors.rebuild(created.error);
     } catch (error) {
       this.onDead(spec, () => undefined);

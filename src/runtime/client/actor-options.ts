@@ -76,6 +76,10 @@ export interface ActorOptions<Args extends readonly unknown[] = readonly unknown
   readonly concurrencyGroups?: Readonly<Record<string, ConcurrencyGroup>>;
   /** Calls of each group that may wait. Further calls fail with Overloaded. Default: 1,024. */
   readonly maxPending?: number;
+  /** Time in which the actor must be there: it may wait for room. Of a detached actor, the time to wait for room. Default: without limit. */
+  readonly timeoutMs?: number;
+  /** Ends the wait, with the actor if its constructor runs already. */
+  readonly signal?: AbortSignal;
 }
 
 /** Calls of these methods, at most `max` at a time. */

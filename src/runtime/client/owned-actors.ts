@@ -1,4 +1,5 @@
 import type { Behavior, RequestOf, ResponseOf } from '../../actors/protocol.js';
+import { orAbort } from '../../async/abort.js';
 import { Overloaded, toWire, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { CALLS_IN_FLIGHT } from '../../limits.js';
@@ -88,12 +89,16 @@ export class OwnedActors {
 
   /**
    * Creates an actor on the best node. `onDead` is called once, when it is gone for good.
-   * @throws what its constructor throws, and the errors of `place`
+   * @throws what its constructor throws, the errors of `place`, and the reason of the signal, which ends the wait
    */
-  async create(spec: InstanceSpec, demand: CodeDemand, onDead: () => void): Promise<void> {
+  async create(
+    spec: InstanceSpec,
+    demand: CodeDemand,
+    { onDead, signal }: { onDead: () => void; signal: AbortSignal },
+  ): Promise<void> {
     const owned = new Owned(spec, demand, onDead);
     this.owned.set(spec.id, owned);
-    this.begin(owned);
+    this.begin(owned, signal);
     try {
       await owned.place;
     } catch (error) {
@@ -102,16 +107,15 @@ export class OwnedActors {
     }
   }
 
-  private begin(owned: Owned): void {
+  private begin(owned: Owned, signal?: AbortSignal): void {
     owned.at = null;
-    owned.place = this.placed(owned);
+    owned.place = this.placed(owned, signal);
     owned.place.catch(() => undefined);
   }
 
-  private async placed(owned: Owned): Promise<NodeView> {
-    const { node, value: created } = await place(this.member, owned.demand, (candidate) =>
-      this.createAt(candidate, owned),
-    );
+  private async placed(owned: Owned, signal: AbortSignal | undefined): Promise<NodeView> {
+    const attempt = (candidate: NodeView) => this.createAt(candidate, owned, signal);
+    const { node, value: created } = await place(this.member, owned.demand, attempt, signal);
     // An error of the user's code, even if it is of a class by which a node says that it is busy.
     if (created.type === 'threw') throw this.values.errors.rebuild(created.error);
     owned.at = node;
@@ -124,18 +128,19 @@ export class OwnedActors {
   private async createAt(
     node: NodeView,
     { spec, epoch, state }: Owned,
+    signal: AbortSignal | undefined,
   ): Promise<ResponseOf<typeof HostProtocol, 'create'>> {
     const at = { node: node.id, incarnation: node.incarnation };
     await this.member.linked(at);
     const host = this.member.actors.ref(HostProtocol, { ...at, actor: HOST_ACTOR });
     try {
-      return await host.ask('create', {
-        spec,
-        owner: this.member.self,
-        epoch,
-        from: null,
-        state: state?.wire ?? null,
-      });
+      const wanted = { spec, owner: this.member.self, epoch, from: null, state: state?.wire ?? null };
+      const creating = host.ask('create', wanted);
+      if (signal === undefined) return await creating;
+      // Whoever wanted it may give up while its constructor runs.
+      const end = () => void creating.then(() => this.killStray(node, spec.id, epoch)).catch(() => undefined);
+      signal.addEventListener('abort', end, { once: true });
+      return await orAbort(creating, signal);
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
       this.addStray(node, spec.id, epoch);

@@ -1,6 +1,6 @@
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import { abortReason } from '../../async/abort.js';
-import { DeadlineExceeded, NoSuchActor, Unavailable } from '../../errors.js';
+import { NoSuchActor, Unavailable } from '../../errors.js';
 import { currentScope } from '../context.js';
 import type { NodeView } from '../core/node-view.js';
 import type { CodeDemand } from '../core/scheduler.js';
@@ -10,6 +10,7 @@ import { HOST_ACTOR, HostProtocol, type TaskCall, type WireValue } from '../mess
 import { ObjectRef } from '../objects/object-ref.js';
 import type { ActorCalls } from './actor-calls.js';
 import { hostedFor, place } from './placing.js';
+import { TimeLimit } from './time-limit.js';
 
 /** Runs functions on nodes. */
 
@@ -72,7 +73,7 @@ export class TaskCalls {
     args: WireValue,
     onAnswer: (request: TaskCall) => void = () => {},
   ): Promise<unknown> {
-    const limit = new TimeLimit(this.member, wanted);
+    const limit = this.limit(wanted);
     const { signal } = limit;
     const options = { signal, trace: traceNow(), label: `the task ${wanted.demand.name}` };
     try {
@@ -92,7 +93,7 @@ export class TaskCalls {
 
   /** A stream that fails after its first item is not repeated. */
   async *flow(wanted: WantedTask, args: readonly unknown[]): AsyncGenerator<unknown> {
-    const limit = new TimeLimit(this.member, wanted);
+    const limit = this.limit(wanted);
     const packed = this.calls.values.packArguments(args);
     const options = { signal: limit.signal, trace: traceNow(), label: `the task ${wanted.demand.name}` };
     let isOver = false;
@@ -115,6 +116,10 @@ export class TaskCalls {
       packed.release(isOver);
       limit.end();
     }
+  }
+
+  private limit({ demand, options }: WantedTask): TimeLimit {
+    return new TimeLimit(this.member.options.clock, `the task ${demand.name} did not finish`, options);
   }
 
   private async prepare({ demand, keep }: WantedTask, args: WireValue, signal: AbortSignal): Promise<TaskCall> {
@@ -181,32 +186,4 @@ async function nextOf<T>({ demand }: WantedTask, items: AsyncIterator<T>): Promi
 
 function lostTask(name: string, cause: Unavailable): TaskLost {
   return new TaskLost(`lost the task ${name}: ${cause.message}`, !(cause instanceof NoSuchActor), { cause });
-}
-
-/** The signal of a task: aborts with the caller's, and when the time is over. */
-class TimeLimit {
-  private readonly abort = new AbortController();
-  private readonly release: () => void;
-
-  constructor({ options: { clock } }: RuntimeMember, { demand, options: { signal, timeoutMs } }: WantedTask) {
-    const onAbort = () => this.abort.abort(signal && abortReason(signal));
-    const late = new DeadlineExceeded(`the task ${demand.name} did not finish within ${Math.round(timeoutMs ?? 0)} ms`);
-    const isLimited = timeoutMs !== undefined && timeoutMs < Number.POSITIVE_INFINITY;
-    const timer = isLimited && timeoutMs > 0 ? clock.after(timeoutMs, () => this.abort.abort(late)) : null;
-    if (timeoutMs === 0) this.abort.abort(late);
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    this.release = () => {
-      timer?.cancel();
-      signal?.removeEventListener('abort', onAbort);
-    };
-  }
-
-  get signal(): AbortSignal {
-    return this.abort.signal;
-  }
-
-  end(): void {
-    this.release();
-  }
 }

@@ -2,6 +2,7 @@ import { Overloaded, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { place } from '../client/placing.js';
 import { LEASE_RENEWAL_MS, LeaseWatch } from '../core/lease.js';
+import type { NodeView } from '../core/node-view.js';
 import { type CodeDemand, NOWHERE } from '../core/scheduler.js';
 import type { RuntimeMember } from '../member/member.js';
 import { type ActorName, HOST_ACTOR, HostProtocol, type InstanceSpec } from '../messages.js';
@@ -119,18 +120,18 @@ export class Takeovers {
   }
 }
 
-/** Creates a detached actor on the best node, unless the record of its name does not name `from` any more. */
+/** Creates a detached actor on the best node, unless the record of its name does not name `from` any more. Throws as `place` does. */
 export async function createDetached(
   member: RuntimeMember,
   spec: InstanceSpec,
   epoch: number,
   from: string,
-  near: CodeDemand['near'] = NOWHERE,
+  { near = NOWHERE, signal }: { readonly near?: CodeDemand['near']; readonly signal?: AbortSignal } = {},
 ) {
   const { class: name, version, resources } = spec;
   const code = { kind: 'class', name, version, source: null } as const;
   const demand: CodeDemand = { ...code, resources, near, fill: 'spread', bundle: null };
-  const { value } = await place(member, demand, async (node) => {
+  const attempt = async (node: NodeView) => {
     const at = { node: node.id, incarnation: node.incarnation };
     await member.linked(at);
     const host = member.actors.ref(HostProtocol, { ...at, actor: HOST_ACTOR });
@@ -140,6 +141,7 @@ export async function createDetached(
       if (!(error instanceof Unavailable)) throw error;
       throw new Overloaded(`cannot reach ${node.id}: ${error.message}`);
     }
-  });
+  };
+  const { value } = await place(member, demand, attempt, signal);
   return value;
 }

@@ -1,8 +1,10 @@
-import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { Deferred } from '../../../src/async/deferred.js';
-import { DeadlineExceeded, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
+import { Cancelled, DeadlineExceeded, InvalidRequest, Overloaded, Unavailable } from '../../../src/errors.js';
 import { ActorDied, type ActorHandle, CallCircle, type ObjectRef, RemoteError, TaskLost } from '../../../src/index.js';
+import { Instance } from '../../../src/runtime/host/instance.js';
 import {
+  Announced,
   Broke,
   Clockwork,
   Counter,
@@ -27,7 +29,10 @@ beforeEach(async () => {
   driver = await world.driver();
 });
 
-afterEach(() => world.close());
+afterEach(() => {
+  vi.restoreAllMocks();
+  return world.close();
+});
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
@@ -145,6 +150,33 @@ describe('an actor of a user on a node', () => {
       expect(Picky.made).toBe(2);
     },
   );
+
+  it('is not waited for beyond the time of its creator, who gives its name back', async () => {
+    const all = { resources: { cpu: 4 } };
+    const [first] = await Promise.all([driver.fleet.actor(Counter, all), driver.fleet.actor(Counter, all)]);
+    const late = rejection(driver.fleet.actor(Counter, { ...all, name: 'one', timeoutMs: 50 }));
+    expect(await late).toBeInstanceOf(DeadlineExceeded);
+    expect(await late).toHaveProperty('message', 'the actor Counter was not created within 50 ms');
+    expect(await rejection(driver.fleet.actor(Counter, { ...all, timeoutMs: 0 }))).toBeInstanceOf(DeadlineExceeded);
+    const abort = new AbortController();
+    for (const lifetime of ['driver', 'detached'] as const) {
+      const given = rejection(
+        driver.fleet.actor(Counter, { ...all, name: `of-${lifetime}`, lifetime, signal: abort.signal }),
+      );
+      abort.abort();
+      expect(await given).toBeInstanceOf(Cancelled);
+    }
+    await first!.$kill();
+    for (const name of ['one', 'of-driver']) await (await driver.fleet.actor(Counter, { ...all, name })).$kill();
+  });
+
+  it('ends if its creator gives up while its constructor runs', async () => {
+    const abort = new AbortController();
+    Announced.made = () => abort.abort();
+    const ended = vi.spyOn(Instance.prototype, 'whenIdle');
+    expect(await rejection(driver.fleet.actor(Announced, { signal: abort.signal }))).toBeInstanceOf(Cancelled);
+    await until(driver.member, () => ended.mock.calls.length === 1);
+  });
 
   it('refuses a method that the class does not have', async () => {
     const counter = (await driver.fleet.actor(Counter)) as unknown as Record<string, () => Promise<unknown>>;

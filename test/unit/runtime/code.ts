@@ -170,6 +170,15 @@ export class Holder {
   }
 }
 
+/** Tells when its constructor runs. */
+export class Announced {
+  static made = () => {};
+
+  constructor() {
+    Announced.made();
+  }
+}
+
 /** Fails as a node does that is busy or gone. */
 export class Picky {
   static made = 0;
