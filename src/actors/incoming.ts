@@ -28,6 +28,8 @@ export class Incoming implements IncomingOwner {
     private readonly observe: ObserveActors,
     /** Hands a new call to its actor, or fails it. */
     private readonly deliver: (call: IncomingCall) => void,
+    /** Silence of a caller after which its calls end. */
+    private readonly silenceMs: number,
   ) {}
 
   receiveCall(message: CallMessage, route: Route): void {
@@ -96,8 +98,8 @@ export class Incoming implements IncomingOwner {
     const nowMs = this.clock.now();
     for (const call of this.all()) {
       if (excused(call.route)) call.heardMs = nowMs;
-      const silent = call.route.kind !== 'local' && call.heardMs <= nowMs - limits.CALL_SILENCE_MS;
-      if (silent) call.callerLost(`has been silent for ${limits.CALL_SILENCE_MS} ms`);
+      const silent = call.route.kind !== 'local' && call.heardMs <= nowMs - this.silenceMs;
+      if (silent) call.callerLost(`has been silent for ${this.silenceMs} ms`);
       else call.retry();
     }
   }

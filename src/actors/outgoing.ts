@@ -22,6 +22,14 @@ const CUT_OFF_MS = 1_000;
 const GONE_NODES_REMEMBERED = 4_096;
 
 /** The open calls of this node to actors, of this node and of others. */
+/** What is known of other nodes, and how long they may be silent. */
+export interface NodePatience {
+  /** When a node last said that it lives; null if it is unknown. */
+  heardMs(node: NodeAddress): number | null;
+  /** Silence after which a call is lost. */
+  readonly silenceMs: number;
+}
+
 export class Outgoing implements CallOwner {
   private readonly open = new Map<number, OutgoingCall>();
   private readonly gone = new Set<string>();
@@ -38,7 +46,7 @@ export class Outgoing implements CallOwner {
     private readonly post: Post,
     private readonly observe: ObserveActors,
     private readonly onCall: (path: RouteKind) => void,
-    private readonly heardMs: (node: NodeAddress) => number | null,
+    private readonly nodes: NodePatience,
   ) {}
 
   call(to: ActorAddress, request: CallRequest, options: CallOptions, receiver: Receiver): OutgoingCall {
@@ -129,7 +137,7 @@ export class Outgoing implements CallOwner {
       // A timer that is late says that this process stood still: the node's word may be among what it has not read yet.
       const nowMs = this.clock.now();
       if (heard || nowMs - sinceMs >= 2 * limits.PROBE_TIMEOUT_MS) return;
-      const leftMs = (this.heardMs(node) ?? Number.NEGATIVE_INFINITY) + limits.SUSPECT_AFTER_MS - nowMs;
+      const leftMs = (this.nodes.heardMs(node) ?? Number.NEGATIVE_INFINITY) + limits.SUSPECT_AFTER_MS - nowMs;
       if (leftMs > 0) this.doubtOn(node, Math.min(leftMs, limits.PROBE_TIMEOUT_MS));
       else this.leaveBus(node);
     });
@@ -165,12 +173,13 @@ export class Outgoing implements CallOwner {
    */
   sweep(excused: (route: Route) => boolean): void {
     const nowMs = this.clock.now();
+    const { silenceMs } = this.nodes;
     const probed: OutgoingCall[] = [];
     for (const call of [...this.open.values()]) {
       if (call.route.kind === 'local') continue;
       if (excused(call.route)) call.heardMs = nowMs;
-      if (call.heardMs <= nowMs - limits.CALL_SILENCE_MS) {
-        const silence = `its node has been silent for ${limits.CALL_SILENCE_MS} ms`;
+      if (call.heardMs <= nowMs - silenceMs) {
+        const silence = `its node has been silent for ${silenceMs} ms`;
         call.abandon(new Unheard(`cannot finish ${call.label}: ${silence}`));
       } else if (!call.route.open && call.cutOffMs !== null && call.cutOffMs <= nowMs - CUT_OFF_MS) {
         const cause = 'its direct link closed and NATS is not connected';

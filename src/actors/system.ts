@@ -46,6 +46,8 @@ export interface ActorSystemOptions {
   readonly onCall?: (path: RouteKind) => void;
   /** When a node last said that it lives, by `clock`; null if it is unknown. Without it, only the node's answers to calls and probes count. */
   readonly heardMs?: (node: NodeAddress) => number | null;
+  /** Silence of a node after which calls to it and from it are lost. */
+  readonly silenceMs?: number;
 }
 
 /** The environment of an actor, passed to its factory. */
@@ -91,17 +93,11 @@ export class ActorSystem {
       create: async ({ protocol, name, factory }, life) => (factory as Factory)(this.context(protocol, name, life)),
       gaveUp: (actor) => this.remove(actor.name, actor),
     };
-    this.post = new Post({
-      bus,
-      links: this.links,
-      namespace,
-      self: this.node,
-      inbox: this.inbox(),
-      observe: this.observe,
-    });
-    const { onCall = () => undefined, heardMs = () => null } = options;
-    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe, onCall, heardMs);
-    this.incoming = new Incoming(clock, this.node, this.observe, (call) => this.deliver(call));
+    const { links, node: self, observe } = this;
+    this.post = new Post({ bus, links, namespace, self, inbox: this.inbox(), observe });
+    const { onCall = () => undefined, heardMs = () => null, silenceMs = limits.CALL_SILENCE_MS } = options;
+    this.outgoing = new Outgoing(this.node, clock, this.post, this.observe, onCall, { heardMs, silenceMs });
+    this.incoming = new Incoming(clock, this.node, this.observe, (call) => this.deliver(call), silenceMs);
   }
 
   /** Subscribes to this node's messages and starts the heartbeat. Idempotent. */

@@ -20,6 +20,8 @@ import { CLI } from './support/fleet.js';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ran = promisify(execFile);
 const DETACHED = 50;
+/** Longer than the silence of nodes and of calls that is not explained. */
+const BUSY_MS = 7_000;
 let dir: string;
 let server: EmbeddedServer;
 let variables: Record<string, string>;
@@ -69,6 +71,25 @@ it('ends a program with the command that runs it, in whatever way that ends', as
   const [pid] = (await once(createInterface({ input: command.stdout }), 'line')) as [string];
   command.kill('SIGKILL');
   while (isAlive(Number(pid))) await pause(50);
+});
+
+it('waits for a node whose code keeps its event loop busy', async () => {
+  await writeFile(
+    join(dir, 'busy.js'),
+    `export function burn(ms) { const untilMs = Date.now() + ms; while (Date.now() < untilMs); return ms; }
+     export class Keeper { count = 0; add() { return ++this.count; } }`,
+  );
+  await writeFile(
+    join(dir, 'burns.js'),
+    `import { connect } from 'shoal';
+     import { burn, Keeper } from './busy.js';
+     const fleet = await connect();
+     const keeper = await fleet.actor(Keeper);
+     console.log(await keeper.add(), await fleet.task(burn)(${BUSY_MS}), await keeper.add());
+     await fleet.close();`,
+  );
+  const { stdout } = await ran(process.execPath, [CLI, 'run', 'burns.js', '--actors', './busy.js'], { cwd: dir });
+  expect(stdout).toBe(`1 ${BUSY_MS} 2\n`);
 });
 
 function isAlive(pid: number): boolean {

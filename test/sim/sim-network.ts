@@ -1,3 +1,4 @@
+import type { KnockAnswer } from '../../src/core/knock-answer.js';
 import { digestOf } from '../../src/digest.js';
 import { Unavailable } from '../../src/errors.js';
 import type { DialledSocket, PeerNetwork } from '../../src/peer/wire/network.js';
@@ -44,6 +45,7 @@ export class SimSockets {
   of(process: SimProcess): PeerNetwork {
     return {
       dial: (endpoint, inlet) => this.dial(process, endpoint, inlet),
+      knock: (endpoint, timeoutMs) => this.knock(process, endpoint, timeoutMs),
       listen: async (at, _options, { accept }) => {
         if ('path' in at) throw new Unavailable('the simulated network has no Unix sockets');
         const port = 1 + (this.ports++ % 65_535);
@@ -58,6 +60,25 @@ export class SimSockets {
 
   private socket(process: SimProcess, out: Wire): SimSocket {
     return new SimSocket(process, this.net, out, () => this.bytesPerMs(process.host), this.onTorn);
+  }
+
+  /** A process that stands still accepts connections, too. */
+  private knock(process: SimProcess, endpoint: Endpoint, timeoutMs: number): Promise<KnockAnswer> {
+    if ('path' in endpoint) throw new Unavailable('the simulated network has no Unix sockets');
+    const { host, port } = endpoint;
+    const [there, back] = [this.net.wire(process.host, host), this.net.wire(host, process.host)];
+    return new Promise((resolve) => {
+      const timer = process.clock.after(timeoutMs, () => resolve('unknown'));
+      there.send(() => {
+        const presence = this.listening.get(`${host}:${port}`)?.process.alive ? 'there' : 'ended';
+        back.send(() =>
+          process.post(() => {
+            timer.cancel();
+            resolve(presence);
+          }),
+        );
+      });
+    });
   }
 
   private dial(process: SimProcess, endpoint: Endpoint, inlet: Inlet): PeerSocket {

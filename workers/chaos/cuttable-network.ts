@@ -21,6 +21,7 @@ export function cuttableNetwork(network: PeerNetwork, cut: Cut): PeerNetwork {
   return {
     dial: (endpoint, inlet, options) =>
       cut.active ? new UnreachablePeer() : watched(network.dial(endpoint, inlet, options)),
+    knock: async (endpoint, timeoutMs) => (cut.active ? 'unknown' : network.knock(endpoint, timeoutMs)),
     listen: (at, options, { enter, accept }) =>
       network.listen(at, options, {
         enter: (address, evict) => (cut.active ? null : enter(address, evict)),

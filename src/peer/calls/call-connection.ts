@@ -48,6 +48,7 @@ export class CallConnection implements CallLink, ConnectionOwner {
     peer: PeerIdentity,
     private readonly clock: Clock,
     private readonly listener: CallConnectionListener,
+    private readonly silenceMs = SILENCE_MS,
   ) {
     this.peer = { node: peer.id, incarnation: peer.incarnation };
     this.receivedMs = clock.now();
@@ -141,8 +142,8 @@ export class CallConnection implements CallLink, ConnectionOwner {
     this.beatMs = nowMs;
     this.crowdedSinceBeat = this.receivedBytes > CROWD_BYTES || this.connection.queuedBytes > CROWD_BYTES;
     this.receivedBytes = 0;
-    if (nowMs - this.receivedMs >= SILENCE_MS) {
-      this.close(new Unheard(`nothing came from ${this.peer.node} for ${SILENCE_MS} ms`));
+    if (nowMs - this.receivedMs >= this.silenceMs) {
+      this.close(new Unheard(`nothing came from ${this.peer.node} for ${this.silenceMs} ms`));
       return;
     }
     if (!this.sentSinceBeat) this.connection.send(BEAT, 0, NO_HEADER);

@@ -51,6 +51,8 @@ export interface PeerCallLinksOptions extends SocketOptions {
   readonly secret: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** Time after which a link is closed on which nothing comes. Default: `CallConnection`'s. */
+  readonly silenceMs?: number;
   /** Where an incarnation of a node listens, if it is a living member that can be dialled; else null. */
   readonly addressOf: (node: Node) => PeerAddress | null;
   readonly onLinkOpened?: (node: Node) => void;
@@ -230,10 +232,11 @@ export class PeerCallLinks implements CallLinks {
     pool.refusals = 0;
     this.turns.forget(keyOf(node));
     this.unreached.delete(pool);
-    const link = new CallConnection(connection, peer, this.options.clock, {
-      received: (from, message) => this.listener?.received(from, message),
-      closed: (of, reason) => this.closed(node, pool, of, reason),
-    });
+    const events = {
+      received: (from: CallConnection, message: Uint8Array) => this.listener?.received(from, message),
+      closed: (of: CallConnection, reason: ShoalError) => this.closed(node, pool, of, reason),
+    };
+    const link = new CallConnection(connection, peer, this.options.clock, events, this.options.silenceMs);
     pool.links.add(link);
     this.listener?.opened(link);
     this.options.onLinkOpened?.(node);

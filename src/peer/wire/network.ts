@@ -1,6 +1,16 @@
 import type net from 'node:net';
+import type { KnockAnswer } from '../../core/knock-answer.js';
 import { Unavailable } from '../../errors.js';
-import { adopt, dial, type Endpoint, type Inlet, listener, type PeerSocket, type SocketOptions } from './socket.js';
+import {
+  adopt,
+  dial,
+  type Endpoint,
+  type Inlet,
+  knock,
+  listener,
+  type PeerSocket,
+  type SocketOptions,
+} from './socket.js';
 import type { EnterStranger } from './strangers.js';
 
 /** The port to the network between peers, and the sockets that implement it. */
@@ -8,6 +18,8 @@ import type { EnterStranger } from './strangers.js';
 export interface PeerNetwork {
   /** Begins to connect. The bytes that come go into the inlet. */
   dial(endpoint: Endpoint, inlet: Inlet, options: SocketOptions): PeerSocket;
+  /** What a connection shows of the process that listens there. Never rejects. */
+  knock(endpoint: Endpoint, timeoutMs: number): Promise<KnockAnswer>;
   /**
    * Begins to listen. Rejects with Unavailable if it cannot. The path of a Unix socket must be free.
    */
@@ -40,6 +52,7 @@ export interface PeerListener {
 /** Unix sockets and TCP. */
 export const SOCKETS: PeerNetwork = {
   dial,
+  knock,
   listen: async (at, options, door) => {
     const { setSendBuffer, tls } = options;
     return bind(at, 'path' in at ? { setSendBuffer } : { tls }, door);

@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
+import type { KnockAnswer } from '../../core/knock-answer.js';
 import type { PeerAddress } from '../../core/member.js';
 import { Unavailable } from '../../errors.js';
 import { HANDSHAKE_TIMEOUT_MS } from '../../limits.js';
@@ -88,6 +89,21 @@ function mayOpen(path: string): boolean {
 
 export function describe(endpoint: Endpoint): string {
   return 'path' in endpoint ? endpoint.path : `${endpoint.host}:${endpoint.port}`;
+}
+
+/** Connects to an endpoint, and closes the connection at once. Never rejects. */
+export function knock(endpoint: Endpoint, timeoutMs: number): Promise<KnockAnswer> {
+  return new Promise((resolve) => {
+    const socket = net.connect(endpoint);
+    const end = (answer: KnockAnswer) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(timeoutMs, () => end('unknown'));
+    socket.once('connect', () => end('there'));
+    // A path that is gone may have been removed by others.
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => end(code === 'ECONNREFUSED' ? 'ended' : 'unknown'));
+  });
 }
 
 /** Begins to connect. Incoming bytes are read straight into the memory that the inlet gives; with TLS they are copied there. */

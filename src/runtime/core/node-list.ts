@@ -1,3 +1,5 @@
+import type { KnockAnswer } from '../../core/knock-answer.js';
+import type { PeerAddress } from '../../core/member.js';
 import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS } from '../../limits.js';
 import type { NodeView } from './node-view.js';
 
@@ -5,6 +7,10 @@ import type { NodeView } from './node-view.js';
 
 /** Silence after which a node is gone. */
 export const NODE_SILENCE_MS = 3_000;
+/** Silence after which others look whether the process of a node is still there. */
+const LOOK_AFTER_MS = 1_000;
+/** Silence after which a node is gone whose process is there: the code of its users may keep its event loop busy. */
+export const NODE_BUSY_MS = 30_000;
 /** Silence after which a node is gone at whose addresses nobody listens. @internal exported for tests. */
 export const NODE_UNREACHABLE_MS = 1_200;
 /**
@@ -22,6 +28,16 @@ export const DEAF_AFTER_MS = 2.5 * ANNOUNCE_INTERVAL_MS;
 /** Limit on the members; announcements of others are ignored. */
 const RUNTIME_MEMBERS = 2_048;
 
+/** What this process knows of members beside their announcements. */
+export interface NodeEvidence {
+  /** When something last came over an open link to a member; null without one. */
+  linkHeardMs(node: NodeView): number | null;
+  /** What a look at the process of a silent node has shown. */
+  presenceOf(node: NodeView): KnockAnswer;
+}
+
+const NO_EVIDENCE: NodeEvidence = { linkHeardMs: () => null, presenceOf: () => 'unknown' };
+
 export type NodeListEffect =
   | { readonly type: 'joined'; readonly node: NodeView }
   /** It may have ended, or only its link shows that it lives. It is still a member. */
@@ -35,6 +51,8 @@ interface Entry {
   heardMs: number;
   /** Whether it is silent on the bus for too long, so that only its link shows that it lives. */
   unheard: boolean;
+  /** Whether its process is there, as a look at it has shown while it is silent. */
+  isThere: boolean;
   /** What speaks against it since it was heard last. */
   doubt: 'none' | 'suspected' | 'unreachable';
 }
@@ -67,11 +85,12 @@ export class NodeList {
       known.node = node;
       known.heardMs = nowMs;
       known.unheard = false;
+      known.isThere = false;
       known.doubt = 'none';
       return [];
     }
     if (this.entries.size >= RUNTIME_MEMBERS) return [];
-    this.entries.set(node.incarnation, { node, heardMs: nowMs, unheard: false, doubt: 'none' });
+    this.entries.set(node.incarnation, { node, heardMs: nowMs, unheard: false, isThere: false, doubt: 'none' });
     return [{ type: 'joined', node }];
   }
 
@@ -101,7 +120,8 @@ export class NodeList {
 
   /** Whether the member may have ended, and was not heard since. */
   suspects(incarnation: string): boolean {
-    return (this.entries.get(incarnation)?.doubt ?? 'none') !== 'none';
+    const entry = this.entries.get(incarnation);
+    return entry !== undefined && (entry.doubt !== 'none' || entry.unheard);
   }
 
   /** Whether the bus carries a member's messages: not for one that is gone, nor for one of which only the link shows that it lives. */
@@ -129,25 +149,37 @@ export class NodeList {
     this.judgeFromMs = Math.max(this.judgeFromMs, judgeFromMs);
   }
 
-  /**
-   * To be called regularly while this process is connected to the bus.
-   * @param linkHeardMs when something last came over an open link to a member; null without one
-   */
-  tick(nowMs: number, linkHeardMs: (node: NodeView) => number | null = () => null): NodeListEffect[] {
+  /** To be called regularly while this process is connected to the bus. */
+  tick(nowMs: number, { linkHeardMs, presenceOf }: NodeEvidence = NO_EVIDENCE): NodeListEffect[] {
     if (nowMs < this.judgeFromMs) return [];
     const untilMs = this.echoedMs ?? nowMs;
-    const silent = [...this.entries.values()].filter(
-      (entry) => untilMs - Math.max(entry.heardMs, this.judgeFromMs) > patienceMs(entry),
-    );
+    const silenceMs = ({ heardMs }: Entry) => untilMs - Math.max(heardMs, this.judgeFromMs);
+    const entries = [...this.entries.values()];
+    for (const entry of entries) {
+      const looks = entry.node.kind === 'node' && entry.doubt !== 'unreachable' && silenceMs(entry) > LOOK_AFTER_MS;
+      const presence = looks ? presenceOf(entry.node) : 'unknown';
+      if (presence === 'ended') entry.doubt = 'unreachable';
+      // A link that closed, or another member at its address, speaks against it.
+      entry.isThere = presence === 'there' && entry.doubt === 'none' && !this.hasSuccessor(entry.node);
+    }
+    const silent = entries.filter((entry) => silenceMs(entry) > patienceMs(entry));
     return silent.flatMap((entry) => {
       const { node } = entry;
       const livesByLink = nowMs - (linkHeardMs(node) ?? Number.NEGATIVE_INFINITY) <= NODE_SILENCE_MS;
-      if (!livesByLink) return this.remove(node.incarnation, 'gone');
+      const isBusy = entry.isThere && silenceMs(entry) <= NODE_BUSY_MS;
+      if (!livesByLink && !isBusy) return this.remove(node.incarnation, 'gone');
       if (entry.unheard) return [];
       entry.unheard = true;
-      if (entry.doubt === 'none') entry.doubt = 'suspected';
       return [{ type: 'suspected', node }];
     });
+  }
+
+  /** Whether another member has the address of this one, as a process that was started again does. */
+  private hasSuccessor({ incarnation, address }: NodeView): boolean {
+    if (address === null) return false;
+    return [...this.entries.values()].some(
+      ({ node }) => node.incarnation !== incarnation && node.address !== null && isSame(node.address, address),
+    );
   }
 
   private remove(incarnation: string, type: 'left' | 'gone'): NodeListEffect[] {
@@ -156,6 +188,10 @@ export class NodeList {
     this.entries.delete(incarnation);
     return [{ type, node: entry.node }];
   }
+}
+
+function isSame(a: PeerAddress, b: PeerAddress): boolean {
+  return a.hostId === b.hostId && a.unixPath === b.unixPath && a.tcpHost === b.tcpHost && a.tcpPort === b.tcpPort;
 }
 
 /** The silence after which a member is gone. */

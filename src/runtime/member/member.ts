@@ -22,9 +22,10 @@ import { PacedLog } from '../../paced-log.js';
 import { PeerCallLinks } from '../../peer/calls/peer-call-links.js';
 import { type ListenOptions, PeerServer } from '../../peer/server/peer-server.js';
 import type { Surroundings } from '../../surroundings.js';
-import type { NodeListEffect } from '../core/node-list.js';
+import { NODE_BUSY_MS, type NodeListEffect } from '../core/node-list.js';
 import type { NodeView } from '../core/node-view.js';
 import { NodeDirectory } from './node-directory.js';
+import { NodeProbes } from './node-probes.js';
 import { RollCall } from './roll-call.js';
 
 /** One process's membership of the runtime: its actors, its connections to other members, and the list of members. */
@@ -64,6 +65,7 @@ export class RuntimeMember {
   readonly rollCall: RollCall;
   private readonly left = new AbortController();
   private readonly links: PeerCallLinks;
+  private readonly probes: NodeProbes;
   private readonly server: PeerServer | null;
   private address: PeerAddress | null = null;
   private offer: () => Offer = () => NO_OFFER;
@@ -83,7 +85,10 @@ export class RuntimeMember {
     this.directory = new NodeDirectory({
       ...{ bus, clock, subjects },
       describe: () => this.describe(),
-      linkHeardMs: (member) => this.links.heardMs({ node: member.id, incarnation: member.incarnation }),
+      evidence: {
+        linkHeardMs: (member) => this.links.heardMs({ node: member.id, incarnation: member.incarnation }),
+        presenceOf: (member) => this.probes.presenceOf(member),
+      },
     });
     const peer = {
       identity: { id, incarnation, fingerprint: RUNTIME_FINGERPRINT },
@@ -94,9 +99,12 @@ export class RuntimeMember {
       network: surroundings.network,
       setSendBuffer: surroundings.setSendBuffer ?? undefined,
     };
+    this.probes = new NodeProbes({ network: surroundings.network, clock, hostId: surroundings.hostId });
     const reportDial = dialReport(log);
     this.links = new PeerCallLinks({
       ...peer,
+      // The code of users may keep the event loop of either side busy.
+      silenceMs: NODE_BUSY_MS,
       hostId: surroundings.hostId,
       addressOf: (node) => this.directory.get(node.incarnation)?.address ?? null,
       onLinkOpened: (node) => {
@@ -122,7 +130,7 @@ export class RuntimeMember {
     const { onCall = () => undefined } = options;
     const heardMs = (address: NodeAddress) => this.directory.heardMs(address.incarnation);
     const ports = { bus, links, clock, random: peer.random, observe: logged(log) };
-    this.actors = new ActorSystem({ ...ports, node, namespace, heardMs, onCall });
+    this.actors = new ActorSystem({ ...ports, node, namespace, heardMs, silenceMs: NODE_BUSY_MS, onCall });
     this.rollCall = new RollCall({ directory: this.directory, actors: this.actors, clock });
   }
 
@@ -206,6 +214,7 @@ export class RuntimeMember {
     this.awaited.get(node.incarnation)?.set();
     this.awaited.delete(node.incarnation);
     this.links.forget(address);
+    this.probes.forget(node.incarnation);
     this.actors.nodeGone(node.id, node.incarnation);
   }
 }

@@ -6,7 +6,7 @@ import { tryPublish } from '../../fleet/try-publish.js';
 import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS } from '../../limits.js';
 import { encode } from '../../wire/msgpack.js';
 import { readMessage } from '../../wire/read-message.js';
-import { NODE_SILENCE_MS, NodeList, type NodeListEffect } from '../core/node-list.js';
+import { NODE_SILENCE_MS, type NodeEvidence, NodeList, type NodeListEffect } from '../core/node-list.js';
 import type { NodeView } from '../core/node-view.js';
 import { NodeAnnouncement, NodeLeave } from '../messages.js';
 
@@ -24,8 +24,8 @@ export interface NodeDirectoryOptions {
   readonly describe: (() => NodeView) | null;
   /** Subject on which this process hears messages of its own at least as often as announcements. Default: it hears those that it announces itself by, if any. */
   readonly echo?: string;
-  /** When something last came over an open link to a member; null without one. Default: there are no links. */
-  readonly linkHeardMs?: (node: NodeView) => number | null;
+  /** Default: none. */
+  readonly evidence?: NodeEvidence;
 }
 
 export class NodeDirectory {
@@ -191,14 +191,14 @@ export class NodeDirectory {
   }
 
   private tick(): void {
-    const { bus, clock, linkHeardMs } = this.options;
+    const { bus, clock, evidence } = this.options;
     const nowMs = clock.now();
     // A late tick means that this process stood still, and has not read the others' announcements yet.
     const lateMs = nowMs - this.tickedMs - TICK_MS;
     if (lateMs >= TICK_MS) this.list.stoodStill(lateMs, nowMs);
     this.tickedMs = nowMs;
     if (!bus.connected) this.list.deafUntil(nowMs + BUS_GRACE_MS);
-    else this.emit(this.list.tick(nowMs, linkHeardMs));
+    else this.emit(this.list.tick(nowMs, evidence));
   }
 
   private emit(effects: readonly NodeListEffect[]): void {

@@ -2,6 +2,7 @@ import { NodeList } from '../../../src/runtime/core/node-list.js';
 import { NodeResources } from '../../../src/runtime/core/node-resources.js';
 import { ReferenceCount } from '../../../src/runtime/core/reference-count.js';
 import { LeaseKeeper } from '../../../src/runtime/detached/lease-keeper.js';
+import { NodeProbes } from '../../../src/runtime/member/node-probes.js';
 
 /** Faulty versions of the runtime, which the simulation has to find. */
 export const RUNTIME_MUTANTS = {
@@ -9,9 +10,10 @@ export const RUNTIME_MUTANTS = {
   'a lease that is always valid': () => {
     Object.defineProperty(LeaseKeeper.prototype, 'valid', { get: () => true });
   },
-  /** A process takes the silence of a bus that is not lost yet for the silence of the others. */
+  /** A process takes the silence of a bus that is not lost yet for the silence of the others, and does not look whether they are there. */
   'silence of the bus as evidence': () => {
     NodeList.prototype.echoed = () => undefined;
+    NodeProbes.prototype.presenceOf = () => 'unknown';
   },
   /** A process that is gone keeps its references. */
   'references of the dead': () => {

@@ -4,6 +4,7 @@ import type { ActorEvent } from '../../../src/actors/event.js';
 import { Incoming } from '../../../src/actors/incoming.js';
 import { LocalRoute } from '../../../src/actors/route.js';
 import { SimulatedClock } from '../../../src/clock.js';
+import { CALL_SILENCE_MS } from '../../../src/limits.js';
 
 const CALLER = { node: 'caller', incarnation: '1' };
 const SELF = { node: 'callee', incarnation: '1' };
@@ -20,6 +21,7 @@ it('A call that its caller was told is lost does not run when it arrives late, o
     SELF,
     (event) => events.push(event),
     ({ message }) => ran.push(message.id),
+    CALL_SILENCE_MS,
   );
   const route = new LocalRoute({ nodeMessage: (message) => sent.push(message), answer: () => undefined });
   incoming.receiveCall(call(1), route);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { KnockAnswer } from '../../../src/core/knock-answer.js';
 import { BUS_GRACE_MS } from '../../../src/limits.js';
 import { giveBack, newAllotment, take } from '../../../src/runtime/core/allotment.js';
 import { isValid, LEASE_EXPIRY_MS, LEASE_VALID_MS, LeaseWatch } from '../../../src/runtime/core/lease.js';
@@ -7,6 +8,7 @@ import {
   DEAF_AFTER_MS,
   DRIVER_SILENCE_MS,
   DRIVER_UNLINKED_MS,
+  NODE_BUSY_MS,
   NODE_SILENCE_MS,
   NODE_UNREACHABLE_MS,
   NodeList,
@@ -180,17 +182,42 @@ describe('the list of members', () => {
   it('keeps a member that only its link shows to live, in doubt and unheard, until the link is silent too', () => {
     const list = new NodeList();
     const a = node('a');
+    const byLink = (heardMs: number) => ({ linkHeardMs: () => heardMs, presenceOf: () => 'unknown' as const });
     list.heard(a, 0);
     expect(list.hears('a-1')).toBe(true);
     const silentMs = NODE_SILENCE_MS + 1;
-    expect(list.tick(silentMs, () => silentMs - 1_000)).toEqual([{ type: 'suspected', node: a }]);
+    expect(list.tick(silentMs, byLink(silentMs - 1_000))).toEqual([{ type: 'suspected', node: a }]);
     expect([list.suspects('a-1'), list.hears('a-1')]).toEqual([true, false]);
-    expect(list.tick(silentMs + 1, () => silentMs)).toEqual([]);
+    expect(list.tick(silentMs + 1, byLink(silentMs))).toEqual([]);
     list.heard(a, silentMs + 2);
     expect([list.suspects('a-1'), list.hears('a-1')]).toEqual([false, true]);
-    expect(list.tick(3 * silentMs, () => 3 * silentMs - NODE_SILENCE_MS)).toHaveLength(1);
-    expect(list.tick(3 * silentMs + 1, () => 3 * silentMs - NODE_SILENCE_MS)).toEqual([{ type: 'gone', node: a }]);
+    expect(list.tick(3 * silentMs, byLink(3 * silentMs - NODE_SILENCE_MS))).toHaveLength(1);
+    expect(list.tick(3 * silentMs + 1, byLink(3 * silentMs - NODE_SILENCE_MS))).toEqual([{ type: 'gone', node: a }]);
     expect(list.hears('a-1')).toBe(false);
+  });
+
+  it('is patient with a node whose process is there, until its link closes or it was started again', () => {
+    const silentMs = NODE_SILENCE_MS + 1;
+    const evidence = (presence: KnockAnswer) => ({ linkHeardMs: () => null, presenceOf: () => presence });
+    const address = { hostId: 'h', unixPath: '/run/a.sock', tcpHost: null, tcpPort: null };
+    const a = { ...node('a'), address };
+    const busy = () => {
+      const list = new NodeList();
+      list.heard(a, 0);
+      expect(list.tick(silentMs, evidence('there'))).toEqual([{ type: 'suspected', node: a }]);
+      expect(list.hears('a-1')).toBe(false);
+      return list;
+    };
+    expect(busy().tick(NODE_BUSY_MS, evidence('there'))).toEqual([]);
+    expect(busy().tick(NODE_BUSY_MS + 1, evidence('there'))).toEqual([{ type: 'gone', node: a }]);
+    expect(busy().tick(silentMs + 1, evidence('unknown'))).toEqual([{ type: 'gone', node: a }]);
+    const again = busy();
+    again.heard({ ...a, incarnation: 'a-2' }, silentMs);
+    expect(again.tick(silentMs + 1, evidence('there'))).toEqual([{ type: 'gone', node: a }]);
+    const ended = new NodeList();
+    ended.heard(a, 0);
+    expect(ended.tick(NODE_UNREACHABLE_MS, evidence('ended'))).toEqual([]);
+    expect(ended.tick(NODE_UNREACHABLE_MS + 1, evidence('ended'))).toEqual([{ type: 'gone', node: a }]);
   });
 
   it('is patient with drivers, whose actors end with them', () => {
