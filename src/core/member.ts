@@ -15,6 +15,10 @@ export interface PeerAddress {
   readonly tcpPort: number | null;
 }
 
+export function isSameAddress(a: PeerAddress, b: PeerAddress): boolean {
+  return a.hostId === b.hostId && a.unixPath === b.unixPath && a.tcpHost === b.tcpHost && a.tcpPort === b.tcpPort;
+}
+
 /** A worker's description of itself, sent every `ANNOUNCE_INTERVAL_MS` and at each change of state. */
 export interface Announcement extends Rank {
   readonly id: string;

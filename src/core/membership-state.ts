@@ -1,7 +1,7 @@
 import { Entries } from './entries.js';
 import { epochOf, type RingMember } from './epoch.js';
 import { type Hearing, startHearing } from './hearing.js';
-import type { Announcement, Member, MemberState, PeerAddress } from './member.js';
+import { type Announcement, isSameAddress, type Member, type MemberState } from './member.js';
 import type { MembershipView } from './membership-events.js';
 import type { OwnRank } from './own-rank.js';
 
@@ -113,8 +113,4 @@ function isSameMember(a: Announcement, b: Announcement): boolean {
     a.state === b.state &&
     isSameAddress(a.address, b.address)
   );
-}
-
-function isSameAddress(a: PeerAddress, b: PeerAddress): boolean {
-  return a.hostId === b.hostId && a.unixPath === b.unixPath && a.tcpHost === b.tcpHost && a.tcpPort === b.tcpPort;
 }

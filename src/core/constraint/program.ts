@@ -186,10 +186,21 @@ export class ProgramBuilder {
   }
 }
 
-/** By state, whether a `final` can be reached from it: the least solution, found backwards. */
+/** By state, whether a `final` can be reached from it. */
 function usefulStates(states: readonly StateEdges[]): boolean[] {
-  const useful = states.map(({ final }) => final);
-  /** By state: the states that may become useful when it does. */
+  return leastSolution(states, leadsToUseful);
+}
+
+/**
+ * By state, whether something holds of it: it does for final states, and for those of which `follows` says so from what holds of the states after them. The
+ * least solution, found backwards.
+ */
+export function leastSolution(
+  states: readonly StateEdges[],
+  follows: (state: StateEdges, holds: readonly boolean[]) => boolean,
+): boolean[] {
+  const holds = states.map(({ final }) => final);
+  /** By state: the states of which it may hold once it holds of this one. */
   const waiting: number[][] = states.map(() => []);
   for (const [id, { bytes, epsilons, calls }] of states.entries()) {
     for (const { to } of bytes) waiting[to]!.push(id);
@@ -199,15 +210,15 @@ function usefulStates(states: readonly StateEdges[]): boolean[] {
       waiting[start]!.push(id);
     }
   }
-  const open = useful.flatMap((is, id) => (is ? [id] : []));
+  const open = holds.flatMap((is, id) => (is ? [id] : []));
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
     for (const candidate of waiting[id]!) {
-      if (useful[candidate] || !leadsToUseful(states[candidate]!, useful)) continue;
-      useful[candidate] = true;
+      if (holds[candidate] || !follows(states[candidate]!, holds)) continue;
+      holds[candidate] = true;
       open.push(candidate);
     }
   }
-  return useful;
+  return holds;
 }
 
 function leadsToUseful({ bytes, epsilons, calls }: StateEdges, useful: readonly boolean[]): boolean {

@@ -1,4 +1,4 @@
-import type { StateEdges } from './program.js';
+import { leastSolution, type StateEdges } from './program.js';
 
 /** Finds the states of a program that no short text can tell apart, such as those of a bounded repetition that is far from its bound. */
 
@@ -18,7 +18,7 @@ export function stateClasses(states: readonly StateEdges[], bytes: number): Uint
   const own = Uint16Array.from(states, (_, id) => id);
   const closures = closuresOf(states);
   if (closures === null) return own;
-  const empty = emptyStates(states);
+  const empty = leastSolution(states, mayBeEmpty);
   const before = statesBefore(states, closures);
   const partition = new Partition(states.length);
   const all = [...states.keys()];
@@ -95,29 +95,9 @@ function closuresOf(states: readonly StateEdges[]): number[][] | null {
   return closures;
 }
 
-/** By state: whether a call of it may end without a byte. The least solution, found backwards. */
-function emptyStates(states: readonly StateEdges[]): boolean[] {
-  const empty = states.map(({ final }) => final);
-  /** By state: the states that may turn out empty when it does. */
-  const waiting: number[][] = states.map(() => []);
-  for (const [id, { epsilons, calls }] of states.entries()) {
-    for (const to of epsilons) waiting[to]!.push(id);
-    for (const { start, to } of calls) {
-      waiting[start]!.push(id);
-      waiting[to]!.push(id);
-    }
-  }
-  const open = empty.flatMap((is, id) => (is ? [id] : []));
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    for (const candidate of waiting[id]!) {
-      const { epsilons, calls } = states[candidate]!;
-      const is = epsilons.some((to) => empty[to]) || calls.some(({ start, to }) => empty[start] && empty[to]);
-      if (empty[candidate] || !is) continue;
-      empty[candidate] = true;
-      open.push(candidate);
-    }
-  }
-  return empty;
+/** Whether a call of a state may end without a byte. */
+function mayBeEmpty({ epsilons, calls }: StateEdges, empty: readonly boolean[]): boolean {
+  return epsilons.some((to) => empty[to]) || calls.some(({ start, to }) => empty[start] && empty[to]);
 }
 
 /** By state: the states from which one byte or one call leads to it. */

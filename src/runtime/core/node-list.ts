@@ -1,5 +1,5 @@
 import type { KnockAnswer } from '../../core/knock-answer.js';
-import type { PeerAddress } from '../../core/member.js';
+import { isSameAddress } from '../../core/member.js';
 import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS } from '../../limits.js';
 import type { NodeView } from './node-view.js';
 
@@ -40,7 +40,7 @@ const NO_EVIDENCE: NodeEvidence = { linkHeardMs: () => null, presenceOf: () => '
 
 export type NodeListEffect =
   | { readonly type: 'joined'; readonly node: NodeView }
-  /** It may have ended, or only its link shows that it lives. It is still a member. */
+  /** It may have ended, or only its link or its process shows that it lives. It is still a member. */
   | { readonly type: 'suspected'; readonly node: NodeView }
   /** It left by its own word, or it is gone: silent for too long. It may join again. */
   | { readonly type: 'left' | 'gone'; readonly node: NodeView };
@@ -49,10 +49,8 @@ interface Entry {
   node: NodeView;
   /** When it was last heard on the bus. */
   heardMs: number;
-  /** Whether it is silent on the bus for too long, so that only its link shows that it lives. */
+  /** Whether it is silent on the bus for too long, so that only its link or its process shows that it lives. */
   unheard: boolean;
-  /** Whether its process is there, as a look at it has shown while it is silent. */
-  isThere: boolean;
   /** What speaks against it since it was heard last. */
   doubt: 'none' | 'suspected' | 'unreachable';
 }
@@ -85,12 +83,11 @@ export class NodeList {
       known.node = node;
       known.heardMs = nowMs;
       known.unheard = false;
-      known.isThere = false;
       known.doubt = 'none';
       return [];
     }
     if (this.entries.size >= RUNTIME_MEMBERS) return [];
-    this.entries.set(node.incarnation, { node, heardMs: nowMs, unheard: false, isThere: false, doubt: 'none' });
+    this.entries.set(node.incarnation, { node, heardMs: nowMs, unheard: false, doubt: 'none' });
     return [{ type: 'joined', node }];
   }
 
@@ -154,19 +151,16 @@ export class NodeList {
     if (nowMs < this.judgeFromMs) return [];
     const untilMs = this.echoedMs ?? nowMs;
     const silenceMs = ({ heardMs }: Entry) => untilMs - Math.max(heardMs, this.judgeFromMs);
-    const entries = [...this.entries.values()];
-    for (const entry of entries) {
-      const looks = entry.node.kind === 'node' && entry.doubt !== 'unreachable' && silenceMs(entry) > LOOK_AFTER_MS;
-      const presence = looks ? presenceOf(entry.node) : 'unknown';
-      if (presence === 'ended') entry.doubt = 'unreachable';
-      // A link that closed, or another member at its address, speaks against it.
-      entry.isThere = presence === 'there' && entry.doubt === 'none' && !this.hasSuccessor(entry.node);
-    }
-    const silent = entries.filter((entry) => silenceMs(entry) > patienceMs(entry));
-    return silent.flatMap((entry) => {
+    return [...this.entries.values()].flatMap((entry) => {
       const { node } = entry;
+      const looks = node.kind === 'node' && entry.doubt !== 'unreachable' && silenceMs(entry) > LOOK_AFTER_MS;
+      const presence = looks ? presenceOf(node) : 'unknown';
+      if (presence === 'ended') entry.doubt = 'unreachable';
+      if (silenceMs(entry) <= patienceMs(entry)) return [];
       const livesByLink = nowMs - (linkHeardMs(node) ?? Number.NEGATIVE_INFINITY) <= NODE_SILENCE_MS;
-      const isBusy = entry.isThere && silenceMs(entry) <= NODE_BUSY_MS;
+      // A link that closed, or another member at its address, speaks against a process that is there.
+      const isThere = presence === 'there' && entry.doubt === 'none' && !this.hasSuccessor(node);
+      const isBusy = isThere && silenceMs(entry) <= NODE_BUSY_MS;
       if (!livesByLink && !isBusy) return this.remove(node.incarnation, 'gone');
       if (entry.unheard) return [];
       entry.unheard = true;
@@ -178,7 +172,7 @@ export class NodeList {
   private hasSuccessor({ incarnation, address }: NodeView): boolean {
     if (address === null) return false;
     return [...this.entries.values()].some(
-      ({ node }) => node.incarnation !== incarnation && node.address !== null && isSame(node.address, address),
+      ({ node }) => node.incarnation !== incarnation && node.address !== null && isSameAddress(node.address, address),
     );
   }
 
@@ -188,10 +182,6 @@ export class NodeList {
     this.entries.delete(incarnation);
     return [{ type, node: entry.node }];
   }
-}
-
-function isSame(a: PeerAddress, b: PeerAddress): boolean {
-  return a.hostId === b.hostId && a.unixPath === b.unixPath && a.tcpHost === b.tcpHost && a.tcpPort === b.tcpPort;
 }
 
 /** The silence after which a member is gone. */

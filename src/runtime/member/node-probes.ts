@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.js';
 import type { KnockAnswer } from '../../core/knock-answer.js';
+import type { PeerAddress } from '../../core/member.js';
 import type { PeerNetwork } from '../../peer/wire/network.js';
 import { type Endpoint, endpointsOf } from '../../peer/wire/socket.js';
 import type { NodeView } from '../core/node-view.js';
@@ -8,8 +9,10 @@ import type { NodeView } from '../core/node-view.js';
 
 /** A system that does not answer for so long cannot be reached. */
 const ANSWER_MS = 1_000;
-/** For how long an answer is believed. */
-const BELIEVED_MS = 2_000;
+/** Time between two probes of a node. */
+const INTERVAL_MS = 2_000;
+/** An answer is older if it is of an earlier silence: nobody asks while a node is heard. */
+const BELIEVED_MS = INTERVAL_MS + ANSWER_MS;
 
 interface Probe {
   presence: KnockAnswer;
@@ -32,7 +35,6 @@ export class NodeProbes {
 
   /** What the last probe of a node has shown. Begins the next one if that was too long ago. */
   presenceOf({ incarnation, address }: NodeView): KnockAnswer {
-    const { hostId, clock } = this.options;
     if (address === null) return 'unknown';
     const probe = this.probes.get(incarnation) ?? {
       presence: 'unknown',
@@ -40,12 +42,9 @@ export class NodeProbes {
       isOpen: false,
     };
     this.probes.set(incarnation, probe);
-    if (!probe.isOpen && clock.now() - probe.askedMs >= BELIEVED_MS) {
-      void this.ask(
-        probe,
-        reachable(() => endpointsOf(address, hostId)),
-      );
-    }
+    const ageMs = this.options.clock.now() - probe.askedMs;
+    if (!probe.isOpen && ageMs > BELIEVED_MS) probe.presence = 'unknown';
+    if (!probe.isOpen && ageMs >= INTERVAL_MS) void this.ask(probe, address);
     return probe.presence;
   }
 
@@ -54,13 +53,22 @@ export class NodeProbes {
     this.probes.delete(incarnation);
   }
 
-  private async ask(probe: Probe, endpoints: readonly Endpoint[]): Promise<void> {
+  private async ask(probe: Probe, address: PeerAddress): Promise<void> {
     const { clock, network } = this.options;
     probe.isOpen = true;
     probe.askedMs = clock.now();
-    const found = await Promise.all(endpoints.map((endpoint) => network.knock(endpoint, ANSWER_MS)));
+    const found = await Promise.all(this.endpoints(address).map((endpoint) => network.knock(endpoint, ANSWER_MS)));
     probe.presence = jointly(found);
     probe.isOpen = false;
+  }
+
+  /** None if this host can dial no address of the node. */
+  private endpoints(address: PeerAddress): readonly Endpoint[] {
+    try {
+      return endpointsOf(address, this.options.hostId);
+    } catch {
+      return [];
+    }
   }
 }
 
@@ -68,13 +76,4 @@ export class NodeProbes {
 function jointly(found: readonly KnockAnswer[]): KnockAnswer {
   if (found.includes('there')) return 'there';
   return found.length > 0 && found.every((presence) => presence === 'ended') ? 'ended' : 'unknown';
-}
-
-/** None if this host can dial no address of the node. */
-function reachable(endpoints: () => readonly Endpoint[]): readonly Endpoint[] {
-  try {
-    return endpoints();
-  } catch {
-    return [];
-  }
 }

@@ -13,7 +13,7 @@ const node: NodeView = {
 
 it('A silent node is looked at again while it stays silent, once at a time, and the last look counts', async () => {
   const clock = new SimulatedClock();
-  const answers: KnockAnswer[] = ['there', 'ended'];
+  const answers: KnockAnswer[] = ['there', 'ended', 'there'];
   const asked: Endpoint[] = [];
   const knock = async (endpoint: Endpoint) => {
     asked.push(endpoint);
@@ -31,6 +31,11 @@ it('A silent node is looked at again while it stays silent, once at a time, and 
   ]);
   expect(looks[0]).toBe('unknown');
   expect([looks[1], looks.at(-1)]).toEqual(['there', 'ended']);
+  // It was heard for a while: what an earlier silence has shown says nothing about this one.
+  await clock.advance(60_000);
+  expect(probes.presenceOf(node)).toBe('unknown');
+  await clock.advance(250);
+  expect(probes.presenceOf(node)).toBe('there');
   expect(probes.presenceOf({ ...node, incarnation: 'b', address: null })).toBe('unknown');
   const elsewhere = { ...node.address!, tcpHost: null, tcpPort: null, unixPath: '/run/a.sock' };
   expect(probes.presenceOf({ ...node, incarnation: 'c', address: elsewhere })).toBe('unknown');
