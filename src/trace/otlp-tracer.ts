@@ -7,12 +7,11 @@ import {
   trace,
 } from '@opentelemetry/api';
 import {
+  AlwaysOnSampler,
   BasicTracerProvider,
   BatchSpanProcessor,
-  ParentBasedSampler,
-  type Sampler,
+  RandomIdGenerator,
   type SpanExporter,
-  TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
 import { ShoalError } from '../errors.js';
 import type { Log } from '../log.js';
@@ -48,14 +47,17 @@ export interface OtlpOptions {
 
 /** Records spans, and sends them in the background. A collector that cannot be reached costs only spans. */
 export class OtlpTracer implements Tracer {
-  private readonly sampler: ShareSampler;
+  /** Share of the traces that begin here from now on which are recorded. */
+  ratio: number;
+  private readonly ids = new RandomIdGenerator();
   private readonly provider: BasicTracerProvider;
 
   constructor({ source, exporter, ratio, log }: OtlpOptions) {
-    this.sampler = new ShareSampler(ratio);
+    this.ratio = ratio;
     this.provider = new BasicTracerProvider({
       resource: otlpResource(source),
-      sampler: new ParentBasedSampler({ root: this.sampler }),
+      // Only spans that are recorded reach the SDK: for the others it would take longer than all the rest of a trace.
+      sampler: new AlwaysOnSampler(),
       spanProcessors: [
         new BatchSpanProcessor(reporting(exporter, log), {
           maxQueueSize: WAITING_SPANS,
@@ -67,23 +69,12 @@ export class OtlpTracer implements Tracer {
     });
   }
 
-  /** Share of the traces that begin here from now on which are recorded. */
-  set ratio(ratio: number) {
-    this.sampler.ratio = ratio;
-  }
-
   start(name: string, traceparent: string | null, attributes: SpanAttributes = {}, kind: SpanKind = 'internal'): Span {
     const caller = parseTraceparent(traceparent);
-    const from =
-      caller === null
-        ? ROOT_CONTEXT
-        : trace.setSpanContext(ROOT_CONTEXT, {
-            traceId: caller.traceId,
-            spanId: caller.spanId,
-            traceFlags: caller.sampled ? 1 : 0,
-            isRemote: true,
-          });
-    return this.begin(from, name, attributes, kind);
+    const isRecorded = caller === null ? Math.random() < this.ratio : caller.sampled;
+    // Other processes learn that they need not record theirs.
+    if (!isRecorded) return passingSpan(caller ?? this.newTrace());
+    return this.begin(caller === null ? ROOT_CONTEXT : contextWithin(caller), name, attributes, kind);
   }
 
   /** Sends what waits, within a time limit. */
@@ -91,35 +82,17 @@ export class OtlpTracer implements Tracer {
     await this.provider.shutdown().catch(() => {});
   }
 
+  /** A trace of which nothing is recorded. */
+  private newTrace(): TraceContext {
+    return { traceId: this.ids.generateTraceId(), spanId: this.ids.generateSpanId(), sampled: false };
+  }
+
   private begin(from: Context, name: string, attributes: SpanAttributes, kind: SpanKind): Span {
     const span = this.provider
       .getTracer('shoal')
       .startSpan(name, { kind: KINDS[kind], attributes: attributes as Record<string, string> }, from);
-    // Other processes learn that they need not record theirs.
-    if (!span.isRecording()) return passingSpan(contextOf(span));
     const own = trace.setSpan(from, span);
     return new RecordedSpan(span, (...child) => this.begin(own, ...child));
-  }
-}
-
-/** Records a share that can change. */
-class ShareSampler implements Sampler {
-  private current: Sampler;
-
-  constructor(ratio: number) {
-    this.current = new TraceIdRatioBasedSampler(ratio);
-  }
-
-  set ratio(ratio: number) {
-    this.current = new TraceIdRatioBasedSampler(ratio);
-  }
-
-  shouldSample(...asked: Parameters<Sampler['shouldSample']>): ReturnType<Sampler['shouldSample']> {
-    return this.current.shouldSample(...asked);
-  }
-
-  toString(): string {
-    return this.current.toString();
   }
 }
 
@@ -158,6 +131,10 @@ class RecordedSpan implements Span {
     }
     this.span.end();
   }
+}
+
+function contextWithin({ traceId, spanId }: TraceContext): Context {
+  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: 1, isRemote: true });
 }
 
 function contextOf(span: OtelSpan): TraceContext {
