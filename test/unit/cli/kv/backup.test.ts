@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../../../../cli/program.js';
 import type { HttpServer } from '../../../../coordinator/http/server.js';
 import { objectName } from '../../../../src/objects/object-name.js';
@@ -99,6 +99,8 @@ describe('a backup of objects', () => {
     await Promise.all([from.close(), to.close()]);
     for (let at = 0; at < files; at++) rmSync(join(folder, `${at}.kv`), { force: true });
   });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('holds all objects with their types, fields and times, or those of a prefix', async () => {
     const file = newFile();
