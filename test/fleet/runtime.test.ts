@@ -92,6 +92,29 @@ it('waits for a node whose code keeps its event loop busy', async () => {
   expect(stdout).toBe(`1 ${BUSY_MS} 2\n`);
 });
 
+it('keeps a detached actor that computes where it is, and its answer', async () => {
+  await writeFile(
+    join(dir, 'computes.js'),
+    `export class Computer { count = 0; run(ms) { const untilMs = Date.now() + ms; while (Date.now() < untilMs); return ++this.count; } }`,
+  );
+  const nodes = [await startNode('computes', 'computes.js'), await startNode('waits', 'computes.js')];
+  const { url, user, password } = server;
+  const fleet = await connect(url, { user, password, secret: variables.SHOAL_SECRET! });
+  try {
+    const name = 'computer';
+    const at = { lifetime: 'detached', near: { node: 'computes' } } as const;
+    const computer = await fleet.actor<{ run(ms: number): number }>('Computer', { ...at, name });
+    expect(await computer.run(0)).toBe(1);
+    expect(await computer.run(BUSY_MS)).toBe(2);
+    expect(await computer.run(0)).toBe(3);
+    expect(await fleet.listActors()).toMatchObject([{ name, node: 'computes', restarts: 0 }]);
+    await computer.$kill();
+  } finally {
+    await fleet.close();
+    for (const node of nodes) await ended(node);
+  }
+});
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -49,8 +49,8 @@ interface Entry {
   node: NodeView;
   /** When it was last heard on the bus. */
   heardMs: number;
-  /** Whether it is silent on the bus for too long, so that only its link or its process shows that it lives. */
-  unheard: boolean;
+  /** What shows that it lives: its messages on the bus, or, if these are missing for too long, its open link, or only that its process is there. */
+  shownBy: 'bus' | 'link' | 'process';
   /** What speaks against it since it was heard last. */
   doubt: 'none' | 'suspected' | 'unreachable';
 }
@@ -82,12 +82,12 @@ export class NodeList {
     if (known) {
       known.node = node;
       known.heardMs = nowMs;
-      known.unheard = false;
+      known.shownBy = 'bus';
       known.doubt = 'none';
       return [];
     }
     if (this.entries.size >= RUNTIME_MEMBERS) return [];
-    this.entries.set(node.incarnation, { node, heardMs: nowMs, unheard: false, doubt: 'none' });
+    this.entries.set(node.incarnation, { node, heardMs: nowMs, shownBy: 'bus', doubt: 'none' });
     return [{ type: 'joined', node }];
   }
 
@@ -118,12 +118,17 @@ export class NodeList {
   /** Whether the member may have ended, and was not heard since. */
   suspects(incarnation: string): boolean {
     const entry = this.entries.get(incarnation);
-    return entry !== undefined && (entry.doubt !== 'none' || entry.unheard);
+    return entry !== undefined && (entry.doubt !== 'none' || entry.shownBy !== 'bus');
   }
 
   /** Whether the bus carries a member's messages: not for one that is gone, nor for one of which only the link shows that it lives. */
   hears(incarnation: string): boolean {
-    return this.entries.get(incarnation)?.unheard === false;
+    return this.entries.get(incarnation)?.shownBy === 'bus';
+  }
+
+  /** Whether nothing but its process shows that a member lives: its code may keep its event loop busy, and then it will be heard again. */
+  isBusy(incarnation: string): boolean {
+    return this.entries.get(incarnation)?.shownBy === 'process';
   }
 
   /**
@@ -162,9 +167,9 @@ export class NodeList {
       const isThere = presence === 'there' && entry.doubt === 'none' && !this.hasSuccessor(node);
       const isBusy = isThere && silenceMs(entry) <= NODE_BUSY_MS;
       if (!livesByLink && !isBusy) return this.remove(node.incarnation, 'gone');
-      if (entry.unheard) return [];
-      entry.unheard = true;
-      return [{ type: 'suspected', node }];
+      const wasHeard = entry.shownBy === 'bus';
+      entry.shownBy = livesByLink ? 'link' : 'process';
+      return wasHeard ? [{ type: 'suspected', node }] : [];
     });
   }
 

@@ -35,6 +35,16 @@ export class LeaseKeeper {
     return !this.isOver && isValid(this.renewedMs, this.member.options.clock.now());
   }
 
+  /**
+   * Renews a lease that is over because this process stood still. Whether it is valid again: not if others have taken the actors over, nor while the
+   * store cannot be reached.
+   */
+  async revived(): Promise<boolean> {
+    if (this.isOver || this.names.size === 0) return false;
+    await this.renew().catch(() => undefined);
+    return this.valid;
+  }
+
   /** Lists an actor in the lease before it is created. @throws Unavailable if the store cannot be reached or this node is fenced off, Overloaded */
   async add(id: string, name: ActorName): Promise<void> {
     if (this.names.size >= DETACHED_ACTORS) throw new Overloaded(`this node has ${DETACHED_ACTORS} detached actors`);

@@ -61,11 +61,22 @@ export class Takeovers {
       if (lease === null || lease.record.actors.length === 0) return;
       // A process that fenced the node off may have died since: its unfinished work is finished here.
       const leftMs = lease.record.fencedBy ? 0 : watch.seen(lease.revision, clock.now());
-      // A node that the bus does not reach cannot renew its lease, even if its links show that it lives.
-      const isHeard = this.member.directory.hears(incarnation);
-      if (leftMs > 0 || isHeard) await this.pause(Math.min(leftMs || SUSPICION_PAUSE_MS, LEASE_RENEWAL_MS));
+      if (leftMs > 0 || this.mayRenew(incarnation))
+        await this.pause(Math.min(leftMs || SUSPICION_PAUSE_MS, LEASE_RENEWAL_MS));
       else if (await this.moveAll(incarnation, lease)) return;
     }
+  }
+
+  /**
+   * Whether the node may yet renew its lease: the bus carries its messages, or it computes without a turn of its event loop. One that the bus does not
+   * reach cannot, even if its link shows that it lives.
+   */
+  private mayRenew(incarnation: string): boolean {
+    const { directory } = this.member;
+    const node = directory.isBusy(incarnation) ? directory.get(incarnation) : null;
+    // A node that is only cut off from the bus takes a link, and one that computes does not.
+    if (node !== null) void this.member.linked({ node: node.id, incarnation });
+    return node !== null || directory.hears(incarnation);
   }
 
   /** Whether the node is heard on the bus, without a doubt. The lease of a node in doubt is watched already, so that no time is lost once it is gone. */

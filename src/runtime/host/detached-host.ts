@@ -9,7 +9,7 @@ import type { ActorName, InstanceSpec, WireValue } from '../messages.js';
 /** The detached actors of this node: they are in its lease before they are adopted, and answer only while the lease is valid. */
 
 export class DetachedHost {
-  private readonly lease: LeaseKeeper;
+  readonly lease: LeaseKeeper;
 
   constructor(
     private readonly member: RuntimeMember,
@@ -24,9 +24,6 @@ export class DetachedHost {
     this.lease.start();
     life.use(this.lease, (lease) => lease.stop());
   }
-
-  /** Whether detached actors of this node may answer. */
-  readonly mayAnswer = (): boolean => this.lease.valid;
 
   /**
    * Records that an actor is on this node from now on. False if its record does not name `from` any more.

@@ -42,13 +42,20 @@ export interface InstanceHost {
   readonly waitingFor: (spec: InstanceSpec) => number;
 }
 
+/** What keeps other nodes from having an actor too. */
+export interface ActorLease {
+  readonly valid: boolean;
+  /** Renews a lease that is over. Whether it is valid again. Never rejects. */
+  revived(): Promise<boolean>;
+}
+
 export interface InstanceOptions {
   readonly host: InstanceHost;
   readonly spec: InstanceSpec;
   /** Null: it is detached. */
   readonly owner: NodeAddress | null;
-  /** Whether no other node can have the actor now. */
-  readonly mayAnswer: () => boolean;
+  /** Null: no other node can have the actor. */
+  readonly lease: ActorLease | null;
   readonly epoch: number;
   readonly value: object;
   /** Null: it has none. */
@@ -93,7 +100,7 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
         this.apply(running, args),
       );
       outcome = (await this.saved()) ?? own;
-      if (this.options.mayAnswer()) return outcome;
+      if (await this.mayAnswer()) return outcome;
       outcome = null;
       throw new Unavailable('the node lost the actor during the call');
     } finally {
@@ -123,7 +130,7 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
         this.apply(running, args),
       );
       for await (last of items) {
-        if (!this.options.mayAnswer()) {
+        if (!(await this.mayAnswer())) {
           last = null;
           throw new Unavailable('the node lost the actor during the stream');
         }
@@ -192,8 +199,14 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     if (this.running === 0) this.onIdle?.();
   }
 
+  /** The code of an actor may have kept the event loop busy for longer than the lease was valid. */
+  private mayAnswer(): boolean | Promise<boolean> {
+    const { lease } = this.options;
+    return lease === null || lease.valid || lease.revived();
+  }
+
   private checkLease(): void {
-    if (this.options.mayAnswer()) return;
+    if (this.options.lease?.valid ?? true) return;
     throw new NoSuchActor('the node cannot tell whether another one has the actor by now');
   }
 

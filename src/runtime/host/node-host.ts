@@ -54,8 +54,6 @@ export interface NodeHostOptions {
 type CreateRequest = RequestOf<typeof HostProtocol, 'create'>;
 type Created = ResponseOf<typeof HostProtocol, 'create'>;
 
-const always = () => true;
-
 export class NodeHost {
   private readonly instances = new Map<string, Instance>();
   private readonly creating = new Set<string>();
@@ -209,9 +207,9 @@ export class NodeHost {
     } finally {
       scope.isOver = true;
     }
-    const mayAnswer = owner === null ? this.detached.mayAnswer : always;
+    const lease = owner === null ? this.detached.lease : null;
     const own = { host: this.shared, spec: this.kept.spec(spec), owner: this.kept.owner(owner) };
-    return new Instance({ ...own, mayAnswer, epoch, value, checkpoints, grant: this.kept.grant(grant) });
+    return new Instance({ ...own, lease, epoch, value, checkpoints, grant: this.kept.grant(grant) });
   }
 
   /** The call as the constructor and `restore` of an actor see it. */

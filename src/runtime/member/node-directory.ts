@@ -65,6 +65,11 @@ export class NodeDirectory {
     return this.list.hears(incarnation);
   }
 
+  /** Whether nothing but its process shows that a member lives: its code may keep its event loop busy, and then it will be heard again. */
+  isBusy(incarnation: string): boolean {
+    return this.list.isBusy(incarnation);
+  }
+
   /** When a member was last heard on the bus; null if it is none. */
   heardMs(incarnation: string): number | null {
     return this.list.heardMs(incarnation);

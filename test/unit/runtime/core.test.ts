@@ -187,7 +187,7 @@ describe('the list of members', () => {
     expect(list.hears('a-1')).toBe(true);
     const silentMs = NODE_SILENCE_MS + 1;
     expect(list.tick(silentMs, byLink(silentMs - 1_000))).toEqual([{ type: 'suspected', node: a }]);
-    expect([list.suspects('a-1'), list.hears('a-1')]).toEqual([true, false]);
+    expect([list.suspects('a-1'), list.hears('a-1'), list.isBusy('a-1')]).toEqual([true, false, false]);
     expect(list.tick(silentMs + 1, byLink(silentMs))).toEqual([]);
     list.heard(a, silentMs + 2);
     expect([list.suspects('a-1'), list.hears('a-1')]).toEqual([false, true]);
@@ -205,12 +205,15 @@ describe('the list of members', () => {
       const list = new NodeList();
       list.heard(a, 0);
       expect(list.tick(silentMs, evidence('there'))).toEqual([{ type: 'suspected', node: a }]);
-      expect(list.hears('a-1')).toBe(false);
+      expect([list.hears('a-1'), list.isBusy('a-1')]).toEqual([false, true]);
       return list;
     };
     expect(busy().tick(NODE_BUSY_MS, evidence('there'))).toEqual([]);
     expect(busy().tick(NODE_BUSY_MS + 1, evidence('there'))).toEqual([{ type: 'gone', node: a }]);
     expect(busy().tick(silentMs + 1, evidence('unknown'))).toEqual([{ type: 'gone', node: a }]);
+    const linked = busy();
+    expect(linked.tick(NODE_BUSY_MS, { ...evidence('there'), linkHeardMs: () => NODE_BUSY_MS })).toEqual([]);
+    expect([linked.hears('a-1'), linked.isBusy('a-1')]).toEqual([false, false]);
     const again = busy();
     again.heard({ ...a, incarnation: 'a-2' }, silentMs);
     expect(again.tick(silentMs + 1, evidence('there'))).toEqual([{ type: 'gone', node: a }]);
