@@ -34,6 +34,7 @@ export async function useStore<T>(
   const serverId = connection.info?.server_id;
   const paused = state.pausedBecause(bucket, request, clock.now(), serverId);
   if (paused !== null) throw new Unavailable(`cannot use the NATS bucket ${bucket}: ${paused}`);
+  const askedMs = clock.now();
   const stillness = new Stillness(clock);
   try {
     const result = await act();
@@ -47,7 +48,7 @@ export async function useStore<T>(
       ? null
       : await storeFault(error, connection, clock, { bucket, request, worked: state.worked, serverId });
     if (fault !== null) {
-      state.failed(bucket, fault, clock.now(), serverId);
+      state.failed(bucket, fault, clock.now(), serverId, { askedMs });
       throw new Unavailable(`cannot use NATS as a store: ${state.closedBecause(bucket) ?? fault.why}`);
     }
     const reason = error instanceof Error ? error.message : String(error);

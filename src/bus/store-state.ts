@@ -16,7 +16,7 @@ export interface StoreFault {
  * How long a store whose requests hold up the connection is left alone: a short time at first, because a server that stood still for seconds looks
  * the same, and twice as long after each further request that it did not answer.
  */
-const FIRST_PAUSE_MS = 3_000;
+const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 
 interface KnownFault extends StoreFault {
@@ -78,13 +78,24 @@ export class StoreState {
     else this.closed.set(bucket, why);
   }
 
-  /** The store of `server` did not do what it was asked to. */
-  failed(bucket: string, fault: StoreFault, nowMs: number, server: string | undefined): void {
+  /** The store of `server` did not do what it was asked to at `askedMs`. */
+  failed(
+    bucket: string,
+    fault: StoreFault,
+    nowMs: number,
+    server: string | undefined,
+    { askedMs = nowMs }: { readonly askedMs?: number } = {},
+  ): void {
     // A store that answers nothing does not confirm writes either.
     const last = this.faults.get(bucket);
     const of = last?.of === 'all' ? 'all' : fault.of;
-    const isSilentYet = last?.holdsUp === true && last.server === server;
-    const pauseMs = Math.min(isSilentYet ? 2 * last.pauseMs : FIRST_PAUSE_MS, this.longestPauseMs);
+    const known = last?.holdsUp === true && last.server === server ? last : null;
+    // Requests that were on their way together tell of one silence.
+    if (known !== null && askedMs < known.untilMs) {
+      this.faults.set(bucket, { ...fault, of, bucket, server, pauseMs: known.pauseMs, untilMs: known.untilMs });
+      return;
+    }
+    const pauseMs = Math.min(known === null ? FIRST_PAUSE_MS : 2 * known.pauseMs, this.longestPauseMs);
     this.faults.set(bucket, { ...fault, of, bucket, server, pauseMs, untilMs: nowMs + pauseMs });
   }
 }
