@@ -86,11 +86,12 @@ export class Locations {
       const detached = recorded?.record.detached;
       if (!detached || detached.spec.id !== id) throw new ActorDied(`the actor ${name.name} ${id} is dead`, false);
       const { node, epoch, adopted } = detached;
-      const isThere = this.member.directory.hears(node.incarnation);
+      const { directory } = this.member;
+      const isThere = directory.hears(node.incarnation) || directory.isBusy(node.incarnation);
       if (isThere && adopted) return { node, epoch };
       if (clock.now() >= untilMs)
         throw new Unavailable(`the node ${node.node} of the actor ${name.name} is gone, and no other node has it yet`);
-      if (!isThere) void this.takeovers.rescue(name, node.incarnation).catch(() => undefined);
+      if (!isThere) void this.takeovers.rescue(name, node.incarnation);
       await new Promise<void>((resolve) => clock.after(DETACHED_POLL_MS, resolve));
     }
   }

@@ -7,8 +7,8 @@ import type { NodeView } from './node-view.js';
 
 /** Silence after which a node is gone. */
 export const NODE_SILENCE_MS = 3_000;
-/** Silence after which others look whether the process of a node is still there. */
-const LOOK_AFTER_MS = 1_000;
+/** Silence after which others look whether the process of a node is still there: longer than that between two announcements. */
+const LOOK_AFTER_MS = 1.4 * ANNOUNCE_INTERVAL_MS;
 /** Silence after which a node is gone whose process is there: the code of its users may keep its event loop busy. */
 export const NODE_BUSY_MS = 30_000;
 /** Silence after which a node is gone at whose addresses nobody listens. @internal exported for tests. */
@@ -160,8 +160,9 @@ export class NodeList {
       const { node } = entry;
       const looks = node.kind === 'node' && entry.doubt !== 'unreachable' && silenceMs(entry) > LOOK_AFTER_MS;
       const presence = looks ? presenceOf(node) : 'unknown';
+      const isNews = presence === 'ended' && !this.suspects(node.incarnation);
       if (presence === 'ended') entry.doubt = 'unreachable';
-      if (silenceMs(entry) <= patienceMs(entry)) return [];
+      if (silenceMs(entry) <= patienceMs(entry)) return isNews ? [{ type: 'suspected', node }] : [];
       const livesByLink = nowMs - (linkHeardMs(node) ?? Number.NEGATIVE_INFINITY) <= NODE_SILENCE_MS;
       // A link that closed, or another member at its address, speaks against a process that is there.
       const isThere = presence === 'there' && entry.doubt === 'none' && !this.hasSuccessor(node);

@@ -13,12 +13,15 @@ import type { ActorRecords, NodeLease, Recorded } from './actor-records.js';
  * it, and before that the lease has been over for longer than its actors may answer without a renewal.
  */
 
+/** Pause after some actors could not be created, because no node hosts their code or is large enough for them. */
+const HOMELESS_PAUSE_MS = 1_000;
 /** Pause between two checks whether a suspect node with an expired lease is gone. */
 const SUSPICION_PAUSE_MS = 50;
 
 export class Takeovers {
   /** Nodes whose actors are being taken over by this process, by incarnation. */
   private readonly running = new Map<string, Promise<void>>();
+  private readonly rescuing = new Map<string, Promise<void>>();
   private over = false;
 
   constructor(
@@ -52,6 +55,7 @@ export class Takeovers {
   private async take(incarnation: string): Promise<void> {
     const watch = new LeaseWatch();
     const { clock } = this.member.options;
+    let homeless = 0;
     while (!this.over && !this.lives(incarnation)) {
       const lease = await this.lease(incarnation);
       if (lease === 'unknown') {
@@ -63,7 +67,14 @@ export class Takeovers {
       const leftMs = lease.record.fencedBy ? 0 : watch.seen(lease.revision, clock.now());
       if (leftMs > 0 || this.mayRenew(incarnation))
         await this.pause(Math.min(leftMs || SUSPICION_PAUSE_MS, LEASE_RENEWAL_MS));
-      else if (await this.moveAll(incarnation, lease)) return;
+      else {
+        const left = await this.moveAll(incarnation, lease);
+        if (left === null) continue;
+        if (left.length === 0) return;
+        if (left.length !== homeless) this.logHomeless(left);
+        homeless = left.length;
+        await this.pause(HOMELESS_PAUSE_MS);
+      }
     }
   }
 
@@ -85,20 +96,44 @@ export class Takeovers {
     return directory.hears(incarnation) && !directory.suspects(incarnation);
   }
 
-  /** Fences the node off, and creates its actors elsewhere. False if the lease has changed meanwhile. */
-  private async moveAll(incarnation: string, lease: Recorded<NodeLease>): Promise<boolean> {
+  /** Fences the node off, and creates its actors elsewhere. The actors that could not be; null if the lease has changed meanwhile. */
+  private async moveAll(incarnation: string, lease: Recorded<NodeLease>): Promise<Homeless[] | null> {
     const { self, options } = this.member;
     const fenced: NodeLease = { ...lease.record, fencedBy: lease.record.fencedBy ?? self.incarnation };
-    if (!lease.record.fencedBy && !(await this.records.setLease(incarnation, fenced, lease))) return false;
-    options.log.warn({ incarnation, actors: fenced.actors.length }, 'taking over the detached actors of a node');
-    await Promise.all(fenced.actors.map((name) => this.move(name, incarnation)));
+    if (!lease.record.fencedBy) {
+      if (!(await this.records.setLease(incarnation, fenced, lease))) return null;
+      options.log.warn({ incarnation, actors: fenced.actors.length }, 'taking over the detached actors of a node');
+    }
+    const left: Homeless[] = [];
+    const moving = fenced.actors.map((name) => this.move(name, incarnation).catch((err) => left.push({ name, err })));
+    await Promise.all(moving);
+    if (left.length > 0) return left;
     const after = await this.records.lease(incarnation);
     if (after?.record.fencedBy) await this.records.setLease(incarnation, { ...after.record, actors: [] }, after);
-    return true;
+    return [];
   }
 
-  /** Restores one actor whose node is gone and left no lease, because the actor's creator ended or the store lost the lease. */
-  async rescue(name: ActorName, from: string): Promise<void> {
+  private logHomeless(left: readonly Homeless[]): void {
+    const [first] = left;
+    this.member.options.log.error(
+      { ...first!.name, err: first!.err, actors: left.length },
+      'detached actors cannot be created again yet; start a node that hosts their code and has room for them',
+    );
+  }
+
+  /** Restores one actor whose node is gone and left no lease, because the actor's creator ended or the store lost the lease. Never rejects. */
+  rescue(name: ActorName, from: string): Promise<void> {
+    const key = JSON.stringify([from, name.namespace, name.name]);
+    const rescuing = this.rescuing.get(key);
+    if (rescuing) return rescuing;
+    const rescue = this.restore(name, from)
+      .catch(() => undefined)
+      .finally(() => this.rescuing.delete(key));
+    this.rescuing.set(key, rescue);
+    return rescue;
+  }
+
+  private async restore(name: ActorName, from: string): Promise<void> {
     await this.from(from);
     const lease = await this.records.lease(from);
     const isFree = lease === null || (lease.record.fencedBy !== null && lease.record.actors.length === 0);
@@ -129,6 +164,12 @@ export class Takeovers {
   private pause(timeMs: number): Promise<void> {
     return new Promise((resolve) => this.member.options.clock.after(timeMs, resolve));
   }
+}
+
+/** A detached actor that no node takes, and why. */
+interface Homeless {
+  readonly name: ActorName;
+  readonly err: unknown;
 }
 
 /** Creates a detached actor on the best node, unless the record of its name does not name `from` any more. Throws as `place` does. */

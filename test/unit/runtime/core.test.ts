@@ -219,7 +219,7 @@ describe('the list of members', () => {
     expect(again.tick(silentMs + 1, evidence('there'))).toEqual([{ type: 'gone', node: a }]);
     const ended = new NodeList();
     ended.heard(a, 0);
-    expect(ended.tick(NODE_UNREACHABLE_MS, evidence('ended'))).toEqual([]);
+    expect(ended.tick(NODE_UNREACHABLE_MS, evidence('ended'))).toEqual([{ type: 'suspected', node: a }]);
     expect(ended.tick(NODE_UNREACHABLE_MS + 1, evidence('ended'))).toEqual([{ type: 'gone', node: a }]);
   });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Unavailable } from '../../../src/errors.js';
 import { ActorDied, type ActorHandle } from '../../../src/index.js';
+import { createLog } from '../../../src/log.js';
 import type { ActorRecords } from '../../../src/runtime/detached/actor-records.js';
 import { InstanceProtocol, instanceActor } from '../../../src/runtime/messages.js';
 import { Counter } from './code.js';
@@ -51,6 +52,26 @@ describe('a detached actor', () => {
     const listed = await driver.fleet.listActors();
     expect(listed.map(({ name }) => name).sort()).toEqual(counters.map((_, i) => `c${i}`));
     expect(new Set(listed.map(({ node, restarts }) => `${node} ${restarts}`))).toEqual(new Set(['b 1']));
+  });
+
+  it('is created again once a node has room for it, without being called', async () => {
+    let homeless = () => {};
+    const isHomeless = new Promise<void>((resolve) => {
+      homeless = resolve;
+    });
+    world.log = createLog({
+      level: 'error',
+      write: (line) => line.includes('cannot be created again yet') && homeless(),
+    });
+    const large = await world.node('large', { resources: { cpu: 4, disk: 1 } });
+    await world.node('small');
+    await driver.fleet.actor(Counter, { lifetime: 'detached', name: 'one', resources: { disk: 1 } });
+    await large.vanish();
+    await isHomeless;
+    await world.node('larger', { resources: { cpu: 4, disk: 2 } });
+    const isOn = async () => (await driver.fleet.listActors()).map(({ node, restarts }) => [node, restarts]);
+    while ((await isOn()).length === 0) await driver.member.directory.news(100);
+    expect(await isOn()).toEqual([['larger', 1]]);
   });
 
   it('does not answer on a node that the store does not hear, and ends there once it is elsewhere', async () => {

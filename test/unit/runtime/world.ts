@@ -13,7 +13,7 @@ import { SystemClock } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
 import { newIncarnation } from '../../../src/fleet/identity.js';
 import { Lifecycle } from '../../../src/lifecycle.js';
-import { SILENT_LOG } from '../../../src/log.js';
+import { type Log, SILENT_LOG } from '../../../src/log.js';
 import { FleetClient } from '../../../src/runtime/client/fleet-client.js';
 import type { HostObserver } from '../../../src/runtime/host/host-observer.js';
 import { NodeHost } from '../../../src/runtime/host/node-host.js';
@@ -54,6 +54,8 @@ export class RuntimeWorld {
   coordinatorUrl = 'http://127.0.0.1:9';
   /** How long a reference that was sent keeps its object, in members that join from now on. */
   sentMs = 30_000;
+  /** Of members that join from now on. */
+  log: Log = SILENT_LOG;
   /** What each read of the store waits for. */
   beforeRead: () => Promise<void> = async () => undefined;
   private readonly bucket = new MemoryKeyValue();
@@ -168,7 +170,7 @@ export class RuntimeWorld {
         worker,
       },
       onCall: (path) => paths.push(path),
-      log: SILENT_LOG,
+      log: this.log,
       listen: listens ? { unixPath: join(this.dir, `${id}.sock`), advertiseHost: null } : null,
     });
     life.use(transport.bus, (bus) => bus.close());
