@@ -8,6 +8,11 @@ import { isWellFormed } from '../../src/well-formed.js';
 const STOP_STRINGS = 64;
 const STOP_STRING_CHARS = 256;
 
+/** A list that has to name something. */
+export function notEmpty<T extends z.ZodType<readonly unknown[]>>(list: T): T {
+  return list.refine((items) => items.length > 0, 'must have at least one item');
+}
+
 /**
  * An array of at most `max` items. Checks the length first, so that an array of millions is refused at once, and ends at the first wrong item, where
  * `z.array` goes on and keeps what is wrong with each.

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { asWritten, listOf, Name } from './fields.js';
+import { asWritten, listOf, Name, notEmpty } from './fields.js';
 
 /** Checkers of the messages and tools of a chat. */
 
@@ -48,10 +48,22 @@ const Tool = z.looseObject({
 });
 export const Tools = listOf(asWritten(Tool), TOOLS);
 
+const NamedTool = z.object({ type: z.literal('function'), function: z.object({ name: Name }) });
+
 /** Which tools the model may call, or must. */
 export const ToolChoice = z.union(
-  [z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), function: z.object({ name: Name }) })],
-  { error: 'must be "none", "auto", "required" or {"type":"function","function":{"name":…}}' },
+  [
+    z.enum(['none', 'auto', 'required']),
+    NamedTool,
+    z.object({
+      type: z.literal('allowed_tools'),
+      allowed_tools: z.object({ mode: z.enum(['auto', 'required']), tools: notEmpty(listOf(NamedTool, TOOLS)) }),
+    }),
+  ],
+  {
+    error:
+      'must be "none", "auto", "required", {"type":"function","function":{"name":…}} or {"type":"allowed_tools","allowed_tools":{"mode":…,"tools":[…]}}',
+  },
 );
 
 /** A member of a message that other servers honour and shoal does not. */

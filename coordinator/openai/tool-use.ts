@@ -14,8 +14,8 @@ export interface ToolFields {
   readonly tools?: z.infer<typeof Tools> | undefined;
   readonly tool_choice?: z.infer<typeof ToolChoice> | undefined;
   readonly parallel_tool_calls?: boolean | undefined;
-  /** The field that names the tool of `tool_choice`. Default: tool_choice.function.name. */
-  readonly choiceParam?: string;
+  /** The fields that name the tool, and the allowed tools, of `tool_choice`. Default: those of chats. */
+  readonly choiceParams?: { readonly name: string; readonly allowed: string };
   /** The field of a tool that has the schema of its arguments. Default: parameters. */
   readonly schemaField?: string;
 }
@@ -28,9 +28,14 @@ interface OfferedTool extends CallableTool {
 /** Whether the model may or must call the tools of a request. */
 export interface ToolUse {
   readonly type: 'none' | 'auto' | 'enforced';
+  /** Those that it may call. */
   readonly tools: readonly OfferedTool[];
+  /** Whether the prompt has other tools too, which it may not call. */
+  readonly hasOthers: boolean;
   readonly most: 'one' | 'many';
 }
+
+const CHAT_CHOICE = { name: 'tool_choice.function.name', allowed: 'tool_choice.allowed_tools.tools' };
 
 /** @throws InvalidRequest for a choice that does not fit the tools, and for two tools of one name */
 export function toolUseOf(fields: ToolFields): ToolUse {
@@ -44,17 +49,27 @@ export function toolUseOf(fields: ToolFields): ToolUse {
   checkNames(all);
   const most = parallel === false ? 'one' : 'many';
   if (choice === 'none' || (all.length === 0 && (choice === undefined || choice === 'auto')))
-    return { type: 'none', tools: [], most };
-  if (choice === undefined || choice === 'auto') return { type: 'auto', tools: all, most };
+    return { type: 'none', tools: [], hasOthers: false, most };
+  if (choice === undefined || choice === 'auto') return { type: 'auto', tools: all, hasOthers: false, most };
   if (all.length === 0) throw new InvalidRequest('tool_choice: needs tools; the request has none', 'tool_choice');
-  if (choice === 'required') return { type: 'enforced', tools: all, most };
-  const { name } = choice.function;
-  const named = all.filter((tool) => tool.name === name);
-  if (named.length === 0) {
-    const param = fields.choiceParam ?? 'tool_choice.function.name';
-    throw new InvalidRequest(`${param}: no tool '${name}'; must be the name of one of the tools`, param);
-  }
-  return { type: 'enforced', tools: named, most: 'one' };
+  if (choice === 'required') return { type: 'enforced', tools: all, hasOthers: false, most };
+  const params = fields.choiceParams ?? CHAT_CHOICE;
+  const picked = (names: readonly string[], param: string) => {
+    const chosen = all.filter(({ name }) => names.includes(name));
+    return { tools: named(chosen, names, param), hasOthers: chosen.length < all.length };
+  };
+  if (choice.type === 'function')
+    return { type: 'enforced', ...picked([choice.function.name], params.name), most: 'one' };
+  const { mode, tools: allowed } = choice.allowed_tools;
+  const names = allowed.map((tool) => tool.function.name);
+  return { type: mode === 'auto' ? 'auto' : 'enforced', ...picked(names, params.allowed), most };
+}
+
+/** The tools, if they have all the names. */
+function named(tools: readonly OfferedTool[], names: readonly string[], param: string): readonly OfferedTool[] {
+  const unknown = names.find((name) => !tools.some((tool) => tool.name === name));
+  if (unknown === undefined) return tools;
+  throw new InvalidRequest(`${param}: no tool '${unknown}'; must be the name of one of the tools`, param);
 }
 
 function checkNames(tools: readonly OfferedTool[]): void {
@@ -85,11 +100,12 @@ export function toolConstraint(
 const UNKNOWN_FORMAT = toolFormatOf('llama3_json', null);
 
 /**
- * The constraint on the calls of an answer that may call tools: calls of strict tools satisfy their schemas. Null if the answer may be any text, also
+ * The constraint on the calls of an answer that may call tools: they call allowed ones, and calls of strict tools satisfy their schemas. Null if the answer may be any text, also
  * where a call begins with no mark that distinguishes it from text, or where all of an answer has a form of its own.
  */
-export function strictCalls({ type, tools, most }: ToolUse, format: MessageFormat): NamedConstraint | null {
-  if (type !== 'auto' || format.tools === null || !tools.some(({ strict }) => strict)) return null;
+export function strictCalls({ type, tools, hasOthers, most }: ToolUse, format: MessageFormat): NamedConstraint | null {
+  if (type !== 'auto' || format.tools === null) return null;
+  if (!hasOthers && !tools.some(({ strict }) => strict)) return null;
   const { form, marks, bare } = format.tools;
   const mark = marks.find((text) => (form.before + form.open).startsWith(text));
   if (mark === undefined || bare) return null;

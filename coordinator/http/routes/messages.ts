@@ -124,7 +124,7 @@ export function messageTools({
       function: { name, ...(description ? { description } : {}), parameters, ...(strict ? { strict } : {}) },
     })),
     tool_choice: choiceOf(choice),
-    choiceParam: 'tool_choice.name',
+    choiceParams: { name: 'tool_choice.name', allowed: 'tool_choice' },
     schemaField: 'input_schema',
     ...(one ? { parallel_tool_calls: false } : {}),
   };

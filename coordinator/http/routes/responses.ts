@@ -83,10 +83,18 @@ function toolFields({ tools = [], tool_choice: choice, parallel_tool_calls }: Re
         ...(strict === null || strict === undefined ? {} : { strict }),
       },
     })),
-    tool_choice: typeof choice === 'object' ? { type: 'function', function: { name: choice.name } } : choice,
+    tool_choice: chatChoice(choice),
     parallel_tool_calls,
-    choiceParam: 'tool_choice.name',
+    choiceParams: { name: 'tool_choice.name', allowed: 'tool_choice.tools' },
   };
+}
+
+/** The choice as chats have it. */
+function chatChoice(choice: ResponseRequest['tool_choice']): ToolFields['tool_choice'] {
+  if (typeof choice !== 'object') return choice;
+  if (choice.type === 'function') return { type: 'function', function: { name: choice.name } };
+  const tools = choice.tools.map(({ type, name }) => ({ type, function: { name } }));
+  return { type: 'allowed_tools', allowed_tools: { mode: choice.mode, tools } };
 }
 
 function formatOf({ text }: ResponseRequest): NamedConstraint | null {

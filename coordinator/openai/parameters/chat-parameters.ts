@@ -14,7 +14,7 @@ export const TOOL_PARAMETERS = {
   tools: honoured(Tools.optional(), 'What the model may call. See [tools](#tools).'),
   tool_choice: honoured(
     ToolChoice.optional(),
-    '`none` hides the tools from the model; with `required`, or a tool by its name, the answer is calls that satisfy the schemas. Default: `auto`.',
+    '`none` hides the tools from the model; with `required`, or a tool by its name, the answer is calls that satisfy the schemas. With `allowed_tools` it may, or must, call some of those in the prompt. Default: `auto`.',
   ),
 } as const satisfies ParameterTable;
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CACHE_PARAMETERS } from '../cache-retention.js';
-import { Count, listOf, Name } from '../fields.js';
+import { Count, listOf, Name, notEmpty } from '../fields.js';
 import { ResponseInput } from '../responses/response-input.js';
 import { ReasoningEffort } from '../template-fields.js';
 import { CHAT_NAMES } from './chat-names.js';
@@ -18,9 +18,21 @@ const ResponseTool = z.object({
   parameters: JsonSchemaField.nullish(),
   strict: z.boolean().nullish(),
 });
+const NamedResponseTool = z.object({ type: z.literal('function'), name: Name });
 const ResponseToolChoice = z.union(
-  [z.enum(['none', 'auto', 'required']), z.object({ type: z.literal('function'), name: Name })],
-  { error: 'must be "none", "auto", "required" or {"type":"function","name":…}' },
+  [
+    z.enum(['none', 'auto', 'required']),
+    NamedResponseTool,
+    z.object({
+      type: z.literal('allowed_tools'),
+      mode: z.enum(['auto', 'required']),
+      tools: notEmpty(listOf(NamedResponseTool, TOOLS)),
+    }),
+  ],
+  {
+    error:
+      'must be "none", "auto", "required", {"type":"function","name":…} or {"type":"allowed_tools","mode":…,"tools":[…]}',
+  },
 );
 const ResponseText = z.object({
   format: z

@@ -71,7 +71,7 @@ it('shows the reader of messages a special token that marks a call', () => {
   const mark = 989;
   expect(MODEL.tokenizer.specialIds.has(mark)).toBe(true);
   const calls = {
-    ...{ format: toolFormatOf('mistral', null), enforced: false, most: 'many' as const },
+    ...{ format: toolFormatOf('mistral', null), enforced: false, hasOthers: false, most: 'many' as const },
     ...{ names: new Set<string>(), newId: () => 'x' },
   };
   const choice = choiceOf({
@@ -92,7 +92,7 @@ describe('a choice of a model that marks channels', () => {
   };
   const prompt = Uint32Array.from(idsOf('<|start|>assistant'));
   const calls = callReading(
-    { type: 'auto', tools: [{ name: 'f', schema: true, strict: false }], most: 'many' },
+    { type: 'auto', tools: [{ name: 'f', schema: true, strict: false }], hasOthers: false, most: 'many' },
     special,
     (bytes) => new Uint8Array(bytes),
   );

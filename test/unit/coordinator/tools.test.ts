@@ -312,6 +312,34 @@ describe('tools, with OpenAI’s SDK', () => {
     expect(told(server, CALL.replace('weather", "arguments": {"city": "Rome"}', 'time", "arguments": {}'))).toBe(false);
   });
 
+  it('may or must be some of those in the prompt', async () => {
+    const server = await withSdk(CALL);
+    const allowed = (mode: 'auto' | 'required') => ({
+      type: 'allowed_tools' as const,
+      allowed_tools: { mode, tools: [{ type: 'function', function: { name: 'get_weather' } }] },
+    });
+    const asked = { model: 'recall', messages: USER, tools };
+    const time = '<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>';
+    for (const mode of ['auto', 'required'] as const) {
+      const answer = await server.openai.chat.completions.create({ ...asked, tool_choice: allowed(mode) });
+      expect(answer.choices[0]).toMatchObject({ finish_reason: 'tool_calls' });
+      const prompt = MODEL.tokenizer.decode([...server.fleet.asked.at(-1)!.request.tokens], {
+        skipSpecialTokens: false,
+      });
+      expect(prompt).toContain('get_time');
+      const may = [told(server, CALL), told(server, `${CALL}\n${CALL}`), told(server, time), told(server, 'Yes.')];
+      expect([mode, ...may]).toEqual([mode, true, true, false, mode === 'auto']);
+    }
+    const { output } = await server.openai.responses.create({
+      model: 'recall',
+      input: 'Where?',
+      tools: tools.map((tool) => ({ type: 'function', ...tool.function, strict: false })),
+      tool_choice: { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'get_weather' }] },
+    } as never);
+    expect(output).toMatchObject([{ type: 'function_call', name: 'get_weather' }]);
+    expect([told(server, CALL), told(server, time)]).toEqual([true, false]);
+  });
+
   it.each([
     ['{{ "[TOOL_CALLS]" }}', '[TOOL_CALLS][{"name": "get_time", "arguments": {}}]', /^[0-9a-f]{9}$/],
     ['{{ "[TOOL_CALLS][ARGS]" }}', '[TOOL_CALLS]get_time[ARGS]{}', /^[0-9a-f]{9}$/],
@@ -355,8 +383,24 @@ describe('tools, with OpenAI’s SDK', () => {
   it.each([
     [{ tool_choice: 'required' }, 'tool_choice', /needs tools/],
     [{ tools: [...tools, CLOCK] }, 'tools', /two have the name 'get_time'/],
-    [{ tools, tool_choice: 'always' }, 'tool_choice', /must be "none", "auto", "required" or/],
+    [{ tools, tool_choice: 'always' }, 'tool_choice', /must be "none", "auto", "required", /],
     [{ tools, tool_choice: { type: 'function', function: { name: 'x' } } }, 'tool_choice.function.name', /no tool 'x'/],
+    [
+      {
+        tools,
+        tool_choice: {
+          type: 'allowed_tools',
+          allowed_tools: { mode: 'auto', tools: [{ type: 'function', function: { name: 'x' } }] },
+        },
+      },
+      'tool_choice.allowed_tools.tools',
+      /no tool 'x'/,
+    ],
+    [
+      { tools, tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [] } } },
+      'tool_choice.allowed_tools.tools',
+      /must have at least one item/,
+    ],
     [{ tools, tool_choice: 'required', guided_json: {} }, 'tools', /cannot be combined with guided_json/],
     [{ tools, tool_choice: 'required', ignore_eos: true }, 'ignore_eos', /cannot be combined with tools/],
     [
