@@ -7,7 +7,7 @@ import type { Log } from '../../log.js';
 import { PacedLog } from '../../paced-log.js';
 import { PASSING_TRACER, type Tracer } from '../../trace/span.js';
 import type { FleetClient } from '../client/fleet-client.js';
-import { type CallScope, runInScope } from '../context.js';
+import { runInScope } from '../context.js';
 import { lanesOf, requireGroupMethods } from '../core/lane.js';
 import { type NodeGrant, NodeResources } from '../core/node-resources.js';
 import { describeResources, type Resources } from '../core/resources.js';
@@ -28,9 +28,11 @@ import { packThrown } from '../values/error-value.js';
 import { ActorLines, listenToConsole } from './actor-lines.js';
 import { Checkpoints, savedBy, savingOf } from './checkpoints.js';
 import { DetachedHost } from './detached-host.js';
+import { Disposals } from './disposals.js';
 import { type HostObserver, NO_OBSERVER } from './host-observer.js';
 import { Instance, type InstanceHost } from './instance.js';
 import { KeptSpecs } from './kept-specs.js';
+import { lifeScope } from './life-scope.js';
 import { NodeTasks } from './node-tasks.js';
 import { checkedArguments, methodSchema } from './schemas.js';
 
@@ -62,6 +64,7 @@ export class NodeHost {
   private readonly shared: InstanceHost;
   private readonly tasks: NodeTasks;
   private readonly kept: KeptSpecs;
+  private readonly disposals: Disposals;
 
   constructor(private readonly options: NodeHostOptions) {
     this.resources = new NodeResources(options.total, options.gpuIds);
@@ -69,6 +72,7 @@ export class NodeHost {
     const { library } = options;
     this.shared = this.share();
     this.kept = new KeptSpecs(library);
+    this.disposals = new Disposals(this.shared.clock, this.shared.log);
     this.tasks = new NodeTasks({
       host: this.shared,
       library,
@@ -193,7 +197,7 @@ export class NodeHost {
     const Class = library.classOf(spec.class, spec.version);
     const { args: given } = await fleet.values.unpackArguments(spec.args);
     const args = checkedArguments(methodSchema(Class, 'constructor'), `the constructor of ${spec.class}`, given);
-    const scope = this.creationScope(spec, owner, epoch, grant, call);
+    const scope = lifeScope(this.shared, { spec, owner, epoch, grant }, call);
     let value: object;
     let checkpoints: Checkpoints | null;
     try {
@@ -210,26 +214,6 @@ export class NodeHost {
     const lease = owner === null ? this.detached.lease : null;
     const own = { host: this.shared, spec: this.kept.spec(spec), owner: this.kept.owner(owner) };
     return new Instance({ ...own, lease, epoch, value, checkpoints, grant: this.kept.grant(grant) });
-  }
-
-  /** The call as the constructor and `restore` of an actor see it. */
-  private creationScope(
-    spec: InstanceSpec,
-    owner: NodeAddress | null,
-    epoch: number,
-    { gpuIds }: NodeGrant,
-    { signal, trace: traceparent }: Call,
-  ): CallScope {
-    const { fleet, handleOf, lines } = this.shared;
-    const self = handleOf(spec, owner);
-    const own = { callId: spec.id, attempt: epoch, gpuIds, deadlineMs: null, traceparent };
-    return {
-      isOver: false,
-      current: { fleet, self, signal, ...own },
-      trace: { id: spec.id, attempt: epoch, chain: [spec.id] },
-      span: PASSING_TRACER.start(spec.class, traceparent),
-      printer: { print: (level, text) => lines.add(spec, level, text) },
-    };
   }
 
   private checkpointsOf(spec: InstanceSpec, owner: NodeAddress | null, epoch: number, value: object) {
@@ -279,7 +263,18 @@ export class NodeHost {
     const { actors } = this.options.member;
     await Promise.all(lanesOf(spec).map(({ name }) => actors.stopActor(instanceActor(name))));
     // A method does not end with its actor, and may go on with the GPU.
-    instance.whenIdle(() => this.release(grant));
+    instance.whenIdle(() => {
+      const disposal = this.dispose(instance);
+      if (disposal === null) this.release(grant);
+      else void disposal.then(() => this.release(grant));
+    });
+  }
+
+  private dispose({ options: { spec, owner, epoch, value, grant } }: Instance): Promise<void> | null {
+    return this.disposals.of(value, spec.name ?? spec.id, (dispose) => {
+      const call = { signal: new AbortController().signal, trace: null };
+      return runInScope(lifeScope(this.shared, { spec, owner, epoch, grant }, call), dispose);
+    });
   }
 
   private fenced(): void {
@@ -329,6 +324,7 @@ export class NodeHost {
 
   private async stop(): Promise<void> {
     await Promise.all([...this.instances.values()].map((instance) => this.end(instance)));
+    await this.disposals.done();
   }
 }
 

@@ -401,3 +401,20 @@ export class Keeper {
     this.kept = [];
   }
 }
+
+/** Tells when it gives back what it holds. */
+export class Tenant {
+  static readonly left: string[] = [];
+  static leaving = new Deferred<void>();
+
+  constructor(private readonly name: string) {}
+
+  greet(): string {
+    return `I am ${this.name}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Tenant.leaving.promise;
+    Tenant.left.push(`${this.name}, life ${current().attempt}`);
+  }
+}

@@ -1,0 +1,73 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Deferred } from '../../../src/async/deferred.js';
+import { SimulatedClock } from '../../../src/clock.js';
+import { createLog } from '../../../src/log.js';
+import { Disposals } from '../../../src/runtime/host/disposals.js';
+import { Tenant } from './code.js';
+import { type Member, RuntimeWorld, until } from './world.js';
+
+describe('an actor that holds something', () => {
+  let world: RuntimeWorld;
+  let node: Member;
+  let driver: Member;
+
+  beforeEach(async () => {
+    Tenant.left.length = 0;
+    Tenant.leaving = new Deferred<void>();
+    world = await RuntimeWorld.make();
+    node = await world.node('a', { resources: { cpu: 1 } });
+    driver = await world.driver();
+  });
+
+  afterEach(() => world.close());
+
+  const freeCpu = () => driver.member.directory.get(node.member.self.incarnation)?.free.cpu;
+  const rent = async (name: string) => {
+    const tenant = await driver.fleet.actor(Tenant, { args: [name], resources: { cpu: 1 } });
+    expect(await tenant.greet()).toBe(`I am ${name}`);
+    return tenant;
+  };
+
+  it('gives it back when it is killed, and then its resources are free', async () => {
+    await (await rent('one')).$kill();
+    const waiting = rent('two');
+    await driver.fleet.listActors();
+    expect([Tenant.left, freeCpu()]).toEqual([[], 0]);
+    Tenant.leaving.resolve();
+    await waiting;
+    expect(Tenant.left).toEqual(['one, life 0']);
+  });
+
+  it('gives it back when its driver ends', async () => {
+    await rent('one');
+    Tenant.leaving.resolve();
+    await driver.stop();
+    const other = await world.driver('other');
+    await until(other.member, () => other.member.directory.get(node.member.self.incarnation)?.free.cpu === 1);
+    expect(Tenant.left).toEqual(['one, life 0']);
+  });
+
+  it('gives it back before its node has ended', async () => {
+    await rent('one');
+    const stopped = node.stop();
+    Tenant.leaving.resolve();
+    await stopped;
+    expect(Tenant.left).toEqual(['one, life 0']);
+  });
+});
+
+describe('giving back', () => {
+  it('may fail, or take too long, which the log tells', async () => {
+    const lines: string[] = [];
+    const clock = new SimulatedClock();
+    const disposals = new Disposals(clock, createLog({ level: 'error', write: (line) => lines.push(line) }));
+    const run = (dispose: () => unknown) => dispose();
+    expect(disposals.of({}, 'none', run)).toBeNull();
+    await disposals.of({ [Symbol.dispose]: () => Promise.reject(new Error('no')) }, 'fails', run);
+    const slow = disposals.of({ [Symbol.asyncDispose]: () => new Promise(() => {}) }, 'slow', run);
+    await clock.advance(5_000);
+    await slow;
+    await disposals.done();
+    expect(lines.map((line) => (JSON.parse(line) as { actor: string }).actor)).toEqual(['fails', 'slow']);
+  });
+});
