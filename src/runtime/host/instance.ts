@@ -43,7 +43,7 @@ export interface InstanceHost {
 }
 
 /** What keeps other nodes from having an actor too. */
-export interface ActorLease {
+interface ActorLease {
   readonly valid: boolean;
   /** Renews a lease that is over. Whether it is valid again. Never rejects. */
   revived(): Promise<boolean>;
