@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ask, defineProtocol, stream } from '../src/actors/protocol.js';
 import { ActorSystem } from '../src/actors/system.js';
-import { connectNats } from '../src/bus/nats-bus.js';
+import { connectNats } from '../src/bus/nats-connect.js';
 import { SystemClock } from '../src/clock.js';
 import { hostId } from '../src/fleet/identity.js';
 import { setSendBuffer } from '../src/native/libc.js';

@@ -1,5 +1,5 @@
 import { fastify } from 'fastify';
-import { connectNats } from '../src/bus/nats-bus.js';
+import { connectNats } from '../src/bus/nats-connect.js';
 import type { BenchNats } from './actor-bus.js';
 
 /** The floor of benchmark `request`: an HTTP server that asks one process over NATS for each request, and passes the answer on. */

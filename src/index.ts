@@ -64,7 +64,8 @@ export type { KVPrefix } from './kv/prefix-hash.js';
 
 export type { Bus, BusMessage, BusStatus, Subscription } from './bus/bus.js';
 export { MemoryBroker, type MemoryBrokerOptions, MemoryBus } from './bus/memory-bus.js';
-export { connectNats, type NatsBus } from './bus/nats-bus.js';
+export type { NatsBus } from './bus/nats-bus.js';
+export { connectNats } from './bus/nats-connect.js';
 export type { NatsOptions } from './bus/nats-options.js';
 export { SealedBus, type SealedBusOptions } from './bus/sealed-bus.js';
 

@@ -1,14 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import {
-  connect,
-  errors,
-  headers,
-  type Msg,
-  type MsgHdrs,
-  type NatsConnection,
-  type NodeConnectionOptions,
-} from '@nats-io/transport-node';
-import { Cancelled, Overloaded, Refused, Unavailable } from '../errors.js';
+import { errors, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { Overloaded, Refused, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import {
   type Bus,
@@ -21,113 +13,19 @@ import {
   throwLater,
 } from './bus.js';
 import { MessageTurns } from './message-turns.js';
-import { boundHeaders, type HeadersClass } from './nats-headers.js';
 import type { NatsOptions } from './nats-options.js';
 import { NatsPulse } from './nats-pulse.js';
-import { parseNatsUrl } from './nats-url.js';
+import { cutConnection } from './nats-socket.js';
 import { checkPattern, checkSubject } from './subject.js';
 
-/** The bus over NATS: connects, reconnects, and bounds the bytes that wait for the server. */
+/** The bus over a connection to NATS: notices when it is lost, and bounds the bytes that wait for the server. */
 
 /** Default limit on the published bytes that the server has not read yet. */
 const BUS_PENDING_BYTES = 64 * 2 ** 20;
-/** First pause before a lost server is tried again. */
-const BUS_RECONNECT_MS = 100;
-/** Longest pause before a lost server is tried again. */
-const BUS_RECONNECT_CEILING_MS = 2_000;
-/** The library's own pings are off: `NatsPulse` stands in for them. */
-const NO_PINGS_MS = 2 ** 31 - 1;
-const BUS_CONNECT_TIMEOUT_MS = 5_000;
+/** How long a server has, at the end, to read what was sent. */
+const DRAIN_MS = 2_000;
 /** Limit on a message that NATS has unless its configuration sets another one. */
 const NATS_DEFAULT_PAYLOAD_BYTES = 1024 * 1024;
-
-/**
- * Connects, and from then on reconnects without limit, with growing pauses. No error or log contains the credentials.
- * @throws Unavailable if no server answers, Refused if the server refuses the credentials or takes only smaller messages than shoal sends,
- * Cancelled if `signal` aborts while it waits
- */
-export async function connectNats(options: NatsOptions): Promise<NatsBus> {
-  const bus = await connectOrWait(options);
-  const { shortcoming } = bus;
-  if (shortcoming === null) return bus;
-  await bus.close();
-  throw new Refused(`cannot use NATS: ${shortcoming}`);
-}
-
-async function connectOrWait(options: NatsOptions): Promise<NatsBus> {
-  const settings = connectionOptions(options);
-  const startedMs = performance.now();
-  let reported = '';
-  for (;;) {
-    try {
-      return await connectOnce(options, settings);
-    } catch (error) {
-      if (options.waitForServer !== true || !(error instanceof Error)) throw error;
-      if (options.signal?.aborted) throw new Cancelled('the wait for NATS was cancelled', { cause: error });
-      if (error.message !== reported) options.onWaiting?.(error);
-      reported = error.message;
-      // An abort ends the pause at once, and the next attempt is the last.
-      await pause(pauseMs(performance.now() - startedMs), undefined, { signal: options.signal }).catch(() => {});
-    }
-  }
-}
-
-async function connectOnce(options: NatsOptions, { servers, ...settings }: Settings): Promise<NatsBus> {
-  boundHeaders(headers().constructor as unknown as HeadersClass<MsgHdrs>);
-  const reconnecting = { sinceMs: 0 };
-  try {
-    const connection = await connect({
-      ...settings,
-      servers,
-      reconnectDelayHandler: () => pauseMs(reconnecting.sinceMs === 0 ? 0 : performance.now() - reconnecting.sinceMs),
-    });
-    // Until it is connected for the first time, the library forgets the servers that it cannot reach.
-    connection.setServers([...new Set([...connection.getServers().map(({ listen }) => listen), ...servers])]);
-    const bus = new NatsBus(connection, options);
-    bus.onStatus((status) => {
-      reconnecting.sinceMs = status === 'lost' ? performance.now() : 0;
-    });
-    return bus;
-  } catch (error) {
-    const where = servers.join(', ');
-    if (error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError) {
-      throw new Refused(`NATS at ${where} refuses the credentials; check user and password`);
-    }
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Unavailable(`cannot reach NATS at ${where}: ${reason}; check the URL and that nats-server runs`);
-  }
-}
-
-/** The pause grows with the time since the loss. Half of it is random, so that a fleet does not reconnect all at once. */
-function pauseMs(lostForMs: number): number {
-  const base = Math.min(Math.max(lostForMs / 2, BUS_RECONNECT_MS), BUS_RECONNECT_CEILING_MS);
-  return Math.round(base * (0.5 + Math.random() / 2));
-}
-
-type Settings = NodeConnectionOptions & { servers: string[] };
-
-function connectionOptions(options: NatsOptions): Settings {
-  const urls = options.url.split(',').map((url) => parseNatsUrl(url.trim()));
-  const carrier = urls.find((url) => url.username !== '');
-  const user = options.user ?? (carrier && decodeURIComponent(carrier.username));
-  const password = options.password ?? (carrier && decodeURIComponent(carrier.password));
-  const settings: Settings = {
-    // Only host and port are passed on, because the library's errors contain the server's URL.
-    servers: urls.map((url) => `${url.hostname}:${url.port === '' ? 4222 : url.port}`),
-    name: options.name ?? 'shoal',
-    maxReconnectAttempts: -1,
-    ignoreAuthErrorAbort: true,
-    pingInterval: NO_PINGS_MS,
-    timeout: BUS_CONNECT_TIMEOUT_MS,
-    noAsyncTraces: true,
-  };
-  if (options.inbox !== undefined) settings.inboxPrefix = options.inbox;
-  if (user !== undefined) settings.user = user;
-  if (password !== undefined) settings.pass = password;
-  if (options.token !== undefined) settings.token = options.token;
-  if (options.tls || urls.some((url) => url.protocol === 'tls:')) settings.tls = { ...options.tls };
-  return settings;
-}
 
 /** Bytes published between two flushes, by which the server confirms that it has read them. */
 const CONFIRM_BYTES = 256 * 1024;
@@ -166,7 +64,14 @@ export class NatsBus implements Bus {
     this.maxPendingBytes = options.maxPendingBytes ?? BUS_PENDING_BYTES;
     this.onError = options.onError ?? throwLater;
     this.turns = new MessageTurns(this.onError, options.onLost);
-    this.pulse = new NatsPulse(connection);
+    this.pulse = new NatsPulse({
+      stats: () => connection.stats(),
+      flush: () => connection.flush(),
+      reconnect: async () => {
+        await connection.reconnect();
+        cutConnection(connection);
+      },
+    });
     this.pulse.start();
     void this.watch();
   }
@@ -257,8 +162,16 @@ export class NatsBus implements Bus {
     this.pulse.stop();
     this.listeners.clear();
     // A drain waits for the server, so it would hang on a lost connection.
-    if (connected) await this.connection.drain().catch(() => undefined);
+    if (connected) await this.drain();
     await this.connection.close();
+  }
+
+  /** Sends what was published, unless the server does not read it. */
+  private async drain(): Promise<void> {
+    const late = new AbortController();
+    const drained = this.connection.drain().catch(() => undefined);
+    await Promise.race([drained, pause(DRAIN_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
+    late.abort();
   }
 
   /**

@@ -21,7 +21,7 @@ export const PULSES_UNANSWERED = 10;
 interface PulsedConnection {
   stats(): { readonly inBytes: number };
   flush(): Promise<void>;
-  /** Closes the socket, and dials again. */
+  /** Gives the server up, and dials again. */
   reconnect(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-import { connectNats } from './nats-bus.js';
+import { connectNats } from './nats-connect.js';
 import { NatsKeyValue } from './nats-key-value.js';
 import { StoreState } from './store-state.js';
 import type { Transport } from './transport.js';

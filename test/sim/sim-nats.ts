@@ -13,7 +13,7 @@ import { WALL_ORIGIN_MS } from './virtual-time.js';
 
 export const NATS_HOST = 'nats';
 
-/** As `nats-bus.ts` sets them. */
+/** As `nats-connect.ts` sets them. */
 const PING_INTERVAL_MS = 1_000;
 const PINGS_OUT = 2;
 const RECONNECT_MS = 100;

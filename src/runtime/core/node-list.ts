@@ -1,6 +1,6 @@
 import type { KnockAnswer } from '../../core/knock-answer.js';
 import { isSameAddress } from '../../core/member.js';
-import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS } from '../../limits.js';
+import { ANNOUNCE_INTERVAL_MS } from '../../limits.js';
 import type { NodeView } from './node-view.js';
 
 /** The members of the runtime, derived from announcements, links and silence. No clock inside: each method takes the time. */
@@ -25,6 +25,11 @@ export const DRIVER_SILENCE_MS = 30_000;
  * @internal exported for tests.
  */
 export const DEAF_AFTER_MS = 2.5 * ANNOUNCE_INTERVAL_MS;
+/**
+ * After an outage of the bus, for so long no member counts as silent: each may be dialling a server that did not answer, which takes up to 5 s, and then pauses
+ * for up to 2 s. What a member hosts for others ends with it, so that patience costs less than a wrong verdict.
+ */
+export const OUTAGE_GRACE_MS = 5_000;
 /** Limit on the members; announcements of others are ignored. */
 const RUNTIME_MEMBERS = 2_048;
 
@@ -136,7 +141,7 @@ export class NodeList {
    * carries no echo either, long before it counts as lost. After a pause, others need time to be heard again.
    */
   echoed(nowMs: number): void {
-    if (this.echoedMs !== null && nowMs - this.echoedMs > DEAF_AFTER_MS) this.deafUntil(nowMs + BUS_GRACE_MS);
+    if (this.echoedMs !== null && nowMs - this.echoedMs > DEAF_AFTER_MS) this.deafUntil(nowMs + OUTAGE_GRACE_MS);
     this.echoedMs = nowMs;
   }
 

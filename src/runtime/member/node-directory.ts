@@ -3,10 +3,16 @@ import type { Bus, Subscription } from '../../bus/bus.js';
 import type { Clock, Timer } from '../../clock.js';
 import type { RuntimeSubjects } from '../../fleet/subjects.js';
 import { tryPublish } from '../../fleet/try-publish.js';
-import { ANNOUNCE_INTERVAL_MS, BUS_GRACE_MS } from '../../limits.js';
+import { ANNOUNCE_INTERVAL_MS } from '../../limits.js';
 import { encode } from '../../wire/msgpack.js';
 import { readMessage } from '../../wire/read-message.js';
-import { NODE_SILENCE_MS, type NodeEvidence, NodeList, type NodeListEffect } from '../core/node-list.js';
+import {
+  NODE_SILENCE_MS,
+  type NodeEvidence,
+  NodeList,
+  type NodeListEffect,
+  OUTAGE_GRACE_MS,
+} from '../core/node-list.js';
 import type { NodeView } from '../core/node-view.js';
 import { NodeAnnouncement, NodeLeave } from '../messages.js';
 
@@ -101,7 +107,7 @@ export class NodeDirectory {
     ];
     const announcing = clock.every(ANNOUNCE_INTERVAL_MS, () => this.announce());
     const ticking = clock.every(TICK_MS, () => this.tick());
-    const unlisten = bus.onStatus(() => this.list.deafUntil(clock.now() + BUS_GRACE_MS));
+    const unlisten = bus.onStatus(() => this.list.deafUntil(clock.now() + OUTAGE_GRACE_MS));
     this.endings.push(
       () => announcing.cancel(),
       () => ticking.cancel(),
@@ -202,7 +208,7 @@ export class NodeDirectory {
     const lateMs = nowMs - this.tickedMs - TICK_MS;
     if (lateMs >= TICK_MS) this.list.stoodStill(lateMs, nowMs);
     this.tickedMs = nowMs;
-    if (!bus.connected) this.list.deafUntil(nowMs + BUS_GRACE_MS);
+    if (!bus.connected) this.list.deafUntil(nowMs + OUTAGE_GRACE_MS);
     else this.emit(this.list.tick(nowMs, evidence));
   }
 

@@ -4,7 +4,8 @@ import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded
 import { findNatsServer } from '../../../cli/nats/find-server.js';
 import type { ActorEvent } from '../../../src/actors/event.js';
 import { ActorSystem } from '../../../src/actors/system.js';
-import { connectNats, type NatsBus } from '../../../src/bus/nats-bus.js';
+import type { NatsBus } from '../../../src/bus/nats-bus.js';
+import { connectNats } from '../../../src/bus/nats-connect.js';
 import { SystemClock } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
 import { SystemRandom } from '../../../src/random.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
-import { connectNats } from '../../../src/bus/nats-bus.js';
+import { connectNats } from '../../../src/bus/nats-connect.js';
 import type { NatsOptions } from '../../../src/bus/nats-options.js';
 import { Overloaded, Refused, Unavailable } from '../../../src/errors.js';
 import { busContract, once } from '../../contract/bus-suite.js';
@@ -109,6 +109,26 @@ test('can be closed while the server is gone', async () => {
   await bus.close();
   expect(bus.connected).toBe(false);
 });
+
+test.each(['reports', 'closes'] as const)(
+  '%s a connection whose server stands still with much to read',
+  async (kind) => {
+    const still = await startNatsServer({ path, dir });
+    const bus = await connectNats({ url: still.url, user: still.user, password: still.password });
+    await bus.flush();
+    const lost = new Promise<void>((resolve) => bus.onStatus((status) => status === 'lost' && resolve()));
+    process.kill(still.pid, 'SIGSTOP');
+    try {
+      // More than the buffers of both sockets take.
+      for (let i = 0; i < 64; i++) bus.publish('much', new Uint8Array(512 * 1024));
+      if (kind === 'reports') await lost;
+      await bus.close();
+    } finally {
+      process.kill(still.pid, 'SIGCONT');
+      await still.stop();
+    }
+  },
+);
 
 test('waits on request for a server that is missing or refuses its credentials, and gives the reason', async () => {
   const reserved = await startNatsServer({ path, dir });

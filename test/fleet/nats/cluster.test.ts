@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NatsCluster } from '../../../bench/fleet/nats-cluster.js';
 import { RecallLoad } from '../../../bench/fleet/recall-load.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
-import { connectNats } from '../../../src/bus/nats-bus.js';
+import { connectNats } from '../../../src/bus/nats-connect.js';
 import { Fleet } from '../support/fleet.js';
 import { JoinedWorker } from '../support/joined-worker.js';
 

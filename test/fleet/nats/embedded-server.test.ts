@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type EmbeddedServer, startNatsServer } from '../../../cli/nats/embedded-server.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
-import { connectNats } from '../../../src/bus/nats-bus.js';
+import { connectNats } from '../../../src/bus/nats-connect.js';
 import { Refused, Unavailable } from '../../../src/errors.js';
 
 /** A separate process needs the module as built by `npm run build`. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type PlainNats, plainNats } from '../../../bench/fleet/plain-nats.js';
 import { findNatsServer } from '../../../cli/nats/find-server.js';
-import { connectNats } from '../../../src/bus/nats-bus.js';
+import { connectNats } from '../../../src/bus/nats-connect.js';
 import { InvalidRequest, Refused, Unavailable } from '../../../src/errors.js';
 import { BUS_MESSAGE_BYTES } from '../../../src/limits.js';
 import { once } from '../../contract/bus-suite.js';

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { headers } from '@nats-io/transport-node';
 import type { BusMessage } from '../../../src/bus/bus.js';
-import { connectNats, type NatsBus } from '../../../src/bus/nats-bus.js';
+import type { NatsBus } from '../../../src/bus/nats-bus.js';
+import { connectNats } from '../../../src/bus/nats-connect.js';
 import type { NatsOptions } from '../../../src/bus/nats-options.js';
 import { MessageSealer, SEAL_SALT_BYTES, type Sender } from '../../../src/bus/seal.js';
 import { encode } from '../../../src/wire/msgpack.js';

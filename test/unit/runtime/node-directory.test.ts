@@ -2,8 +2,7 @@ import { expect, it } from 'vitest';
 import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { type Clock, SimulatedClock } from '../../../src/clock.js';
 import { runtimeSubjects } from '../../../src/fleet/subjects.js';
-import { BUS_GRACE_MS } from '../../../src/limits.js';
-import { NODE_SILENCE_MS } from '../../../src/runtime/core/node-list.js';
+import { NODE_SILENCE_MS, OUTAGE_GRACE_MS } from '../../../src/runtime/core/node-list.js';
 import type { NodeView } from '../../../src/runtime/core/node-view.js';
 import { NodeDirectory } from '../../../src/runtime/member/node-directory.js';
 
@@ -67,7 +66,7 @@ it('A bus that falls silent without a word proves nothing about other members, a
   expect(effects).toEqual([]);
   isSilent = false;
   // The others find the bus later.
-  await clock.advance(BUS_GRACE_MS);
+  await clock.advance(OUTAGE_GRACE_MS);
   expect(effects).toEqual([]);
   await clock.advance(2 * NODE_SILENCE_MS);
   expect(effects.toSorted()).toEqual(['a: gone b', 'listener: gone b']);
