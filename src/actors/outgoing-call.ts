@@ -96,12 +96,12 @@ export class OutgoingCall {
     this.owner.opened(this);
     const { signal, timeoutMs } = this.options;
     if (timeoutMs !== undefined && timeoutMs < Number.POSITIVE_INFINITY) {
-      this.deadline = this.owner.clock.after(timeoutMs, () => this.abandon(this.late(timeoutMs)));
+      this.deadline = this.owner.clock.after(timeoutMs, () => this.giveUp(this.late(timeoutMs)));
     }
     if (signal) {
       // Many calls may share a signal, and Node warns of a leak above ten listeners.
       setMaxListeners(0, signal);
-      this.onAbort = () => this.abandon(this.cancelled());
+      this.onAbort = () => this.giveUp(this.cancelled());
       signal.addEventListener('abort', this.onAbort, { once: true });
     }
   }
@@ -146,11 +146,11 @@ export class OutgoingCall {
 
   /** The reader wants no more of the stream: cancels the call, unless it has ended. */
   leave(): void {
-    if (this.open) this.abandon(new Cancelled('the reader left the stream'));
+    if (this.open) this.giveUp(new Cancelled('the reader left the stream'));
   }
 
   /** Fails the call, and cancels it on the actor's node. */
-  abandon(error: ShoalError): void {
+  giveUp(error: ShoalError): void {
     if (!this.open) return;
     this.owner.trySend(this.route, { type: 'cancel', id: this.id, from: this.owner.self });
     this.fail(error);
@@ -211,7 +211,7 @@ export class OutgoingCall {
     this.arrived += fresh.length;
     if (this.arrived - this.read > limits.STREAM_WINDOW_ITEMS) {
       const window = limits.STREAM_WINDOW_ITEMS;
-      this.abandon(new InternalError(`${this.label} exceeded the window of ${window} items`));
+      this.giveUp(new InternalError(`${this.label} exceeded the window of ${window} items`));
       return;
     }
     this.receiver.items(fresh);
@@ -228,7 +228,7 @@ export class OutgoingCall {
 
   private itemsLost(sent: number): void {
     const lost = `items ${this.arrived} to ${sent - 1}`;
-    this.abandon(new Unheard(`cannot finish ${this.label}: ${lost} were lost`));
+    this.giveUp(new Unheard(`cannot finish ${this.label}: ${lost} were lost`));
   }
 
   private close(): void {

@@ -180,10 +180,10 @@ export class Outgoing implements CallOwner {
       if (excused(call.route)) call.heardMs = nowMs;
       if (call.heardMs <= nowMs - silenceMs) {
         const silence = `its node has been silent for ${silenceMs} ms`;
-        call.abandon(new Unheard(`cannot finish ${call.label}: ${silence}`));
+        call.giveUp(new Unheard(`cannot finish ${call.label}: ${silence}`));
       } else if (!call.route.open && call.cutOffMs !== null && call.cutOffMs <= nowMs - CUT_OFF_MS) {
         const cause = 'its direct link closed and NATS is not connected';
-        call.abandon(new Unheard(`cannot finish ${call.label}: ${cause}`));
+        call.giveUp(new Unheard(`cannot finish ${call.label}: ${cause}`));
       } else {
         if (call.undelivered) call.sendAgain();
         probed.push(call);
@@ -247,7 +247,7 @@ export class Outgoing implements CallOwner {
     this.stopped = true;
     for (const { timer } of this.doubts.values()) timer.cancel();
     for (const call of [...this.open.values()]) {
-      call.abandon(new Unavailable(`cannot finish ${call.label}: the caller is stopping`));
+      call.giveUp(new Unavailable(`cannot finish ${call.label}: the caller is stopping`));
     }
   }
 

@@ -79,7 +79,7 @@ export class StreamReader<T> implements AsyncIterableIterator<T>, Receiver {
       waiter.resolve({ done: false, value: this.check(item) });
     } catch (error) {
       this.arrived = [];
-      this.call?.abandon(error as ShoalError);
+      this.call?.giveUp(error as ShoalError);
       this.outcome = 'ended';
       waiter.reject(error as ShoalError);
     }

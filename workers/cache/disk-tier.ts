@@ -1,3 +1,4 @@
+import { IdleMutex } from '../../src/async/idle-mutex.js';
 import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import { Residency } from '../../src/core/residency.js';
@@ -10,7 +11,6 @@ import { ReadDeadline } from './read-deadline.js';
 import { recognized } from './recognized.js';
 import type { Staging } from './staging.js';
 import type { DropReason, LeaveReason, RoleOf, Tier, TierListener, TierPin } from './tier.js';
-import { Turns } from './turns.js';
 import { WatchedFiles } from './watched-files.js';
 import { WritePause } from './write-pause.js';
 
@@ -61,7 +61,7 @@ export class DiskTier implements Tier {
   private readonly pause: WritePause;
   private listener: TierListener = { landed: () => {}, left: () => {} };
   /** Serializes changes of the folder. */
-  private readonly changes = new Turns();
+  private readonly changes = new IdleMutex();
 
   constructor(private readonly options: DiskTierOptions) {
     const { files, clock, log } = options;

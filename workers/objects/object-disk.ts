@@ -1,3 +1,4 @@
+import { IdleMutex } from '../../src/async/idle-mutex.js';
 import { within } from '../../src/async/within.js';
 import type { Clock } from '../../src/clock.js';
 import type { Log } from '../../src/log.js';
@@ -6,7 +7,6 @@ import { type ObjectHash, type ObjectName, tenantOfSpace } from '../../src/objec
 import { type ExtentDigest, type ObjectValue, ValueWriter } from '../../src/objects/object-value.js';
 import { compareVersions } from '../../src/objects/version.js';
 import type { BlockFiles } from '../cache/block-folder.js';
-import { Turns } from '../cache/turns.js';
 import { WritePause } from '../cache/write-pause.js';
 
 /**
@@ -47,7 +47,7 @@ export class ObjectDisk {
   private readonly pause: WritePause;
   private onLost: (object: DiskObject) => void = () => {};
   /** Serializes changes of the folder. */
-  private readonly changes = new Turns();
+  private readonly changes = new IdleMutex();
 
   constructor(private readonly options: ObjectDiskOptions) {
     this.pause = new WritePause(options.clock, options.log);

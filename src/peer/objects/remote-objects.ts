@@ -151,7 +151,7 @@ export class RemoteObjects implements ObjectPeer {
     try {
       await this.link().start(exchange, signal);
     } catch (error) {
-      exchange.abandon();
+      exchange.abort();
       throw error;
     }
     return orAbort(exchange.result, signal);

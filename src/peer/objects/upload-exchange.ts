@@ -48,7 +48,7 @@ export class UploadExchange implements ObjectExchange {
   }
 
   /** It was never started. */
-  abandon(): void {
+  abort(): void {
     this.value.release();
   }
 
