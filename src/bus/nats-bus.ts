@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { errors, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import type { errors, Msg, NatsConnection } from '@nats-io/transport-node';
 import { Overloaded, Refused, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import {
@@ -16,6 +16,7 @@ import { MessageTurns } from './message-turns.js';
 import type { NatsOptions } from './nats-options.js';
 import { NatsPulse } from './nats-pulse.js';
 import { cutConnection } from './nats-socket.js';
+import { isNamed } from './nats-store.js';
 import { checkPattern, checkSubject } from './subject.js';
 
 /** The bus over a connection to NATS: notices when it is lost, and bounds the bytes that wait for the server. */
@@ -34,6 +35,10 @@ const CONFIRM_BYTES = 256 * 1024;
 const NO_RESPONDERS = 503;
 
 type PermissionViolation = InstanceType<typeof errors.PermissionViolationError>;
+
+function isViolation(error: Error): error is PermissionViolation {
+  return isNamed(error, 'PermissionViolationError');
+}
 
 /** Limit on the subjects whose refusal is reported. */
 const REFUSALS = 64;
@@ -120,7 +125,7 @@ export class NatsBus implements Bus {
       callback: (error, message) => {
         try {
           if (error === null) this.turns.take(toBusMessage(message, known), deliver, options.sender);
-          else if (error instanceof errors.PermissionViolationError) this.refuse(error);
+          else if (isViolation(error)) this.refuse(error);
           else throw error;
         } catch (thrown) {
           this.onError(thrown);
@@ -212,7 +217,7 @@ export class NatsBus implements Bus {
 
   private async watch(): Promise<void> {
     for await (const status of this.connection.status()) {
-      if (status.type === 'error' && status.error instanceof errors.PermissionViolationError) this.refuse(status.error);
+      if (status.type === 'error' && isViolation(status.error)) this.refuse(status.error);
       if (status.type === 'disconnect') this.change('connected', 'lost');
       if (status.type === 'reconnect') this.change('lost', 'connected');
     }
