@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { errors, Msg, NatsConnection } from '@nats-io/transport-node';
 import { Overloaded, Refused, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import {
@@ -13,10 +12,9 @@ import {
   throwLater,
 } from './bus.js';
 import { MessageTurns } from './message-turns.js';
+import { cutConnection, isViolation, type Msg, type NatsConnection, type PermissionViolation } from './nats-client.js';
 import type { NatsOptions } from './nats-options.js';
 import { NatsPulse } from './nats-pulse.js';
-import { cutConnection } from './nats-socket.js';
-import { isNamed } from './nats-store.js';
 import { checkPattern, checkSubject } from './subject.js';
 
 /** The bus over a connection to NATS: notices when it is lost, and bounds the bytes that wait for the server. */
@@ -33,12 +31,6 @@ const CONFIRM_BYTES = 256 * 1024;
 
 /** The status with which the server reports that a message has no subscriber. */
 const NO_RESPONDERS = 503;
-
-type PermissionViolation = InstanceType<typeof errors.PermissionViolationError>;
-
-function isViolation(error: Error): error is PermissionViolation {
-  return isNamed(error, 'PermissionViolationError');
-}
 
 /** Limit on the subjects whose refusal is reported. */
 const REFUSALS = 64;

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect, errors, headers, type MsgHdrs, type NodeConnectionOptions } from '@nats-io/transport-node';
 import { Cancelled, Refused, Unavailable } from '../errors.js';
 import { NatsBus } from './nats-bus.js';
+import { connect, errors, headers, type MsgHdrs, type NodeConnectionOptions } from './nats-client.js';
 import { boundHeaders, type HeadersClass } from './nats-headers.js';
 import type { NatsOptions } from './nats-options.js';
 import { parseNatsUrl } from './nats-url.js';
