@@ -1,11 +1,12 @@
 import { parseByteSize } from '../../byte-size.js';
 import { InvalidRequest } from '../../errors.js';
 import { checkedResources, type Resources } from '../core/resources.js';
+import type { UserClass } from '../library.js';
 import { ConcurrencyGroups } from '../messages.js';
 import type { ObjectRef } from '../objects/object-ref.js';
 import type { Bundle } from './bundle.js';
 import { count, list, oneOf, shown } from './checked.js';
-import type { ActorHandle } from './handle-types.js';
+import type { ActorHandle, Remote } from './handle-types.js';
 
 /** The options of an actor or a task, with defaults and bounds. */
 
@@ -43,7 +44,8 @@ export interface TaskOptions extends PlaceOptions {
   readonly returns?: 'value' | 'ref';
 }
 
-export interface ActorOptions<Args extends readonly unknown[] = readonly unknown[]> extends PlaceOptions {
+export interface ActorOptions<Args extends readonly unknown[] = readonly unknown[], Method extends string = string>
+  extends PlaceOptions {
   /** Arguments of the constructor. */
   readonly args?: Args;
   /** Unique in its namespace. */
@@ -73,7 +75,7 @@ export interface ActorOptions<Args extends readonly unknown[] = readonly unknown
    * Methods with their own limit and queue: `{ reads: { max: 8, methods: ['get', 'list'] } }`. They run concurrently with the other methods, to which
    * `maxConcurrency` applies.
    */
-  readonly concurrencyGroups?: Readonly<Record<string, ConcurrencyGroup>>;
+  readonly concurrencyGroups?: Readonly<Record<string, ConcurrencyGroup<Method>>>;
   /** Calls of each group that may wait. Further calls fail with Overloaded. Default: 1,024. */
   readonly maxPending?: number;
   /** Time in which the actor must be there: it may wait for room. Of a detached actor, the time to wait for room. Default: without limit. */
@@ -83,10 +85,16 @@ export interface ActorOptions<Args extends readonly unknown[] = readonly unknown
 }
 
 /** Calls of these methods, at most `max` at a time. */
-export interface ConcurrencyGroup {
+export interface ConcurrencyGroup<Method extends string = string> {
   readonly max: number;
-  readonly methods: readonly string[];
+  readonly methods: readonly Method[];
 }
+
+/** The options of an actor of a class: they must have `args` if its constructor does. */
+export type CreationOptions<C extends UserClass> =
+  [] extends ConstructorParameters<C> ? [options?: OptionsOf<C>] : [options: OptionsOf<C> & { readonly args: unknown }];
+
+type OptionsOf<C extends UserClass> = ActorOptions<ConstructorParameters<C>, keyof Remote<InstanceType<C>> & string>;
 
 const RESTARTS = 1_000_000;
 const CONCURRENCY = 8_192;

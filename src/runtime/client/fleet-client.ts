@@ -17,7 +17,13 @@ import { ActorCalls } from './actor-calls.js';
 import { ActorCreation, DEFAULT_NAMESPACE, stateOf } from './actor-creation.js';
 import { type ActorLogOptions, actorLogs } from './actor-logs.js';
 import { ActorNames, checkName } from './actor-names.js';
-import { type ActorOptions, type TaskOptions, taskRetries, type WantedResources } from './actor-options.js';
+import {
+  type ActorOptions,
+  type CreationOptions,
+  type TaskOptions,
+  taskRetries,
+  type WantedResources,
+} from './actor-options.js';
 import { abortSignal, count, oneOf, timeLimit } from './checked.js';
 import { Demands, stateOfHandle } from './demands.js';
 import { makeHandle } from './handle.js';
@@ -110,11 +116,8 @@ export class FleetClient {
    * the name of a class: `fleet.actor<Counter>('Counter')`.
    * @throws the constructor's errors; InvalidRequest if no node hosts the class, or if the name is taken
    */
-  actor<C extends UserClass>(
-    type: C,
-    options?: ActorOptions<ConstructorParameters<C>>,
-  ): Promise<ActorHandle<InstanceType<C>>>;
   actor<T>(type: string, options?: ActorOptions): Promise<ActorHandle<T>>;
+  actor<C extends UserClass>(type: C, ...options: CreationOptions<C>): Promise<ActorHandle<InstanceType<C>>>;
   actor(type: UserClass | string, options: ActorOptions = {}): Promise<ActorHandle<object>> {
     return this.creation.create(type, options);
   }

@@ -45,7 +45,7 @@ describe('a wrong option is refused by name', () => {
     'the function must be a function that nodes host, or its name, got undefined': (fleet) =>
       (fleet.task(any(undefined)) as () => unknown)(),
     'concurrencyGroups.reads: Counter has no method gte': (fleet) =>
-      fleet.actor(Counter, { concurrencyGroups: { reads: { max: 1, methods: ['gte'] } } }),
+      fleet.actor(Counter, { concurrencyGroups: { reads: { max: 1, methods: [any('gte')] } } }),
     'concurrency: must be a whole number from 1 to 4096, got 0': async (fleet) =>
       fleet.map(range, [1], { concurrency: 0 }),
     'hosting: must be an array, got "Counter"': (fleet) => fleet.group([{ cpu: 1 }], { hosting: any('Counter') }),

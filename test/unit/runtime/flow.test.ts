@@ -44,7 +44,7 @@ describe('concurrency groups', () => {
   it('let a method wait for one of another group, and for none of its own', async () => {
     const apart = await driver.fleet.actor(Meter, { concurrencyGroups: { self: { max: 1, methods: ['slowBySelf'] } } });
     expect(await apart.slowBySelf()).toBe(1);
-    const own = { self: { max: 1, methods: ['slow', 'slowBySelf'] } };
+    const own = { self: { max: 1, methods: ['slow', 'slowBySelf'] } } as const;
     const together = await driver.fleet.actor(Meter, { maxConcurrency: 8, concurrencyGroups: own });
     expect(await rejection(together.slowBySelf())).toBeInstanceOf(CallCircle);
   });
@@ -54,7 +54,7 @@ describe('concurrency groups', () => {
       { a: { max: 1, methods: ['slow'] }, b: { max: 1, methods: ['slow'] } },
       { a: { max: 0, methods: ['slow'] } },
       { 'no name': { max: 1, methods: [] } },
-    ])
+    ] as const)
       expect(await rejection(driver.fleet.actor(Meter, { concurrencyGroups }))).toBeInstanceOf(InvalidRequest);
   });
 });
