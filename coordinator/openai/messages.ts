@@ -84,6 +84,7 @@ const Message = z
     reasoning_content: z.string().nullish(),
     // The name that newer servers give it.
     reasoning: z.string().nullish(),
+    prefix: z.boolean().nullish(),
     audio: absent('is not supported; the model supports text only'),
     function_call: absent('is not supported; write the call as an item of tool_calls'),
   })
@@ -92,7 +93,11 @@ const Message = z
     path: ['content'],
     error: 'is required',
   })
-  .transform(({ role, name, content, tool_calls, tool_call_id, reasoning_content, reasoning }) => ({
+  .refine(({ role, prefix }) => role === 'assistant' || prefix !== true, {
+    path: ['prefix'],
+    error: 'must be in a message of the assistant',
+  })
+  .transform(({ role, name, content, tool_calls, tool_call_id, reasoning_content, reasoning, prefix }) => ({
     role,
     name,
     // Only an assistant's message has a meaning without content, and templates ask for it.
@@ -100,6 +105,8 @@ const Message = z
     ...(tool_calls && tool_calls.length > 0 ? { toolCalls: tool_calls } : {}),
     ...(tool_call_id ? { toolCallId: tool_call_id } : {}),
     ...(reasoning_content || reasoning ? { reasoning: reasoning_content || reasoning || '' } : {}),
+    // The answer continues it.
+    ...(prefix ? { isPrefix: true } : {}),
   }));
 export type RequestMessage = z.infer<typeof Message>;
 

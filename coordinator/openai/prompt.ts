@@ -122,7 +122,7 @@ export class PromptReader {
       param,
       addSpecialTokens: options.add_special_tokens ?? false,
       parseSpecial: options.parse_special ?? false,
-      ...chatEnding(options),
+      ...chatEnding(options, messages),
       variables: templateVariables(options),
       tools,
       // Calls that the answer must have are written under a constraint, by any model.

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { InvalidRequest } from '../../src/errors.js';
 import type { TemplateVariable } from '../../src/model/chat-template.js';
 import { listOf } from './fields.js';
+import type { RequestMessage } from './messages.js';
 
 /** The fields of a chat that its template sees besides messages and tools. */
 
@@ -50,11 +51,25 @@ export function templateVariables(fields: TemplateFields): Record<string, Templa
 }
 
 /** How a chat's text ends. @throws InvalidRequest if it cannot end so */
-export function chatEnding({ add_generation_prompt: add, continue_final_message: goOn = false }: TemplateFields) {
-  if (goOn && add === true)
+export function chatEnding(fields: TemplateFields, messages: readonly RequestMessage[]) {
+  const isPrefix = endsInPrefix(messages);
+  const { add_generation_prompt: add, continue_final_message: goOn = isPrefix } = fields;
+  if (isPrefix && !goOn)
     throw new InvalidRequest(
-      'continue_final_message: cannot be combined with add_generation_prompt: true; send one of them',
+      'continue_final_message: cannot be false where the last message has prefix: true; send one of them',
       'continue_final_message',
     );
+  if (goOn && add === true) {
+    const param = isPrefix ? `messages[${messages.length - 1}].prefix` : 'continue_final_message';
+    throw new InvalidRequest(`${param}: cannot be combined with add_generation_prompt: true; send one of them`, param);
+  }
   return { addGenerationPrompt: add ?? !goOn, continueFinalMessage: goOn };
+}
+
+/** Whether the last message is one that the answer continues. @throws InvalidRequest if an earlier one is */
+function endsInPrefix(messages: readonly RequestMessage[]): boolean {
+  const at = messages.findIndex(({ isPrefix }) => isPrefix);
+  if (at === -1 || at === messages.length - 1) return at !== -1;
+  const param = `messages[${at}].prefix`;
+  throw new InvalidRequest(`${param}: must be in the last message; the answer continues it`, param);
 }

@@ -37,7 +37,7 @@ export const CHAT_PARAMETERS = {
   ),
   continue_final_message: honoured(
     z.boolean().optional(),
-    'Whether the answer continues the last message, instead of being a new one.',
+    'Whether the answer continues the last message, instead of being a new one; `prefix: true` in the last message, of the assistant, says the same.',
   ),
   parallel_tool_calls: honoured(z.boolean().optional(), '`false`: the answer has at most one call.'),
   messages: honoured(Messages, 'The conversation; roles are system, developer, user, assistant, tool and function.'),

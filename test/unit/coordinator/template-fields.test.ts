@@ -34,6 +34,7 @@ describe('a chat', () => {
       { messages: [USER, { role: 'assistant', content: ' The key ' }], continue_final_message: true },
       'user: Hi;assistant:  The key ',
     ],
+    [{ messages: [USER, { role: 'assistant', content: ' The key ', prefix: true }] }, 'user: Hi;assistant:  The key '],
     [{ truncate_prompt_tokens: 2, add_generation_prompt: false }, 'Hi;'],
     [{ truncate_prompt_tokens: 1, truncation_side: 'right' }, 'user'],
     [{ truncate_prompt_tokens: 400 }, 'user: Hi;assistant:'],
@@ -77,6 +78,18 @@ describe('a chat', () => {
       { messages: [{ role: 'assistant', content: '' }], continue_final_message: true },
       'continue_final_message',
       /no content/,
+    ],
+    [{ messages: [{ ...USER, prefix: true }] }, 'messages[0].prefix', /message of the assistant/],
+    [{ messages: [{ role: 'assistant', content: 'a', prefix: true }, USER] }, 'messages[0].prefix', /the last message/],
+    [
+      { messages: [{ role: 'assistant', content: 'a', prefix: true }], add_generation_prompt: true },
+      'messages[0].prefix',
+      /cannot be combined/,
+    ],
+    [
+      { messages: [{ role: 'assistant', content: 'a', prefix: true }], continue_final_message: false },
+      'continue_final_message',
+      /prefix: true/,
     ],
     [{ truncate_prompt_tokens: 0 }, 'truncate_prompt_tokens', /at least|1/],
   ])('that asks for what cannot be honoured is a 400: %j', async (fields, param, message) => {
