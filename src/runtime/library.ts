@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { type Clock, SystemClock } from '../clock.js';
 import { InvalidRequest } from '../errors.js';
 import { ACTOR_NAME_CHARS } from '../limits.js';
 import type { HostedExport } from './core/node-view.js';
@@ -15,8 +16,18 @@ export type UserClass = new (...args: never[]) => object;
 
 /** The text of a class, and not of a function whose first parameter has a name that begins so. */
 const CLASS = /^class[\s{/]/;
+/** Time after which a module that is still being loaded is worth a word. */
+const SLOW_LOAD_MS = 10_000;
 /** Hexadecimal digits of a digest that name a version. */
 const VERSION_DIGITS = 12;
+
+interface LoadWatch {
+  readonly clock: Clock;
+  /** Called once for a module that takes long: a top-level `await` in it may never end. */
+  readonly onSlow: (file: string) => void;
+}
+
+const UNWATCHED: LoadWatch = { clock: new SystemClock(), onSlow: () => undefined };
 
 interface Entry {
   readonly hosted: HostedExport;
@@ -35,9 +46,12 @@ export class Library {
    * Loads modules, which run in this process with all its rights. The version of their exports is a digest of the module's file.
    * @throws InvalidRequest if a file cannot be read or loaded, exports nothing to host, or repeats a name of another file
    */
-  static async load(files: readonly string[]): Promise<Library> {
+  static async load(files: readonly string[], { clock, onSlow }: LoadWatch = UNWATCHED): Promise<Library> {
     const library = new Library();
-    for (const file of files) await library.add(resolve(file));
+    for (const file of files.map((given) => resolve(given))) {
+      const slow = clock.after(SLOW_LOAD_MS, () => onSlow(file));
+      await library.add(file).finally(() => slow.cancel());
+    }
     return library;
   }
 

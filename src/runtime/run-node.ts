@@ -1,4 +1,5 @@
 import { basename, dirname, join } from 'node:path';
+import { SystemClock } from '../clock.js';
 import type { HostingConfig } from '../config/hosting-config.js';
 import type { NodeConfig } from '../config/node-config.js';
 import { packageVersion } from '../config/package-root.js';
@@ -81,7 +82,14 @@ interface Place extends Omit<JoinRuntimeOptions, 'kind' | 'onClose' | 'objects' 
 function host(hosting: HostingConfig, place: Place): Promise<RunningRole> {
   const { log, reloads, registry, metrics, trace, id } = place;
   return Lifecycle.build(async (life) => {
-    const library = await Library.load(hosting.modules);
+    const library = await Library.load(hosting.modules, {
+      clock: new SystemClock(),
+      onSlow: (file) =>
+        log.warn(
+          { file },
+          'still loading a module of --actors; a top-level await in it, or in what it imports, has not ended',
+        ),
+    });
     const onClose = async () => log.warn({}, 'code on this node closed its fleet; a node leaves when its process ends');
     const calls = callCounter(registry);
     const { member, fleet } = await joinRuntime(life, {

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SimulatedClock } from '../../../src/clock.js';
 import { Library } from '../../../src/runtime/library.js';
 
 let dir: string;
@@ -21,6 +22,18 @@ async function hosted(code: string): Promise<string[]> {
 }
 
 describe('a module of a node', () => {
+  it('is named if it takes long to load', async () => {
+    const file = join(dir, 'endless.mjs');
+    await writeFile(file, 'await new Promise(() => {}); export class Late {}');
+    const clock = new SimulatedClock();
+    const slow: string[] = [];
+    void Library.load([file], { clock, onSlow: (name) => slow.push(name) });
+    await clock.advance(9_999);
+    expect(slow).toEqual([]);
+    await clock.advance(1);
+    expect(slow).toEqual([file]);
+  });
+
   it('has functions whose text looks like that of a class', async () => {
     expect(
       await hosted('export const f = classes => 1; export const g = class{}; export class H extends g {}'),
