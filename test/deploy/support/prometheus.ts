@@ -41,7 +41,7 @@ export class Prometheus {
       rule_files: ['alerts.yml'],
       scrape_configs: targets.map(({ role, url }, at) => ({
         job_name: `${role}-${at}`,
-        static_configs: [{ targets: [new URL(url).host], labels: { role } }],
+        static_configs: [{ targets: [new URL(url).host], labels: { role, fleet: 'tested' } }],
       })),
     };
     await writeFile(join(folder, 'prometheus.yml'), stringify(config));

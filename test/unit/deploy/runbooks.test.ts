@@ -21,7 +21,10 @@ const COMMANDS = ['shoal health', 'shoal status', 'shoal doctor', 'shoal explain
 describe('the runbooks', () => {
   it('are one for each alert, which names it', () => {
     expect(pages.toSorted()).toEqual(rules.map(({ alert }) => `${alert}.md`).toSorted());
-    for (const { alert, annotations } of rules) expect(annotations.runbook_url).toBe(`docs/runbooks/${alert}.md`);
+    const repository = /REPOSITORY = '(.*)'/.exec(read('docs/.vitepress/config.mjs'))![1]!;
+    expect(URL.canParse(repository)).toBe(true);
+    for (const { alert, annotations } of rules)
+      expect(annotations.runbook_url).toBe(`${repository}/docs/runbooks/${alert}.md`);
   });
 
   it('are all named by the list of runbooks', () => {
