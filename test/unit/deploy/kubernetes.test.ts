@@ -1,27 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import { parseDuration } from '../../../src/config/duration.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { PROCESS_STOP_MS } from '../../../src/limits.js';
 import { DRAIN_TIMEOUT_MS } from '../../../workers/worker.js';
+import { CHART, deployed, hasHelm, type Manifest, parse, render } from './support/chart.js';
 
 /** The chart and the manifests for Kubernetes, against its schemas and the options of shoal. */
 
-const path = (name: string) => fileURLToPath(new URL(`../../../deploy/${name}`, import.meta.url));
-const CHART = path('helm/shoal');
-const FLEET = path('kubernetes/fleet.yaml');
-const hasHelm = spawnSync('helm', ['version']).status === 0;
-
-interface Manifest {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: { readonly name: string; readonly labels?: Record<string, string> };
-  readonly spec?: Record<string, unknown>;
-}
+const FLEET = deployed('kubernetes/fleet.yaml');
 
 interface Container {
   readonly name: string;
@@ -37,26 +26,6 @@ interface Pod {
   readonly terminationGracePeriodSeconds?: number;
   readonly initContainers?: readonly Container[];
   readonly containers: readonly Container[];
-}
-
-function parse(text: string): Manifest[] {
-  const documents = parseAllDocuments(text);
-  if ('empty' in documents) return [];
-  return documents.map((document) => document.toJS() as Manifest | null).filter((manifest) => manifest !== null);
-}
-
-function render(...values: readonly string[]): Manifest[] {
-  const flags = values.flatMap((value) => ['--set', value]);
-  const { status, stdout, stderr } = spawnSync(
-    'helm',
-    ['template', 'shoal', CHART, '-n', 'shoal', '--kube-version', '1.27', ...flags],
-    {
-      encoding: 'utf8',
-      maxBuffer: 64 * 2 ** 20,
-    },
-  );
-  if (status !== 0) throw new Error(stderr);
-  return parse(stdout);
 }
 
 function podOf({ spec }: Manifest): Pod | null {
@@ -134,7 +103,9 @@ function checkPod(name: string, pod: Pod): void {
     const [role] = container.args ?? [];
     if (role !== 'worker' && role !== 'coordinator') continue;
     const known = Object.values(OPTIONS).filter(({ commands }) => (commands as readonly string[]).includes(role));
-    const set = (container.env ?? []).map((variable) => variable.name).filter((each) => each.startsWith('SHOAL_'));
+    const set = (container.env ?? [])
+      .map((variable) => variable.name)
+      .filter((each) => each.startsWith('SHOAL_') && each !== 'SHOAL_CONFIG');
     expect(set.length, what).toBeGreaterThan(10);
     expect(set.filter((each) => !known.some(({ variable }) => variable === each))).toEqual([]);
   }
@@ -168,7 +139,7 @@ describe('the manifests', () => {
   });
 
   it('are accompanied by fresh secrets', () => {
-    const secrets = () => parse(spawnSync('sh', [path('kubernetes/secrets.sh')], { encoding: 'utf8' }).stdout)[0]!;
+    const secrets = () => parse(spawnSync('sh', [deployed('kubernetes/secrets.sh')], { encoding: 'utf8' }).stdout)[0]!;
     const keys = (secrets() as unknown as { stringData: Record<string, string> }).stringData;
     expect(new Set(Object.values(keys)).size).toBe(5);
     expect(Object.values(keys).every((value) => /^[0-9a-f]{64}$/.test(value))).toBe(true);
@@ -187,6 +158,7 @@ describe.skipIf(!hasHelm)('the chart, by helm', () => {
     ['model.source=pvc', 'model.claim=models', 'model.dir=/models/mine', 'worker.disk.enabled=true'],
     ['model.source=hub', 'model.id=org/name@main', 'model.tokenSecret=hub', 'model.servedName=mine'],
     ['nats.enabled=false', 'nats.url=nats://nats.infra:4333', 'secrets.existing=mine'],
+    ['config.log-level=debug', 'networkPolicy.clients=null', 'networkPolicy.monitoring=null'],
     ['coordinator.insecure=true', 'networkPolicy.enabled=false', 'podDisruptionBudget.enabled=false'],
     ['coordinator.tlsSecret=tls', 'coordinator.ingress.enabled=true', 'coordinator.ingress.host=api.example.com'],
     ['autoscaling.kind=hpa', 'autoscaling.hitRatePercent=40'],

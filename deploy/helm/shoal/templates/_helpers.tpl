@@ -2,6 +2,11 @@
 {{- if contains "shoal" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-shoal" .Release.Name | trunc 40 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
+{{- /* The fleet's label in Prometheus: unique in the cluster. */}}
+{{- define "shoal.fleet" -}}
+{{ .Release.Namespace }}/{{ include "shoal.name" . }}
+{{- end }}
+
 {{- define "shoal.selector" -}}
 app.kubernetes.io/name: shoal
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -58,7 +63,13 @@ capabilities: { drop: [ALL] }
 {{- with $.Values.fleet.context }}
 - { name: SHOAL_CONTEXT, value: {{ . | int | quote }} }
 {{- end }}
+{{- /* A variable would win over the file. */}}
+{{- if not (hasKey $.Values.config "log-level") }}
 - { name: SHOAL_LOG_LEVEL, value: {{ $.Values.fleet.logLevel | quote }} }
+{{- end }}
+{{- if $.Values.config }}
+- { name: SHOAL_CONFIG, value: /etc/shoal/shoal.config.yaml }
+{{- end }}
 {{- with include "shoal.model" $ }}
 - { name: SHOAL_MODEL, value: {{ . | quote }} }
 {{- end }}
@@ -66,7 +77,9 @@ capabilities: { drop: [ALL] }
 - { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
 - { name: OTEL_EXPORTER_OTLP_PROTOCOL, value: {{ $.Values.tracing.protocol | quote }} }
 - { name: OTEL_SERVICE_NAME, value: {{ $.Values.tracing.service | quote }} }
+{{- if not (hasKey $.Values.config "otlp-sampling") }}
 - { name: OTEL_TRACES_SAMPLER_ARG, value: {{ $.Values.tracing.sampling | quote }} }
+{{- end }}
 {{- if $.Values.tracing.metrics }}
 - { name: SHOAL_OTLP_METRICS, value: "on" }
 {{- end }}
@@ -92,6 +105,9 @@ capabilities: { drop: [ALL] }
 {{- define "shoal.memberMounts" -}}
 - { name: secrets, mountPath: /run/shoal, readOnly: true }
 - { name: tmp, mountPath: /tmp }
+{{- if .Values.config }}
+- { name: config, mountPath: /etc/shoal, readOnly: true }
+{{- end }}
 {{- if ne .Values.model.source "image" }}
 - { name: models, mountPath: /models, readOnly: true }
 {{- end }}
@@ -120,6 +136,10 @@ capabilities: { drop: [ALL] }
       {{- end }}
 - name: tmp
   emptyDir: {}
+{{- if $.Values.config }}
+- name: config
+  configMap: { name: {{ include "shoal.name" $ }}-config }
+{{- end }}
 {{- if eq $.Values.model.source "pvc" }}
 - name: models
   persistentVolumeClaim: { claimName: {{ required "model.claim: must be set when model.source is pvc" $.Values.model.claim | quote }}, readOnly: true }
