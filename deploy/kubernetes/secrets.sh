@@ -19,6 +19,7 @@ stringData:
   secret: "$(random)"
   nats-coordinator-password: "$(random)"
   nats-worker-password: "$(random)"
+  nats-node-password: "$(random)"
   api-keys: "$(random)"
   metrics-key: "$(random)"
 END

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
 import { parseDuration } from '../../../src/config/duration.js';
@@ -141,13 +141,39 @@ describe('the manifests', () => {
   it('are accompanied by fresh secrets', () => {
     const secrets = () => parse(spawnSync('sh', [deployed('kubernetes/secrets.sh')], { encoding: 'utf8' }).stdout)[0]!;
     const keys = (secrets() as unknown as { stringData: Record<string, string> }).stringData;
-    expect(new Set(Object.values(keys)).size).toBe(5);
+    expect(new Set(Object.values(keys)).size).toBe(6);
     expect(Object.values(keys).every((value) => /^[0-9a-f]{64}$/.test(value))).toBe(true);
     expect(secrets()).not.toEqual(secrets());
     const [mounted] = fleet
       .flatMap((manifest) => (manifest.metadata.name === 'shoal-coordinator' ? [JSON.stringify(manifest)] : []))
       .map((text) => [...text.matchAll(/"key":"([\w-]+)"/g)].map((match) => match[1]!));
     expect(mounted!.filter((key) => !(key in keys))).toEqual([]);
+    // The chart of NATS gets the users' passwords from there, by the names that their configuration has.
+    const { container } = parse(readFileSync(deployed('kubernetes/nats-values.yaml'), 'utf8'))[0]! as unknown as {
+      container: { env: Record<string, { valueFrom: { secretKeyRef: { name: string; key: string } } }> };
+    };
+    const passwords = Object.entries(container.env).map(
+      ([name, { valueFrom }]) => [name, valueFrom.secretKeyRef] as const,
+    );
+    const script = readFileSync(deployed('nats-conf.sh'), 'utf8');
+    const named = [...script.matchAll(/echo "(\w+_PASSWORD):/g)].map((match) => match[1]);
+    expect(passwords.map(([name]) => name).sort()).toEqual(named.sort());
+    for (const [, { name, key }] of passwords) expect([name, key in keys]).toEqual(['shoal', true]);
+  });
+});
+
+describe('the pages', () => {
+  it('run nothing in a pod that the image does not have', () => {
+    const names = readdirSync(deployed('../docs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.md'),
+    );
+    const pages = names.map((name) => readFileSync(deployed(`../docs/${name}`), 'utf8')).join('\n');
+    const programs = [...pages.matchAll(/^.*kubectl [^\n|]*\bexec\b[^\n|]* -- (?:env \S+ )?(\S+)/gm)].map(
+      (match) => match[1]!,
+    );
+    expect(programs.length).toBeGreaterThan(1);
+    // A slim image of Debian has no kill but that of its shell.
+    expect(programs.filter((program) => !['sh', 'node', 'sleep'].includes(program))).toEqual([]);
   });
 });
 
