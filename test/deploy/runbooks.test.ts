@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +22,8 @@ const promtool = await findPromtool();
 if (promtool.path === null) console.warn(`skipping the tests of the runbooks: ${promtool.why}`);
 
 const SHEET = recallSheet(40, 17);
+/** Of a fleet as the Helm chart makes it: it has keys, and pages that forget them fail. */
+const KEY = 'the-key-of-an-operator';
 const PROMPT = recallPrompt(SHEET, SHEET.questions[0]!.question);
 
 describe.skipIf(promtool.path === null)('a fault', () => {
@@ -44,10 +46,10 @@ describe.skipIf(promtool.path === null)('a fault', () => {
     workers = ['a', 'b'].map((id) => startWorker(id, '0'));
     const serving = await Promise.all(workers.map((worker) => worker.logged('"msg":"serving"')));
     urls = serving.map((line) => new URL((JSON.parse(line) as { metrics: string }).metrics).origin);
-    coordinator = await JoinedCoordinator.start('c', environment());
+    coordinator = await JoinedCoordinator.start('c', { ...environment(), SHOAL_API_KEYS: KEY });
     await coordinator.until((all) => all.filter(({ state }) => state === 'serving').length === 2);
     const targets = [
-      { role: 'coordinator', url: coordinator.url } as const,
+      { role: 'coordinator', url: coordinator.url, key: KEY } as const,
       ...urls.map((url) => ({ role: 'worker', url }) as const),
     ];
     const rules = impatient(readFileSync(join(ROOT, 'deploy/prometheus/alerts.yml'), 'utf8'));
@@ -63,13 +65,19 @@ describe.skipIf(promtool.path === null)('a fault', () => {
   }, 120_000);
 
   const fires: Prometheus['fires'] = (alert, poke) => prometheus.fires(alert, poke);
-  const look = (alert: string, worker = urls[0]!) => lookAt(alert, { coordinator: coordinator.url, worker });
+  const look = (alert: string, worker = urls[0]!) =>
+    lookAt(alert, { coordinator: coordinator.url, worker, apiKey: KEY });
 
   it('that is none fires nothing', async () => {
     await coordinator.complete({ prompt: PROMPT });
     while ((await prometheus.up()) < 3);
     await coordinator.until((all) => all.some(({ id, blocks }) => id === 'b' && blocks > 0));
     expect([...(await prometheus.firing())]).not.toContain('ShoalNoWorkers');
+  });
+
+  it('of any kind leads to a page whose commands run', async () => {
+    const pages = readdirSync(join(ROOT, 'docs/runbooks')).filter((name) => name.startsWith('Shoal'));
+    for (const page of pages) expect(await look(page.replace('.md', '')), page).not.toMatch(/401|unauthorized/i);
   });
 
   it('of a worker that hangs fires ShoalWorkerUnreachable and ShoalWorkerLost', async () => {

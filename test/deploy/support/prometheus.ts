@@ -11,6 +11,8 @@ export interface Target {
   readonly role: 'coordinator' | 'worker';
   /** Base URL. */
   readonly url: string;
+  /** A key that it asks for. */
+  readonly key?: string;
 }
 
 const UNIT_S = { m: 60, h: 3_600 } as const;
@@ -39,8 +41,9 @@ export class Prometheus {
     const config = {
       global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
       rule_files: ['alerts.yml'],
-      scrape_configs: targets.map(({ role, url }, at) => ({
+      scrape_configs: targets.map(({ role, url, key }, at) => ({
         job_name: `${role}-${at}`,
+        ...(key !== undefined && { authorization: { credentials: key } }),
         static_configs: [{ targets: [new URL(url).host], labels: { role, fleet: 'tested' } }],
       })),
     };

@@ -6,15 +6,16 @@ export class JoinedCoordinator extends FleetApi {
   private constructor(
     url: string,
     readonly process: JoinedProcess,
+    apiKey: string | null,
   ) {
-    super(url);
+    super(url, apiKey);
   }
 
-  /** Starts it on a free port, and waits until it listens. */
+  /** Starts it on a free port, and waits until it listens. Calls it with its API key, if the environment gives it one. */
   static async start(id: string, env: Record<string, string>): Promise<JoinedCoordinator> {
     const process = new JoinedProcess(['coordinator', '--port', '0', '--coordinator-id', id], env);
     const { url } = JSON.parse(await process.logged('"listening"')) as { url: string };
-    return new JoinedCoordinator(url, process);
+    return new JoinedCoordinator(url, process, env.SHOAL_API_KEYS ?? null);
   }
 
   stop(): Promise<number | NodeJS.Signals | null> {
