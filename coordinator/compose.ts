@@ -260,11 +260,11 @@ function makeCallLinks(options: CoordinatorOptions, roster: Roster, endings: Lin
     ...peerOptions(options),
     addressOf: ({ node, incarnation: of }) => roster.addressOf(node, of),
     onLinkOpened: ({ node, incarnation: of }) => {
-      log.info({ peer: node, incarnation: of }, 'opened a connection for calls');
+      log.state('calls', 'info', { peer: node, incarnation: of }, 'opened a connection for calls');
       endings.opened(node, of);
     },
     onLinkClosed: ({ node, incarnation: of }, err) => {
-      log.info({ peer: node, incarnation: of, err }, 'lost a connection for calls');
+      log.state('calls', 'info', { peer: node, incarnation: of, err }, 'lost a connection for calls');
       endings.ended(node, of, err);
       roster.linkClosed(node, of);
     },
@@ -317,17 +317,19 @@ function hearOf(roster: Roster, announcement: Announcement, from: string): void 
 function follow(
   effect: MembershipEffect,
   { actors, links, greetings, hearing }: CoordinatorParts & { readonly hearing: HearingLog },
-  log: Log,
+  log: PacedLog,
 ): void {
   if (effect.type === 'refused' && effect.first) log.warn({ reason: effect.reason }, effect.message);
   if (effect.type === 'hearing') hearing.changed(effect.hears);
   if (effect.type === 'joined') {
     actors.nodeBack(effect.id, effect.incarnation);
-    log.info({ worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
+    log.state('worker', 'info', { worker: effect.id, incarnation: effect.incarnation }, 'a worker joined');
     greetings.add(effect.id);
   }
   if (effect.type === 'dead' || effect.type === 'left') {
-    log.warn(
+    log.state(
+      'worker',
+      'warn',
       { worker: effect.id, incarnation: effect.incarnation },
       `a worker ${effect.type === 'left' ? 'left' : 'is dead'}`,
     );

@@ -3,7 +3,7 @@ import type { Maker } from '../src/core/maker.js';
 import { type Accused, Tribunal } from '../src/core/tribunal.js';
 import type { Roster } from '../src/fleet/roster.js';
 import type { FleetSubjects } from '../src/fleet/subjects.js';
-import type { Log } from '../src/log.js';
+import type { PacedLog } from '../src/paced-log.js';
 import { AuditMessage } from '../src/protocol/audit.js';
 import { encode } from '../src/wire/msgpack.js';
 import { readMessage } from '../src/wire/read-message.js';
@@ -15,7 +15,7 @@ export interface QuarantinedWorkersOptions {
   readonly bus: Bus;
   readonly roster: Roster;
   readonly subjects: FleetSubjects;
-  readonly log: Log;
+  readonly log: PacedLog;
   /** Enough workers have voted. */
   readonly onQuarantined: (worker: string, by: readonly string[]) => void;
 }
@@ -69,14 +69,14 @@ export class QuarantinedWorkers {
     const after = this.tribunal.vote(maker, message.from.id, message.pardons);
     if (before === after || after !== 'quarantined') return;
     const by = this.accused.find((accused) => accused.maker === maker)?.voters;
-    log.error({ maker, by }, 'a worker that makes wrong blocks is quarantined');
+    log.state('maker', 'error', { maker, by }, 'a worker that makes wrong blocks is quarantined');
     this.options.onQuarantined(maker.id, by ?? []);
     roster.quarantine(maker);
   }
 
   private pardoned(maker: Maker, pardons: number): void {
     if (!this.tribunal.pardon(maker, pardons)) return;
-    this.options.log.warn({ maker }, 'a quarantine was lifted');
+    this.options.log.state('maker', 'error', { maker }, 'a quarantine was lifted');
     this.options.roster.pardon(maker);
   }
 }

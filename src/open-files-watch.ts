@@ -13,7 +13,7 @@ const ANY_FILE = '/dev/null';
  * machine share another one.
  */
 export class OpenFilesWatch {
-  private readonly log: Log;
+  private readonly log: PacedLog;
   private timer: Timer | null = null;
   private none = false;
 
@@ -36,11 +36,13 @@ export class OpenFilesWatch {
   private look(): void {
     const fault = this.fault();
     if (fault !== null)
-      this.log.error(
+      this.log.state(
+        'open files',
+        'error',
         { reason: fault },
         'this process can open no more files: it refuses new connections; raise the limit on open files (ulimit -n)',
       );
-    else if (this.none) this.log.info({}, 'this process can open files again');
+    else if (this.none) this.log.state('open files', 'error', {}, 'this process can open files again');
     this.none = fault !== null;
   }
 

@@ -52,9 +52,9 @@ export function makeCallLinks(options: WorkerOptions, instruments: Instruments, 
     ...peerOptions(options, instruments),
     addressOf: ({ node, incarnation }) => roster.addressOf(node, incarnation),
     onLinkOpened: ({ node, incarnation }) =>
-      log.info({ peer: node, peerIncarnation: incarnation }, 'opened a connection for calls'),
+      log.state('calls', 'info', { peer: node, peerIncarnation: incarnation }, 'opened a connection for calls'),
     onLinkClosed: ({ node, incarnation }, err) => {
-      log.info({ peer: node, peerIncarnation: incarnation, err }, 'lost a connection for calls');
+      log.state('calls', 'info', { peer: node, peerIncarnation: incarnation, err }, 'lost a connection for calls');
       roster.linkClosed(node, incarnation);
     },
     onDialFailed: dialReport(options.log),

@@ -8,6 +8,7 @@ import { digestOf } from '../../src/digest.js';
 import type { PrefixRequest } from '../../src/engine/prefix-cache.js';
 import { SILENT_LOG } from '../../src/log.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
+import { PacedLog } from '../../src/paced-log.js';
 import { BlockStore } from '../../workers/cache/block-store.js';
 import { LowerTiers } from '../../workers/cache/lower-tiers.js';
 import { PrefixLoader } from '../../workers/prefix/prefix-loader.js';
@@ -60,7 +61,7 @@ export class ReplayedWorker {
     const roleOf = (block: BlockMeta) => roleUnder(durability, block, id, homesOf);
     const lower = new LowerTiers({
       ...{ runtime, roleOf, clock },
-      ...{ blockBytes: 1, stagingBytes: 0, hostBudgetBytes: 0, disk: null, log: SILENT_LOG },
+      ...{ blockBytes: 1, stagingBytes: 0, hostBudgetBytes: 0, disk: null, log: new PacedLog(SILENT_LOG, clock) },
       computeMsPerBlock: () => null,
       onAnswers: () => {},
       onDamage: () => {},

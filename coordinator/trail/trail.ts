@@ -149,7 +149,7 @@ export class FileTrail implements Trail {
       }
       this.lost -= counted;
       if (batch.length > 0) onEntries('written', batch.length);
-      if (this.failing) log.warn({ lost: counted }, 'the audit log can be written again');
+      if (this.failing) log.error({ lost: counted }, 'the audit log can be written again');
       this.failing = false;
     }
   }

@@ -1,6 +1,6 @@
 import type { Bus } from '../bus/bus.js';
 import { Unavailable } from '../errors.js';
-import type { Log } from '../log.js';
+import type { PacedLog } from '../paced-log.js';
 
 /** Waits until the bus has answered to all that this process has said so far: refusals included. Does nothing while the bus is lost. */
 export async function settled(bus: Bus): Promise<void> {
@@ -10,10 +10,13 @@ export async function settled(bus: Bus): Promise<void> {
 }
 
 /** Logs when this process loses NATS, and when it is connected again, perhaps to another server. */
-export function logBusStatus(bus: Bus, log: Log): void {
+export function logBusStatus(bus: Bus, log: PacedLog): void {
   bus.onStatus((status) => {
-    if (status === 'lost') log.warn({}, 'lost NATS; members reach each other over direct connections alone');
-    else log.info({}, 'connected to NATS again');
+    const is =
+      status === 'lost'
+        ? 'lost NATS; members reach each other over direct connections alone'
+        : 'connected to NATS again';
+    log.state('nats', 'warn', {}, is);
     if (status === 'found' && bus.shortcoming !== null)
       log.error({}, `some messages fail over NATS: ${bus.shortcoming}`);
   });

@@ -35,7 +35,7 @@ export interface CharterKeeperOptions {
  */
 export class CharterKeeper {
   private readonly joinedMs: number;
-  private readonly log: Log;
+  private readonly log: PacedLog;
   /** When a member said last that it lives under another charter, no older than this one. */
   private contradictedMs = Number.NEGATIVE_INFINITY;
   private answeredMs = Number.NEGATIVE_INFINITY;
@@ -74,10 +74,15 @@ export class CharterKeeper {
     if (kept.by === 'written') this.wroteGeneration = generation;
     else if (kept.by === 'found' && !isProvisional(kept.charter)) this.isProven ||= generation !== this.wroteGeneration;
     if (kept.charter.generation > this.charter.generation)
-      this.log.info(kept.charter, 'the charter of the fleet stands');
+      this.log.state('charter', 'info', kept.charter, 'the charter of the fleet stands');
     this.stands(kept.charter);
     if (kept.outcome !== 'restored') return;
-    this.log.warn(this.charter, 'restored the charter of the fleet, which had been lost or overwritten');
+    this.log.state(
+      'charter',
+      'warn',
+      this.charter,
+      'restored the charter of the fleet, which had been lost or overwritten',
+    );
     this.options.say(this.charter);
   }
 
@@ -107,7 +112,8 @@ export class CharterKeeper {
     this.foreignSinceMs ??= nowMs;
     if (nowMs - this.contradictedMs < WORD_MS) {
       if (isProvisional(this.charter)) onOutlawed(foreign.difference);
-      else if (!this.replaced) this.log.error(this.charter, 'another fleet has replaced the charter of this fleet');
+      else if (!this.replaced)
+        this.log.state('charter', 'error', this.charter, 'another fleet has replaced the charter of this fleet');
       this.replaced = true;
       return;
     }
@@ -119,7 +125,9 @@ export class CharterKeeper {
     if (reclaimed === null) return;
     this.wroteGeneration = reclaimed.generation;
     this.stands(reclaimed);
-    this.log.warn(
+    this.log.state(
+      'charter',
+      'warn',
       reclaimed,
       'restored the charter of the fleet: nobody says that it lives under the one that replaced it',
     );

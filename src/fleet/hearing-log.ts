@@ -1,5 +1,5 @@
 import type { Member } from '../core/member.js';
-import type { Log } from '../log.js';
+import type { PacedLog } from '../paced-log.js';
 
 /** Logs when a process hears nobody over NATS, not even itself, and when it hears the fleet again. */
 
@@ -7,7 +7,7 @@ export interface HearingLogOptions {
   readonly role: 'worker' | 'coordinator';
   /** Of this process, if it is a worker, which hears itself too. */
   readonly id: string | null;
-  readonly log: Log;
+  readonly log: PacedLog;
   readonly members: () => readonly Member[];
 }
 
@@ -22,7 +22,9 @@ export class HearingLog {
     const warns = hears ? this.hasWarned : members().some((member) => member.id !== id && member.state !== 'dead');
     this.hasWarned = warns && !hears;
     if (!warns) return;
-    log.warn(
+    log.state(
+      'hearing',
+      'warn',
       {},
       hears
         ? `this ${role} hears the fleet again`

@@ -1,6 +1,6 @@
 import type { KeyValue } from '../bus/key-value.js';
 import type { Transport } from '../bus/transport.js';
-import type { Log } from '../log.js';
+import type { PacedLog } from '../paced-log.js';
 
 /** A key without a value, whose removal is a write that changes nothing. */
 export const PROBE_KEY = 'store-probe';
@@ -17,13 +17,14 @@ export async function probeBucket(open: () => Promise<KeyValue>): Promise<void> 
 export function storeCheck(
   transport: Transport,
   buckets: ReadonlyMap<string, () => Promise<KeyValue>>,
-  log: Log,
+  log: PacedLog,
 ): () => Promise<void> {
   let told = false;
   const fault = () => transport.storeFault?.() ?? null;
   return async () => {
     const before = fault();
-    if (before !== null && !told) log.error({}, `the store of the fleet does not work: ${before.why}`);
+    if (before !== null && !told)
+      log.state('store', 'error', {}, `the store of the fleet does not work: ${before.why}`);
     told ||= before !== null;
     try {
       const open = before && buckets.get(before.bucket);
@@ -31,7 +32,7 @@ export function storeCheck(
     } finally {
       if (told && fault() === null) {
         told = false;
-        log.info({}, 'the store of the fleet works again');
+        log.state('store', 'error', {}, 'the store of the fleet works again');
       }
     }
   };

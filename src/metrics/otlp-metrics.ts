@@ -55,7 +55,7 @@ export class OtlpMetrics {
       await new Promise<void>((resolve, reject) =>
         exporter.export(records, ({ code, error }) => (code === 0 ? resolve() : reject(error))),
       );
-      if (this.failing) log.info({}, 'the collector takes metrics again');
+      if (this.failing) log.warn({}, 'the collector takes metrics again');
       this.failing = false;
     } catch (err) {
       if (!this.failing) log.warn({ err }, 'the collector takes no metrics; they are lost until it does');

@@ -157,7 +157,7 @@ function reporting(exporter: SpanExporter, log: Log): SpanExporter {
         const failed = result.code !== 0;
         if (failed && !failing)
           log.warn({ err: result.error }, 'the collector of traces takes no spans; they are lost until it does');
-        if (!failed && failing) log.info({}, 'the collector of traces takes spans again');
+        if (!failed && failing) log.warn({}, 'the collector of traces takes spans again');
         failing = failed;
         done(result);
       }),

@@ -9,6 +9,7 @@ import { joinFleet } from '../../src/fleet/joining.js';
 import { storeCheck } from '../../src/fleet/store-check.js';
 import { fleetSubjects } from '../../src/fleet/subjects.js';
 import { Lifecycle } from '../../src/lifecycle.js';
+import { PacedLog } from '../../src/paced-log.js';
 import { SimCompletions } from './sim-completions.js';
 import { SIM_LAYOUT } from './sim-device.js';
 import { SIM_FINGERPRINT } from './sim-model.js';
@@ -83,7 +84,11 @@ export class SimCoordinator {
       onPoisonRefused: () => {},
     });
     await startCoordinatorParts(new Lifecycle(), parts, { clock, log });
-    const checks = [() => charter.check(), () => parts.poison.keep(), storeCheck(transport, buckets.of, log)];
+    const checks = [
+      () => charter.check(),
+      () => parts.poison.keep(),
+      storeCheck(transport, buckets.of, new PacedLog(log, clock)),
+    ];
     new BucketKeeper({ bus: transport.bus, clock, subjects: fleetSubjects(NAMESPACE), checks }).start();
     this.parts = parts;
     this.completions = new SimCompletions(parts.fleet, clock);

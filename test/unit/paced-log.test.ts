@@ -5,7 +5,7 @@ import { PACE_MS, PACED_KINDS, PacedLog } from '../../src/paced-log.js';
 
 describe('a paced log', () => {
   function logging() {
-    const lines: { msg: string; peer?: string; repeats?: number; n?: number }[] = [];
+    const lines: { msg: string; peer?: string; repeats?: number; agoMs?: number; n?: number }[] = [];
     const clock = new SimulatedClock();
     const inner = createLog({ level: 'debug', write: (line) => lines.push(JSON.parse(line)) });
     return { lines, clock, log: new PacedLog(inner, clock) };
@@ -20,7 +20,7 @@ describe('a paced log', () => {
     await clock.advance(PACE_MS);
     expect(lines).toMatchObject([
       { n: 0, msg: 'hears nobody' },
-      { n: 299, repeats: 299 },
+      { n: 299, repeats: 299, agoMs: 100 },
       { n: 599, repeats: 300 },
       { n: 899, repeats: 300 },
       { n: 999, repeats: 100 },
@@ -28,17 +28,45 @@ describe('a paced log', () => {
     expect(lines[0]).not.toHaveProperty('repeats');
   });
 
-  it('ends with what was true last when two states take turns', async () => {
+  it('ends with the latest state however often it changes, and says when that was', async () => {
     const { lines, clock, log } = logging();
-    for (let n = 0; n < 50; n++) {
-      log.warn({}, 'hears nobody');
+    for (let n = 0; n < 10; n++) {
+      log.state('nats', 'warn', {}, 'lost NATS');
       await clock.advance(300);
-      log.info({}, 'hears the fleet again');
-      await clock.advance(400);
+      log.state('nats', 'warn', {}, 'connected to NATS again');
+      await clock.advance(1_700);
     }
     await clock.advance(2 * PACE_MS);
-    expect(lines.length).toBeLessThanOrEqual(6);
-    expect(lines.at(-1)!.msg).toBe('hears the fleet again');
+    expect(lines).toMatchObject([
+      { msg: 'lost NATS' },
+      { msg: 'connected to NATS again' },
+      { msg: 'connected to NATS again', repeats: 18, agoMs: PACE_MS - 18_300 },
+    ]);
+  });
+
+  it('does not repeat a state at once, and tells the next one at once', async () => {
+    const { lines, clock, log } = logging();
+    for (let n = 0; n < 3; n++) log.state('files', 'error', {}, 'can open no more files');
+    await clock.advance(PACE_MS);
+    log.state('files', 'error', {}, 'can open files again');
+    expect(lines).toMatchObject([
+      { msg: 'can open no more files' },
+      { msg: 'can open no more files', repeats: 2 },
+      { msg: 'can open files again' },
+    ]);
+  });
+
+  it('tells the state of each peer, whatever the reason', () => {
+    const { lines, log } = logging();
+    for (const peer of ['a', 'b'])
+      for (const reason of ['reset', 'refused', 'timeout'])
+        log.state('link', 'info', { peer, reason }, `lost: ${reason}`);
+    expect(lines.map(({ peer, msg }) => `${peer} ${msg}`)).toEqual([
+      'a lost: reset',
+      'a lost: refused',
+      'b lost: reset',
+      'b lost: refused',
+    ]);
   });
 
   it('writes at once again after 30 s without a line', async () => {

@@ -7,7 +7,7 @@ import { type Accused, type MakerStanding, Tribunal } from '../../src/core/tribu
 import type { Roster } from '../../src/fleet/roster.js';
 import type { FleetSubjects } from '../../src/fleet/subjects.js';
 import { tryPublish } from '../../src/fleet/try-publish.js';
-import type { Log } from '../../src/log.js';
+import type { PacedLog } from '../../src/paced-log.js';
 import { AuditMessage } from '../../src/protocol/audit.js';
 import { packTokens, unpackTokens } from '../../src/protocol/generate.js';
 import { HOLDINGS_KEYS_PER_MESSAGE } from '../../src/protocol/holdings.js';
@@ -46,7 +46,7 @@ export interface MakerQuarantineOptions {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly subjects: FleetSubjects;
-  readonly log: Log;
+  readonly log: PacedLog;
   /** Blocks were dropped because they are wrong or stand on a wrong one. */
   readonly onDropped: (blocks: number) => void;
 }
@@ -217,9 +217,9 @@ export class MakerQuarantine implements Trust {
     }
     const by = this.accused.find((accused) => sameMaker(accused.maker, maker))?.voters;
     if (after === 'distrusted')
-      log.error({ maker }, 'this worker was given a wrong block by its maker: it is distrusted');
+      log.state('maker', 'error', { maker }, 'this worker was given a wrong block by its maker: it is distrusted');
     if (after === 'quarantined') {
-      log.error({ maker, by }, 'a worker that makes wrong blocks is quarantined');
+      log.state('maker', 'error', { maker, by }, 'a worker that makes wrong blocks is quarantined');
       roster.quarantine(maker);
       this.vote(maker);
     }
@@ -233,7 +233,7 @@ export class MakerQuarantine implements Trust {
 
   private pardon(maker: Maker, pardons: number): void {
     if (!this.tribunal.pardon(maker, pardons)) return;
-    this.options.log.warn({ maker }, 'a quarantine was lifted');
+    this.options.log.state('maker', 'error', { maker }, 'a quarantine was lifted');
     this.options.roster.pardon(maker);
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../../src/clock.js';
 import type { BlockKey, SealedBlock } from '../../src/core/block.js';
 import { Residency } from '../../src/core/residency.js';
 import { Unavailable } from '../../src/errors.js';
-import type { Log } from '../../src/log.js';
+import type { PacedLog } from '../../src/paced-log.js';
 import { type DiskBlock, encodeHeader, HEADER_BYTES } from './block-file.js';
 import type { BlockFiles } from './block-folder.js';
 import { FileSealer } from './file-seal.js';
@@ -30,7 +30,7 @@ export interface DiskTierOptions {
   readonly staging: Staging;
   readonly roleOf: RoleOf;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: PacedLog;
   /** Time to compute a block instead of reading it; null if unknown. */
   readonly computeMsPerBlock: () => number | null;
   /** The disk has stopped answering, or answers again. */

@@ -4,9 +4,9 @@ import type { DiskState } from '../../src/core/member.js';
 import { reservation } from '../../src/core/reservation.js';
 import { BlockPool } from '../../src/device/block-pool.js';
 import { PEER_BLOCKS_PINNED } from '../../src/limits.js';
-import type { Log } from '../../src/log.js';
 import type { TierUse } from '../../src/metrics/worker-metrics.js';
 import type { OrtRuntime } from '../../src/ort/runtime.js';
+import type { PacedLog } from '../../src/paced-log.js';
 import { Demoter } from './demoter.js';
 import { DiskTier, type DiskTierOptions } from './disk-tier.js';
 import { HostTier } from './host-tier.js';
@@ -32,7 +32,7 @@ export interface LowerTiersOptions {
   readonly disk: Pick<DiskTierOptions, 'files' | 'budgetBytes' | 'fingerprint' | 'secret'> | null;
   readonly roleOf: RoleOf;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: PacedLog;
   /** Time to compute a block; null if unknown. */
   readonly computeMsPerBlock: () => number | null;
   /** The disk has stopped answering, or answers again. */

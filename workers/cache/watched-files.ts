@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../src/clock.js';
 import type { BlockKey } from '../../src/core/block.js';
 import { Unavailable } from '../../src/errors.js';
-import type { Log } from '../../src/log.js';
+import type { PacedLog } from '../../src/paced-log.js';
 import { type BlockFiles, NoRegularFile } from './block-folder.js';
 
 /** The files of a disk tier, with a deadline for each operation, and whether the disk answers. */
@@ -33,7 +33,7 @@ export interface WatchedFilesOptions {
   /** Bytes of the largest read or write. */
   readonly fileBytes: number;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: PacedLog;
   /** The disk has stopped answering, or answers again. */
   readonly onChange: () => void;
 }
@@ -185,7 +185,7 @@ export class WatchedFiles {
   private lost(why: string): void {
     if (this.awayBecause !== null) return;
     this.awayBecause = why;
-    this.options.log.warn({ reason: why }, 'the disk cache is away: this worker continues without it');
+    this.options.log.state('disk', 'warn', { reason: why }, 'the disk cache is away: this worker continues without it');
     for (const { fail } of this.readers.splice(0)) fail(new Unavailable(`the disk cache is away: ${why}`));
     this.probePauseMs = DISK_PROBE_MS.first;
     this.probeSoon(this.probePauseMs);
@@ -218,7 +218,7 @@ export class WatchedFiles {
   private found(): void {
     if (this.closed || this.awayBecause === null) return;
     this.awayBecause = null;
-    this.options.log.info({}, 'the disk cache answers again');
+    this.options.log.state('disk', 'warn', {}, 'the disk cache answers again');
     this.options.onChange();
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/clock.js';
 import { Unavailable } from '../../src/errors.js';
-import type { Log } from '../../src/log.js';
+import type { PacedLog } from '../../src/paced-log.js';
 
 /** The pause in writes to a disk that refused one. */
 
@@ -13,7 +13,7 @@ export class WritePause {
 
   constructor(
     private readonly clock: Clock,
-    private readonly log: Log,
+    private readonly log: PacedLog,
   ) {}
 
   /** Whether the last write succeeded, or the pause after a refused one is over. */
@@ -25,13 +25,18 @@ export class WritePause {
   refused(err: unknown): void {
     if (err instanceof Unavailable) return;
     if (this.refusedAtMs === null) {
-      this.log.warn({ err }, 'the disk takes no blocks: they are kept in memory alone until it does again');
+      this.log.state(
+        'writes',
+        'warn',
+        { err },
+        'the disk takes no blocks: they are kept in memory alone until it does again',
+      );
     }
     this.refusedAtMs = this.clock.now();
   }
 
   accepted(): void {
-    if (this.refusedAtMs !== null) this.log.info({}, 'the disk takes blocks again');
+    if (this.refusedAtMs !== null) this.log.state('writes', 'warn', {}, 'the disk takes blocks again');
     this.refusedAtMs = null;
   }
 }

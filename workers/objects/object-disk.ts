@@ -1,11 +1,11 @@
 import { IdleMutex } from '../../src/async/idle-mutex.js';
 import { within } from '../../src/async/within.js';
 import type { Clock } from '../../src/clock.js';
-import type { Log } from '../../src/log.js';
 import type { ObjectInfo } from '../../src/objects/object.js';
 import { type ObjectHash, type ObjectName, tenantOfSpace } from '../../src/objects/object-name.js';
 import { type ExtentDigest, type ObjectValue, ValueWriter } from '../../src/objects/object-value.js';
 import { compareVersions } from '../../src/objects/version.js';
+import type { PacedLog } from '../../src/paced-log.js';
 import type { BlockFiles } from '../cache/block-folder.js';
 import { WritePause } from '../cache/write-pause.js';
 
@@ -33,7 +33,7 @@ export interface ObjectDiskOptions {
   readonly files: BlockFiles;
   readonly budgetBytes: number;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly log: PacedLog;
 }
 
 export class ObjectDisk {

@@ -8,6 +8,7 @@ import { SimulatedClock, settled } from '../../../src/clock.js';
 import { InvalidRequest, Unavailable } from '../../../src/errors.js';
 import { BLOCK_TOKENS } from '../../../src/limits.js';
 import { SILENT_LOG } from '../../../src/log.js';
+import { PacedLog } from '../../../src/paced-log.js';
 import { Hive } from './support/hive.js';
 
 describe('a live fleet', () => {
@@ -28,7 +29,7 @@ describe('a live fleet', () => {
       bus,
       roster,
       subjects,
-      log: SILENT_LOG,
+      log: new PacedLog(SILENT_LOG, clock),
       onQuarantined: () => {},
     });
     storeFault = null;

@@ -1,13 +1,20 @@
 import { expect, test } from 'vitest';
+import { SimulatedClock } from '../../../src/clock.js';
 import type { Member, MemberState } from '../../../src/core/member.js';
 import { HearingLog } from '../../../src/fleet/hearing-log.js';
 import { createLog } from '../../../src/log.js';
+import { PacedLog } from '../../../src/paced-log.js';
 
 function logOf(states: Readonly<Record<string, MemberState>>): { lines: string[]; log: HearingLog } {
   const lines: string[] = [];
   const write = (line: string) => lines.push(JSON.parse(line).msg);
   const members = () => Object.entries(states).map(([id, state]) => ({ id, state }) as Member);
-  const log = new HearingLog({ role: 'worker', id: 'w1', log: createLog({ level: 'info', write }), members });
+  const log = new HearingLog({
+    role: 'worker',
+    id: 'w1',
+    log: new PacedLog(createLog({ level: 'info', write }), new SimulatedClock()),
+    members,
+  });
   return { lines, log };
 }
 

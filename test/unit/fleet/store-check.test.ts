@@ -3,9 +3,11 @@ import { MemoryBroker } from '../../../src/bus/memory-bus.js';
 import { MemoryKeyValue } from '../../../src/bus/memory-key-value.js';
 import { StoreState } from '../../../src/bus/store-state.js';
 import type { Transport } from '../../../src/bus/transport.js';
+import { SimulatedClock } from '../../../src/clock.js';
 import { Unavailable } from '../../../src/errors.js';
 import { storeCheck } from '../../../src/fleet/store-check.js';
 import type { Log } from '../../../src/log.js';
+import { PacedLog } from '../../../src/paced-log.js';
 
 describe('the check of a store that did not work', () => {
   let full: boolean;
@@ -29,7 +31,7 @@ describe('the check of a store that did not work', () => {
     };
     const say = (_: object, text: string) => void lines.push(text);
     const log: Log = { debug: say, warn: say, error: say, info: say, child: () => log };
-    check = storeCheck(transport, new Map([['fleet', async () => bucket]]), log);
+    check = storeCheck(transport, new Map([['fleet', async () => bucket]]), new PacedLog(log, new SimulatedClock()));
   });
 
   it('writes nothing while the store works', async () => {

@@ -5,6 +5,7 @@ import { SILENT_LOG } from '../../../src/log.js';
 import type { ObjectInfo } from '../../../src/objects/object.js';
 import { objectName } from '../../../src/objects/object-name.js';
 import { ObjectValue } from '../../../src/objects/object-value.js';
+import { PacedLog } from '../../../src/paced-log.js';
 import type { BlockFiles } from '../../../workers/cache/block-folder.js';
 import { LEAST_DISK_BYTES, ObjectDisk } from '../../../workers/objects/object-disk.js';
 import { ObjectStore } from '../../../workers/objects/object-store.js';
@@ -72,7 +73,12 @@ class Tiers {
     readonly memoryBytes: number,
     readonly diskBytes: number,
   ) {
-    this.disk = new ObjectDisk({ files: this.files, budgetBytes: diskBytes, clock: this.clock, log: SILENT_LOG });
+    this.disk = new ObjectDisk({
+      files: this.files,
+      budgetBytes: diskBytes,
+      clock: this.clock,
+      log: new PacedLog(SILENT_LOG, this.clock),
+    });
     const wallMs = () => this.clock.now();
     this.store = new ObjectStore({
       budgetBytes: memoryBytes,

@@ -4,6 +4,7 @@ import type { SealedBlock } from '../../../../src/core/block.js';
 import { digestOf } from '../../../../src/digest.js';
 import { createLog } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
+import { PacedLog } from '../../../../src/paced-log.js';
 import { encodeHeader, HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import { DISK_REMOVALS_FAILED, DiskTier } from '../../../../workers/cache/disk-tier.js';
 import { FileSealer } from '../../../../workers/cache/file-seal.js';
@@ -58,7 +59,7 @@ describe('a disk tier', () => {
       staging,
       roleOf: () => 'guest',
       clock,
-      log: createLog({ level: 'info', write: (line) => lines.push(JSON.parse(line).msg) }),
+      log: new PacedLog(createLog({ level: 'info', write: (line) => lines.push(JSON.parse(line).msg) }), clock),
       computeMsPerBlock: () => computeMs,
       onAnswers: () => changes++,
       onDamage: () => damages++,

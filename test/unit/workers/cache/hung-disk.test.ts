@@ -5,6 +5,7 @@ import type { SealedBlock } from '../../../../src/core/block.js';
 import { Refused, Unavailable } from '../../../../src/errors.js';
 import { createLog } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
+import { PacedLog } from '../../../../src/paced-log.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import { type BlockFiles, NoRegularFile } from '../../../../workers/cache/block-folder.js';
 import { DiskTier } from '../../../../workers/cache/disk-tier.js';
@@ -64,7 +65,7 @@ describe('a disk that hangs', () => {
       staging,
       roleOf: () => 'guest',
       clock,
-      log: createLog({ level: 'info', write: (line) => lines.push(JSON.parse(line).msg) }),
+      log: new PacedLog(createLog({ level: 'info', write: (line) => lines.push(JSON.parse(line).msg) }), clock),
       computeMsPerBlock: () => computeMs,
       onAnswers: () => changes++,
       onDamage: () => {

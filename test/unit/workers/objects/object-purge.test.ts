@@ -5,6 +5,7 @@ import { SILENT_LOG } from '../../../../src/log.js';
 import { RESPONSE_SALT } from '../../../../src/objects/object.js';
 import { databaseSpace, keySpace, objectName, RESPONSES_DATABASE } from '../../../../src/objects/object-name.js';
 import { ObjectValue } from '../../../../src/objects/object-value.js';
+import { PacedLog } from '../../../../src/paced-log.js';
 import { LEAST_DISK_BYTES, ObjectDisk } from '../../../../workers/objects/object-disk.js';
 import { WorkerObjects } from '../../../../workers/objects/worker-objects.js';
 import { ALONE } from '../../resp/support/resp-station.js';
@@ -26,7 +27,7 @@ let disk: ObjectDisk;
 beforeEach(async () => {
   const clock = new SimulatedClock();
   files = new MemoryFiles();
-  disk = new ObjectDisk({ files, budgetBytes: 64 * LEAST_DISK_BYTES, clock, log: SILENT_LOG });
+  disk = new ObjectDisk({ files, budgetBytes: 64 * LEAST_DISK_BYTES, clock, log: new PacedLog(SILENT_LOG, clock) });
   objects = new WorkerObjects({
     self: { id: 'w', incarnation: '1' },
     budgetBytes: 4 * LEAST_DISK_BYTES,

@@ -9,6 +9,7 @@ import type { DeviceBlock } from '../../../../src/device/device.js';
 import { digestOf } from '../../../../src/digest.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import { OrtRuntime } from '../../../../src/ort/runtime.js';
+import { PacedLog } from '../../../../src/paced-log.js';
 import type { BlockOrigin } from '../../../../workers/announced.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import type { BlockFiles } from '../../../../workers/cache/block-folder.js';
@@ -88,7 +89,7 @@ export class Cache {
         : null,
       roleOf: this.roleOf,
       clock,
-      log: SILENT_LOG,
+      log: new PacedLog(SILENT_LOG, clock),
       computeMsPerBlock: () => null,
       onAnswers: () => {},
       onDamage: () => this.damages++,

@@ -9,6 +9,7 @@ import { Engine } from '../../../../src/engine/engine.js';
 import type { ModelGraph } from '../../../../src/engine/model-graph.js';
 import { SILENT_LOG } from '../../../../src/log.js';
 import type { OrtRuntime } from '../../../../src/ort/runtime.js';
+import { PacedLog } from '../../../../src/paced-log.js';
 import { HEADER_BYTES } from '../../../../workers/cache/block-file.js';
 import { BlockFolder } from '../../../../workers/cache/block-folder.js';
 import { BlockStore } from '../../../../workers/cache/block-store.js';
@@ -84,7 +85,7 @@ export class SoakStation {
       },
       roleOf,
       clock,
-      log: SILENT_LOG,
+      log: new PacedLog(SILENT_LOG, clock),
       computeMsPerBlock: () => null,
       onAnswers: () => {},
       onDamage: () => this.damages++,
