@@ -1,7 +1,7 @@
 import type { NodeAddress } from '../../actors/envelope.js';
 import type { CallOptions } from '../../actors/outgoing-call.js';
 import { abortReason } from '../../async/abort.js';
-import { Unavailable } from '../../errors.js';
+import { DeadlineExceeded, Unavailable } from '../../errors.js';
 import type { ActorRecords } from '../detached/actor-records.js';
 import type { Takeovers } from '../detached/takeover.js';
 import { ActorDied } from '../errors.js';
@@ -14,7 +14,7 @@ import type { HandleState } from './handle.js';
 /** Limit on the actors with a cached location. */
 const LOCATIONS = 65_536;
 
-/** How long a call without a deadline waits for a detached actor whose node is gone, and how often its record is read meanwhile. */
+/** How long a call without a deadline waits for a detached actor whose node or record is away, and how often its record is read meanwhile. */
 const DETACHED_WAIT_MS = 30_000;
 const DETACHED_POLL_MS = 50;
 
@@ -76,23 +76,40 @@ export class Locations {
     }
   }
 
-  /** Where a detached actor is by its record. While its node is gone, waits until it is elsewhere, and helps. */
-  private async recorded({ id }: HandleState, name: ActorName, { signal, timeoutMs }: CallOptions): Promise<Location> {
+  /**
+   * Where a detached actor is by its record. Waits while the store cannot be reached, and, while the actor's node is gone, until it is elsewhere, and
+   * helps.
+   * @throws Unavailable after 30 s, or DeadlineExceeded after `timeoutMs`
+   */
+  private async recorded(handle: HandleState, name: ActorName, { signal, timeoutMs }: CallOptions): Promise<Location> {
     const { clock } = this.member.options;
     const untilMs = clock.now() + (timeoutMs ?? DETACHED_WAIT_MS);
     for (;;) {
       if (signal?.aborted) throw abortReason(signal);
-      const recorded = await this.records.named(name);
-      const detached = recorded?.record.detached;
-      if (!detached || detached.spec.id !== id) throw new ActorDied(`the actor ${name.name} ${id} is dead`, false);
-      const { node, epoch, adopted } = detached;
-      const { directory } = this.member;
-      const isThere = directory.hears(node.incarnation) || directory.isBusy(node.incarnation);
-      if (isThere && adopted) return { node, epoch };
+      this.member.requireOpen();
+      const found = await this.lookUp(handle, name);
+      if (!(found instanceof Unavailable)) return found;
       if (clock.now() >= untilMs)
-        throw new Unavailable(`the node ${node.node} of the actor ${name.name} is gone, and no other node has it yet`);
-      if (!isThere) void this.takeovers.rescue(name, node.incarnation);
+        throw timeoutMs === undefined ? found : new DeadlineExceeded(found.message, { cause: found });
       await new Promise<void>((resolve) => clock.after(DETACHED_POLL_MS, resolve));
     }
+  }
+
+  /** Where a detached actor is; an error if that is not known yet. @throws ActorDied */
+  private async lookUp({ id }: HandleState, name: ActorName): Promise<Location | Unavailable> {
+    const unfound = (why: string) => new Unavailable(`cannot find the actor ${name.name}: ${why}`);
+    const recorded = await this.records.named(name).catch((error: unknown) => {
+      if (error instanceof Unavailable) return unfound(error.message);
+      throw error;
+    });
+    if (recorded instanceof Unavailable) return recorded;
+    const detached = recorded?.record.detached;
+    if (!detached || detached.spec.id !== id) throw new ActorDied(`the actor ${name.name} ${id} is dead`, false);
+    const { node, epoch, adopted } = detached;
+    const { directory } = this.member;
+    const isThere = directory.hears(node.incarnation) || directory.isBusy(node.incarnation);
+    if (isThere && adopted) return { node, epoch };
+    if (!isThere) void this.takeovers.rescue(name, node.incarnation);
+    return unfound(`its node ${node.node} is gone, and no other node has it yet`);
   }
 }

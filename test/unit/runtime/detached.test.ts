@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Unavailable } from '../../../src/errors.js';
+import { Cancelled, DeadlineExceeded, Unavailable } from '../../../src/errors.js';
 import { ActorDied, type ActorHandle } from '../../../src/index.js';
 import { createLog } from '../../../src/log.js';
 import type { ActorRecords } from '../../../src/runtime/detached/actor-records.js';
@@ -108,6 +108,46 @@ describe('a detached actor', () => {
     expect(await owned.add(1)).toBe(2);
     expect(await detached.add(1)).toBe(1);
     expect(await owned.add(1)).toBe(3);
+  });
+
+  describe('while the store is away', () => {
+    let handle: ActorHandle<Counter>;
+    let other: Member;
+    /** Resolves after a number of reads that failed. */
+    let reads: (count: number) => Promise<void>;
+
+    beforeEach(async () => {
+      await driver.fleet.actor(Counter, { ...onA, name: 'one', args: [5] });
+      other = await world.driver('other');
+      // A process that has not called it yet must ask the store where it is.
+      handle = await other.fleet.get<Counter>('one');
+      let failed = () => {};
+      world.beforeRead = async () => {
+        failed();
+        throw new Unavailable('NATS is not connected');
+      };
+      reads = (count) =>
+        new Promise((resolve) => {
+          failed = () => --count <= 0 && resolve();
+        });
+    });
+
+    it('is waited for', async () => {
+      const added = handle.add(1);
+      const failure = rejection(added);
+      await reads(5);
+      world.beforeRead = async () => undefined;
+      expect(await failure).toBeNull();
+      expect(await added).toBe(6);
+    });
+
+    it('is not waited for beyond the deadline of a call, nor after the program has closed the fleet', async () => {
+      expect(await rejection(handle.$with({ timeoutMs: 60 }).add(1))).toBeInstanceOf(DeadlineExceeded);
+      const failure = rejection(handle.add(1));
+      await reads(2);
+      await other.fleet.close();
+      expect(await failure).toBeInstanceOf(Cancelled);
+    });
   });
 
   it('is fenced by its record: of two nodes that would adopt it, one does', async () => {
