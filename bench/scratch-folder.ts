@@ -1,21 +1,26 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { LockedFolder, ownPrefix } from '../cli/process/locked-folder.js';
 
-/** A new folder of a benchmark, which is removed at the latest when this process exits. */
+/**
+ * A new folder of a benchmark or a fault. It is removed when this process exits, and if the process is killed, by the next one that makes such a folder
+ * or runs a fleet.
+ */
 export class ScratchFolder {
-  readonly path: string;
-  private readonly removeAtExit = () => rmSync(this.path, { recursive: true, force: true });
+  private readonly folder: LockedFolder;
+  private readonly removeAtExit = () => this.folder.remove();
 
   /** @param name says in the folder's name what it is for */
   constructor(name: string) {
-    this.path = mkdtempSync(join(tmpdir(), `shoal-${name}-`));
+    this.folder = LockedFolder.create(tmpdir(), ownPrefix(), `${name}-`);
     process.once('exit', this.removeAtExit);
+  }
+
+  get path(): string {
+    return this.folder.path;
   }
 
   async remove(): Promise<void> {
     process.off('exit', this.removeAtExit);
-    await rm(this.path, { recursive: true, force: true });
+    this.folder.remove();
   }
 }

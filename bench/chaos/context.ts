@@ -19,7 +19,7 @@ export interface ChaosContextOptions {
   /** Aborted when the row must end: on an interrupt, or after too long a time. */
   readonly signal: AbortSignal;
   readonly random: Random;
-  /** A private folder, empty. */
+  /** A private folder, empty but for its lock. */
   readonly folder: string;
   /** The built command. */
   readonly cli: string;

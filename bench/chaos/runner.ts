@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { checksumOf } from '../../src/digest.js';
 import { Cancelled } from '../../src/errors.js';
 import { Lifecycle } from '../../src/lifecycle.js';
 import { SeededRandom } from '../../src/random.js';
+import { ScratchFolder } from '../scratch-folder.js';
 import { ChaosContext } from './context.js';
 import type { Fault, Figures } from './fault.js';
 import { unmet } from './needs.js';
@@ -55,7 +53,7 @@ async function runFault(fault: Fault, run: ChaosRun): Promise<ChaosRow> {
 /** Injects a fault, and ends everything that it started. */
 async function attempt(fault: Fault, run: ChaosRun): Promise<{ figures: Figures; why: string | null }> {
   const life = new Lifecycle();
-  const folder = await mkdtemp(join(tmpdir(), 'shoal-chaos-'));
+  const scratch = new ScratchFolder('chaos');
   const limitS = PATIENCE * fault.expectedS + PATIENCE_S + run.soakMs / 1000;
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(new Error(`the row did not end within ${limitS} s`)), 1000 * limitS);
@@ -64,7 +62,7 @@ async function attempt(fault: Fault, run: ChaosRun): Promise<{ figures: Figures;
   const random = new SeededRandom(run.seed ^ checksumOf(Buffer.from(fault.name)));
   const { cli, natsServer, soakMs } = run;
   const progress = (line: string) => run.progress(`  ${fault.name}: ${line}`);
-  const context = new ChaosContext({ life, signal, random, folder, cli, natsServer, progress, soakMs });
+  const context = new ChaosContext({ life, signal, random, folder: scratch.path, cli, natsServer, progress, soakMs });
   try {
     const figures = await Promise.race([fault.run(context), aborted(signal)]);
     const reasons = missed(figures, fault.bounds);
@@ -74,7 +72,7 @@ async function attempt(fault: Fault, run: ChaosRun): Promise<{ figures: Figures;
   } finally {
     clearTimeout(timer);
     await life.stop().catch((error: unknown) => progress(`cannot clean up: ${messageOf(error)}`));
-    await rm(folder, { recursive: true, force: true });
+    await scratch.remove();
   }
 }
 

@@ -15,6 +15,11 @@ import { lockFile } from '../../src/native/libc.js';
 
 const LOCK = 'lock';
 
+/** How the names of this user's folders for temporary files begin. Each new one removes those that have no owner. */
+export function ownPrefix(): string {
+  return `shoal-${process.getuid?.() ?? 0}-`;
+}
+
 /**
  * A folder for temporary files, accessible to this user only, with a file whose lock its owners hold: this process, and the children that get the
  * lock's file descriptor. The system releases the lock when the last owner ends in any way. A process ID would not do: another container or PID
@@ -29,10 +34,14 @@ export class LockedFolder {
     readonly lock: number,
   ) {}
 
-  /** Makes a folder, after removing this user's ownerless folders with the same prefix. @throws the errors of the file system */
-  static create(base: string, prefix: string): LockedFolder {
+  /**
+   * Makes a folder, after removing this user's ownerless folders with the same prefix.
+   * @param name follows the prefix, and says what the folder is for
+   * @throws the errors of the file system
+   */
+  static create(base: string, prefix: string, name = ''): LockedFolder {
     // Under another name until it is locked, so that no other process takes it for abandoned.
-    const unlocked = mkdtempSync(join(base, `.${prefix}`));
+    const unlocked = mkdtempSync(join(base, `.${prefix}${name}`));
     const lock = openSync(join(unlocked, LOCK), constants.O_RDWR | constants.O_CREAT, 0o600);
     lockFile(lock);
     const path = join(base, basename(unlocked).slice(1));

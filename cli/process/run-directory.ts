@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Unavailable } from '../../src/errors.js';
-import { LockedFolder } from './locked-folder.js';
+import { LockedFolder, ownPrefix } from './locked-folder.js';
 
 // macOS limits the path of a Unix socket to 104 bytes, Linux to 108, including the file name and the final zero byte.
 const LONGEST_FOLDER_BYTES = 80;
@@ -60,7 +60,7 @@ export class RunDirectory {
 }
 
 function makeFolder(base: string): LockedFolder {
-  return LockedFolder.create(base, `shoal-${process.getuid?.() ?? 0}-`);
+  return LockedFolder.create(base, ownPrefix());
 }
 
 function defaultBase(): string {
