@@ -8,10 +8,8 @@ import { BENCH_NAMES } from './bench-names.js';
 import { benchReplay } from './bench-replay.js';
 import { benchServe } from './bench-serve.js';
 import type { CommandContext } from './context.js';
-import { exit } from './exit.js';
-
-/** By signal: the exit code of a program that it ends. */
-const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+import { exit, signalCode } from './exit.js';
+import { ENDING_SIGNALS } from './interrupts.js';
 
 /** `shoal bench`: runs one benchmark and prints its report. The exit code is 1 if a bound is missed. */
 export async function bench(context: CommandContext): Promise<number> {
@@ -21,7 +19,7 @@ export async function bench(context: CommandContext): Promise<number> {
     throw new WrongUsage(`bench: must be one of ${BENCH_NAMES.join(', ')}, got ${JSON.stringify(name)}`);
   }
   // Without a listener the process would end without removing its folders. Its fleets end with it.
-  for (const [signal, code] of Object.entries(SIGNALS)) process.once(signal, () => exit(code));
+  for (const signal of ENDING_SIGNALS) process.once(signal, () => exit(signalCode(signal)));
   if (name === 'replay') return benchReplay(context);
   if (name === 'compare') return benchCompare(context);
   if (name === 'serve') return benchServe(context);

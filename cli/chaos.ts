@@ -9,16 +9,17 @@ import { readOptions } from '../src/config/read-options.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { SeededRandom, SystemRandom } from '../src/random.js';
 import type { CommandContext } from './context.js';
+import { exit, signalCode } from './exit.js';
 import { Interrupts } from './interrupts.js';
 import { natsProgram } from './nats/nats-process.js';
 
 type ChaosValues = OptionValues<typeof CHAOS_OPTIONS>;
 
-/** `shoal chaos`: injects faults into fleets and prints what they survived. The exit code is 1 if a row fails. */
+/** `shoal chaos`: injects faults into fleets and prints what they survived. The exit code is 1 if a row fails, and that of a signal if one ended it. */
 export async function chaos(context: CommandContext): Promise<number> {
   const values = readOptions(CHAOS_OPTIONS, 'chaos', context.flags, context.environment);
-  const { formatChaos, formatFaults } = await import('../bench/chaos/table.js');
   if (values.list) {
+    const { formatFaults } = await import('../bench/chaos/table.js');
     const faults = await chosenFaults(context.args, values.short);
     const rows = faults.map(({ name, row, passesWhen, expectedS }) => ({
       ...{ fault: name, row, passes_when: passesWhen, expected_s: expectedS },
@@ -26,15 +27,32 @@ export async function chaos(context: CommandContext): Promise<number> {
     context.io.out(values.json ? `${JSON.stringify(rows)}\n` : `${formatFaults(faults)}\n`);
     return 0;
   }
+  const interrupts = new Interrupts(process, new SystemClock());
+  void interrupts.second.then(() => exit(signalCode(interrupts.signal ?? 'SIGINT')));
+  try {
+    const code = await runAndReport(context, values, interrupts);
+    return interrupts.signal === null ? code : signalCode(interrupts.signal);
+  } catch (error) {
+    if (interrupts.signal === null) throw error;
+    return signalCode(interrupts.signal);
+  } finally {
+    interrupts.close();
+  }
+}
+
+/** The first signal ends the current row, and the report has the rows until then. */
+async function runAndReport(context: CommandContext, values: ChaosValues, interrupts: Interrupts): Promise<0 | 1> {
   const { machineLine } = await import('../bench/report.js');
+  const { formatChaos } = await import('../bench/chaos/table.js');
   const { exitCode } = await import('../bench/chaos/verdict.js');
   const seed = values.seed ?? new SystemRandom().below(0x1_0000_0000);
   const { url } = values;
-  const rows = await interruptible(async (signal) =>
+  const abort = new AbortController();
+  void interrupts.first.then(() => abort.abort());
+  const rows =
     url === null
-      ? runRows(context, values, seed, signal)
-      : [await runRunning(context, { ...values, url }, seed, signal)],
-  );
+      ? await runRows(context, values, seed, abort.signal)
+      : [await runRunning(context, { ...values, url }, seed, abort.signal)];
   const report: ChaosReport = { name: 'chaos', machine: machineLine(), seed, rows };
   if (values.out !== null) await writeFile(values.out, `${JSON.stringify(report, null, 1)}\n`);
   context.io.out(values.json ? `${JSON.stringify(report)}\n` : `${formatChaos(report)}\n`);
@@ -89,17 +107,4 @@ async function chosenFaults(names: readonly string[], short: boolean): Promise<r
   }
   if (short) return FAULTS.filter(({ name }) => SHORT.includes(name));
   return names.length === 0 ? FAULTS : FAULTS.filter(({ name }) => names.includes(name));
-}
-
-/** Runs until done or interrupted: the first signal ends the run gracefully, the second one at once. */
-async function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const interrupts = new Interrupts(process, new SystemClock());
-  const abort = new AbortController();
-  void interrupts.first.then(() => abort.abort());
-  void interrupts.second.then(() => process.exit(1));
-  try {
-    return await run(abort.signal);
-  } finally {
-    interrupts.close();
-  }
 }

@@ -4,7 +4,8 @@ import type { Clock } from '../src/clock.js';
 /** A second Ctrl-C means "at once"; within this time after the first it is the same one, which npm hands on once more. @internal exported for tests. */
 export const SAME_INTERRUPT_MS = 750;
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Signals by which users and supervisors end a program. */
+export const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Signals that end the program: the first one requests a graceful stop, the second an immediate one. Under npm one Ctrl-C arrives
@@ -13,7 +14,8 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export class Interrupts {
   readonly first: Promise<void>;
   readonly second: Promise<void>;
-  private readonly listener: () => void;
+  private readonly listener: (signal?: NodeJS.Signals) => void;
+  private firstSignal: NodeJS.Signals | null = null;
 
   constructor(
     private readonly source: EventEmitter,
@@ -28,15 +30,21 @@ export class Interrupts {
       force = resolve;
     });
     let firstMs: number | null = null;
-    this.listener = () => {
+    this.listener = (signal) => {
       if (firstMs === null) {
         firstMs = clock.now();
+        this.firstSignal = signal ?? null;
         begin();
       } else if (clock.now() - firstMs >= SAME_INTERRUPT_MS) {
         force();
       }
     };
-    for (const signal of SIGNALS) source.on(signal, this.listener);
+    for (const signal of ENDING_SIGNALS) source.on(signal, this.listener);
+  }
+
+  /** The first signal; null if none came, or `raise` came first. */
+  get signal(): NodeJS.Signals | null {
+    return this.firstSignal;
   }
 
   /** Acts as a signal does. */
@@ -45,6 +53,6 @@ export class Interrupts {
   }
 
   close(): void {
-    for (const signal of SIGNALS) this.source.off(signal, this.listener);
+    for (const signal of ENDING_SIGNALS) this.source.off(signal, this.listener);
   }
 }

@@ -9,6 +9,8 @@ import { inheritedVariables, withoutOptions } from '../src/config/read-options.j
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { Lifecycle } from '../src/lifecycle.js';
 import type { CommandContext } from './context.js';
+import { signalCode } from './exit.js';
+import { ENDING_SIGNALS } from './interrupts.js';
 import { startNatsServer } from './nats/embedded-server.js';
 import { natsProgram } from './nats/nats-process.js';
 import { natsUser } from './nats/users.js';
@@ -22,7 +24,7 @@ const SECRET_BYTES = 24;
 
 type Variables = Record<string, string>;
 
-/** Resolves with the exit code of the program; with 1 if a signal ended it. */
+/** Resolves with the exit code of the program. */
 export async function run(context: CommandContext): Promise<number> {
   const values = readValues('run', context);
   if (values.nats === null && values.actors === null) {
@@ -80,14 +82,13 @@ function environmentOf({ environment }: CommandContext): Variables {
 function ran({ args }: CommandContext, environment: Variables): Promise<number> {
   const program: ChildProcess = spawn(process.execPath, [...args], { env: environment, stdio: 'inherit' });
   const stopWatching = program.pid === undefined ? () => undefined : endWithUs(program.pid);
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   const forward = (signal: NodeJS.Signals) => void program.kill(signal);
-  for (const signal of signals) process.on(signal, forward);
+  for (const signal of ENDING_SIGNALS) process.on(signal, forward);
   return new Promise((resolve, reject) => {
     program.once('error', reject);
-    program.once('exit', (code) => resolve(code ?? 1));
+    program.once('exit', (code, signal) => resolve(code ?? signalCode(signal!)));
   }).finally(() => {
     stopWatching();
-    for (const signal of signals) process.off(signal, forward);
+    for (const signal of ENDING_SIGNALS) process.off(signal, forward);
   }) as Promise<number>;
 }

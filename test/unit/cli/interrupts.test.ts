@@ -29,10 +29,11 @@ describe('interrupts', () => {
   it('count a later signal as a request to stop at once', async () => {
     const terminal = new EventEmitter();
     const interrupts = new Interrupts(terminal, clock);
-    terminal.emit('SIGTERM');
+    terminal.emit('SIGTERM', 'SIGTERM');
     await clock.advance(SAME_INTERRUPT_MS);
-    terminal.emit('SIGINT');
+    terminal.emit('SIGINT', 'SIGINT');
     expect(await isSettled(interrupts.second)).toBe(true);
+    expect(interrupts.signal).toBe('SIGTERM');
   });
 
   it('stop listening when closed', () => {
