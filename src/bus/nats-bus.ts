@@ -161,6 +161,8 @@ export class NatsBus implements Bus {
     // A drain waits for the server, so it would hang on a lost connection.
     if (connected) await this.drain();
     await this.connection.close();
+    // A socket that was being dialled would keep this process alive.
+    cutConnection(this.connection);
   }
 
   /** Sends what was published, unless the server does not read it. */

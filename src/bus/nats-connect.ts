@@ -1,7 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cancelled, Refused, Unavailable } from '../errors.js';
 import { NatsBus } from './nats-bus.js';
-import { connect, errors, headers, type MsgHdrs, type NodeConnectionOptions } from './nats-client.js';
+import {
+  connect,
+  cutConnection,
+  errors,
+  headers,
+  type MsgHdrs,
+  type NatsConnection,
+  type NodeConnectionOptions,
+} from './nats-client.js';
 import { boundHeaders, type HeadersClass } from './nats-headers.js';
 import type { NatsOptions } from './nats-options.js';
 import { parseNatsUrl } from './nats-url.js';
@@ -49,13 +57,18 @@ async function connectOrWait(options: NatsOptions): Promise<NatsBus> {
 
 async function connectOnce(options: NatsOptions, { servers, ...settings }: Settings): Promise<NatsBus> {
   boundHeaders(headers().constructor as unknown as HeadersClass<MsgHdrs>);
-  const reconnecting = { sinceMs: 0 };
+  const reconnecting: { sinceMs: number; connection: NatsConnection | null } = { sinceMs: 0, connection: null };
   try {
     const connection = await connect({
       ...settings,
       servers,
-      reconnectDelayHandler: () => pauseMs(reconnecting.sinceMs === 0 ? 0 : performance.now() - reconnecting.sinceMs),
+      reconnectDelayHandler: () => {
+        // The library leaves a socket open on which a server that stands still never answered.
+        if (reconnecting.connection !== null) cutConnection(reconnecting.connection);
+        return pauseMs(reconnecting.sinceMs === 0 ? 0 : performance.now() - reconnecting.sinceMs);
+      },
     });
+    reconnecting.connection = connection;
     // Until it is connected for the first time, the library forgets the servers that it cannot reach.
     connection.setServers([...new Set([...connection.getServers().map(({ listen }) => listen), ...servers])]);
     const bus = new NatsBus(connection, options);

@@ -11,6 +11,8 @@ export const NODE_SILENCE_MS = 3_000;
 const LOOK_AFTER_MS = 1.4 * ANNOUNCE_INTERVAL_MS;
 /** Silence after which a node is gone whose process is there: the code of its users may keep its event loop busy. */
 export const NODE_BUSY_MS = 30_000;
+/** How long a node that was busy has, once it takes a link, to be heard again. @internal exported for tests. */
+export const WAKING_MS = 2 * ANNOUNCE_INTERVAL_MS;
 /** Silence after which a node is gone at whose addresses nobody listens. @internal exported for tests. */
 export const NODE_UNREACHABLE_MS = 1_200;
 /**
@@ -56,6 +58,8 @@ interface Entry {
   heardMs: number;
   /** What shows that it lives: its messages on the bus, or, if these are missing for too long, its open link, or only that its process is there. */
   shownBy: 'bus' | 'link' | 'process';
+  /** Since when its link shows that it lives, after only its process did; null if it does not. */
+  awakeMs: number | null;
   /** What speaks against it since it was heard last. */
   doubt: 'none' | 'suspected' | 'unreachable';
 }
@@ -88,11 +92,12 @@ export class NodeList {
       known.node = node;
       known.heardMs = nowMs;
       known.shownBy = 'bus';
+      known.awakeMs = null;
       known.doubt = 'none';
       return [];
     }
     if (this.entries.size >= RUNTIME_MEMBERS) return [];
-    this.entries.set(node.incarnation, { node, heardMs: nowMs, shownBy: 'bus', doubt: 'none' });
+    this.entries.set(node.incarnation, { node, heardMs: nowMs, shownBy: 'bus', awakeMs: null, doubt: 'none' });
     return [{ type: 'joined', node }];
   }
 
@@ -174,7 +179,7 @@ export class NodeList {
       const isBusy = isThere && silenceMs(entry) <= NODE_BUSY_MS;
       if (!livesByLink && !isBusy) return this.remove(node.incarnation, 'gone');
       const wasHeard = entry.shownBy === 'bus';
-      entry.shownBy = livesByLink ? 'link' : 'process';
+      showByOther(entry, livesByLink ? 'link' : 'process', nowMs);
       return wasHeard ? [{ type: 'suspected', node }] : [];
     });
   }
@@ -193,6 +198,13 @@ export class NodeList {
     this.entries.delete(incarnation);
     return [{ type, node: entry.node }];
   }
+}
+
+/** A process that begins to run again takes links first, and is given time to be heard before its link counts as all that it has. */
+function showByOther(entry: Entry, by: 'link' | 'process', nowMs: number): void {
+  entry.awakeMs = by === 'process' ? null : (entry.awakeMs ?? nowMs);
+  const isWaking = entry.shownBy === 'process' && nowMs - (entry.awakeMs ?? nowMs) < WAKING_MS;
+  if (!isWaking) entry.shownBy = by;
 }
 
 /** The silence after which a member is gone. */

@@ -16,6 +16,8 @@ export class LeaseKeeper {
   private beat = 0;
   private isOver = false;
   private renewing: Timer | null = null;
+  /** The renewal that waits for its turn. */
+  private next: Promise<void> | null = null;
 
   constructor(
     private readonly member: RuntimeMember,
@@ -69,9 +71,19 @@ export class LeaseKeeper {
     await this.turn.run(() => this.write(this.member.self.incarnation)).catch(() => undefined);
   }
 
-  private async renew(): Promise<void> {
+  /** Renews the lease with what it has to list by then. Calls share the next renewal, so that at most one runs and one waits. */
+  private renew(): Promise<void> {
+    this.next ??= this.turn.run(() => {
+      this.next = null;
+      return this.renewNow();
+    });
+    return this.next;
+  }
+
+  private async renewNow(): Promise<void> {
+    if (this.isOver) throw new Unavailable('this node gives its detached actors up');
     const beganMs = this.member.options.clock.now();
-    if (!(await this.turn.run(() => this.write(null)))) {
+    if (!(await this.write(null))) {
       this.renewedMs = null;
       this.names.clear();
       this.onFenced();

@@ -1,6 +1,7 @@
 import { Overloaded, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { place } from '../client/placing.js';
+import { TimeLimit } from '../client/time-limit.js';
 import { LEASE_RENEWAL_MS, LeaseWatch } from '../core/lease.js';
 import type { NodeView } from '../core/node-view.js';
 import { type CodeDemand, NOWHERE } from '../core/scheduler.js';
@@ -13,6 +14,8 @@ import type { ActorRecords, NodeLease, Recorded } from './actor-records.js';
  * it, and before that the lease has been over for longer than its actors may answer without a renewal.
  */
 
+/** How long one attempt to create an actor waits for room, while the others of its node wait for its end. Longer than `place` waits for a host. */
+const MOVE_MS = 5_000;
 /** Pause after some actors could not be created, because no node hosts their code or is large enough for them. */
 const HOMELESS_PAUSE_MS = 1_000;
 /** Pause between two checks whether a suspect node with an expired lease is gone. */
@@ -146,10 +149,19 @@ export class Takeovers {
     if (!recorded || !detached || detached.node.incarnation !== from) return;
     const { spec, epoch } = detached;
     const mayRestart = epoch < spec.maxRestarts || !detached.adopted;
-    const created = mayRestart ? await createDetached(this.member, spec, epoch + 1, from) : null;
+    const created = mayRestart ? await this.createAgain(spec, epoch + 1, from) : null;
     if (created?.type === 'created' || created?.type === 'elsewhere') return;
     this.member.options.log.error({ ...name, error: created?.error }, 'a detached actor is not created again');
     await this.records.deleteName(name);
+  }
+
+  private async createAgain(spec: InstanceSpec, epoch: number, from: string) {
+    const limit = new TimeLimit(this.member.options.clock, `cannot place ${spec.class}`, { timeoutMs: MOVE_MS });
+    try {
+      return await createDetached(this.member, spec, epoch, from, { signal: limit.signal });
+    } finally {
+      limit.end();
+    }
   }
 
   private async lease(incarnation: string): Promise<Recorded<NodeLease> | null | 'unknown'> {

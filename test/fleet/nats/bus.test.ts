@@ -130,6 +130,28 @@ test.each(['reports', 'closes'] as const)(
   },
 );
 
+test('leaves no socket open if it closes while it dials a server that stands still', async () => {
+  const still = await startNatsServer({ path, dir });
+  const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+  const before = sockets();
+  const until = async (count: number) => {
+    while (sockets() !== count) await new Promise(setImmediate);
+  };
+  const bus = await connectNats({ url: still.url, user: still.user, password: still.password });
+  const lost = new Promise<void>((resolve) => bus.onStatus((status) => status === 'lost' && resolve()));
+  process.kill(still.pid, 'SIGSTOP');
+  try {
+    await lost;
+    // The system accepts for the server.
+    await until(before + 1);
+    await bus.close();
+    await until(before);
+  } finally {
+    process.kill(still.pid, 'SIGCONT');
+    await still.stop();
+  }
+});
+
 test('waits on request for a server that is missing or refuses its credentials, and gives the reason', async () => {
   const reserved = await startNatsServer({ path, dir });
   const { port, user, password } = reserved;

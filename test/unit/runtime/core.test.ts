@@ -12,6 +12,7 @@ import {
   NODE_UNREACHABLE_MS,
   NodeList,
   OUTAGE_GRACE_MS,
+  WAKING_MS,
 } from '../../../src/runtime/core/node-list.js';
 import type { NodeView } from '../../../src/runtime/core/node-view.js';
 import { ReferenceCount } from '../../../src/runtime/core/reference-count.js';
@@ -213,6 +214,12 @@ describe('the list of members', () => {
     expect(busy().tick(silentMs + 1, evidence('unknown'))).toEqual([{ type: 'gone', node: a }]);
     const linked = busy();
     expect(linked.tick(NODE_BUSY_MS, { ...evidence('there'), linkHeardMs: () => NODE_BUSY_MS })).toEqual([]);
+    // It wakes, and is about to be heard; only if it is not, its link is all that it has.
+    expect(linked.isBusy('a-1')).toBe(true);
+    const byLink = (nowMs: number) => ({ ...evidence('there'), linkHeardMs: () => nowMs });
+    expect(linked.tick(NODE_BUSY_MS + WAKING_MS - 1, byLink(NODE_BUSY_MS + WAKING_MS))).toEqual([]);
+    expect(linked.isBusy('a-1')).toBe(true);
+    expect(linked.tick(NODE_BUSY_MS + WAKING_MS, byLink(NODE_BUSY_MS + WAKING_MS))).toEqual([]);
     expect([linked.hears('a-1'), linked.isBusy('a-1')]).toEqual([false, false]);
     const again = busy();
     again.heard({ ...a, incarnation: 'a-2' }, silentMs);

@@ -74,6 +74,20 @@ describe('a detached actor', () => {
     expect(await isOn()).toEqual([['larger', 1]]);
   });
 
+  it('is created again while another of its node waits for room', async () => {
+    const both = await world.node('both', { resources: { cpu: 4, disk: 1, tape: 1 } });
+    await world.node('full', { resources: { cpu: 4, disk: 1 } });
+    const near = { node: 'both' };
+    await driver.fleet.actor(Counter, { lifetime: 'detached', name: 'waits', near, resources: { disk: 1 } });
+    await driver.fleet.actor(Counter, { lifetime: 'detached', name: 'goes', near, resources: { tape: 1 } });
+    await driver.fleet.actor(Counter, { resources: { disk: 1 } });
+    await both.vanish();
+    await world.node('other', { resources: { cpu: 4, tape: 1 } });
+    const again = async () => (await driver.fleet.listActors()).filter(({ restarts }) => restarts > 0);
+    while ((await again()).length === 0) await driver.member.directory.news(100);
+    expect(await again()).toMatchObject([{ name: 'goes', node: 'other' }]);
+  });
+
   it('does not answer on a node that the store does not hear, and ends there once it is elsewhere', async () => {
     const counter: ActorHandle<Counter> = await driver.fleet.actor(Counter, { ...onA, name: 'one' });
     expect(await counter.add(1)).toBe(1);

@@ -13,9 +13,30 @@ let records: ActorRecords;
 let fenced: number;
 let lease: LeaseKeeper;
 
+/** A store that takes a while for each request. */
+class FarStore extends MemoryKeyValue {
+  delayMs = 0;
+
+  override async get(key: string) {
+    await this.reached();
+    return super.get(key);
+  }
+
+  override async update(key: string, value: Uint8Array, revision: number) {
+    await this.reached();
+    return super.update(key, value, revision);
+  }
+
+  private async reached(): Promise<void> {
+    if (this.delayMs > 0) await new Promise<void>((resolve) => clock.after(this.delayMs, resolve));
+  }
+}
+
+let store: FarStore;
+
 beforeEach(async () => {
   clock = new SimulatedClock();
-  const store = new MemoryKeyValue();
+  store = new FarStore();
   records = new ActorRecords(async () => store);
   fenced = 0;
   const member = { self: { node: 'node', incarnation: INCARNATION }, options: { clock } };
@@ -37,5 +58,22 @@ describe('the lease of a node that stood still', () => {
     expect(await records.setLease(INCARNATION, { ...before.record, fencedBy: 'node-2' }, before)).toBe(true);
     expect([await lease.revived(), lease.valid, fenced]).toEqual([false, false, 1]);
     expect(await lease.revived()).toBe(false);
+  });
+});
+
+describe('the lease of a node that is far from the store', () => {
+  it('stays valid, also while many actors are added to it', async () => {
+    store.delayMs = 240;
+    lease.start();
+    const added = Array.from({ length: 50 }, (_, i) => lease.add(`more-${i}`, { namespace: 'default', name: `n${i}` }));
+    const valid: boolean[] = [];
+    for (let i = 0; i < 100; i++) {
+      await clock.advance(100);
+      valid.push(lease.valid);
+    }
+    await Promise.all(added);
+    expect(valid).not.toContain(false);
+    store.delayMs = 0;
+    expect((await records.lease(INCARNATION))!.record.actors).toHaveLength(51);
   });
 });
