@@ -68,6 +68,7 @@ describe('a detached actor', () => {
     await driver.fleet.actor(Counter, { lifetime: 'detached', name: 'one', resources: { disk: 1 } });
     await large.vanish();
     await isHomeless;
+    await until(driver.member, () => driver.member.directory.get(large.member.self.incarnation) === null);
     await world.node('larger', { resources: { cpu: 4, disk: 2 } });
     const isOn = async () => (await driver.fleet.listActors()).map(({ node, restarts }) => [node, restarts]);
     while ((await isOn()).length === 0) await driver.member.directory.news(100);
@@ -82,6 +83,7 @@ describe('a detached actor', () => {
     await driver.fleet.actor(Counter, { lifetime: 'detached', name: 'goes', near, resources: { tape: 1 } });
     await driver.fleet.actor(Counter, { resources: { disk: 1 } });
     await both.vanish();
+    await until(driver.member, () => driver.member.directory.get(both.member.self.incarnation) === null);
     await world.node('other', { resources: { cpu: 4, tape: 1 } });
     const again = async () => (await driver.fleet.listActors()).filter(({ restarts }) => restarts > 0);
     while ((await again()).length === 0) await driver.member.directory.news(100);
