@@ -12,9 +12,10 @@ const SAFE_ANSWERS = 2;
 
 /** The exit code is 0 once the worker can end. @throws Unavailable if it cannot within `--drain-timeout`; it then still drains */
 export async function drain(context: CommandContext): Promise<number> {
-  const { url, apiKey, json, drainTimeout } = readValues('drain', context);
+  const { url, apiKey, json, drainTimeout, force } = readValues('drain', context);
   const client = new CoordinatorClient(url, apiKey);
   const id = context.args[0] ?? '';
+  if (!force) await checkNotLast(client, id);
   await client.drain(id);
   const startedMs = performance.now();
   let safe = 0;
@@ -31,6 +32,16 @@ export async function drain(context: CommandContext): Promise<number> {
     told = departure.why;
     await pause(POLL_INTERVAL_MS);
   }
+}
+
+/** @throws Unavailable if no other worker serves */
+async function checkNotLast(client: CoordinatorClient, id: string): Promise<void> {
+  const { workers } = await client.fleet();
+  const serving = workers.filter(({ state }) => state === 'serving').map((worker) => worker.id);
+  if (!serving.includes(id) || serving.length > 1) return;
+  throw new Unavailable(
+    `worker ${id} is the only one that serves, and without it the fleet refuses all requests; start another one, or add --force`,
+  );
 }
 
 export async function undrain(context: CommandContext): Promise<number> {

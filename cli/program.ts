@@ -2,9 +2,11 @@ import { Command, CommanderError, Option } from 'commander';
 import { withConfigFile } from '../src/config/config-file.js';
 import { serviceVariables } from '../src/config/kubernetes.js';
 import { packageVersion } from '../src/config/package-root.js';
+import type { Flags } from '../src/config/read-options.js';
 import { WrongUsage } from '../src/config/wrong-usage.js';
 import { COMMANDS, type CommandSpec } from './commands.js';
 import type { CommandContext } from './context.js';
+import { handedEnvironment, handedFile } from './handed-file.js';
 
 /** The way from command-line arguments to an exit code; knows commander. */
 
@@ -69,21 +71,27 @@ function add(parent: Command, spec: CommandSpec, world: World, done: (code: numb
     const { config, ...rest } = given;
     const flags = spec.options.config === undefined ? given : rest;
     const own = withoutServices(spec, world);
-    const reread = () => withFile(spec, config, own);
-    done(await execute({ ...world, environment: reread(), reread, flags, args: command.args }));
+    done(await execute({ ...world, ...withFile(spec, config, own, flags), flags, args: command.args }));
   });
 }
 
-/** The environment with the options of the file that `--config` names. Children get them as variables, and do not read the file. */
+/** The environment with the options of the file that `--config` names. Children get them as variables, and the name of the file for their reload. */
 function withFile(
   { name, options }: CommandSpec,
   flag: unknown,
   environment: World['environment'],
-): World['environment'] {
+  flags: Flags,
+): Pick<CommandContext, 'environment' | 'reread'> {
   const { SHOAL_CONFIG: variable, ...rest } = environment;
   const path = typeof flag === 'string' ? flag : variable?.trim();
   const takesFile = options.config?.commands.some((command) => command === name) ?? false;
-  return takesFile && path ? withConfigFile(path, options, rest) : environment;
+  if (!takesFile || !path) {
+    const reread = handedEnvironment(options, environment);
+    return reread === null ? { environment } : { environment, reread };
+  }
+  const handed = name === 'up' ? handedFile(path, options, flags, rest) : {};
+  const reread = () => ({ ...withConfigFile(path, options, rest), ...handed });
+  return { environment: reread(), reread };
 }
 
 /** The environment without the values that Kubernetes gave to variables of options, which is logged in one line. */

@@ -31,8 +31,10 @@ export class OptionReload {
       }
       const { logLevel, otlpSampling } = next;
       this.values = { ...this.values, logLevel, otlpSampling };
-      await reload?.({ logLevel: logLevel ?? 'info', traceRatio: otlpSampling });
-      this.line('info', `read options and files again: log level ${logLevel ?? 'info'}`);
+      const level = logLevel ?? 'info';
+      const faults = (await reload?.({ logLevel: level, traceRatio: otlpSampling })) ?? [];
+      if (faults.length === 0) this.line('info', `read options and files again: log level ${level}`);
+      else this.line('error', `read options again: log level ${level}; files stay as they were: ${faults.join('; ')}`);
     } catch (error) {
       this.line('error', `the options stay as they were: ${error instanceof Error ? error.message : String(error)}`);
     }

@@ -82,7 +82,8 @@ async function withNode(
   return {
     ...running,
     reload: async (options) => {
-      await Promise.all([running.reload?.(options), beside.reload?.(options)]);
+      const faults = await Promise.all([running.reload?.(options), beside.reload?.(options)]);
+      return faults.flatMap((each) => each ?? []);
     },
     stop: async () => {
       await beside.stop();

@@ -300,7 +300,7 @@ async function serveHttp(
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);
     const keeper = await life.start(new CertificateKeeper(config.http.tls, tls, renew, clock, log));
-    reloads.on(() => keeper.look());
+    reloads.onFiles(() => keeper.look());
     await life.start(new TlsWatch(() => keeper.pems, clock, wallMs, log));
   }
   return http;
@@ -335,7 +335,7 @@ async function startAccess(
   { wallMs }: Surroundings,
 ): Promise<Access> {
   const { access, parts, reload } = openAccess(config, { clock, log, wallMs });
-  reloads.on(reload);
+  reloads.onFiles(reload);
   for (const part of parts) await life.start(part);
   return access;
 }

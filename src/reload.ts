@@ -8,18 +8,27 @@ export interface ReloadedOptions {
   readonly traceRatio: number;
 }
 
-type Take = (options: ReloadedOptions) => void | Promise<void>;
+type Take = (options: ReloadedOptions) => void;
+/** Reads files. Resolves with the reason why their content stays as it was; null if it does not. */
+type Read = () => Promise<string | null>;
 
-/** The parts of a role that reload options. */
+/** The parts of a role that reload options or files. */
 export class Reloads {
   private readonly takers: Take[] = [];
+  private readonly readers: Read[] = [];
 
   on(take: Take): void {
     this.takers.push(take);
   }
 
-  /** Resolves when each part has taken its options, and has read its files. */
-  async run(options: ReloadedOptions): Promise<void> {
-    await Promise.all(this.takers.map((take) => take(options)));
+  onFiles(read: Read): void {
+    this.readers.push(read);
+  }
+
+  /** Resolves when each part has taken its options, and has read its files, with the faults of files whose content stays as it was. */
+  async run(options: ReloadedOptions): Promise<readonly string[]> {
+    for (const take of this.takers) take(options);
+    const faults = await Promise.all(this.readers.map((read) => read()));
+    return faults.filter((fault) => fault !== null);
   }
 }

@@ -6,8 +6,8 @@ export interface RunningRole {
   readonly ready: unknown;
   /** Time that the role may take to stop. Default: `PROCESS_STOP_MS`. */
   readonly stopMs?: number;
-  /** Takes options again, and reads files again. Without it, nothing of the role can change. */
-  reload?(options: ReloadedOptions): Promise<void>;
+  /** Takes options again, and reads files again. Resolves with the faults of files that stay as they were. Without it, nothing of the role can change. */
+  reload?(options: ReloadedOptions): Promise<readonly string[]>;
   /** Stops the role in good order. Called once. */
   stop(): Promise<void>;
 }

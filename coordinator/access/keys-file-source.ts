@@ -38,8 +38,8 @@ export class KeysFileSource {
     this.file.stop();
   }
 
-  /** Reads the file now, if it has changed. */
-  look(): Promise<void> {
+  /** Reads the file now, if it has changed. Resolves with the reason why the keys stay as they were; null if they do not. */
+  look(): Promise<string | null> {
     return this.file.look();
   }
 }

@@ -15,8 +15,8 @@ export interface OpenedAccess {
   readonly access: Access;
   /** Watch files and keys of the identity provider. */
   readonly parts: readonly Startable[];
-  /** Reads the keys file now, if it has changed. */
-  readonly reload: () => Promise<void>;
+  /** Reads the keys file now, if it has changed. Resolves with the reason why its keys stay as they were; null if they do not. */
+  readonly reload: () => Promise<string | null>;
 }
 
 interface AccessWorld {
@@ -32,7 +32,7 @@ type AccessConfig = Pick<CoordinatorConfig, 'apiKeys' | 'metricsKeys' | 'keysFil
 export function openAccess(config: AccessConfig, world: AccessWorld): OpenedAccess {
   const { apiKeys, metricsKeys, keysFile, jwt, secret } = config;
   if (apiKeys.length === 0 && keysFile === null && jwt === null)
-    return { access: new Access(null), parts: [], reload: async () => {} };
+    return { access: new Access(null), parts: [], reload: async () => null };
   const file = keysFile === null ? null : new KeysFileSource(keysFile, world);
   // The holder of the only key needs no protection from others.
   const role = apiKeys.length === 1 && file === null && jwt === null ? 'operator' : 'user';
@@ -45,5 +45,5 @@ export function openAccess(config: AccessConfig, world: AccessWorld): OpenedAcce
   const keySet = jwt?.keys.kind === 'jwks' ? new KeySetSource({ source: jwt.keys.source, ...world }) : null;
   const tokens = jwt === null ? null : new TokenAccess(jwt, keySet, world.wallMs);
   const access = new Access({ rings, tokens });
-  return { access, parts: [file, keySet].filter((part) => part !== null), reload: async () => file?.look() };
+  return { access, parts: [file, keySet].filter((part) => part !== null), reload: async () => file?.look() ?? null };
 }

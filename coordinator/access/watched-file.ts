@@ -18,9 +18,11 @@ interface WatchedFileOptions {
 /** Calls `onChange` whenever the content of a file changes. */
 export class WatchedFile {
   private timer: Timer | null = null;
-  private looking = false;
-  /** Why the last look failed; null if it did not. */
+  private looking: Promise<string | null> | null = null;
+  /** Why the last look failed, or why its content cannot be used; null if neither. */
   private fault: string | null = null;
+  /** Why the content cannot be used; null if it can. */
+  private wrong: string | null = null;
 
   /** @param content the content that is already in use */
   constructor(
@@ -36,22 +38,38 @@ export class WatchedFile {
     this.timer?.cancel();
   }
 
-  /** Looks at the file now. */
-  async look(): Promise<void> {
-    if (this.looking) return;
-    this.looking = true;
+  /** Looks at the file now. Resolves with the reason why its content is not in use; null if it is. */
+  look(): Promise<string | null> {
+    this.looking ??= this.read().finally(() => {
+      this.looking = null;
+    });
+    return this.looking;
+  }
+
+  private async read(): Promise<string | null> {
     try {
-      const text = await readRegularFile(this.options.path, WATCHED_FILE_BYTES);
-      this.fault = null;
-      if (text === this.content) return;
-      this.content = text;
-      this.options.onChange(text);
+      this.take(await readRegularFile(this.options.path, WATCHED_FILE_BYTES));
     } catch (error) {
       const fault = error instanceof Error ? error.message : String(error);
       if (fault !== this.fault) this.options.onFault(error);
       this.fault = fault;
-    } finally {
-      this.looking = false;
+    }
+    return this.fault;
+  }
+
+  private take(text: string): void {
+    if (text === this.content) {
+      this.fault = this.wrong;
+      return;
+    }
+    this.content = text;
+    this.fault = null;
+    this.wrong = null;
+    try {
+      this.options.onChange(text);
+    } catch (error) {
+      this.wrong = error instanceof Error ? error.message : String(error);
+      throw error;
     }
   }
 }

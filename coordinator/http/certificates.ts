@@ -44,7 +44,7 @@ function pemsOf(files: TlsFiles, { key, cert, clientCa }: TlsContext): TlsPems {
 /** Gives the certificates to a server again when their files have changed. Files that do not fit each other, or are half written, change nothing. */
 export class CertificateKeeper {
   private timer: Timer | null = null;
-  private looking = false;
+  private looking: Promise<string | null> | null = null;
   private complaint = '';
 
   /** @param current the certificates that the server uses now */
@@ -69,24 +69,32 @@ export class CertificateKeeper {
     this.timer?.cancel();
   }
 
-  /** Reads the files now. One look at a time: a file system that hangs must not gather them. */
-  async look(): Promise<void> {
-    if (this.looking) return;
-    this.looking = true;
+  /**
+   * Reads the files now. Resolves with the reason why the certificate stays as it was; null if there is none. One look at a time: a file system that
+   * hangs must not gather them.
+   */
+  look(): Promise<string | null> {
+    this.looking ??= this.take().finally(() => {
+      this.looking = null;
+    });
+    return this.looking;
+  }
+
+  private async take(): Promise<string | null> {
     try {
       const found = await readCertificates(this.files);
       this.complaint = '';
       const { key, cert, clientCa } = this.current;
-      if (found.key === key && found.cert === cert && found.clientCa === clientCa) return;
+      if (found.key === key && found.cert === cert && found.clientCa === clientCa) return null;
       this.renew(found);
       this.current = found;
       this.log.info({ cert: this.files.cert }, 'new connections get the new certificate');
+      return null;
     } catch (error) {
       const message = messageOf(error);
       if (message !== this.complaint) this.log.warn({}, `the certificate stays as it was: ${message}`);
       this.complaint = message;
-    } finally {
-      this.looking = false;
+      return message;
     }
   }
 }

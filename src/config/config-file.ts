@@ -19,7 +19,12 @@ export function withConfigFile(
   table: OptionTable,
   environment: EnvironmentVariables,
 ): EnvironmentVariables {
-  return { ...fileVariables(readFile(path), path, table), ...set(environment) };
+  return { ...readConfigFile(path, table), ...set(environment) };
+}
+
+/** The options of the file by their variables. @throws WrongUsage with the file, the line and the option */
+export function readConfigFile(path: string, table: OptionTable): Record<string, string> {
+  return fileVariables(readFile(path), path, table);
 }
 
 /** Compose files and shells pass an unset variable as an empty one. */

@@ -21,4 +21,13 @@ export const DRAIN_OPTIONS = {
     commands: ['drain'],
     help: 'Time to wait until the worker can end.',
   }),
+  force: option({
+    flag: 'force',
+    variable: 'SHOAL_FORCE',
+    placeholder: null,
+    type: types.onOff,
+    default: 'off',
+    commands: ['drain'],
+    help: 'Drains the worker also if no other one serves, so that the fleet refuses all requests.',
+  }),
 } as const satisfies OptionTable;

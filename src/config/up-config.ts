@@ -49,6 +49,9 @@ export interface UpConfig {
   readonly worker: Readonly<Record<string, string>>;
 }
 
+/** Log level of the children if no other is given. */
+export const UP_LOG_LEVEL = 'warn';
+
 /** `up` computes the values of these variables and sets them for each child. */
 const COMPUTED = [
   'SHOAL_NATS',
@@ -120,7 +123,7 @@ export function upConfig(
   const needsKey = apiKeys.length > 0 || checkedKeysFile(values) !== null || jwtConfig(values) !== null;
   checkExposure(values, needsKey);
   checkRedisExposure(redisConfig({ ...values, redisSocket: null }), needsKey);
-  const shared = { SHOAL_MODEL: modelDir, ...graphVariables(values), SHOAL_LOG_LEVEL: values.logLevel ?? 'warn' };
+  const shared = { SHOAL_MODEL: modelDir, ...graphVariables(values), SHOAL_LOG_LEVEL: values.logLevel ?? UP_LOG_LEVEL };
   return {
     workers: values.workers,
     replicas: values.replicas,

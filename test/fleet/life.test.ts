@@ -1,7 +1,9 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -110,6 +112,21 @@ describe('a fleet', () => {
     expect((await fleet.post(`/v1/fleet/workers/${worker!.id}/undrain`, {})).status).toBe(200);
     await fleet.until((workers) => workers.every(({ state }) => state === 'serving'));
     expect((await fleet.post('/v1/completions', { model: 'recall', prompt })).status).toBe(200);
+  });
+
+  it('reads the options file of shoal up again when its processes get SIGHUP', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'shoal-test-'));
+    const file = join(folder, 'shoal.config.yaml');
+    try {
+      writeFileSync(file, 'workers: 1\nlog-level: error\n');
+      fleet = await Fleet.up(['--config', file]);
+      writeFileSync(file, 'workers: 1\nlog-level: info\n');
+      for (const { pid } of [...fleet.ready.coordinators, ...fleet.ready.workers]) process.kill(pid, 'SIGHUP');
+      const taken = () => fleet!.log.match(/read options and files again: log level info/g) ?? [];
+      while (taken().length < 2) await pause(20);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('lets a client choose the worker only if that is allowed', async () => {

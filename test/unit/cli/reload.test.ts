@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { handedEnvironment, handedFile } from '../../../cli/handed-file.js';
 import { run } from '../../../cli/program.js';
 import { OptionReload } from '../../../cli/reload.js';
 import { fileVariables, withConfigFile } from '../../../src/config/config-file.js';
@@ -24,7 +25,13 @@ describe('options that are read again', () => {
     const reread = () => withConfigFile(path, OPTIONS, { OTEL_TRACES_SAMPLER_ARG: '0.5' });
     const context = { flags: {}, args: [], environment: reread(), reread, io: { out: () => {}, err: () => {} } };
     const reload = new OptionReload('worker', context, (level, text) => lines.push(`${level}: ${text}`));
-    const role = { reload: async (options: ReloadedOptions) => void taken.push(options) };
+    let faults: string[] = [];
+    const role = {
+      reload: async (options: ReloadedOptions) => {
+        taken.push(options);
+        return faults;
+      },
+    };
 
     writeFileSync(path, 'log-level: debug\nsequences: 8\notlp-sampling: 0.1\n');
     await reload.run(role);
@@ -37,6 +44,30 @@ describe('options that are read again', () => {
     await reload.run(role);
     expect(taken).toHaveLength(1);
     expect(lines[2]).toMatch(/^error: the options stay as they were: .*shoal.config.yaml:1: log-level: must be one of/);
+    writeFileSync(path, 'log-level: debug\nsequences: 8\n');
+    faults = ['keys.yaml:1:1: must be a mapping'];
+    await reload.run(role);
+    expect(lines.at(-1)).toBe(
+      'error: read options again: log level debug; files stay as they were: keys.yaml:1:1: must be a mapping',
+    );
+  });
+
+  it('come to the children of shoal up from its file, unless a flag or variable of shoal up decides them', async () => {
+    const path = optionsFile('log-level: info\notlp-sampling: 0.5\nport: 8080\nsequences: 4\n');
+    const up = handedFile(path, OPTIONS, { logLevel: 'error' }, { OTEL_SERVICE_NAME: 'given' });
+    const own = { SHOAL_LOG_LEVEL: 'error', OTEL_TRACES_SAMPLER_ARG: '0.5', SHOAL_PORT: '8081', SHOAL_SEQUENCES: '4' };
+    const reread = handedEnvironment(OPTIONS, { ...own, ...up })!;
+    writeFileSync(path, 'log-level: debug\notlp-sampling: 0.1\nport: 8080\nsequences: 8\notlp-service: other\n');
+    expect(reread()).toMatchObject({ ...own, OTEL_TRACES_SAMPLER_ARG: '0.1', SHOAL_SEQUENCES: '8' });
+    expect(reread().OTEL_SERVICE_NAME).toBeUndefined();
+    writeFileSync(path, 'port: [');
+    expect(reread).toThrow(path);
+    rmSync(path);
+    expect(reread).toThrow('cannot read');
+
+    const unnamed = handedEnvironment(OPTIONS, { ...own, ...handedFile(optionsFile(''), OPTIONS, {}, {}) })!;
+    expect(unnamed()).toMatchObject({ SHOAL_LOG_LEVEL: 'warn', OTEL_TRACES_SAMPLER_ARG: undefined });
+    expect(handedEnvironment(OPTIONS, own)).toBeNull();
   });
 });
 

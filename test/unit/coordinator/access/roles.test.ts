@@ -3,10 +3,12 @@ import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync, symlinkSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { openAccess } from '../../../../coordinator/access/open-access.js';
 import { WATCH_INTERVAL_MS } from '../../../../coordinator/access/watched-file.js';
 import { RECHECK_MS } from '../../../../coordinator/http/running-requests.js';
 import { SimulatedClock } from '../../../../src/clock.js';
 import type { Salt } from '../../../../src/core/salt.js';
+import { SILENT_LOG } from '../../../../src/log.js';
 import { operatorKey } from '../../../../src/operator-key.js';
 import { saying, sayingForever } from '../support/scripted-fleet.js';
 import { TEST_SECRET, testServer } from '../support/test-server.js';
@@ -202,6 +204,19 @@ describe('a keys file', () => {
     await untilLogged('ENOENT');
     expect(await statusOf('bob')).toBe(200);
     expect(logged.join()).not.toMatch(/of-enough-characters/);
+  });
+
+  it('that is wrong is named whenever it is to be read again, until it is right', async () => {
+    const path = keysFile(`keys:\n${entry('ann')}`);
+    const config = { apiKeys: [], metricsKeys: [], keysFile: path, jwt: null, secret: 'a secret of the fleet' };
+    const { reload } = openAccess(config, { clock: new SimulatedClock(), log: SILENT_LOG, wallMs: () => 0 });
+    expect(await reload()).toBeNull();
+    writeFileSync(path, 'keys: 1\n');
+    for (let time = 0; time < 2; time++) expect(await reload()).toContain('keys.yaml:1');
+    rmSync(path);
+    expect(await reload()).toContain('ENOENT');
+    writeFileSync(path, `keys:\n${entry('bob')}`);
+    expect(await reload()).toBeNull();
   });
 
   it('is read again after a pipe, a folder or a device has been in its place', async () => {
