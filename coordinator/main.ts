@@ -15,6 +15,7 @@ import { natsInbox } from '../src/fleet/nats-rights.js';
 import { storeCheck } from '../src/fleet/store-check.js';
 import { fleetSubjects } from '../src/fleet/subjects.js';
 import { Lifecycle } from '../src/lifecycle.js';
+import { PROCESS_STOP_MS } from '../src/limits.js';
 import { AdjustableLog, type Log } from '../src/log.js';
 import { CoordinatorMetrics } from '../src/metrics/coordinator-metrics.js';
 import { sendMetrics } from '../src/metrics/open-metrics.js';
@@ -169,6 +170,7 @@ export function startCoordinator(config: CoordinatorConfig, world: CoordinatorWo
     log.info({ url: http.url, model: config.servedModelName, fingerprint }, 'listening');
     return {
       ready: { id: config.id, url: http.url, redis },
+      stopMs: PROCESS_STOP_MS + config.http.shutdownMs,
       reload: (options) => reloads.run(options),
       workerKilled: (worker, incarnation) => parts.poison.killed(worker, incarnation),
       stop: async () => {
@@ -256,10 +258,10 @@ async function serveHttp(
   const { fleet, retentions, layers, purges, router, quotas, objects, computed, console, runtime } = parts;
   const { host, port, allowRouting } = config;
   const chaos = openChaos(config, parts);
-  const { allowedHosts, allowedOrigins, bodyBudgetBytes, socketPath } = config.http;
+  const { allowedHosts, allowedOrigins, bodyBudgetBytes, socketPath, shutdownMs: closeGraceMs } = config.http;
   const tls = config.http.tls && (await readCertificates(config.http.tls));
   const own = { host, port, version: packageVersion(), allowRouting, chaos };
-  const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls, socketPath };
+  const options = { ...own, allowedHosts, allowedOrigins, bodyBudgetBytes, tls, socketPath, closeGraceMs };
   // Of the model itself, then of each adapter: dropping a prompt drops all of them.
   const keysOf = (tokens: Uint32Array, salt: Salt | null) =>
     [null, ...adapters.list().map(({ ref }) => ref)].flatMap((adapter) =>

@@ -2,6 +2,7 @@ import { isatty } from 'node:tty';
 import { Cancelled } from '../../src/errors.js';
 import * as limits from '../../src/limits.js';
 import type { RunningRole } from '../../src/running-role.js';
+import { SAME_INTERRUPT_MS } from '../interrupts.js';
 import { openParentLink, type ParentLink } from './parent-link.js';
 
 /** Runs a role in this process, from start to exit. */
@@ -35,6 +36,16 @@ function nextSignal(hangup: () => boolean): Promise<Ending> {
   });
 }
 
+/** Resolves at a Ctrl-C that comes after the present signal, and is not the same one, which npm hands on once more. */
+function nextInterrupt(): Promise<never> {
+  const sinceMs = performance.now();
+  return new Promise((_, reject) => {
+    process.on('SIGINT', () => {
+      if (performance.now() - sinceMs >= SAME_INTERRUPT_MS) reject(new Cancelled('stopped at once by a second Ctrl-C'));
+    });
+  });
+}
+
 /** Gives a role to `onHangup`, one call after another. */
 class Hangups {
   role: RunningRole | null = null;
@@ -60,8 +71,8 @@ function within<T>(timeMs: number, promise: Promise<T>, task: string): Promise<T
 }
 
 /**
- * Runs a role until a signal comes or its parent is gone, then stops it within a limit. Resolves with the exit code; the caller
- * exits the process with it.
+ * Runs a role until a signal comes or its parent is gone, then stops it within a limit, or until a second Ctrl-C. Resolves with the exit code; the
+ * caller exits the process with it.
  */
 export async function runRole(options: RoleOptions, link: ParentLink | null = openParentLink()): Promise<0 | 1> {
   const never = new Promise<Ending>(() => {});
@@ -86,11 +97,12 @@ export async function runRole(options: RoleOptions, link: ParentLink | null = op
   const isOrphan = (await ending) === 'parent-gone';
   leaving.abort();
   try {
+    const interrupted = nextInterrupt();
     const startMs = isOrphan ? ORPHAN_STOP_MS : limits.PROCESS_STOP_MS;
-    const role = await within(startMs, started(starting), 'stop');
+    const role = await Promise.race([within(startMs, started(starting), 'stop'), interrupted]);
     const stopMs = isOrphan ? ORPHAN_STOP_MS : (role?.stopMs ?? limits.PROCESS_STOP_MS);
     if (role === null) options.onGivenUp();
-    else await within(stopMs, role.stop(), 'stop');
+    else await Promise.race([within(stopMs, role.stop(), 'stop'), interrupted]);
     return 0;
   } catch (error) {
     options.onError(error);

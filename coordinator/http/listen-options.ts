@@ -19,7 +19,7 @@ export interface HttpListenOptions {
   /** Null for plain HTTP. */
   readonly tls?: TlsContext | null;
   /** Time that running answers get to finish once the server closes. */
-  readonly closeGraceMs?: number;
+  readonly closeGraceMs: number;
   /** A client that reads nothing of its answer for this long is disconnected. */
   readonly stallTimeoutMs?: number;
 }

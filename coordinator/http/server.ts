@@ -40,8 +40,6 @@ const HTTP_BODY_BYTES = 8 * 2 ** 20;
 const HTTP_BODY_BUDGET_BYTES = 256 * 2 ** 20;
 /** Time after which a client that reads nothing of its answer is disconnected. */
 const HTTP_STALL_TIMEOUT_MS = 120_000;
-/** Time that running answers have to end when the coordinator is told to stop. @internal exported for tests. */
-export const HTTP_CLOSE_GRACE_MS = 8_000;
 /** Time that clients then have to read the error with which their answers end. @internal exported for tests. */
 export const HTTP_CLOSE_ERROR_MS = 500;
 
@@ -195,7 +193,7 @@ class Server implements HttpServer {
   private async drain(): Promise<void> {
     const closed = Promise.all([this.app.close(), this.listener.closeSocket()]);
     const { clock } = this.deps;
-    const graceMs = this.options.closeGraceMs ?? HTTP_CLOSE_GRACE_MS;
+    const { closeGraceMs: graceMs } = this.options;
     const timers = [
       clock.after(graceMs, () => this.running.abort(stopping())),
       // For clients that do not even read their error.

@@ -22,6 +22,8 @@ export interface HttpConfig {
   readonly tls: TlsFiles | null;
   /** A Unix socket in addition to the port; null for none. */
   readonly socketPath: string | null;
+  /** Time that running answers have to end when the coordinator stops. */
+  readonly shutdownMs: number;
 }
 
 const LEAST_BODY_BUDGET_BYTES = 64 * 2 ** 20;
@@ -36,6 +38,7 @@ export function httpConfig(values: Values, machine: Machine): HttpConfig {
     bodyBudgetBytes: values.bodyBudget ?? defaultBodyBudget(machine),
     tls: tlsFiles(values),
     socketPath: socketPath(values),
+    shutdownMs: values.shutdownTimeout,
   };
 }
 

@@ -78,6 +78,15 @@ export const HTTP_OPTIONS = {
     commands: COORDINATOR,
     help: 'Memory of a coordinator for all request bodies together. Further bodies get 429.',
   }),
+  shutdownTimeout: option({
+    flag: 'shutdown-timeout',
+    variable: 'SHOAL_SHUTDOWN_TIMEOUT',
+    placeholder: 'TIME',
+    type: types.duration(0, 3_600_000, '0s to 1h'),
+    default: '20s',
+    commands: ONE_ROLE,
+    help: 'Time that running answers have to end when a coordinator is told to stop; those that take longer end with an error. Whatever stops it must wait for that long, and 10 s more. In shoal up, 8 s.',
+  }),
   tlsKey: option({
     flag: 'tls-key',
     variable: 'SHOAL_TLS_KEY',

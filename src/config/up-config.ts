@@ -49,6 +49,8 @@ export interface UpConfig {
   readonly worker: Readonly<Record<string, string>>;
 }
 
+/** Ctrl-C has stopped the workers before, so no answer of theirs goes on. It leaves time for the others within `PROCESS_STOP_MS`. */
+const COORDINATOR_SHUTDOWN = '8s';
 /** Log level of the children if no other is given. */
 export const UP_LOG_LEVEL = 'warn';
 
@@ -147,6 +149,7 @@ export function upConfig(
     coordinator: {
       ...withoutComputed(inherited.coordinator),
       ...shared,
+      SHOAL_SHUTDOWN_TIMEOUT: COORDINATOR_SHUTDOWN,
       SHOAL_ALLOW_ROUTING: (values.allowRouting ?? (loopback && !needsKey)) ? '1' : '0',
     },
     worker: {

@@ -6,6 +6,7 @@ import { readCoordinatorConfig, readUpConfig, readWorkerConfig } from '../../../
 import { isLoopback } from '../../../src/config/exposure.js';
 import type { Machine } from '../../../src/config/machine.js';
 import { WrongUsage } from '../../../src/config/wrong-usage.js';
+import { PROCESS_STOP_MS } from '../../../src/limits.js';
 import { FLEET_TLS, OTHER_TLS } from '../peer/support/tls.js';
 
 const GiB = 2 ** 30;
@@ -368,6 +369,9 @@ describe('the configuration of a coordinator', () => {
 
   it('allows routing if the option is set', () => {
     expect(coordinator({ SHOAL_ALLOW_ROUTING: '1' }).allowRouting).toBe(true);
+    expect(coordinator().http.shutdownMs).toBe(20_000);
+    expect(coordinator({ SHOAL_SHUTDOWN_TIMEOUT: '5m' }).http.shutdownMs).toBe(300_000);
+    expect(coordinator({ ...up().coordinator }).http.shutdownMs).toBeLessThan(PROCESS_STOP_MS);
   });
 });
 

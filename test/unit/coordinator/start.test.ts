@@ -11,6 +11,7 @@ import type { CoordinatorConfig } from '../../../src/config/coordinator-config.j
 import { Refused, Unavailable } from '../../../src/errors.js';
 import { CHARTER_FORMAT_VERSION, joinCharter } from '../../../src/fleet/charter.js';
 import { fleetSubjects } from '../../../src/fleet/subjects.js';
+import { PROCESS_STOP_MS } from '../../../src/limits.js';
 import { SILENT_LOG } from '../../../src/log.js';
 import { SeededRandom } from '../../../src/random.js';
 import { Reloads } from '../../../src/reload.js';
@@ -40,7 +41,14 @@ const config: CoordinatorConfig = {
   allowChaos: false,
   apiKeys: [],
   metricsKeys: [],
-  http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null, socketPath: null },
+  http: {
+    allowedHosts: [],
+    allowedOrigins: [],
+    bodyBudgetBytes: 2 ** 26,
+    tls: null,
+    socketPath: null,
+    shutdownMs: 8_000,
+  },
   keysFile: null,
   jwt: null,
   auditLog: null,
@@ -80,6 +88,7 @@ describe('a coordinator', () => {
     const { url } = running.ready as { url: string };
     expect((await fetch(`${url}/health/live`)).status).toBe(200);
     expect(heard).toHaveLength(1);
+    expect(running.stopMs).toBe(PROCESS_STOP_MS + config.http.shutdownMs);
     expect(clock.nextAtMs()).not.toBeNull();
     await running.stop();
     await expect(fetch(`${url}/health/live`)).rejects.toThrow();

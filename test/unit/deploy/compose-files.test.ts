@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PINNED_RELEASE } from '../../../cli/nats/release.js';
-import { HTTP_CLOSE_GRACE_MS } from '../../../coordinator/http/server.js';
 import { parseDuration } from '../../../src/config/duration.js';
 import { OPTIONS } from '../../../src/config/options.js';
 import { PROCESS_STOP_MS } from '../../../src/limits.js';
@@ -71,9 +70,10 @@ describe('the Compose files', () => {
 
   it('give roles more time to stop than they need', () => {
     const handOverMs = parseDuration(OPTIONS.handOver.default)!;
-    const graceMs = (role: string) => 1000 * Number(/stop_grace_period: (\d+)s/.exec(service(compose, role))![1]);
+    const graceMs = (role: string) =>
+      1000 * Number(/stop_grace_period: (?:\$\{COORDINATOR_STOP_GRACE:-)?(\d+)s/.exec(service(compose, role))![1]);
     expect(graceMs('worker')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, DRAIN_TIMEOUT_MS + handOverMs));
-    expect(graceMs('coordinator')).toBeGreaterThan(Math.max(PROCESS_STOP_MS, HTTP_CLOSE_GRACE_MS));
+    expect(graceMs('coordinator')).toBeGreaterThan(PROCESS_STOP_MS + parseDuration(OPTIONS.shutdownTimeout.default)!);
   });
 
   it('limit the processes of every service, and give each only the secrets and the networks that it needs', () => {

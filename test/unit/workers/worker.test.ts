@@ -55,7 +55,14 @@ async function coordinator(
       parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'tiny',
       modelAliases: [],
-      http: { allowedHosts: [], allowedOrigins: [], bodyBudgetBytes: 2 ** 26, tls: null, socketPath: null },
+      http: {
+        allowedHosts: [],
+        allowedOrigins: [],
+        bodyBudgetBytes: 2 ** 26,
+        tls: null,
+        socketPath: null,
+        shutdownMs: 8_000,
+      },
       contextTokens: graph.contextTokens,
     },
     ...{

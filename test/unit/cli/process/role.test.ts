@@ -1,4 +1,5 @@
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest';
+import { SAME_INTERRUPT_MS } from '../../../../cli/interrupts.js';
 import type { ParentLink } from '../../../../cli/process/parent-link.js';
 import { runRole } from '../../../../cli/process/role.js';
 import { orAbort } from '../../../../src/async/abort.js';
@@ -12,6 +13,42 @@ afterAll(() => {
   for (const signal of SIGNALS)
     for (const listener of process.listeners(signal))
       if (!before.get(signal)!.includes(listener)) process.removeListener(signal, listener);
+});
+
+test('a second Ctrl-C ends a role that takes its time to stop, but not the one that npm hands on', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const said: string[] = [];
+  let ended: Promise<0 | 1> = Promise.resolve(0);
+  let stopping = () => {};
+  const stops = new Promise<void>((resolve) => {
+    stopping = resolve;
+  });
+  const stop = () => {
+    stopping();
+    return new Promise<void>(() => {});
+  };
+  const ready: Promise<void> = new Promise((resolve) => {
+    const link = { gone: new Promise<void>(() => {}), send: async () => resolve() };
+    ended = runRole(
+      {
+        start: async () => ({ ready: {}, stop }),
+        describe: String,
+        onError: (error) => said.push(String(error)),
+        onGivenUp: () => {},
+      },
+      link as unknown as ParentLink,
+    );
+  });
+  await ready;
+  process.emit('SIGINT');
+  await stops;
+  process.emit('SIGINT');
+  await vi.advanceTimersByTimeAsync(SAME_INTERRUPT_MS);
+  expect(said).toEqual([]);
+  process.emit('SIGINT');
+  expect(await ended).toBe(1);
+  expect(said).toEqual(['Cancelled: stopped at once by a second Ctrl-C']);
 });
 
 test('a role that is to end while it starts says that it has given up, and fails nothing', async () => {
