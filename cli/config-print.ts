@@ -26,13 +26,14 @@ function entry({ spec: { flag, variable }, text, from }: OptionSource): [string,
   return [flag ?? variable, { value: text, from }];
 }
 
-/** Options without a value are comments, and so are secrets, which must not be in a file. */
+/** Options without a value are comments, and so are secrets, which must not be in a file, and URLs whose credentials are not shown. */
 function fileOf(role: string, sources: readonly OptionSource[]): string {
-  const lines = sources.map(({ spec, text, from }) => {
+  const lines = sources.map(({ spec, text, from, censored }) => {
     if (spec.secret || spec.flag === null)
       return `# ${spec.variable}: ${from === 'default' ? 'not set' : `set by ${from}, not shown`}`;
     if (text === null)
       return `# ${spec.flag}: ${spec.defaultNote === undefined ? 'no default' : `default: ${spec.defaultNote}`}`;
+    if (censored) return `# ${spec.flag}: ${text} # ${from}; its credentials are not shown`;
     const restart = spec.reload === 'value' ? '; read again at SIGHUP' : '';
     return `${spec.flag}: ${scalar(text)} # ${from}${restart}`;
   });

@@ -74,6 +74,8 @@ export type FleetEvent =
 
 export interface FleetView {
   readonly epoch: string;
+  /** The ids of the workers on the ring, in order. */
+  readonly ring: readonly string[];
   readonly replicas: number;
   readonly coordinators: readonly { readonly id: string; readonly pid: number; readonly host: string }[];
   readonly workers: readonly Member[];

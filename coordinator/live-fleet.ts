@@ -53,6 +53,9 @@ export class LiveFleet implements Fleet {
     const { roster, replicas, siblings, bus } = this.options;
     return {
       epoch: roster.epoch,
+      get ring() {
+        return roster.ring.members;
+      },
       replicas,
       coordinators: siblings.list(),
       workers: roster.members(),

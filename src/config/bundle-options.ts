@@ -4,6 +4,8 @@ import * as types from './option-types.js';
 const BUNDLE = ['debug bundle'] as const satisfies readonly Command[];
 /** Log files in one bundle. */
 const LOG_FILES = 16;
+/** Processes in one bundle, beside the coordinator. */
+const PROCESSES = 64;
 
 /** Options of `shoal debug bundle`, and the file that holds options of others. */
 export const BUNDLE_OPTIONS = {
@@ -24,6 +26,15 @@ export const BUNDLE_OPTIONS = {
     default: null,
     commands: BUNDLE,
     help: 'Log files to include; the last 4 MiB of each are taken.',
+  }),
+  processes: option({
+    flag: 'processes',
+    variable: 'SHOAL_PROCESSES',
+    placeholder: 'URL,...',
+    type: types.list(`1 to ${PROCESSES} URLs, separated by commas`, PROCESSES),
+    default: null,
+    commands: BUNDLE,
+    help: 'Addresses of further coordinators, and of the metrics of workers and nodes, to include.',
   }),
   config: option({
     flag: 'config',

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { OptionTable } from './option.js';
 import type { EnvironmentVariables } from './read-options.js';
+import { shownValue } from './shown-value.js';
 import { WrongUsage } from './wrong-usage.js';
 import { readYaml } from './yaml.js';
 
@@ -68,7 +69,8 @@ export function fileVariables(text: string, path: string, table: OptionTable): R
     if (written === null) throw new WrongUsage(`${where}: ${name}: must be ${spec.type.allowed}, got a mapping`);
     const checked = spec.type.check.safeParse(written);
     if (!checked.success) {
-      const got = spec.secret ? '' : `, got ${JSON.stringify(written.slice(0, 200))}`;
+      const shown = shownValue(spec, written);
+      const got = shown === null ? '' : `, got ${JSON.stringify(shown.slice(0, 200))}`;
       throw new WrongUsage(`${where}: ${name}: ${checked.error.issues[0]!.message}${got}`);
     }
     variables[spec.variable] = written;

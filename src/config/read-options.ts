@@ -1,4 +1,5 @@
 import { type Command, flagKey, type OptionSpec, type OptionTable, type OptionValues } from './option.js';
+import { shownValue } from './shown-value.js';
 import { WrongUsage } from './wrong-usage.js';
 
 /** Reads the options of a command from flags and variables, and passes them on to child processes. */
@@ -36,7 +37,8 @@ function givenByFlag(spec: OptionSpec, flags: Flags): Given | null {
 function parse(spec: OptionSpec, name: string, text: string): unknown {
   const result = spec.type.check.safeParse(text);
   if (result.success) return result.data;
-  const got = spec.secret ? '' : `, got ${JSON.stringify(text.slice(0, 200))}`;
+  const shown = shownValue(spec, text);
+  const got = shown === null ? '' : `, got ${JSON.stringify(shown.slice(0, 200))}`;
   throw new WrongUsage(`${name}: ${result.error.issues[0]!.message}${got}`);
 }
 

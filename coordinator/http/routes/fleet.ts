@@ -19,7 +19,7 @@ export function fleetRoutes(fleet: Fleet, coarse: CoarseView, modelName: string)
       access: 'key',
       handle: ({ principal }) => {
         const operates = mayOperate(principal);
-        const { epoch, replicas, coordinators, workers, quarantined } = operates
+        const { epoch, ring, replicas, coordinators, workers, quarantined } = operates
           ? fleet.view()
           : coarse.of(fleet.view());
         const rowOf = operates ? workerRow : publicRow;
@@ -27,6 +27,7 @@ export function fleetRoutes(fleet: Fleet, coarse: CoarseView, modelName: string)
           model: modelName,
           replicas,
           epoch,
+          ring,
           coordinators: coordinators.map(({ id, pid, host }) =>
             operates ? { id, pid, host } : { id, pid: null, host: null },
           ),

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../../../cli/program.js';
+import { operatorKey } from '../../../src/operator-key.js';
 
 const SECRET = 'a-secret-of-the-cluster';
 const KEYS = ['key-one-of-a-client', 'key-two-of-a-client'];
@@ -13,13 +14,15 @@ const KEYS = ['key-one-of-a-client', 'key-two-of-a-client'];
 let dir: string;
 let server: Server;
 const asked: string[] = [];
+let status = 200;
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'shoal-bundle-'));
   asked.length = 0;
+  status = 200;
   server = createServer((request, response) => {
     asked.push(`${request.url} ${request.headers.authorization}`);
-    response.end(`{"path":"${request.url}","leak":"${SECRET}"}`);
+    response.writeHead(status).end(`{"path":"${request.url}","leak":"${SECRET}"}`);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 });
@@ -60,8 +63,8 @@ describe('a bundle', () => {
       ...{ SHOAL_SECRET: SECRET, SHOAL_API_KEYS_FILE: inDir('keys'), SHOAL_API_KEY: KEYS[0]! },
       ...{ SHOAL_REPLICAS: '3', SHOAL_LOGS: `${log},${inDir('absent.log')}`, OTHER: 'not an option' },
     });
-    expect(code).toBe(0);
-    expect(out).toContain('versions.json, config.json, fleet.json, health.json, metrics.txt');
+    expect(code).toBe(1);
+    expect(out).toContain('versions.json, config.json, fleet.json, health.json, pins.json, metrics.txt, heap.json');
     expect(err).toContain('cannot read the log');
     expect(asked).toContain(`/metrics Bearer ${KEYS[0]}`);
     expect(statSync(inDir('b.tar.gz')).mode & 0o777).toBe(0o600);
@@ -79,9 +82,56 @@ describe('a bundle', () => {
       expect(all).not.toContain(secret);
   });
 
+  it('has the metrics and heaps of other processes, asked with the key of the cluster secret', async () => {
+    const worker = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { code, out } = await bundled({ SHOAL_SECRET: SECRET, SHOAL_PROCESSES: worker });
+    expect(code).toBe(0);
+    const folder = `processes/1-${worker.replace(':', '_')}`;
+    expect(out).toContain(`${folder}/metrics.txt, ${folder}/heap.json`);
+    expect(unpacked()(`${folder}/heap.json`)).toContain('/debug/profile?kind=heap');
+    expect(new Set(asked.map((line) => line.slice(line.indexOf(' '))))).toEqual(
+      new Set([` Bearer ${operatorKey(SECRET)}`]),
+    );
+  });
+
+  it('has no answer that is a refusal, and says that it needs a key', async () => {
+    status = 401;
+    const { code, err } = await bundled({});
+    expect(code).toBe(1);
+    expect(err).toContain('cannot get /v1/fleet from http://127.0.0.1');
+    expect(err).toContain(": 401; set SHOAL_API_KEY to an operator's key");
+    expect(() => unpacked()('fleet.json')).toThrow('ENOENT');
+  });
+
+  it('has no credentials of URLs and headers, and waits for no pipe', async () => {
+    const [log, pipe] = [inDir('coordinator.log'), inDir('pipe')];
+    execFileSync('mkfifo', [pipe]);
+    const headers = {
+      authorization: 'Basic b2xhZjpodXNoaHVzaA==',
+      'x-api-key': 'hush-hush-1',
+      cookie: ['a=hush-hush-2'],
+    };
+    const line = { headers, url: 'https://collector/v1?token=hush-hush-3&x=1', said: JSON.stringify(headers) };
+    writeFileSync(
+      log,
+      `${JSON.stringify(line)}\nauthorization: Basic aHVzaC1odXNo\nsent hush-hush-5 and hush-hush-6\n`,
+    );
+    writeFileSync(inDir('keys.yaml'), 'keys:\n  - { id: a, secret: hush-hush-6, tenant: t }\n');
+    const { code, err } = await bundled({
+      ...{ SHOAL_LOGS: `${log},${pipe}`, SHOAL_KEYS_FILE: inDir('keys.yaml') },
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://me:hush-hush-4@collector:4318/?token=hush-hush-5',
+      OTEL_EXPORTER_OTLP_HEADERS: 'x-a=hush-hush-7',
+    });
+    expect([code, err]).toEqual([1, expect.stringContaining('pipe is not a regular file')]);
+    const file = unpacked();
+    expect(file('config.json')).toContain('http://[redacted]@collector:4318/?[redacted]');
+    expect(file('logs/1-coordinator.log')).toContain('https://collector/v1?token=[redacted]&x=1');
+    expect(file('config.json') + file('logs/1-coordinator.log')).not.toMatch(/hush|b2xhZ|aHVz/);
+  });
+
   it('is written without a coordinator too, and replaces no file', async () => {
     const gone = { SHOAL_URL: 'http://127.0.0.1:1' };
-    expect(await bundled(gone)).toMatchObject({ code: 0, err: expect.stringContaining('cannot get /v1/fleet') });
+    expect(await bundled(gone)).toMatchObject({ code: 1, err: expect.stringContaining('cannot get /v1/fleet') });
     expect(unpacked()('errors.txt')).toContain('cannot get /metrics');
     expect(await bundled(gone)).toMatchObject({ code: 2, err: expect.stringContaining('--bundle-file') });
   });

@@ -101,6 +101,19 @@ describe('shoal config print', () => {
     });
   });
 
+  it('shows no credentials of a URL, and a file that can be used all the same', async () => {
+    const url = 'http://me:hush-hush@collector:4318/v1?token=hush-too';
+    for (const role of ['up', 'coordinator', 'worker', 'node']) {
+      const { out } = await print({ OTEL_EXPORTER_OTLP_ENDPOINT: url }, role);
+      expect(out).toContain(
+        '\n# otlp-endpoint: http://[redacted]@collector:4318/v1?[redacted] # variable; its credentials are not shown\n',
+      );
+      expect(Object.keys(fileVariables(out, 'printed', OPTIONS)).length).toBeGreaterThan(2);
+      const json = await print({ OTEL_EXPORTER_OTLP_ENDPOINT: url }, role, '--json');
+      expect(json.out + out).not.toContain('hush');
+    }
+  });
+
   it.each(['up', 'coordinator', 'worker', 'node'])('prints for %s a file that --config takes', async (role) => {
     const { out } = await print({}, role);
     expect(Object.keys(fileVariables(out, 'printed', OPTIONS)).length).toBeGreaterThan(2);

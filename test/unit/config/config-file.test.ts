@@ -56,6 +56,10 @@ describe('a file of options', () => {
     expect(() => fileVariables(text, 'f', OPTIONS)).toThrow(
       'f:1: secret: is a secret, which must not be in this file; set SHOAL_SECRET',
     );
+    for (const name of ['otlp-endpoint', 'url'])
+      expect(() => fileVariables(`${name}: "ftp://me:hush@host/?token=hush"\n`, 'f', OPTIONS)).toThrow(
+        /^(?!.*hush).*must be/s,
+      );
     expect(() => fileVariables('nats: "ftp://me:hush@host"\n', 'f', OPTIONS)).toThrow(/^(?!.*hush).*nats: must be/s);
   });
 

@@ -49,6 +49,7 @@ describe('a live fleet', () => {
     expect(view.coordinators.map(({ id }) => id)).toEqual(['coordinator']);
     expect(view.replicas).toBe(2);
     expect(view.epoch).toBe(hive.roster.epoch);
+    expect(view.ring).toEqual(['a', 'b']);
   });
 
   it('explains where the blocks of a prompt are, and why others are missing', async () => {

@@ -38,6 +38,7 @@ export class ScriptedFleet implements Fleet {
     const coordinators = [{ id: 'c1', pid: 7, host: 'here' }];
     return {
       epoch: '0000000000ff',
+      ring: this.workers.map(({ id }) => id),
       replicas: 2,
       coordinators,
       workers: this.workers,
