@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { NO_SPAN, type Span, type Tracer } from '../../src/trace/span.js';
 import { parseTraceparent } from '../../src/trace/traceparent.js';
 import type { HttpRoute } from './route.js';
@@ -15,14 +16,14 @@ export function requestTrace(
   tracer: Tracer | null,
   route: HttpRoute | undefined,
   requestId: string,
-  header: string | string[] | undefined,
+  headers: IncomingHttpHeaders,
 ): RequestSpan {
-  const traceparent = typeof header === 'string' ? header : null;
+  const { traceparent = null, tracestate = null } = headers as Readonly<Record<string, string | undefined>>;
   if (tracer === null || !route?.generates) {
     return { span: NO_SPAN, traceId: parseTraceparent(traceparent)?.traceId ?? null };
   }
   const { method, path } = route;
   const attributes = { 'http.request.method': method, 'http.route': path, 'shoal.request_id': requestId };
-  const span = tracer.start(`${method} ${path}`, traceparent, attributes, 'server');
+  const span = tracer.start(`${method} ${path}`, traceparent, attributes, 'server', tracestate);
   return { span, traceId: span.traceId };
 }

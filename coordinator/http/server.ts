@@ -213,7 +213,7 @@ class Server implements HttpServer {
     const { route, known } = request.routeOptions.config;
     request.arrivedMs = this.deps.clock.now();
     request.answer = reply.raw;
-    Object.assign(request, requestTrace(this.deps.tracer ?? null, route, request.id, raw.headers.traceparent));
+    Object.assign(request, requestTrace(this.deps.tracer ?? null, route, request.id, raw.headers));
     reply.header('x-request-id', request.id);
     if (this.closed !== null) {
       reply.header('connection', 'close');

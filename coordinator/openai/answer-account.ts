@@ -5,8 +5,10 @@ import type { CommonRequest } from './requests.js';
 /** How an answer came about, for the log and for traces, by OpenTelemetry's conventions for generative AI. Neither has texts. */
 
 export interface AnswerAccount {
-  /** The names of its sequences on workers begin with it. */
+  /** The `id` of the answer, which the client sees. */
   readonly answerId: string;
+  /** The names of its sequences on workers begin with it. */
+  readonly sequenceId: string;
   /** Worker of the first choice; null if none began. */
   readonly worker: string | null;
   /** Prompt tokens by the source of their K/V, over all choices. */
@@ -20,9 +22,14 @@ export interface AnswerAccount {
 }
 
 /** Attributes of a request for tokens. Stop strings are texts of the client, and are not among them. */
-export function requestAttributes(operation: string, fields: CommonRequest, model: string): SpanAttributes {
+export function requestAttributes(
+  operation: string,
+  fields: CommonRequest,
+  maxTokens: number | undefined,
+  model: string,
+): SpanAttributes {
   const optional: [string, number | undefined][] = [
-    ['gen_ai.request.max_tokens', fields.max_tokens],
+    ['gen_ai.request.max_tokens', maxTokens],
     ['gen_ai.request.temperature', fields.temperature],
     ['gen_ai.request.top_p', fields.top_p],
     ['gen_ai.request.top_k', fields.top_k],

@@ -62,7 +62,7 @@ export interface Demand {
 
 /** The parts of a sequence's request that do not come from the body's fields. */
 export interface Caller {
-  readonly answerId: string;
+  readonly sequenceId: string;
   readonly asked?: FleetRequest['asked'];
   /** The salt of a prompt. */
   readonly saltFor: (tokens: Uint32Array) => Salt | null;
@@ -101,7 +101,7 @@ export function planChoices(
     return Array.from({ length: n }, (_, k): ChoicePlan => {
       const index = promptIndex * n + k;
       const request: FleetRequest = {
-        requestId: `${caller.answerId}-${index}`,
+        requestId: `${caller.sequenceId}-${index}`,
         ...(caller.asked ? { asked: caller.asked } : {}),
         tokens: prompt.tokens,
         salt,

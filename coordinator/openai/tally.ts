@@ -70,12 +70,12 @@ export class Tally {
     this.finishes.set(index, reason);
   }
 
-  /** For the log. @param answerId with which the names of its sequences begin */
-  account(answerId: string): AnswerAccount {
+  /** For the log and for traces. @param names of the answer: for its client, and for the workers */
+  account(names: Pick<AnswerAccount, 'answerId' | 'sequenceId'>): AnswerAccount {
     const { worker, cached, queue_ms: queueMs } = this.usage.shoal;
     const ttftMs = this.firstTokenMs === null ? null : round(this.firstTokenMs);
     const finish = [...this.finishes].toSorted(([a], [b]) => a - b).map(([, reason]) => reason);
-    return { answerId, worker, cached, ttftMs, queueMs, generatedTokens: this.completionTokens, finish };
+    return { ...names, worker, cached, ttftMs, queueMs, generatedTokens: this.completionTokens, finish };
   }
 
   get usage(): Usage {

@@ -1,5 +1,6 @@
 import {
   type Context,
+  createTraceState,
   SpanKind as OtelKind,
   type Span as OtelSpan,
   ROOT_CONTEXT,
@@ -69,12 +70,18 @@ export class OtlpTracer implements Tracer {
     });
   }
 
-  start(name: string, traceparent: string | null, attributes: SpanAttributes = {}, kind: SpanKind = 'internal'): Span {
+  start(
+    name: string,
+    traceparent: string | null,
+    attributes: SpanAttributes = {},
+    kind: SpanKind = 'internal',
+    tracestate: string | null = null,
+  ): Span {
     const caller = parseTraceparent(traceparent);
     const isRecorded = caller === null ? Math.random() < this.ratio : caller.sampled;
     // Other processes learn that they need not record theirs.
     if (!isRecorded) return passingSpan(caller ?? this.newTrace());
-    return this.begin(caller === null ? ROOT_CONTEXT : contextWithin(caller), name, attributes, kind);
+    return this.begin(caller === null ? ROOT_CONTEXT : contextWithin(caller, tracestate), name, attributes, kind);
   }
 
   /** Sends what waits, within a time limit. */
@@ -133,8 +140,9 @@ class RecordedSpan implements Span {
   }
 }
 
-function contextWithin({ traceId, spanId }: TraceContext): Context {
-  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: 1, isRemote: true });
+function contextWithin({ traceId, spanId }: TraceContext, tracestate: string | null): Context {
+  const state = tracestate === null ? {} : { traceState: createTraceState(tracestate) };
+  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: 1, isRemote: true, ...state });
 }
 
 function contextOf(span: OtelSpan): TraceContext {

@@ -29,8 +29,15 @@ export interface Tracer {
   /**
    * Begins a part of the work that no part in this process belongs to.
    * @param traceparent of the caller, perhaps malformed; null for a new trace
+   * @param tracestate of the caller, perhaps malformed, which the recorded parts keep
    */
-  start(name: string, traceparent: string | null, attributes?: SpanAttributes, kind?: SpanKind): Span;
+  start(
+    name: string,
+    traceparent: string | null,
+    attributes?: SpanAttributes,
+    kind?: SpanKind,
+    tracestate?: string | null,
+  ): Span;
 }
 
 /** Records nothing. */

@@ -110,7 +110,9 @@ describe('traces', () => {
     expect(answered!.ttftMs).toBeGreaterThan(0);
     expect(answered!.cached).toMatchObject({ local: 0, remote: 0 });
     expect(unsampled).toBeDefined();
-    const ran = lines.find(({ msg, requestId }) => msg === 'ran a request' && requestId === `${answered!.answerId}-0`);
+    const ran = lines.find(
+      ({ msg, requestId }) => msg === 'ran a request' && requestId === `${answered!.sequenceId}-0`,
+    );
     expect(ran).toMatchObject({
       role: 'worker',
       worker: 'worker-1',
@@ -144,7 +146,7 @@ describe('traces', () => {
     const answered = lines.find(({ msg }) => msg === 'answered');
     expect(answered).toMatchObject({ requestId: 'mine', traceId: traceOf(1) });
     const ran = lines.find(({ msg }) => msg === 'ran a request');
-    expect(ran).toMatchObject({ role: 'worker', requestId: `${answered!.answerId}-0` });
+    expect(ran).toMatchObject({ role: 'worker', requestId: `${answered!.sequenceId}-0` });
     expect(ran).not.toHaveProperty('traceId');
   });
 });

@@ -12,6 +12,8 @@ export interface CollectedSpan {
   readonly spanId: string;
   /** Empty for the first span of a trace. */
   readonly parentSpanId: string;
+  /** Empty without one. */
+  readonly traceState: string;
   readonly kind: number;
   readonly failed: boolean;
   readonly startNs: bigint;
@@ -39,6 +41,7 @@ interface WireSpan {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId?: string;
+  readonly traceState?: string;
   readonly kind: number;
   readonly status?: { readonly code?: number };
   readonly startTimeUnixNano: string;
@@ -160,9 +163,9 @@ function urlOf(server: Server | Http2Server): string {
 }
 
 function spanOf(span: WireSpan, resource: CollectedSpan['resource']): CollectedSpan {
-  const { name, traceId, spanId, kind, parentSpanId = '' } = span;
+  const { name, traceId, spanId, kind, parentSpanId = '', traceState = '' } = span;
   return {
-    ...{ name, traceId, spanId, kind, parentSpanId, resource },
+    ...{ name, traceId, spanId, kind, parentSpanId, traceState, resource },
     failed: span.status?.code === 2,
     startNs: BigInt(span.startTimeUnixNano),
     endNs: BigInt(span.endTimeUnixNano),

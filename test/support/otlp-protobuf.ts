@@ -72,6 +72,7 @@ const RESOURCE = one(
 const SPAN: Shape = {
   1: one('traceId', hex),
   2: one('spanId', hex),
+  3: one('traceState', text),
   4: one('parentSpanId', hex),
   5: one('name', text),
   6: one('kind', integer),

@@ -68,6 +68,8 @@ export interface GenerationEndpoint<R extends CommonRequest> {
 /** Answers with one choice, in the form of another API. */
 interface TranslatedShape<R> {
   readonly idPrefix: string;
+  /** The id of the answer to a request. Default: the prefix and the request's. */
+  readonly idOf?: (requestId: string) => string;
   builder(request: R, head: AnswerHead, tally: Tally, marks: readonly Mark[]): AnswerBuilder;
 }
 
@@ -108,11 +110,14 @@ export async function answerWithTokens<R extends CommonRequest>(
   const banned = await bannedRuns(request.bad_words ?? [], model.text, texts);
   const demand = { ...own, constraint, banned, messageOf };
   const operation = reading === null ? 'text_completion' : 'chat';
-  const span = exchange.span.child(`${operation} ${modelName}`, requestAttributes(operation, request, modelName));
+  const span = exchange.span.child(
+    `${operation} ${modelName}`,
+    requestAttributes(operation, request, own.maxTokens?.value, modelName),
+  );
   exchange.onClose(() => span.end());
   const caller = {
     // Not the client's name for the request, which several requests may share.
-    answerId: `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`,
+    sequenceId: `${shape.idPrefix}${Buffer.from(deps.random.bytes(16)).toString('hex')}`,
     asked: { id: exchange.requestId, arrivedMs: exchange.arrivedMs },
     saltFor: (tokens: Uint32Array) => deps.layers.saltFor(tokens, exchange.principal, request.cache_salt),
     tenant: tenantOf(exchange.principal),
@@ -124,17 +129,18 @@ export async function answerWithTokens<R extends CommonRequest>(
   const choices = countTokens(demand, planned, exchange);
   const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices, ignored);
+  const id = 'idOf' in shape && shape.idOf ? shape.idOf(exchange.requestId) : shape.idPrefix + exchange.requestId;
+  const head = { id, created: Math.floor(clock.now() / 1_000), model: modelName };
   exchange.account(() => {
     const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: generated } = tally.usage;
     const tokens = { prompt, cached: details.cached_tokens, generated };
-    const answer = tally.account(caller.answerId);
+    const answer = tally.account({ answerId: head.id, sequenceId: caller.sequenceId });
     span.set(answerAttributes(answer, tokens, modelName));
     return { tokens, answer };
   });
   keepMarks(demand, caller, tally, exchange, deps);
   const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
-  const head = { id: shape.idPrefix + exchange.requestId, created: Math.floor(clock.now() / 1_000), model: modelName };
   if ('builder' in shape) return translated(deltas, shape.builder(request, head, tally, demand.marks ?? []), request);
   const { tokenIds, tokensAsIds } = choices[0]!.show;
   const logprobs = demand.logprobs !== null;

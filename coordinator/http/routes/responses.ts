@@ -42,11 +42,11 @@ function endpointOf(deps: GenerationDeps, turn: ResponseTurn): GenerationEndpoin
     schema: ResponseRequest,
     shape: {
       idPrefix: PREFIX,
+      // Responses are stored under their ids, and several requests may have one name.
+      idOf: (requestId) => `${PREFIX}${Buffer.from(deps.random.bytes(ID_BYTES)).toString('hex')}_${requestId}`,
       builder: (request, head, tally) => {
-        const unique = Buffer.from(deps.random.bytes(ID_BYTES)).toString('hex');
-        const id = `${PREFIX}${unique}_${head.id.slice(PREFIX.length)}`;
-        const keep = turn.keeperOf(request, id);
-        return new ResponseBuilder({ ...head, id, echoed: echoedFields(request), keep }, tally);
+        const keep = turn.keeperOf(request, head.id);
+        return new ResponseBuilder({ ...head, echoed: echoedFields(request), keep }, tally);
       },
     },
     message: (request) => messageReading(toolFields(request), formatOf(request), deps),

@@ -30,7 +30,7 @@ describe('the log-probabilities of an answer', () => {
         ...{ prompts: [], maxTokens: null, defaultMaxTokens: 16, logprobs: null, echo: false, constraint: null },
         ...{ messageOf: null, ...demand },
       },
-      { answerId: 'a', saltFor: () => null, tenant: null, worker: null },
+      { sequenceId: 'a', saltFor: () => null, tenant: null, worker: null },
       { ...MODEL, contextTokens: PROMPT_TOKENS },
       () => 1,
     );

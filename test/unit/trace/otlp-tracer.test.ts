@@ -37,7 +37,7 @@ describe('the tracer', () => {
     'sends spans, their parts and their attributes by %s, and goes on with the trace of the caller',
     async (protocol) => {
       const own = await tracer(1, SILENT_LOG, protocol);
-      const span = own.start('outer', CALLER, { 'shoal.peer': 'w2', n: 3, list: ['a'] }, 'server');
+      const span = own.start('outer', CALLER, { 'shoal.peer': 'w2', n: 3, list: ['a'] }, 'server', 'shop=1,b=2');
       const part = span.child('inner');
       part.end(new Unavailable('a text that may repeat a prompt'));
       span.set({ late: true });
@@ -50,6 +50,7 @@ describe('the tracer', () => {
       expect(outer).toMatchObject({ name: 'outer', parentSpanId: '00f067aa0ba902b7', kind: 2, failed: false });
       expect(outer!.attributes).toEqual({ 'shoal.peer': 'w2', n: 3, list: ['a'], late: true });
       expect(inner).toMatchObject({ name: 'inner', parentSpanId: outer!.spanId, traceId: CALLER.slice(3, 35) });
+      expect([outer, inner].map((each) => each!.traceState)).toEqual(['shop=1,b=2', 'shop=1,b=2']);
       expect(inner).toMatchObject({ failed: true, attributes: { 'error.type': 'unavailable' } });
       expect(outer!.resource).toMatchObject({
         ...{ 'service.name': 'shop', 'service.instance.id': 'w1', 'service.version': '1.2.3', 'shoal.role': 'worker' },

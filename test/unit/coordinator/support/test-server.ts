@@ -27,6 +27,7 @@ import { openModelFolder } from '../../../../src/model/folder.js';
 import { Tokenizer } from '../../../../src/model/tokenizer.js';
 import { tokenizerInfo } from '../../../../src/model/tokenizer-info.js';
 import { SeededRandom } from '../../../../src/random.js';
+import type { Tracer } from '../../../../src/trace/span.js';
 import type { TrailEvent } from '../../../../src/trail/entry.js';
 import { inlineText } from '../../../support/inline-text.js';
 import { counter } from './counter.js';
@@ -84,6 +85,7 @@ type TestOptions = HttpOptions &
     readonly adapters: AdapterCommands;
     readonly runtime: RuntimeView;
     readonly kv: KvDeps | null;
+    readonly tracer: Tracer | null;
   };
 
 const none = async () => ({ entries: [], silent: [] });
@@ -126,6 +128,7 @@ export async function testServer(
     adapters = NO_COMMANDS,
     runtime = NO_RUNTIME,
     kv = null,
+    tracer = null,
     responseTtlMs = 60_000,
     ...options
   }: Partial<TestOptions> = {},
@@ -160,6 +163,7 @@ export async function testServer(
     purges,
     runtime,
     kv,
+    tracer,
     keysOf: (tokens, salt) => keysUnder(tokens, salt),
     trail: { write: (entry) => trail.push(entry) },
     model,
