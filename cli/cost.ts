@@ -31,7 +31,8 @@ export async function cost(context: CommandContext): Promise<number> {
   const { values, workload } = traced;
   const outcome = sharingCost(workload, machineryOf(values), pricesOf(values));
   const curve = SHOWN_STEPS.map((step) => hitsAt(traced, values.cacheBytes * 2 ** step));
-  if (values.json) context.io.out(`${JSON.stringify({ ...outcome, curve })}\n`);
+  if (values.json)
+    context.io.out(`${JSON.stringify({ ...outcome, curve, sample: { rate: traced.rate, error: workload.error } })}\n`);
   else context.io.out(`${[describeTrace(traced), '', curveTable(curve), '', ...lines(outcome)].join('\n')}\n`);
   return 0;
 }

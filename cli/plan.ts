@@ -26,7 +26,8 @@ export async function plan(context: CommandContext): Promise<number> {
     );
   }
   const { workers, cacheBytes, replicas, hits, busy, cost, why } = planned;
-  if (values.json) context.io.out(`${JSON.stringify(planned)}\n`);
+  if (values.json)
+    context.io.out(`${JSON.stringify({ ...planned, sample: { rate: traced.rate, error: workload.error } })}\n`);
   else {
     const options = `--workers ${workers} --cache-bytes ${formatByteSize(cacheBytes).replace(' ', '')} --replicas ${replicas}`;
     const load = `${percent(hits)} of hits; ${percent(busy)} busy in the busiest minute; ${money(cost)} a month in the currency of --gpu-price and --memory-price`;

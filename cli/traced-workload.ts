@@ -8,7 +8,9 @@ import type { CommandContext } from './context.js';
 /** The workload of the trace that `shoal cost` and `shoal plan` name. */
 
 /** References to blocks from which hits are estimated by default. */
-const SAMPLED_REFERENCES = 200_000;
+const SAMPLED_REFERENCES = 1_000_000;
+/** A sample whose error is larger may mislead. */
+const GOOD_ERROR = 0.02;
 
 type CostValues = OptionValues<typeof COST_OPTIONS>;
 
@@ -42,12 +44,17 @@ export function costValues(command: 'cost' | 'plan', context: CommandContext): C
   return values;
 }
 
-/** The line that describes the measured trace. */
+/** The lines that describe the measured trace, and a warning where its sample may mislead. */
 export function describeTrace({ workload, rate }: TracedWorkload): string {
   const { requests, seconds, promptTokens, distinctBlocks, blockTokens } = workload;
   const blocks = `${count(distinctBlocks)} distinct blocks of ${blockTokens} tokens`;
   const sample = rate === 1 ? 'every block counted' : `estimated from ${percent(rate)} of the blocks`;
-  return `${count(requests)} requests in ${count(seconds)} s, ${count(promptTokens)} prompt tokens, ${blocks}; ${sample}`;
+  const line = `${count(requests)} requests in ${count(seconds)} s, ${count(promptTokens)} prompt tokens, ${blocks}; ${sample}`;
+  return workload.error <= GOOD_ERROR ? line : `${line}\n${coarse(workload)}`;
+}
+
+function coarse({ error }: Pick<Workload, 'error'>): string {
+  return `warning: a few blocks have many of the references, and the sample may be off by ${percent(error)} of them; use --sample 1`;
 }
 
 export function count(value: number): string {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { z } from 'zod';
 import { WrongUsage } from '../../src/config/wrong-usage.js';
 import { SeededRandom } from '../../src/random.js';
@@ -9,10 +9,16 @@ import { SeededRandom } from '../../src/random.js';
 export const TRACE_BLOCK_TOKENS = 512;
 /** Limit on the requests of a trace. */
 const TRACE_REQUESTS = 1_000_000;
+/** Limits on the bytes of a trace, and of one of its lines. */
+const TRACE_BYTES = 384 * 2 ** 20;
+const LINE_BYTES = 4 * 2 ** 20;
+const CHUNK_BYTES = 2 ** 20;
+const NEWLINE = 10;
 
 export interface TracedRequest {
   readonly atMs: number;
   readonly outputTokens: number;
+  readonly promptTokens: number;
   /** One id for each `TRACE_BLOCK_TOKENS` of the prompt. Equal ids have equal prefixes. */
   readonly ids: readonly number[];
 }
@@ -31,7 +37,7 @@ const Line = z.object({
 function readTrace(path: string): TracedRequest[] {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readLines(path);
   } catch (error) {
     throw new WrongUsage(`cannot read the trace ${path}: ${error instanceof Error ? error.message : error}`);
   }
@@ -39,16 +45,43 @@ function readTrace(path: string): TracedRequest[] {
   if (lines.length === 0 || lines.length > TRACE_REQUESTS)
     throw new WrongUsage(`${path}: must have 1 to ${TRACE_REQUESTS} requests, one on each line, got ${lines.length}`);
   return lines.map((line, i) => {
-    const { timestamp, output_length, hash_ids } = parsed(line, `${path}:${i + 1}`);
-    return { atMs: timestamp, outputTokens: output_length, ids: hash_ids };
+    const { timestamp, input_length, output_length, hash_ids } = parsed(line, `${path}:${i + 1}`);
+    return { atMs: timestamp, outputTokens: output_length, promptTokens: input_length, ids: hash_ids };
   });
+}
+
+/** The text of a file or of a pipe. @throws Error that says why it cannot be read, or that it is no text in lines of a bearable length */
+function readLines(path: string): string {
+  const file = openSync(path, 'r');
+  try {
+    const chunks: Buffer[] = [];
+    let [bytes, lineStart] = [0, 0];
+    for (;;) {
+      const chunk = Buffer.alloc(CHUNK_BYTES);
+      const read = readSync(file, chunk, 0, CHUNK_BYTES, null);
+      if (read === 0) return Buffer.concat(chunks, bytes).toString();
+      const end = chunk.subarray(0, read).lastIndexOf(NEWLINE);
+      chunks.push(chunk.subarray(0, read));
+      bytes += read;
+      if (end !== -1) lineStart = bytes - read + end;
+      if (bytes - lineStart > LINE_BYTES) throw new Error(`a line has more than ${LINE_BYTES} bytes`);
+      if (bytes > TRACE_BYTES) throw new Error(`it has more than ${TRACE_BYTES} bytes`);
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 function parsed(line: string, where: string): z.infer<typeof Line> {
   try {
-    return Line.parse(JSON.parse(line));
+    const request = Line.parse(JSON.parse(line));
+    const blocks = Math.ceil(request.input_length / TRACE_BLOCK_TOKENS);
+    if (request.hash_ids.length === blocks) return request;
+    throw new Error(
+      `hash_ids: must have one id for each ${TRACE_BLOCK_TOKENS} tokens of input_length, ${blocks}, got ${request.hash_ids.length}`,
+    );
   } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
+    const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
     throw new WrongUsage(`${where}: must be a request of a trace; ${why}`);
   }
 }
@@ -111,7 +144,9 @@ function drawTrace(name: keyof typeof DRAWN, requests: number): TracedRequest[] 
   return Array.from({ length: requests }, (_, i) => {
     // Intervals between arrivals that are independent of each other (a Poisson process).
     atMs += -1_000 * Math.log(1 - random.next());
-    return { atMs, outputTokens: 64 + random.below(256), ids: next(i) };
+    const outputTokens = 64 + random.below(256);
+    const ids = next(i);
+    return { atMs, outputTokens, promptTokens: ids.length * TRACE_BLOCK_TOKENS, ids };
   });
 }
 

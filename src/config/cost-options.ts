@@ -26,7 +26,7 @@ export const COST_OPTIONS = {
     placeholder: 'SHARE',
     type: types.fraction,
     default: null,
-    defaultNote: 'what leaves 200,000 references, at most 1',
+    defaultNote: 'what leaves 1,000,000 references, at most 1',
     commands: BOTH,
     help: 'Share of the blocks from which hits are estimated; 1 is exact.',
   }),

@@ -12,15 +12,21 @@ import { InternalError } from '../../errors.js';
 /** The values of the hash that decides on the sample. */
 const HASHES = 2 ** 32;
 
-/** How many of the references hit in an LRU cache, by its size. */
+/** How many of the references hit in an LRU cache, by its size, and by the weights of the references. */
 export interface MissRatioCurve {
-  /** Share of the references that hit in a cache of this many blocks, 0 to 1. It never falls with the size. */
+  /** Share of the weight of the references that hits in a cache of this many blocks, 0 to 1. It never falls with the size. */
   hitRatio(blocks: number): number;
   /** The same in a cache without a limit. */
   readonly most: number;
   /** Estimate of the distinct blocks of the stream. */
   readonly distinct: number;
-  readonly references: number;
+  /** The weight of all references. */
+  readonly weight: number;
+  /**
+   * How far the weight of the sample may be from its share, as a part of it: the larger of its standard error and its actual distance. It is large
+   * where a few blocks have many of the references. 0 for an exact curve.
+   */
+  readonly error: number;
 }
 
 /** Gathers a stream of references. */
@@ -31,7 +37,10 @@ export class ReuseDistances {
   private readonly stack: LastReferences;
   /** Hits by their distance in the sample: blocks that were referenced since, this one included. */
   private readonly hits = new Map<number, number>();
-  private references = 0;
+  /** Weight of the references to each block, in the sample. */
+  private readonly weights = new Map<number, number>();
+  private weight = 0;
+  private sampledWeight = 0;
   private sampled = 0;
 
   /**
@@ -47,15 +56,20 @@ export class ReuseDistances {
     this.stack = new LastReferences(most);
   }
 
-  /** A reference to a block. Add the blocks of one prompt from the last to the first: an LRU cache then never keeps one without its predecessors. */
-  add(id: number): void {
-    this.references++;
+  /**
+   * A reference to a block. Add the blocks of one prompt from the last to the first: an LRU cache then never keeps one without its predecessors.
+   * @param weight such as its tokens
+   */
+  add(id: number, weight = 1): void {
+    this.weight += weight;
     if (hashOf(id) >= this.threshold) return;
     const at = this.sampled++;
+    this.sampledWeight += weight;
+    this.weights.set(id, (this.weights.get(id) ?? 0) + weight);
     const before = this.last.get(id);
     if (before !== undefined) {
       const distance = this.stack.countFrom(before);
-      this.hits.set(distance, (this.hits.get(distance) ?? 0) + 1);
+      this.hits.set(distance, (this.hits.get(distance) ?? 0) + weight);
       this.stack.remove(before);
     }
     this.stack.put(at);
@@ -63,10 +77,10 @@ export class ReuseDistances {
   }
 
   curve(): MissRatioCurve {
-    const { rate, references, last } = this;
+    const { rate, weight, last } = this;
     // SHARDS-adj: hot blocks in or out of the sample make it too large or too small; the surplus are hits of the least distance.
-    const expected = references * rate;
-    const surplus = this.sampled - expected;
+    const expected = weight * rate;
+    const surplus = this.sampledWeight - expected;
     const sorted = [...this.hits].toSorted(([a], [b]) => a - b);
     const sizes: number[] = [];
     const ratios: number[] = [];
@@ -80,8 +94,16 @@ export class ReuseDistances {
       hitRatio: (blocks) => ratios[lastAtMost(sizes, blocks)] ?? 0,
       most: ratios.at(-1) ?? 0,
       distinct: last.size / rate,
-      references,
+      weight,
+      error: expected === 0 ? 0 : Math.max(Math.abs(surplus), this.deviation()) / expected,
     };
+  }
+
+  /** The standard deviation of the weight of such samples, from this one (D. G. Horvitz and D. J. Thompson, 1952). */
+  private deviation(): number {
+    let squares = 0;
+    for (const weight of this.weights.values()) squares += weight ** 2;
+    return Math.sqrt((1 - this.rate) * squares);
   }
 }
 

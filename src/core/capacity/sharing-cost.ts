@@ -15,7 +15,7 @@ interface SharingHits {
 export interface SharingCost {
   readonly hits: SharingHits;
   readonly promptTokensPerMonth: number;
-  /** Tokens that sharing saves from being computed, beyond the hits of unshared caches. */
+  /** Tokens that sharing saves from being computed, beyond the hits of unshared caches; 0 where the network is slower than computing them. */
   readonly savedTokensPerMonth: number;
   readonly savedGpuHours: number;
   /** In the currency of the prices, a month. */
@@ -44,14 +44,16 @@ export function sharingCost(workload: SharedWorkload, machinery: Machinery, pric
   const hits = { shared: workload.shared(workers * blocksEach), apart: workload.apart(workers, blocksEach) };
   const promptTokensPerMonth = (workload.promptTokens / workload.seconds) * SECONDS_PER_MONTH;
   const gain = Math.max(0, hits.shared - hits.apart);
-  const savedTokensPerMonth = gain * promptTokensPerMonth;
+  const breakEvenBytesPerS = kvBytesPerToken * prefillTokensPerS;
+  // Workers compute what they would get later from others.
+  const isSlow = machinery.networkBytesPerS < breakEvenBytesPerS;
+  const savedTokensPerMonth = isSlow ? 0 : gain * promptTokensPerMonth;
   const savedGpuHours = savedTokensPerMonth / prefillTokensPerS / 3_600;
   const saved = savedGpuHours * prices.gpuHour;
   // Placement prefers workers that have the blocks, so only blocks that an unshared cache would have missed are moved.
   const network = ((savedTokensPerMonth * kvBytesPerToken) / GIB) * prices.networkGib;
   const memory = ((workers * cacheBytes) / GIB) * prices.gibMonth;
   const perToken = prices.gpuHour / 3_600 / prefillTokensPerS - (kvBytesPerToken / GIB) * prices.networkGib;
-  const breakEvenBytesPerS = kvBytesPerToken * prefillTokensPerS;
   const full = perToken * promptTokensPerMonth;
   const outcome = { hits, promptTokensPerMonth, savedTokensPerMonth, savedGpuHours, saved, network, memory };
   const net = saved - network - memory;

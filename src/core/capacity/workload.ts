@@ -6,6 +6,8 @@ import { type MissRatioCurve, ReuseDistances } from './reuse.js';
 export interface CountedRequest {
   readonly atMs: number;
   readonly outputTokens: number;
+  readonly promptTokens: number;
+  /** One for each block of the prompt, of which the last one may be shorter. */
   readonly ids: readonly number[];
 }
 
@@ -21,6 +23,8 @@ export interface Workload {
   readonly peakPromptTokensPerS: number;
   readonly peakOutputTokensPerS: number;
   readonly distinctBlocks: number;
+  /** As in `MissRatioCurve`. */
+  readonly error: number;
   /** Share of the prompt tokens whose K/V is cached, if all workers pool this many blocks. */
   shared(blocks: number): number;
   /** The same if each of `workers` keeps this many blocks for itself, and requests go to them in turn. */
@@ -33,11 +37,10 @@ const MINUTE_MS = 60_000;
 export function workloadOf(trace: readonly CountedRequest[], blockTokens: number, rate: number): Workload {
   const curves = new Map<number, readonly MissRatioCurve[]>();
   const curvesOf = (workers: number) => {
-    const known = curves.get(workers) ?? curvesFor(trace, workers, rate);
+    const known = curves.get(workers) ?? curvesFor(trace, blockTokens, workers, rate);
     curves.set(workers, known);
     return known;
   };
-  const blocks = trace.reduce((sum, { ids }) => sum + ids.length, 0);
   const first = trace[0]?.atMs ?? 0;
   const last = trace.reduce((most, { atMs }) => Math.max(most, atMs), first);
   const [whole] = curvesOf(1);
@@ -45,28 +48,35 @@ export function workloadOf(trace: readonly CountedRequest[], blockTokens: number
     blockTokens,
     requests: trace.length,
     seconds: Math.max(1, (last - first) / 1_000),
-    promptTokens: blocks * blockTokens,
+    promptTokens: trace.reduce((sum, { promptTokens }) => sum + promptTokens, 0),
     outputTokens: trace.reduce((sum, { outputTokens }) => sum + outputTokens, 0),
-    peakPromptTokensPerS: peakPerS(trace, first, ({ ids }) => ids.length * blockTokens),
+    peakPromptTokensPerS: peakPerS(trace, first, ({ promptTokens }) => promptTokens),
     peakOutputTokensPerS: peakPerS(trace, first, ({ outputTokens }) => outputTokens),
     distinctBlocks: whole!.distinct,
+    error: whole!.error,
     shared: (size) => whole!.hitRatio(size),
     apart: (workers, size) => {
       const own = curvesOf(workers);
-      const references = own.reduce((sum, curve) => sum + curve.references, 0);
-      const hits = own.reduce((sum, curve) => sum + curve.references * curve.hitRatio(size), 0);
-      return references === 0 ? 0 : hits / references;
+      const weight = own.reduce((sum, curve) => sum + curve.weight, 0);
+      const hits = own.reduce((sum, curve) => sum + curve.weight * curve.hitRatio(size), 0);
+      return weight === 0 ? 0 : hits / weight;
     },
   };
 }
 
 /** The curve of each worker if requests go to workers in turn. */
-function curvesFor(trace: readonly CountedRequest[], workers: number, rate: number): MissRatioCurve[] {
+function curvesFor(
+  trace: readonly CountedRequest[],
+  blockTokens: number,
+  workers: number,
+  rate: number,
+): MissRatioCurve[] {
   const references = trace.reduce((sum, { ids }) => sum + ids.length, 0);
   const gathered = Array.from({ length: workers }, () => new ReuseDistances(rate, references));
-  for (const [i, { ids }] of trace.entries()) {
+  for (const [i, { ids, promptTokens }] of trace.entries()) {
     const own = gathered[i % workers]!;
-    for (let at = ids.length - 1; at >= 0; at--) own.add(ids[at]!);
+    const lastTokens = promptTokens - blockTokens * (ids.length - 1);
+    for (let at = ids.length - 1; at >= 0; at--) own.add(ids[at]!, at === ids.length - 1 ? lastTokens : blockTokens);
   }
   return gathered.map((each) => each.curve());
 }

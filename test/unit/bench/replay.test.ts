@@ -31,7 +31,12 @@ describe('a trace', () => {
       writeFileSync(file, `${JSON.stringify(line)}\n{"timestamp":"x"}\n`);
       expect(() => openTrace(file, null)).toThrow(`${file}:2`);
       writeFileSync(file, `${JSON.stringify(line)}\n`);
-      expect(openTrace(file, null)).toEqual([{ atMs: 5, outputTokens: 3, ids: [0, 1] }]);
+      expect(openTrace(file, null)).toEqual([{ atMs: 5, outputTokens: 3, promptTokens: 700, ids: [0, 1] }]);
+      writeFileSync(file, `${JSON.stringify({ ...line, input_length: 1e15 })}\n`);
+      expect(() => openTrace(file, null)).toThrow(
+        `${file}:1: must be a request of a trace; hash_ids: must have one id`,
+      );
+      expect(() => openTrace('/dev/zero', null)).toThrow('a line has more than');
       expect(() => openTrace(join(folder, 'none'), null)).toThrow('cannot read');
     } finally {
       rmSync(folder, { recursive: true });
@@ -45,7 +50,8 @@ describe('a trace', () => {
 });
 
 describe('the caches that a replay is compared with', () => {
-  const of = (...prompts: number[][]) => prompts.map((ids, atMs) => ({ atMs, outputTokens: 1, ids }));
+  const of = (...prompts: number[][]) =>
+    prompts.map((ids, atMs) => ({ atMs, outputTokens: 1, promptTokens: 512 * ids.length, ids }));
 
   it('keep what they have memory for', () => {
     const trace = of([1, 2], [3, 4], [1, 2], [3, 4]);

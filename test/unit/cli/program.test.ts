@@ -77,6 +77,8 @@ describe('the command line', () => {
     expect(alone.out).toContain('Sharing does not pay: there is one worker, so there is nothing to share.');
     expect(await shoal('cost nowhere.jsonl')).toMatchObject({ code: 2, err: expect.stringContaining('cannot read') });
     expect(await shoal('cost heads --sample 0')).toMatchObject({ code: 2 });
+    expect((await shoal('cost heads --requests 2000 --sample 0.01')).out).toMatch(/^warning: .*use --sample 1$/m);
+    expect((await shoal('cost heads --requests 2000')).out).not.toContain('warning');
   });
 
   it('plans a fleet for a trace', async () => {

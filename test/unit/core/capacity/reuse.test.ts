@@ -57,10 +57,30 @@ describe('the miss-ratio curve', () => {
     expect(Math.abs(sampled.distinct / exact.distinct - 1)).toBeLessThan(0.1);
   });
 
+  it('of a sample says how far it may be off, which is far where a few blocks have most of the references', () => {
+    const even = Array.from({ length: 40_000 }, (_, i) => i % 4_000);
+    const uneven = even.map((id, i) => (i % 2 === 0 ? id : i % 3));
+    expect(curveOf(even, 1).error).toBe(0);
+    expect(curveOf(even, 0.5).error).toBeLessThan(0.05);
+    expect(curveOf(uneven, 0.1).error).toBeGreaterThan(0.2);
+  });
+
+  it('counts references by their weights', () => {
+    const reuse = new ReuseDistances(1, 4);
+    for (const [id, weight] of [
+      [1, 512],
+      [2, 88],
+      [1, 512],
+      [3, 88],
+    ] as const)
+      reuse.add(id, weight);
+    expect(reuse.curve().hitRatio(4)).toBeCloseTo(512 / 1_200);
+  });
+
   it('never falls, and ends at what a cache without a limit has', () => {
     const curve = curveOf([1, 2, 3, 1, 2, 3, 4, 4], 1);
     expect([0, 1, 2, 3, 100].map((blocks) => curve.hitRatio(blocks) * 8)).toEqual([0, 1, 1, 4, 4]);
-    expect([curve.most, curve.distinct, curve.references]).toEqual([0.5, 4, 8]);
+    expect([curve.most, curve.distinct, curve.weight]).toEqual([0.5, 4, 8]);
   });
 
   it('keeps no block without those before it if a prompt is added from its end', () => {

@@ -20,7 +20,7 @@ function headed(heads: number, count: number): CountedRequest[] {
   return Array.from({ length: count }, (_, i) => {
     const head = (i * 7 + Math.floor(i / heads)) % heads;
     const ids = Array.from({ length: 10 }, (_, at) => 100 * head + at);
-    return { atMs: 100 * i, outputTokens: 100, ids: [...ids, 1_000_000 + i] };
+    return { atMs: 100 * i, outputTokens: 100, promptTokens: 11 * BLOCK, ids: [...ids, 1_000_000 + i] };
   });
 }
 const workload = (heads: number, count: number) => workloadOf(headed(heads, count), BLOCK, 1);
@@ -59,7 +59,7 @@ describe('what sharing saves', () => {
     ['there is one worker, so there is nothing to share', headed(12, 480), { workers: 1 }],
     [
       'the prompts have no prefixes in common',
-      Array.from({ length: 100 }, (_, i) => ({ atMs: 1_000 * i, outputTokens: 1, ids: [i] })),
+      Array.from({ length: 100 }, (_, i) => ({ atMs: 1_000 * i, outputTokens: 1, promptTokens: BLOCK, ids: [i] })),
       {},
     ],
     ['the memory is too small: blocks are gone before they are asked for again', headed(12, 480), { cacheBytes: 0 }],
@@ -71,6 +71,12 @@ describe('what sharing saves', () => {
     ['the network is slower than computing the blocks that it carries', headed(12, 480), { networkBytesPerS: 1e6 }],
   ])('is said to be nothing: %s', (reason, trace, own) => {
     expect(costOf(trace, own).verdict).toMatchObject({ pays: false, because: expect.arrayContaining([reason]) });
+  });
+
+  it('is no money where workers compute what the network would bring later', () => {
+    const cost = costOf(headed(12, 480), { networkBytesPerS: 1e6 }, { networkGib: 1 });
+    expect([cost.savedTokensPerMonth, cost.saved, cost.network, cost.net]).toEqual([0, 0, 0, 0]);
+    expect(cost.hits.shared).toBeGreaterThan(cost.hits.apart);
   });
 });
 
