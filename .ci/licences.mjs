@@ -1,5 +1,5 @@
-// Prints the licence of every package that the lock file names for production, and fails if one is not on the list of those that are allowed.
-import { readFileSync } from 'node:fs';
+// Prints the licence of every package that users get, and fails if one is not on the list of those that are allowed.
+import { nameOf, shippedPackages } from './shipped.mjs';
 
 const ALLOWED = new Set([
   'MIT',
@@ -17,13 +17,10 @@ const ALLOWED = new Set([
 /** Packages whose licence the lock file lacks, as their own package.json has it. */
 const KNOWN = [[/^@msgpackr-extract\//, 'MIT']];
 
-const { packages } = JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8'));
-const rows = Object.entries(packages)
-  .filter(([path, { dev, link }]) => path !== '' && !dev && !link)
-  .map(([path, { version, license }]) => {
-    const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
-    return { name, version, license: license ?? KNOWN.find(([pattern]) => pattern.test(name))?.[1] ?? 'none' };
-  });
+const rows = shippedPackages().map(([path, { version, license }]) => {
+  const name = nameOf(path);
+  return { name, version, license: license ?? KNOWN.find(([pattern]) => pattern.test(name))?.[1] ?? 'none' };
+});
 rows.sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** Whether one of the licences of a choice, or all of a conjunction, are allowed. */

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,8 +16,8 @@ const PREVIOUS = process.env.SHOAL_PREVIOUS_CLI ?? null;
 if (PREVIOUS === null)
   console.warn('No fleet of two releases is tested: SHOAL_PREVIOUS_CLI names no build of the last one');
 
-/** Whether the release before this one knows traces. */
-const TAKES_TRACES = false;
+/** Whether workers of the release before this one take calls that belong to a trace: their help then has its options. */
+const takesTraces = () => execFileSync(process.execPath, [PREVIOUS!, 'worker', '--help']).includes('--otlp-endpoint');
 
 const sheet = recallSheet(40, 61);
 const { question, answer } = sheet.questions[0]!;
@@ -89,7 +90,7 @@ describe.skipIf(PREVIOUS === null)('a fleet of two releases', () => {
     expect(wrong.lines.join('\n')).toContain('replicas is 1 there, 2 here');
   });
 
-  it('traces requests on workers of this release; a release without traces takes no traced calls', async () => {
+  it('traces requests on workers of this release, and of the other one if it takes traced calls', async () => {
     worker(PREVIOUS!, 'old', '--replicas', '1');
     worker(CLI, 'new', '--replicas', '1');
     const api = await coordinator(CLI, 'c-new', '--replicas', '1', '--otlp-endpoint', collector.url);
@@ -98,7 +99,7 @@ describe.skipIf(PREVIOUS === null)('a fleet of two releases', () => {
     expect(said.choices[0]!.text.trim()).toBe(answer);
     const body = { model: 'recall', prompt, max_tokens: 32 };
     expect((await api.post('/v1/completions', body, { 'x-shoal-worker': 'old' })).status).toBe(
-      TAKES_TRACES ? 200 : 503,
+      takesTraces() ? 200 : 503,
     );
     await Promise.all(members.map((each) => each.stop()));
     expect(collector.spans.map(({ name }) => name)).toContain('shoal.attempt');
