@@ -129,8 +129,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const choices = countTokens(demand, planned, exchange);
   const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices, ignored);
-  const id = 'idOf' in shape && shape.idOf ? shape.idOf(exchange.requestId) : shape.idPrefix + exchange.requestId;
-  const head = { id, created: Math.floor(clock.now() / 1_000), model: modelName };
+  const head = { id: idOf(shape, exchange), created: Math.floor(clock.now() / 1_000), model: modelName };
   exchange.account(() => {
     const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: generated } = tally.usage;
     const tokens = { prompt, cached: details.cached_tokens, generated };
@@ -159,6 +158,10 @@ export async function answerWithTokens<R extends CommonRequest>(
     kind: 'events',
     events: await withFirstEvent(answerChunks(deltas, { ...options, usage: streamUsage(request) }, exchange.signal)),
   };
+}
+
+function idOf<R>(shape: AnswerShape | TranslatedShape<R>, { requestId }: Exchange): string {
+  return 'idOf' in shape && shape.idOf ? shape.idOf(requestId) : shape.idPrefix + requestId;
 }
 
 async function translated(
