@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Clock } from '../src/clock.js';
 
-/** A second Ctrl-C means "at once"; within this time after the first it is the same one, which npm hands on once more. @internal exported for tests. */
+/** A second Ctrl-C means "at once"; within this time after the first it is the same one, which npm hands on once more. */
 export const SAME_INTERRUPT_MS = 750;
 
 /** Signals by which users and supervisors end a program. */

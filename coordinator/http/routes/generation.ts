@@ -5,6 +5,7 @@ import type { AdapterRequests } from '../../../src/metrics/adapter-metrics.js';
 import type { RequestMetrics } from '../../../src/metrics/request-metrics.js';
 import type { Random } from '../../../src/random.js';
 import type { TextCaller } from '../../../src/text/text-work.js';
+import type { Span } from '../../../src/trace/span.js';
 import { checkModel } from '../../access/model-access.js';
 import { tenantOf } from '../../access/principal.js';
 import type { Fleet } from '../../fleet.js';
@@ -32,6 +33,7 @@ import type { ServedModel } from '../../openai/served-model.js';
 import { Tally } from '../../openai/tally.js';
 import { type AnswerBuilder, translatedAnswer, translatedEvents } from '../../openai/translated-answer.js';
 import type { MarkedPrompts } from '../../retention/marked-prompts.js';
+import type { RequestAccount } from '../request-end.js';
 import type { Exchange, RouteAnswer } from '../route.js';
 import { textCallerOf } from '../text-caller.js';
 
@@ -130,13 +132,7 @@ export async function answerWithTokens<R extends CommonRequest>(
   const share = logprobShareFor(choices, exchange, deps);
   const tally = new Tally(choices, ignored);
   const head = { id: idOf(shape, exchange), created: Math.floor(clock.now() / 1_000), model: modelName };
-  exchange.account(() => {
-    const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: generated } = tally.usage;
-    const tokens = { prompt, cached: details.cached_tokens, generated };
-    const answer = tally.account({ answerId: head.id, sequenceId: caller.sequenceId });
-    span.set(answerAttributes(answer, tokens, modelName));
-    return { tokens, answer };
-  });
+  exchange.account(() => accountOf(tally, { answerId: head.id, sequenceId: caller.sequenceId }, span, modelName));
   keepMarks(demand, caller, tally, exchange, deps);
   const job = { choices, tally, arrivedMs: exchange.arrivedMs, use: exchange.use, signal: exchange.signal };
   const deltas = generate(job, { ...deps, tokenizer: model.tokenizer });
@@ -158,6 +154,20 @@ export async function answerWithTokens<R extends CommonRequest>(
     kind: 'events',
     events: await withFirstEvent(answerChunks(deltas, { ...options, usage: streamUsage(request) }, exchange.signal)),
   };
+}
+
+/** What the request came to, also for its span. */
+function accountOf(
+  tally: Tally,
+  names: Parameters<Tally['account']>[0],
+  span: Span,
+  modelName: string,
+): RequestAccount {
+  const { prompt_tokens: prompt, prompt_tokens_details: details, completion_tokens: generated } = tally.usage;
+  const tokens = { prompt, cached: details.cached_tokens, generated };
+  const answer = tally.account(names);
+  span.set(answerAttributes(answer, tokens, modelName));
+  return { tokens, answer };
 }
 
 function idOf<R>(shape: AnswerShape | TranslatedShape<R>, { requestId }: Exchange): string {
