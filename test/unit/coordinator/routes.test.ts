@@ -38,6 +38,7 @@ describe('the routes', () => {
       model: 'recall',
       replicas: 2,
       epoch: '0000000000ff',
+      ring: ['w1'],
       coordinators: [{ id: 'c1', pid: 7, host: 'here' }],
       workers: [
         {
