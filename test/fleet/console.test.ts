@@ -259,10 +259,13 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await ring.getByText('3/3 serving').waitFor(PATIENCE);
       await chat.getByLabel('Longest answer').selectOption('1024');
       await chat.getByLabel('Do not stop early').check();
+      // As with "Ask again": the request names its worker.
+      await chat.getByLabel('Worker').selectOption('worker-2');
       await click(chat, 'Send');
       const [busy] = (await fleet.until((workers) => workers.some(({ running }) => running > 0))).filter(
         ({ running }) => running > 0,
       );
+      expect(busy!.id).toBe('worker-2');
       await click(ring, `Kill ${busy!.id}`);
       await ring.locator('.confirm .primary').click();
       await ring.getByText(`${busy!.id} is dead`).first().waitFor(LONG);
