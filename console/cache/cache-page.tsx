@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { type AskedPrompt, promptBody } from '../explain/use-explanation.js';
 import type { FeedConnection } from '../feed/connection.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { Confirmation } from '../parts/confirmation.js';
 import type { Deed } from '../parts/deed.js';
 import { byteText, counted, percent } from '../parts/words.js';

@@ -4,12 +4,12 @@ import { movesOf } from '../parts/moves.js';
 import { SourceBar } from '../parts/source-bar.js';
 import { missText, sourceSentence } from '../parts/words.js';
 import { storedKey } from '../session/key-store.js';
+import type { ChatAnswer } from './chat-log.js';
 import { type ComputeRate, coldCost } from './cold-cost.js';
 import { CostBars } from './cost-bars.js';
 import type { ColouredText } from './prompt-colours.js';
 import { curlSnippet, sdkSnippet } from './snippets.js';
 import type { AnswerCost } from './stream-answer.js';
-import type { ChatAnswer } from './use-answers.js';
 
 /** One answer of the chat with its cost. */
 

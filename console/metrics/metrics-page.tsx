@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Happening, HistoryAnswer } from '../../src/console/feed-messages.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { HappenedList } from '../parts/happened-list.js';
 import { ScrollRegion } from '../parts/scroll-region.js';
 import { THEME } from '../parts/theme.js';

@@ -11,7 +11,7 @@ import {
   withStep,
   workerOf,
 } from '../feed/request-trace.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { movesOf } from '../parts/moves.js';
 import { PolledState } from '../parts/polled-state.js';
 import { SourceBar, SourceLegend } from '../parts/source-bar.js';

@@ -3,7 +3,7 @@ import { type AnswerCost, newRequestId, streamAnswer } from '../chat/stream-answ
 import type { FeedConnection } from '../feed/connection.js';
 import type { FleetModel } from '../feed/fleet-model.js';
 import { promptAttempt, type RequestTrace, traceOf } from '../feed/request-trace.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { SourceBar } from '../parts/source-bar.js';
 import { sourceSentence, timeText } from '../parts/words.js';
 import type { Api } from '../session/api.js';

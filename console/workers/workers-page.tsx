@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { FeedWorker } from '../../src/console/feed-messages.js';
 import type { FeedConnection } from '../feed/connection.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { addressOf } from '../parts/address.js';
 import { Confirmation } from '../parts/confirmation.js';
 import { type Column, DataTable } from '../parts/data-table.js';

@@ -107,6 +107,9 @@ export class FleetFeed {
   /** An operator disturbs the fleet: some faults show nowhere else, if no block moves meanwhile. */
   disturbed(fault: Disturbance, worker: string | null, seconds?: number): void {
     const at = this.options.clock.now();
+    // The first block that is refused after each order is news.
+    if (fault === 'corrupt')
+      for (const pair of this.damagesTold.keys()) if (pair.endsWith(` ${worker}`)) this.damagesTold.delete(pair);
     this.happen({ at, kind: 'disturbed', worker, fault, ...(seconds !== undefined && { seconds }) });
   }
 

@@ -127,10 +127,10 @@ describe.skipIf(!existsSync(CHROMIUM))(
         const fleet = await Fleet.up(['--workers', '3', '--allow-chaos']);
         onTestFinished(async () => void (await fleet.stop()));
         const { page, faults } = await open(fleet.url);
-        /** Answers as in calm, wrong ones, and failed requests. */
+        /** Right answers, wrong ones, and failed requests. */
         const counts = async () => {
           const text = (await page.textContent('body')) ?? '';
-          const [, ...numbers] = /([\d,]+) answers? as in calm, ([\d,]+) wrong, ([\d,]+) failed/.exec(text) ?? [
+          const [, ...numbers] = /([\d,]+) answers? right, ([\d,]+) wrong, ([\d,]+) failed/.exec(text) ?? [
             '',
             '0',
             '0',

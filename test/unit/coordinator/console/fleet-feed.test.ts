@@ -235,6 +235,19 @@ describe('the feed of the console', () => {
     expect(scene.happened().slice(2)).toEqual(['damaged w1', 'restarted w1', 'damaged w1']);
   });
 
+  it('tells of the first block that is refused after an order to send corrupt ones', async () => {
+    const scene = new Scene();
+    const refusing = (blocks: number) => ({ ...member('w1'), damaged: [{ peer: 'w2', blocks }] });
+    scene.fleet.workers = [member('w1'), member('w2')];
+    await scene.clock.advance(FEED_INTERVAL_MS);
+    for (const blocks of [1, 2]) {
+      scene.feed.disturbed('corrupt', 'w2', 2);
+      scene.fleet.workers = [refusing(blocks), member('w2')];
+      await scene.clock.advance(FEED_INTERVAL_MS);
+    }
+    expect(scene.happened().slice(-4)).toEqual(['disturbed w2', 'damaged w1', 'disturbed w2', 'damaged w1']);
+  });
+
   it('tells the steps of all requests to an operator, and those of the own tenant to a user', async () => {
     const scene = new Scene();
     const operator = scene.page();
