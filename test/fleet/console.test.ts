@@ -329,6 +329,11 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await click(page, 'Open');
       await see(page, '1 worker serves.');
       await see(page, 'key of a user');
+      await click(page, 'Ask');
+      await see(page, /worker-1 computed \d+ tokens\./);
+      // Its blocks are too few to show.
+      await see(page, '1 worker serves. It keeps fewer than 64 blocks of 64 tokens.');
+      await see(page, '0 blocks are fewer than 64');
       expect(await page.getByRole('button', { name: /Drain|Kill/ }).count()).toBe(0);
       expect(await page.getByText(/Hot segments|Blocks on the move/).count()).toBe(0);
       for (const name of PAGES) {
