@@ -57,7 +57,7 @@ export function AnswerCard(props: AnswerCardProps) {
           <CostBars cost={cost} cold={coldCost(cost, earlier, rate)} />
           <SourceBar cached={cost.cached} />
           <p class="sentence">
-            {sourceSentence(cost.worker, cost.cached, attempt)} {attempt !== null && missText(attempt)}
+            {sourceSentence(cost.worker, cost.cached, attempt)} {attempt !== null && missText(attempt, happened)}
           </p>
           <p class="buttons">
             <button type="button" class="small" disabled={busy} onClick={() => onAgain(last)}>

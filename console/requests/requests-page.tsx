@@ -216,7 +216,7 @@ function Row({ trace, now, scaleMs, happened, open, onToggle }: RowProps) {
           {moves.length > 0 ? `${stage}, moved` : stage}
         </span>
       </button>
-      {open && <Details trace={trace} now={now} moves={moves} />}
+      {open && <Details {...{ trace, now, moves, happened }} />}
     </li>
   );
 }
@@ -249,9 +249,11 @@ interface DetailsProps {
   readonly now: number;
   /** Who was lost, and who continued. */
   readonly moves: readonly string[];
+  /** Newest first. */
+  readonly happened: readonly Happening[];
 }
 
-function Details({ trace, now, moves }: DetailsProps) {
+function Details({ trace, now, moves, happened }: DetailsProps) {
   const { arrivedAt, attempts, ended } = trace;
   return (
     <div class="details">
@@ -272,7 +274,7 @@ function Details({ trace, now, moves }: DetailsProps) {
         <div key={`attempt ${index}`}>
           {attempt.started !== null && (
             <p>
-              {sourceSentence(attempt.started.worker, attempt.started.cached, attempt)} {missText(attempt)}
+              {sourceSentence(attempt.started.worker, attempt.started.cached, attempt)} {missText(attempt, happened)}
               {resumedOf(attempt) > 0 &&
                 ` Among these tokens are ${counted(resumedOf(attempt), 'token')} of the answer so far.`}
             </p>

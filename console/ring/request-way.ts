@@ -37,7 +37,7 @@ function stepsOf(
   const { placed, started } = attempt;
   const over = next !== undefined || trace.ended !== null;
   const steps = placed === null ? [] : [placedStep(placed)];
-  if (started !== null) steps.push(...prefixSteps(trace, attempt, started, over));
+  if (started !== null) steps.push(...prefixSteps(trace, attempt, started, over, happened));
   const streamed = streamedStep(trace, attempt, next);
   if (streamed !== null) steps.push(streamed);
   if (next !== undefined) steps.push(lostStep(attempt, next, happened));
@@ -69,13 +69,19 @@ function otherText(chosen: CandidateCost, other: CandidateCost): string {
 }
 
 /** Where the K/V came from. A worker that continues an answer finds or computes the answer so far like a prompt. */
-function prefixSteps(trace: RequestTrace, attempt: RequestAttempt, started: StartedStep, over: boolean): WayStep[] {
+function prefixSteps(
+  trace: RequestTrace,
+  attempt: RequestAttempt,
+  started: StartedStep,
+  over: boolean,
+  happened: readonly Happening[],
+): WayStep[] {
   const { local, remote, computed } = started.cached;
   const steps: WayStep[] = [];
   if (local > 0)
     steps.push({ kind: 'local', title: 'Found', text: `${counted(local, 'token')} ${tierText(attempt, started)}.` });
   if (remote > 0) steps.push(remoteStep(counted(remote, 'token'), sendersOf(attempt)));
-  const missed = missText(attempt);
+  const missed = missText(attempt, happened);
   if (missed !== null) steps.push({ kind: 'computed', title: 'Not found', text: missed });
   if (computed > 0) {
     const { firstAt } = attempt;

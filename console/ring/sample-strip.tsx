@@ -1,4 +1,5 @@
 import { useRef, useState } from 'preact/hooks';
+import type { Happening } from '../../src/console/feed-messages.js';
 import { type AnswerCost, newRequestId, streamAnswer } from '../chat/stream-answer.js';
 import type { FeedConnection } from '../feed/connection.js';
 import type { FleetModel } from '../feed/fleet-model.js';
@@ -41,7 +42,7 @@ export interface SampleStripProps {
 }
 
 export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
-  const { traces, hello } = useStore(feed.model, REFRESH_MS);
+  const { traces, hello, happened } = useStore(feed.model, REFRESH_MS);
   const model = () => feed.model.value;
   const { tries, ask, elsewhere } = useTries(api, model, onAsked);
   const running = tries[0]?.running === true;
@@ -104,6 +105,7 @@ export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
             result={each}
             earlier={tries.slice(index + 1)}
             trace={traceOf(traces, each.request)}
+            happened={happened}
           />
         ))}
       </ol>
@@ -154,9 +156,11 @@ interface TryRowProps {
   readonly earlier: readonly Try[];
   /** The same request as the coordinator saw it; undefined if this page did not. */
   readonly trace: RequestTrace | undefined;
+  /** Newest first. */
+  readonly happened: readonly Happening[];
 }
 
-function TryRow({ result, earlier, trace }: TryRowProps) {
+function TryRow({ result, earlier, trace, happened }: TryRowProps) {
   const { kind, text, cost, error, running } = result;
   const costs = earlier.flatMap((each) => (each.cost === null ? [] : [each.cost])).toReversed();
   const attempt = trace === undefined ? null : (promptAttempt(trace) ?? null);
@@ -173,7 +177,7 @@ function TryRow({ result, earlier, trace }: TryRowProps) {
       </div>
       {cost !== null && <SourceBar cached={cost.cached} />}
       {cost !== null && <p class="sentence">{sourceSentence(cost.worker, cost.cached, attempt)}</p>}
-      {cost !== null && <p class="lesson">{lessonOf(cost, costs, attempt)}</p>}
+      {cost !== null && <p class="lesson">{lessonOf(cost, costs, attempt, happened)}</p>}
       {text !== '' && <p class="hint">Answer: {text.trim()}</p>}
       {error !== null && (
         <p class="error" role="alert">

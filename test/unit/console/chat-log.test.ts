@@ -19,7 +19,7 @@ function logOf(answer: ConstructorParameters<typeof ScriptedApi>[0]) {
 
 describe('the chat of a tab', () => {
   it('keeps its latest answers, in number and in characters', async () => {
-    const { log, texts } = logOf(({ body }) => [`to ${(body['prompt'] as string).slice(0, 8)}`]);
+    const { log, texts } = logOf(({ body }) => [`to ${body.prompt!.slice(0, 8)}`]);
     for (let i = 0; i < KEPT_ANSWERS + 2; i++) await log.ask({ prompt: `${i}` }, null, LENGTH);
     expect([texts().length, texts()[0], texts().at(-1)]).toEqual([KEPT_ANSWERS, 'to 2', `to ${KEPT_ANSWERS + 1}`]);
     await log.ask({ prompt: 'x'.repeat(3_000_000) }, null, LENGTH);

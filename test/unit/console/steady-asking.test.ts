@@ -27,7 +27,7 @@ function askingOf(model: FleetModel, refuses = false) {
   const api = new ScriptedApi(async function* ({ body, headers, signal }) {
     if (refuses && headers['x-shoal-worker'] !== undefined) throw new Error('is not serving');
     if (++answers > CHECKED_PROMPTS.length) await aborted(signal);
-    yield CHECKED_PROMPTS.find(({ prompt }) => prompt === body['prompt'])!.note;
+    yield CHECKED_PROMPTS.find(({ prompt }) => prompt === body.prompt)!.note;
   });
   const asking = new SteadyAsking(api, { model: new Store(model), now: () => 1_000 });
   onTestFinished(() => asking.stop());
@@ -42,8 +42,8 @@ it('asks a worker with corrupt blocks for new ones, and then another worker that
   await all();
   const [first, second] = api.asked;
   expect(namedBy(api.asked)).toEqual(['w2', expect.stringMatching(/w[13]/)]);
-  expect(first!.body['cache_salt']).toMatch(/^console-/);
-  expect(second!.body['cache_salt']).toBe(first!.body['cache_salt']);
+  expect(first!.body.cache_salt).toMatch(/^console-/);
+  expect(second!.body.cache_salt).toBe(first!.body.cache_salt);
 });
 
 it('names no worker in calm, nor where requests may not', async () => {

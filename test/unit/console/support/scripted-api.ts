@@ -3,7 +3,7 @@ import { Api } from '../../../../console/session/api.js';
 /** One request for an answer. */
 export interface AskedAnswer {
   readonly path: string;
-  readonly body: Readonly<Record<string, unknown>>;
+  readonly body: { readonly prompt?: string; readonly cache_salt?: string };
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
