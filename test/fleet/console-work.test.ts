@@ -54,6 +54,16 @@ describe.skipIf(!existsSync(CHROMIUM))(
       expect(faults).toEqual([]);
     });
 
+    it('tells at every coordinator of a fault that was ordered at one', async () => {
+      const fleet = await Fleet.up(['--workers', '1', '--coordinators', '2', '--allow-chaos']);
+      onTestFinished(async () => void (await fleet.stop()));
+      const { page, faults } = await open(fleet.ready.coordinators[1]!.url);
+      await see(page, '1 worker serves.');
+      expect((await fleet.post('/v1/fleet/workers/worker-1/slow', { seconds: 20 })).status).toBe(200);
+      await see(page, /Now: an operator slowed worker-1 down for 20 s; \d+ seconds? left\./);
+      expect(faults).toEqual([]);
+    });
+
     it('makes corrupt blocks noticed while it asks, and says so where none was sent', async () => {
       const fleet = await Fleet.up(['--workers', '3', '--allow-chaos']);
       onTestFinished(async () => void (await fleet.stop()));
