@@ -74,6 +74,9 @@ export function happeningText(happening: Happening): string {
       return 'NATS is lost: direct connections continue';
     case 'nats-back':
       return 'NATS is back';
+    default:
+      // Of a newer coordinator.
+      return [worker, kind].filter(Boolean).join(': ');
   }
 }
 
