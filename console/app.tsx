@@ -45,12 +45,15 @@ export function App() {
   const status = useStore(feed.status);
   const address = useAddress();
   const page = pageOf(address.page);
+  const locked = status.state === 'locked';
+  useEffect(() => {
+    document.title = `${locked ? 'Log in' : PAGES[page]} · shoal`;
+  }, [locked, page]);
   const enter = (next: string | null) => {
     storeKey(next);
     setKey(next);
   };
-  if (status.state === 'locked')
-    return <Login why={loginProblem(key !== null, status.status, status.why)} onKey={enter} />;
+  if (status.state === 'locked') return <Login why={loginProblem(key, status.status, status.why)} onKey={enter} />;
   return (
     <>
       <button type="button" class="skip" onClick={() => document.querySelector('main')?.focus()}>

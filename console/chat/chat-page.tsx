@@ -42,6 +42,7 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
           .map((answered, index) => (
             <AnswerCard
               key={`answer ${index}`}
+              api={api}
               answered={answered}
               earlier={costsBefore(chat.answers.slice(0, index), answered)}
               rate={rateFor(answered.cost?.worker ?? '', workers.values())}

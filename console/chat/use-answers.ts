@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import type { Api } from '../session/api.js';
-import { type ChatPrompt, type ColouredText, colouredPrompt } from './prompt-colours.js';
+import type { ChatPrompt } from './prompt-colours.js';
 import { type AnswerCost, type ChatQuestion, newRequestId, streamAnswer } from './stream-answer.js';
 
 /** The answers of a chat, oldest first, and the way to get another. */
@@ -13,7 +13,6 @@ export interface ChatAnswer {
   readonly text: string;
   readonly cost: AnswerCost | null;
   readonly error: string | null;
-  readonly prompt: readonly ColouredText[] | null;
 }
 
 /** The limit on an answer's length, and whether it continues up to there even if the model ends it. */
@@ -44,7 +43,7 @@ export function useAnswers(api: Api, model: string): Answers {
       worker,
       request: newRequestId(),
     };
-    let current: ChatAnswer = { question, asked, length, text: '', cost: null, error: null, prompt: null };
+    let current: ChatAnswer = { question, asked, length, text: '', cost: null, error: null };
     const show = (change: Partial<ChatAnswer>) => {
       current = { ...current, ...change };
       setAnswers([...answers, current]);
@@ -54,9 +53,7 @@ export function useAnswers(api: Api, model: string): Answers {
     setBusy(true);
     show({});
     try {
-      const cost = await streamAnswer(api, question, stop.signal, (piece) => show({ text: current.text + piece }));
-      show({ cost });
-      if (cost !== null) show({ prompt: await colouredPrompt(api, asked, cost.cached) });
+      show({ cost: await streamAnswer(api, question, stop.signal, (piece) => show({ text: current.text + piece })) });
     } catch (error) {
       show({ error: stop.signal.aborted ? 'stopped' : (error as Error).message });
     }
