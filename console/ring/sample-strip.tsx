@@ -58,29 +58,7 @@ export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
         of it. shoal keeps them in the memory of the workers, so that none has to compute them twice. Ask “
         {SAMPLE_QUESTION}” about 64 notes, ask again, then ask another worker.
       </p>
-      <dl class="lessons">
-        <div>
-          <dt>
-            <span class="swatch local" aria-hidden="true" />
-            own memory
-          </dt>
-          <dd>the worker has it already</dd>
-        </div>
-        <div>
-          <dt>
-            <span class="swatch remote" aria-hidden="true" />
-            another worker
-          </dt>
-          <dd>the worker gets it from the memory of another worker, if that is faster than to compute it</dd>
-        </div>
-        <div>
-          <dt>
-            <span class="swatch computed" aria-hidden="true" />
-            computed
-          </dt>
-          <dd>no worker had it, or computing was faster</dd>
-        </div>
-      </dl>
+      <Sources />
       <p class="buttons">
         <button type="button" class="primary" disabled={running} onClick={() => ask('new')}>
           Ask
@@ -113,6 +91,35 @@ export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
         ))}
       </ol>
     </section>
+  );
+}
+
+/** Where the K/V of a token may come from. */
+function Sources() {
+  return (
+    <dl class="lessons">
+      <div>
+        <dt>
+          <span class="swatch local" aria-hidden="true" />
+          own memory
+        </dt>
+        <dd>the worker has it already</dd>
+      </div>
+      <div>
+        <dt>
+          <span class="swatch remote" aria-hidden="true" />
+          another worker
+        </dt>
+        <dd>the worker gets it from the memory of another worker, if that is faster than to compute it</dd>
+      </div>
+      <div>
+        <dt>
+          <span class="swatch computed" aria-hidden="true" />
+          computed
+        </dt>
+        <dd>no worker had it, or computing was faster</dd>
+      </div>
+    </dl>
   );
 }
 
