@@ -52,12 +52,15 @@ export function App() {
   }, [status.state, work]);
   const address = useAddress();
   const page = pageOf(address.page);
+  const locked = status.state === 'locked';
+  useEffect(() => {
+    document.title = `${locked ? 'Log in' : PAGES[page]} · shoal`;
+  }, [locked, page]);
   const enter = (next: string | null) => {
     storeKey(next);
     setKey(next);
   };
-  if (status.state === 'locked')
-    return <Login why={loginProblem(key !== null, status.status, status.why)} onKey={enter} />;
+  if (status.state === 'locked') return <Login why={loginProblem(key, status.status, status.why)} onKey={enter} />;
   return (
     <>
       <button type="button" class="skip" onClick={() => document.querySelector('main')?.focus()}>
@@ -94,7 +97,7 @@ function Page({ page, params, api, feed, work }: PageProps) {
     case 'metrics':
       return <MetricsPage api={api} />;
     case 'chat':
-      return <ChatPage log={work.log} feed={feed} />;
+      return <ChatPage api={api} feed={feed} log={work.log} />;
     case 'explain':
       return <ExplainPage api={api} />;
     case 'workers':

@@ -13,7 +13,9 @@ const DONE: Readonly<Record<Disturbance, (worker: string) => string>> = {
 
 /** Such as `an operator paused worker-2 for 5 s`. */
 export function disturbanceText({ fault = 'kill', worker, seconds }: Happening): string {
-  return `an operator ${DONE[fault](worker ?? '')}${seconds === undefined ? '' : ` for ${seconds} s`}`;
+  // A newer coordinator may know more faults.
+  const done = DONE[fault]?.(worker ?? '') ?? `began a fault: ${fault}`;
+  return `an operator ${done}${seconds === undefined ? '' : ` for ${seconds} s`}`;
 }
 
 /** The disturbances that last, each with the whole seconds that are left, the newest first. */

@@ -3,7 +3,7 @@ import { type RequestTrace, traceOf } from '../feed/request-trace.js';
 import { Store } from '../feed/store.js';
 import { SAMPLE_NOTES, SAMPLE_PROMPT, SAMPLE_QUESTION } from '../ring/sample-prompt.js';
 import type { Api } from '../session/api.js';
-import { type ChatPrompt, type ColouredText, colouredPrompt } from './prompt-colours.js';
+import type { ChatPrompt } from './prompt-colours.js';
 import { type AnswerCost, type ChatQuestion, newRequestId, streamAnswer } from './stream-answer.js';
 
 /** The chat of a tab, from which the pages that show it come and go: its answers, the way to get another, and what the reader is about to ask. */
@@ -27,7 +27,6 @@ export interface ChatAnswer {
   readonly text: string;
   readonly cost: AnswerCost | null;
   readonly error: string | null;
-  readonly prompt: readonly ColouredText[] | null;
 }
 
 /** The limit on an answer's length, and whether it continues up to there even if the model ends it. */
@@ -98,7 +97,7 @@ export class ChatLog {
       worker,
       request: newRequestId(),
     };
-    let current: ChatAnswer = { question, asked, length, text: '', cost: null, error: null, prompt: null };
+    let current: ChatAnswer = { question, asked, length, text: '', cost: null, error: null };
     const before = this.chat.value.answers;
     const show = (change: Partial<ChatAnswer>) => {
       current = { ...current, ...change };
@@ -109,9 +108,8 @@ export class ChatLog {
     this.change({ busy: true });
     show({});
     try {
-      const cost = await streamAnswer(this.api, question, stop.signal, (piece) => show({ text: current.text + piece }));
-      show({ cost });
-      if (cost !== null) show({ prompt: await colouredPrompt(this.api, asked, cost.cached) });
+      const onText = (piece: string) => show({ text: current.text + piece });
+      show({ cost: await streamAnswer(this.api, question, stop.signal, onText) });
     } catch (error) {
       show({ error: stop.signal.aborted ? 'stopped' : (error as Error).message });
     }

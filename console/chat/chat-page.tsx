@@ -2,6 +2,7 @@ import type { FeedConnection } from '../feed/connection.js';
 import { type RequestTrace, workerOf } from '../feed/request-trace.js';
 import { useStore } from '../feed/use-store.js';
 import { SourceLegend } from '../parts/source-bar.js';
+import type { Api } from '../session/api.js';
 import { AnswerCard } from './answer-card.js';
 import { type ChatAnswer, type ChatDraft, type ChatLog, LENGTHS } from './chat-log.js';
 import { rateFor } from './cold-cost.js';
@@ -10,7 +11,13 @@ import type { AnswerCost } from './stream-answer.js';
 
 /** A chat with the model that shows what each answer cost, and where the K/V of its prompt came from. */
 
-export function ChatPage({ log, feed }: { readonly log: ChatLog; readonly feed: FeedConnection }) {
+export interface ChatPageProps {
+  readonly api: Api;
+  readonly feed: FeedConnection;
+  readonly log: ChatLog;
+}
+
+export function ChatPage({ api, feed, log }: ChatPageProps) {
   const model = useStore(feed.model, 500);
   const { hello, workers } = model;
   const { answers, busy, traces } = useStore(log.chat);
@@ -31,6 +38,7 @@ export function ChatPage({ log, feed }: { readonly log: ChatLog; readonly feed: 
           .map((answered, index) => (
             <AnswerCard
               key={answered.question.request}
+              api={api}
               answered={answered}
               earlier={costsBefore(answers.slice(0, index), answered)}
               rate={rateFor(answered.cost?.worker ?? '', workers.values())}

@@ -35,6 +35,11 @@ export function agoText(ms: number): string {
   return minutes < 60 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
 }
 
+/** The time of day, to the second. */
+export function clockText(wallMs: number): string {
+  return new Date(wallMs).toLocaleTimeString('en-GB');
+}
+
 /** `1 block`, `2 blocks`. */
 export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
@@ -74,6 +79,9 @@ export function happeningText(happening: Happening): string {
       return 'NATS is lost: direct connections continue';
     case 'nats-back':
       return 'NATS is back';
+    default:
+      // Of a newer coordinator.
+      return [worker, kind].filter(Boolean).join(': ');
   }
 }
 

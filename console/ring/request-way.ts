@@ -53,12 +53,13 @@ function placedStep({ worker, candidates }: PlacedStep): WayStep {
 }
 
 function costText({ cost_ms: cost, local, remote, compute }: CandidateCost): string {
-  const parts = [
-    local > 0 ? `it has ${counted(local, 'block')}` : null,
-    remote > 0 ? `would fetch ${remote}` : null,
-    compute > 0 ? `would compute ${counted(compute, 'token')}` : null,
+  const has = local > 0 ? [`has ${counted(local, 'block')}`] : [];
+  const work = [
+    remote > 0 ? `fetch ${counted(remote, 'block')}` : null,
+    compute > 0 ? `compute ${counted(compute, 'token')}` : null,
   ].filter((part) => part !== null);
-  return `Estimated cost ${timeText(cost)}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}.`;
+  const parts = work.length === 0 ? has : [...has, `would ${work.join(' and ')}`];
+  return `Estimated cost ${timeText(cost)}${parts.length === 0 ? '' : `: it ${parts.join(', and ')}`}.`;
 }
 
 function otherText(chosen: CandidateCost, other: CandidateCost): string {
