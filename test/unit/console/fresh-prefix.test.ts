@@ -6,11 +6,14 @@ const prefixes = () => {
   return new FreshPrefixes(() => `salt ${++salts}`);
 };
 
-it('uses a salt for a second', () => {
+it('uses a salt for a second, and for some questions', () => {
   const fresh = prefixes();
-  expect([0, 999, 1_000, 1_500, 7_000].map((now) => fresh.next(now, [], ['a']).salt)).toEqual([
-    ...['salt 1', 'salt 1', 'salt 2', 'salt 2', 'salt 3'],
+  const salts = (now: number, count: number) =>
+    new Set(Array.from({ length: count }, () => fresh.next(now, [], ['a']).salt));
+  expect([salts(0, 100), salts(999, 1), salts(1_000, 16), salts(1_999, 1)].map((each) => [...each])).toEqual([
+    ...[['salt 1'], ['salt 1'], ['salt 2'], ['salt 2']],
   ]);
+  expect([...salts(9_000, 100)]).toEqual(['salt 3']);
 });
 
 it('gives a new prefix to a sender first, then to another worker, each in its turn', () => {
