@@ -47,6 +47,7 @@ export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: Feed
               earlier={costsBefore(chat.answers.slice(0, index), answered)}
               rate={rateFor(answered.cost?.worker ?? '', workers.values())}
               trace={traces.get(answered.question.request)}
+              workers={workers}
               happened={model.happened}
               others={othersOf(nameable, answered, traces)}
               busy={chat.busy}
