@@ -1,4 +1,4 @@
-import type { Happening } from '../../src/console/feed-messages.js';
+import type { FeedWorker, Happening } from '../../src/console/feed-messages.js';
 import { promptAttempt, type RequestTrace, workerOf } from '../feed/request-trace.js';
 import { movesOf } from '../parts/moves.js';
 import { progressText } from '../parts/progress.js';
@@ -25,6 +25,7 @@ export interface AnswerCardProps {
   readonly rate: ComputeRate | null;
   /** The same request as the coordinator saw it; undefined if this page did not. */
   readonly trace: RequestTrace | undefined;
+  readonly workers: ReadonlyMap<string, FeedWorker>;
   /** Newest first. */
   readonly happened: readonly Happening[];
   /** Other workers that may be asked. Empty if requests may not name their worker. */
@@ -35,7 +36,7 @@ export interface AnswerCardProps {
 }
 
 export function AnswerCard(props: AnswerCardProps) {
-  const { api, answered, earlier, rate, trace, happened, others, busy, onAgain } = props;
+  const { api, answered, earlier, rate, trace, workers, happened, others, busy, onAgain } = props;
   const { asked, text, cost, error, question } = answered;
   const attempt = trace === undefined ? null : (promptAttempt(trace) ?? null);
   const moves = trace === undefined ? [] : movesOf(trace, happened);
@@ -45,7 +46,7 @@ export function AnswerCard(props: AnswerCardProps) {
   return (
     <article class="card answer">
       <p class="asked">{'prompt' in asked ? asked.prompt : asked.messages.at(-1)?.content}</p>
-      <p class="said">{text === '' && error === null ? progressText(trace) : text}</p>
+      <p class="said">{text === '' && error === null ? progressText(trace, workers) : text}</p>
       {moves.map((move) => (
         <p key={move} class="sentence">
           {move}.

@@ -43,6 +43,7 @@ export function ChatPage({ api, feed, log }: ChatPageProps) {
               earlier={costsBefore(answers.slice(0, index), answered)}
               rate={rateFor(answered.cost?.worker ?? '', workers.values())}
               trace={traces.get(answered.question.request)}
+              workers={workers}
               happened={model.happened}
               others={othersOf(nameable, answered, traces)}
               busy={busy}

@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import type { CacheExplanation } from '../../src/console/cache-answers.js';
-import type { Happening } from '../../src/console/feed-messages.js';
+import type { FeedWorker, Happening } from '../../src/console/feed-messages.js';
 import { type AnswerCost, newRequestId, streamAnswer } from '../chat/stream-answer.js';
 import type { FeedConnection } from '../feed/connection.js';
 import type { FleetModel } from '../feed/fleet-model.js';
@@ -88,7 +88,7 @@ export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
             result={each}
             earlier={tries.slice(index + 1)}
             trace={traceOf(traces, each.request)}
-            happened={happened}
+            {...{ workers, happened }}
           />
         ))}
       </ol>
@@ -170,11 +170,12 @@ interface TryRowProps {
   readonly earlier: readonly Try[];
   /** The same request as the coordinator saw it; undefined if this page did not. */
   readonly trace: RequestTrace | undefined;
+  readonly workers: ReadonlyMap<string, FeedWorker>;
   /** Newest first. */
   readonly happened: readonly Happening[];
 }
 
-function TryRow({ result, earlier, trace, happened }: TryRowProps) {
+function TryRow({ result, earlier, trace, workers, happened }: TryRowProps) {
   const { kind, text, cost, error, running } = result;
   const costs = earlier.flatMap((each) => (each.cost === null ? [] : [each.cost])).toReversed();
   const attempt = trace === undefined ? null : (promptAttempt(trace) ?? null);
@@ -187,7 +188,7 @@ function TryRow({ result, earlier, trace, happened }: TryRowProps) {
             first token after {timeText(cost.ttft_ms)}
           </span>
         )}
-        {running && <span class="hint">{progressText(trace)}</span>}
+        {running && <span class="hint">{progressText(trace, workers)}</span>}
       </div>
       {cost !== null && <SourceBar cached={cost.cached} />}
       {cost !== null && <p class="sentence">{sourceSentence(cost.worker, cost.cached, attempt)}</p>}

@@ -49,17 +49,22 @@ describe('a request without a token', () => {
       { step: 'started', id: 1, at: 3, worker: 'w1', cached: { local: 0, remote: 0, computed: 9 }, queue_ms: 0 },
       { step: 'first', id: 1, at: 4 },
     ];
-    const after = (count: number) =>
+    const workers = (w1: FeedWorker['state'], w2: FeedWorker['state'] = 'serving') =>
+      new Map([worker('w1', { state: w1 }), worker('w2', { state: w2 })].map((each) => [each.id, each]));
+    const after = (count: number, known = workers('serving')) =>
       progressText(
-        steps.slice(0, count).reduce<RequestTrace | undefined>((known, step) => withStep(known, step), undefined),
+        steps.slice(0, count).reduce<RequestTrace | undefined>((before, step) => withStep(before, step), undefined),
+        known,
       );
-    expect([0, 1, 2, 3, 4].map(after)).toEqual([
+    expect([0, 1, 2, 3, 4].map((count) => after(count))).toEqual([
       'Sent…',
       'Waiting for a worker to take it…',
       'On w1, waiting its turn or for blocks…',
       'w1 computes the prompt…',
       'w1 streams the answer…',
     ]);
+    expect(after(2, workers('dead'))).toBe('w1 does not answer. Another worker will take it over…');
+    expect(after(2, workers('dead', 'suspect'))).toBe('No worker serves now. It waits for one…');
   });
 });
 
