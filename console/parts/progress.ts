@@ -7,7 +7,7 @@ import { type RequestTrace, workerOf } from '../feed/request-trace.js';
  */
 export function progressText(trace: RequestTrace | undefined, workers: ReadonlyMap<string, FeedWorker>): string {
   if (workers.size > 0 && ![...workers.values()].some(({ state }) => state === 'serving'))
-    return 'No worker serves now. It waits for one…';
+    return 'No worker serves now; the request waits for one…';
   if (trace === undefined) return 'Sent…';
   const worker = workerOf(trace);
   if (worker === null) return 'Waiting for a worker to take it…';

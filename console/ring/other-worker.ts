@@ -30,12 +30,11 @@ export function whyNoOther(
   answered: readonly string[],
   routing: boolean,
 ): string | null {
-  if (!routing)
-    return 'A request may not name its worker here: start the coordinator with --allow-routing to ask another one.';
   const serving = workers.filter(({ state }) => state === 'serving').length;
   if (serving === 0) return 'No worker serves: a question waits until one does.';
-  if (serving === 1)
-    return 'Only one worker serves, so there is no other one to ask: a fleet of more shows how they share.';
+  if (serving === 1) return 'Only one worker serves, so there is no other one to ask.';
+  if (!routing)
+    return 'A request may not name its worker here: start the coordinator with --allow-routing to ask another one.';
   const left = otherWorkers(workers, answered).length;
   return left > 0 ? null : 'Each worker has answered by now. Ask starts over with a prompt that none of them knows.';
 }

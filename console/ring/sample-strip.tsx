@@ -55,8 +55,8 @@ export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
     <section class="card" aria-labelledby="try-title">
       <h2 id="try-title">Try it</h2>
       <p class="hint">
-        Before it answers, a model computes keys and values (K/V) for each token of the prompt: all that it will look up
-        of it. shoal keeps them in the memory of the workers, so that none has to compute them twice. Ask “
+        Before a model answers, it computes keys and values (K/V) for each token of the prompt, and looks them up while
+        it writes. shoal keeps them in the memory of the workers, so that none has to compute them twice. Ask “
         {SAMPLE_QUESTION}” about 64 notes, ask again, then ask another worker.
       </p>
       <Sources />

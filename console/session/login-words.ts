@@ -8,7 +8,7 @@ export function keyProblem(key: string): string | null {
   const [sign] = UNSENDABLE.exec(key) ?? [];
   if (sign === undefined) return null;
   const shown = /[\p{C}\p{Z}]/u.test(sign) ? 'an invisible character' : `the character “${sign}”`;
-  return `No key of shoal has ${shown}, which cannot be sent. Perhaps it came in by a copy; copy the key again.`;
+  return `The key has ${shown}, which no API key can have. Copy the key again.`;
 }
 
 /**

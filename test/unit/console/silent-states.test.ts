@@ -51,20 +51,20 @@ describe('a request without a token', () => {
     ];
     const workers = (w1: FeedWorker['state'], w2: FeedWorker['state'] = 'serving') =>
       new Map([worker('w1', { state: w1 }), worker('w2', { state: w2 })].map((each) => [each.id, each]));
-    const after = (count: number, known = workers('serving')) =>
+    const told = (count: number, known = workers('serving')) =>
       progressText(
         steps.slice(0, count).reduce<RequestTrace | undefined>((before, step) => withStep(before, step), undefined),
         known,
       );
-    expect([0, 1, 2, 3, 4].map((count) => after(count))).toEqual([
+    expect([0, 1, 2, 3, 4].map((count) => told(count))).toEqual([
       'Sent…',
       'Waiting for a worker to take it…',
       'On w1, waiting its turn or for blocks…',
       'w1 computes the prompt…',
       'w1 streams the answer…',
     ]);
-    expect(after(2, workers('dead'))).toBe('w1 does not answer. Another worker will take it over…');
-    expect(after(2, workers('dead', 'suspect'))).toBe('No worker serves now. It waits for one…');
+    expect(told(2, workers('dead'))).toBe('w1 does not answer. Another worker will take it over…');
+    expect(told(2, workers('dead', 'suspect'))).toBe('No worker serves now; the request waits for one…');
   });
 });
 
