@@ -5,17 +5,19 @@ import { ChatPage } from './chat/chat-page.js';
 import { ExplainPage } from './explain/explain-page.js';
 import { FeedConnection } from './feed/connection.js';
 import { lostText, servingText } from './feed/feed-words.js';
-import { useStore } from './feed/store.js';
+import { useStore } from './feed/use-store.js';
 import { MetricsPage } from './metrics/metrics-page.js';
 import { addressOf } from './parts/address.js';
 import { chooseTheme, THEME } from './parts/theme.js';
 import { useAddress } from './parts/use-address.js';
 import { RequestsPage } from './requests/requests-page.js';
 import { RingPage } from './ring/ring-page.js';
+import { RunningWork } from './running-work.js';
 import { Api } from './session/api.js';
 import { storedKey, storeKey } from './session/key-store.js';
 import { Login } from './session/login.js';
 import { loginProblem } from './session/login-words.js';
+import { TabWork } from './tab-work.js';
 import { TenantsPage } from './tenants/tenants-page.js';
 import { WorkersPage } from './workers/workers-page.js';
 
@@ -42,28 +44,36 @@ export function App() {
     feed.open();
     return () => feed.close();
   }, [feed]);
+  const work = useMemo(() => new TabWork(api, feed), [api, feed]);
+  useEffect(() => () => work.end(), [work]);
   const status = useStore(feed.status);
+  useEffect(() => {
+    if (status.state === 'locked') work.stop();
+  }, [status.state, work]);
   const address = useAddress();
   const page = pageOf(address.page);
+  const locked = status.state === 'locked';
+  useEffect(() => {
+    document.title = `${locked ? 'Log in' : PAGES[page]} · shoal`;
+  }, [locked, page]);
   const enter = (next: string | null) => {
     storeKey(next);
     setKey(next);
   };
-  if (status.state === 'locked')
-    return <Login why={loginProblem(key !== null, status.status, status.why)} onKey={enter} />;
+  if (status.state === 'locked') return <Login why={loginProblem(key, status.status, status.why)} onKey={enter} />;
   return (
     <>
       <button type="button" class="skip" onClick={() => document.querySelector('main')?.focus()}>
         Skip to the page
       </button>
-      <Header feed={feed} page={page} keyed={key !== null} onLogout={() => enter(null)} />
+      <Header feed={feed} work={work} page={page} keyed={key !== null} onLogout={() => enter(null)} />
       {status.state === 'lost' && (
         <p class="banner" role="alert">
           {lostText(status)}
         </p>
       )}
       <main class={status.state === 'lost' ? 'stale' : ''} tabIndex={-1}>
-        <Page {...{ page, api, feed }} params={address.params} />
+        <Page {...{ page, api, feed, work }} params={address.params} />
       </main>
     </>
   );
@@ -74,19 +84,20 @@ interface PageProps {
   readonly params: URLSearchParams;
   readonly api: Api;
   readonly feed: FeedConnection;
+  readonly work: TabWork;
 }
 
-function Page({ page, params, api, feed }: PageProps) {
+function Page({ page, params, api, feed, work }: PageProps) {
   const filter = params.get('filter') ?? '';
   switch (page) {
     case 'ring':
-      return <RingPage api={api} feed={feed} />;
+      return <RingPage api={api} feed={feed} asking={work.asking} />;
     case 'requests':
       return <RequestsPage api={api} feed={feed} worker={params.get('worker')} />;
     case 'metrics':
       return <MetricsPage api={api} />;
     case 'chat':
-      return <ChatPage api={api} feed={feed} />;
+      return <ChatPage api={api} feed={feed} log={work.log} />;
     case 'explain':
       return <ExplainPage api={api} />;
     case 'workers':
@@ -102,12 +113,13 @@ function Page({ page, params, api, feed }: PageProps) {
 
 interface HeaderProps {
   readonly feed: FeedConnection;
+  readonly work: TabWork;
   readonly page: PageName;
   readonly keyed: boolean;
   readonly onLogout: () => void;
 }
 
-function Header({ feed, page, keyed, onLogout }: HeaderProps) {
+function Header({ feed, work, page, keyed, onLogout }: HeaderProps) {
   const model = useStore(feed.model, 500);
   const { hello } = model;
   const status = useStore(feed.status);
@@ -137,6 +149,7 @@ function Header({ feed, page, keyed, onLogout }: HeaderProps) {
           </>
         )}
       </p>
+      <RunningWork work={work} page={page} />
       <button type="button" class="small" onClick={() => chooseTheme(next)}>
         {next === 'dark' ? 'Dark' : 'Light'}
       </button>

@@ -235,7 +235,15 @@ class FailedAttempts implements Failures {
       return new PoisonousPrompt(
         `cannot answer this prompt: ${crashes} workers crashed while they computed it; change the prompt`,
       );
-    return this.outages.tooLong ? this.outages.error : this.last;
+    if (this.outages.tooLong) return this.outages.error;
+    return this.lost.at(-1)?.fate === 'dead' && this.last instanceof Unavailable ? this.death(this.last) : this.last;
+  }
+
+  /** The death of the workers in the words of a client, which knows none of their actors. */
+  private death(cause: Unavailable): Unavailable {
+    const { length } = this.lost.filter(({ fate }) => fate === 'dead');
+    const dead = length === 1 ? 'its worker died' : `${length} workers died that ran it`;
+    return new Unavailable(`cannot finish the answer: ${dead}; retry when /health/ready returns 200`, { cause });
   }
 
   /** Records a failed attempt. A full queue costs nothing but the worker. */

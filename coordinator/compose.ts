@@ -140,6 +140,7 @@ export function makeCoordinatorParts(options: CoordinatorOptions): CoordinatorPa
     holdings,
     replicas,
     random: options.surroundings.random,
+    coordinators: () => siblings.list().length,
   });
   const router = new Router({
     journal: watched.journal,

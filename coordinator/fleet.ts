@@ -54,7 +54,10 @@ export interface FleetRequest {
   readonly leastAnswerTokens?: number;
   /** As in `GenerateRequest`. */
   readonly bursts?: boolean;
-  /** The only worker that may run the request, which is `Unavailable` if that worker is not serving; null for any worker. */
+  /**
+   * The worker that runs the request, which is `Unavailable` if that worker is not serving; null for any worker. If the worker is lost meanwhile,
+   * another one continues.
+   */
   readonly worker: string | null;
   /** Gets placements and attempts. Default: nothing is recorded. */
   readonly span?: Span;

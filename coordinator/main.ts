@@ -25,6 +25,7 @@ import { OpenFilesWatch } from '../src/open-files-watch.js';
 import { PacedLog } from '../src/paced-log.js';
 import { ACCESS_ACTOR, AccessProtocol } from '../src/protocol/access.js';
 import { ANSWERS_ACTOR, AnswersProtocol } from '../src/protocol/answers.js';
+import { DISTURBANCES_ACTOR, DisturbancesProtocol } from '../src/protocol/disturbances.js';
 import { Reloads } from '../src/reload.js';
 import { fleetResp } from '../src/resp/fleet-resp.js';
 import type { RunningRole } from '../src/running-role.js';
@@ -298,6 +299,7 @@ async function serveHttp(
   await sendMetrics(life, config.trace, { ...sender, registry: metrics.registry });
   const http = life.use(await createHttpServer(deps), (server) => server.close());
   await parts.actors.spawn(AnswersProtocol, ANSWERS_ACTOR, () => answersBehavior((group) => http.forgetAnswers(group)));
+  await parts.actors.spawn(DisturbancesProtocol, DISTURBANCES_ACTOR, () => console.disturbances.behavior());
   await life.start(new OpenFilesWatch(clock, log));
   if (config.http.tls !== null && tls !== null) {
     const renew = (renewed: TlsContext) => http.renewTls(renewed);

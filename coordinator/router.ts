@@ -109,7 +109,9 @@ export class Router {
         const leastContextTokens = Math.min(contextTokens, Math.max(least, tokens.length + 1));
         const lengths = { contextTokens, leastContextTokens };
         const own = { requestId: request.requestId, name, tokens, resumed, blocks, failures, adapter };
-        return this.choose({ ...own, ...lengths, pinned: request.worker }, aborted);
+        // The named worker is where the request begins. Once that worker is lost, any other continues.
+        const pinned = failures.lost.length > 0 ? null : request.worker;
+        return this.choose({ ...own, ...lengths, pinned }, aborted);
       },
       signal,
       clock,
@@ -227,7 +229,9 @@ export class Router {
         }
         if (candidates.length === 0 && failures.tried.size === 0) this.offered.checkServing(attempt);
         if (pinned === null || tried.has(pinned)) return null;
-        throw new Unavailable(`worker '${pinned}' is not serving; GET /v1/fleet lists the workers`);
+        throw new Unavailable(
+          `worker '${pinned}' is not serving; leave out x-shoal-worker, or name a worker that GET /v1/fleet lists as serving`,
+        );
       }
       if (gate.alone) {
         if (turn.isAlone(best)) return this.placedAlone(best, attempt, allowed, turn);

@@ -1,13 +1,13 @@
 import { useState } from 'preact/hooks';
 import { type AskedPrompt, promptBody } from '../explain/use-explanation.js';
 import type { FeedConnection } from '../feed/connection.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { Confirmation } from '../parts/confirmation.js';
 import type { Deed } from '../parts/deed.js';
-import { byteText, counted, percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { type CacheNews, cacheDeeds, NO_NEWS } from './cache-deeds.js';
 import { CacheForm } from './cache-form.js';
+import { memoryText } from './memory-text.js';
 import { PinTable } from './pin-table.js';
 import { PurgeReceipt } from './purge-receipt.js';
 import { usePins } from './use-pins.js';
@@ -51,19 +51,13 @@ function bodyOf(asked: AskedPrompt): Record<string, unknown> {
 
 /** @param onReset null for a reader without the right */
 function MemorySummary({ feed, onReset }: { readonly feed: FeedConnection; readonly onReset: (() => void) | null }) {
-  const { workers, copies, replicas } = useStore(feed.model, 1_000);
+  const { hello, workers, copies, replicas, snapshots } = useStore(feed.model, 1_000);
   const alive = [...workers.values()].filter(({ state }) => state !== 'dead');
-  const sum = (of: (worker: (typeof alive)[number]) => number) => alive.reduce((total, each) => total + of(each), 0);
-  const [used, budget, held] = [sum(({ bytes }) => bytes), sum((each) => each.budget), sum(({ blocks }) => blocks)];
   return (
     <section class="card" aria-labelledby="cache-title">
       <h1 id="cache-title">Cache</h1>
       <p>
-        {counted(copies.blocks, 'different block')} of 64 tokens in {held.toLocaleString('en')} places; {byteText(used)}{' '}
-        of {byteText(budget)} in use ({percent(used, budget)}).{' '}
-        {copies.below === 0
-          ? `Each block has its ${Math.min(replicas, Math.max(1, alive.length))} copies.`
-          : `${counted(copies.below, 'block')} ${copies.below === 1 ? 'lacks' : 'lack'} a copy.`}
+        {snapshots.length === 0 ? 'Loading…' : memoryText(alive, copies, { replicas, rounded: hello?.role === 'user' })}
       </p>
       {onReset !== null && (
         <p class="buttons">

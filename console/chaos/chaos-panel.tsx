@@ -1,16 +1,20 @@
 import { useState } from 'preact/hooks';
 import type { FeedWorker, Happening } from '../../src/console/feed-messages.js';
+import { useStore } from '../feed/use-store.js';
 import { Confirmation } from '../parts/confirmation.js';
 import type { Deed } from '../parts/deed.js';
 import { counted } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { killQuestion } from '../workers/worker-actions.js';
-import { chosenWorker, lasting } from './disturbances.js';
-import { type SteadyAsking, useSteadyAsking } from './use-steady-asking.js';
+import type { AnswerCounts } from './answer-check.js';
+import { chosenWorker, corruptionOutcome, lasting } from './disturbances.js';
+import type { SteadyAsking } from './steady-asking.js';
 
 /** Disturbs the fleet while it is asked, and counts what that costs its clients. */
 
 const SECONDS = [2, 5, 20] as const;
+/** How often the counts of answers are shown again. */
+const COUNTS_MS = 200;
 
 interface WorkerFault {
   readonly path: 'kill' | 'pause' | 'slow' | 'cut-off' | 'corrupt';
@@ -59,13 +63,13 @@ const NATS_QUESTION = (seconds: number) =>
 interface ChaosPanelProps {
   readonly workers: readonly FeedWorker[];
   readonly api: Api;
+  readonly asking: SteadyAsking;
   /** Recent events, and the coordinator's clock now. */
   readonly happened: readonly Happening[];
   readonly now: number;
 }
 
-export function ChaosPanel({ workers, api, happened, now }: ChaosPanelProps) {
-  const asking = useSteadyAsking(api);
+export function ChaosPanel({ workers, api, asking, happened, now }: ChaosPanelProps) {
   const [seconds, setSeconds] = useState<number>(5);
   const [deed, setDeed] = useState<Deed | null>(null);
   const ask = (label: string, question: string, path: string) =>
@@ -84,6 +88,7 @@ export function ChaosPanel({ workers, api, happened, now }: ChaosPanelProps) {
           Now: {text}; {counted(left, 'second')} left.
         </p>
       ))}
+      <CorruptionOutcome happened={happened} now={now} />
       <Confirmation deed={deed} onClose={() => setDeed(null)} />
     </section>
   );
@@ -164,22 +169,45 @@ function SecondsChoice({ seconds, onChoose }: SecondsChoiceProps) {
   );
 }
 
-function Asking({ asking: { running, counts, problem, start, stop } }: { readonly asking: SteadyAsking }) {
+function CorruptionOutcome({ happened, now }: Pick<ChaosPanelProps, 'happened' | 'now'>) {
+  const outcome = corruptionOutcome(happened, now);
+  return outcome === null ? null : (
+    <p class="sentence" role="status">
+      {outcome}
+    </p>
+  );
+}
+
+function Asking({ asking }: { readonly asking: SteadyAsking }) {
+  const { running, counts, problem } = useStore(asking.state, COUNTS_MS);
   return (
     <>
       <p class="buttons">
-        <button type="button" class="primary" onClick={running ? stop : start}>
+        <button type="button" class="primary" onClick={() => (running ? asking.stop() : asking.start())}>
           {running ? 'Stop asking' : 'Keep asking'}
         </button>
       </p>
-      {counts.asked > 0 && (
-        <p class="sentence" role="status">
-          {counted(counts.same, 'answer')} as in calm,{' '}
-          <strong class={counts.wrong > 0 ? 'error' : ''}>{counts.wrong} wrong</strong>,{' '}
-          <strong class={counts.failed > 0 ? 'error' : ''}>{counts.failed} failed</strong>
+      {counts.asked > 0 && <Counts counts={counts} />}
+      {problem !== null && <p class="hint">The last failure: {problem}</p>}
+    </>
+  );
+}
+
+function Counts({ counts }: { readonly counts: AnswerCounts }) {
+  const { right, wrong, failed, tokens, wrongTokens, noted } = counts;
+  return (
+    <>
+      <p class="sentence" role="status">
+        {counted(right, 'answer')} right, <strong class={wrong > 0 ? 'error' : ''}>{wrong} wrong</strong>,{' '}
+        <strong class={failed > 0 ? 'error' : ''}>{failed} failed</strong>. Of {counted(tokens, 'token')},{' '}
+        {wrongTokens.toLocaleString('en')} {wrongTokens === 1 ? 'was' : 'were'} wrong.
+      </p>
+      {!noted && right > 0 && (
+        <p class="hint">
+          Not all answers are among the notes that the questions are about. Where none is, the first answer to a
+          question counts as right.
         </p>
       )}
-      {problem !== null && <p class="hint">The last failure: {problem}</p>}
     </>
   );
 }

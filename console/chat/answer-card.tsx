@@ -1,19 +1,23 @@
-import type { Happening } from '../../src/console/feed-messages.js';
+import type { FeedWorker, Happening } from '../../src/console/feed-messages.js';
 import { promptAttempt, type RequestTrace, workerOf } from '../feed/request-trace.js';
 import { movesOf } from '../parts/moves.js';
+import { progressText } from '../parts/progress.js';
 import { SourceBar } from '../parts/source-bar.js';
 import { missText, sourceSentence } from '../parts/words.js';
+import type { Api } from '../session/api.js';
 import { storedKey } from '../session/key-store.js';
+import type { ChatAnswer } from './chat-log.js';
 import { type ComputeRate, coldCost } from './cold-cost.js';
+import { ColouredPrompt } from './coloured-prompt.js';
 import { CostBars } from './cost-bars.js';
-import type { ColouredText } from './prompt-colours.js';
+import { Snippet } from './snippet.js';
 import { curlSnippet, sdkSnippet } from './snippets.js';
 import type { AnswerCost } from './stream-answer.js';
-import type { ChatAnswer } from './use-answers.js';
 
 /** One answer of the chat with its cost. */
 
 export interface AnswerCardProps {
+  readonly api: Api;
   readonly answered: ChatAnswer;
   /** The costs of the answers to the same prompt before. */
   readonly earlier: readonly AnswerCost[];
@@ -21,6 +25,7 @@ export interface AnswerCardProps {
   readonly rate: ComputeRate | null;
   /** The same request as the coordinator saw it; undefined if this page did not. */
   readonly trace: RequestTrace | undefined;
+  readonly workers: ReadonlyMap<string, FeedWorker>;
   /** Newest first. */
   readonly happened: readonly Happening[];
   /** Other workers that may be asked. Empty if requests may not name their worker. */
@@ -31,8 +36,8 @@ export interface AnswerCardProps {
 }
 
 export function AnswerCard(props: AnswerCardProps) {
-  const { answered, earlier, rate, trace, happened, others, busy, onAgain } = props;
-  const { asked, text, cost, error, prompt, question } = answered;
+  const { api, answered, earlier, rate, trace, workers, happened, others, busy, onAgain } = props;
+  const { asked, text, cost, error, question } = answered;
   const attempt = trace === undefined ? null : (promptAttempt(trace) ?? null);
   const moves = trace === undefined ? [] : movesOf(trace, happened);
   /** The worker that gave the end of the answer. */
@@ -41,7 +46,7 @@ export function AnswerCard(props: AnswerCardProps) {
   return (
     <article class="card answer">
       <p class="asked">{'prompt' in asked ? asked.prompt : asked.messages.at(-1)?.content}</p>
-      <p class="said">{text === '' && error === null ? '…' : text}</p>
+      <p class="said">{text === '' && error === null ? progressText(trace, workers) : text}</p>
       {moves.map((move) => (
         <p key={move} class="sentence">
           {move}.
@@ -57,7 +62,7 @@ export function AnswerCard(props: AnswerCardProps) {
           <CostBars cost={cost} cold={coldCost(cost, earlier, rate)} />
           <SourceBar cached={cost.cached} />
           <p class="sentence">
-            {sourceSentence(cost.worker, cost.cached, attempt)} {attempt !== null && missText(attempt)}
+            {sourceSentence(cost.worker, cost.cached, attempt)} {attempt !== null && missText(attempt, happened)}
           </p>
           <p class="buttons">
             <button type="button" class="small" disabled={busy} onClick={() => onAgain(last)}>
@@ -71,28 +76,12 @@ export function AnswerCard(props: AnswerCardProps) {
           </p>
         </>
       )}
-      {prompt !== null && <ColouredPrompt parts={prompt} />}
+      {cost !== null && <ColouredPrompt api={api} asked={asked} cached={cost.cached} />}
       <details>
         <summary>The same request with curl and the SDK</summary>
-        <pre>{curlSnippet(location.origin, question, keyed)}</pre>
-        <pre>{sdkSnippet(location.origin, question, keyed)}</pre>
+        <Snippet title="curl" text={curlSnippet(location.origin, question, keyed)} />
+        <Snippet title="OpenAI’s SDK for JavaScript" text={sdkSnippet(location.origin, question, keyed)} />
       </details>
     </article>
-  );
-}
-
-function ColouredPrompt({ parts }: { readonly parts: readonly ColouredText[] }) {
-  return (
-    <details>
-      <summary>The prompt as the model saw it, coloured by source</summary>
-      <p class="hint">Underlined: own memory. Dashed: another worker. Neither: computed.</p>
-      <pre class="prompt">
-        {parts.map(({ source, text }) => (
-          <span key={source} class={source}>
-            {text}
-          </span>
-        ))}
-      </pre>
-    </details>
   );
 }

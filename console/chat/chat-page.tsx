@@ -1,56 +1,54 @@
-import { useRef, useState } from 'preact/hooks';
 import type { FeedConnection } from '../feed/connection.js';
-import type { FleetModel } from '../feed/fleet-model.js';
-import { type RequestTrace, traceOf, workerOf } from '../feed/request-trace.js';
-import { useStore } from '../feed/store.js';
+import { type RequestTrace, workerOf } from '../feed/request-trace.js';
+import { useStore } from '../feed/use-store.js';
 import { SourceLegend } from '../parts/source-bar.js';
-import { SAMPLE_NOTES, SAMPLE_PROMPT, SAMPLE_QUESTION } from '../ring/sample-prompt.js';
 import type { Api } from '../session/api.js';
 import { AnswerCard } from './answer-card.js';
+import { type ChatAnswer, type ChatDraft, type ChatLog, LENGTHS } from './chat-log.js';
 import { rateFor } from './cold-cost.js';
 import type { ChatPrompt, SaidMessage } from './prompt-colours.js';
 import type { AnswerCost } from './stream-answer.js';
-import { type Answers, type ChatAnswer, useAnswers } from './use-answers.js';
-
-/** The most tokens of an answer. */
-const LENGTHS = [64, 256, 1_024] as const;
-
-/** `completion`: the model continues a text, without the format of a chat. */
-type Mode = 'chat' | 'completion';
 
 /** A chat with the model that shows what each answer cost, and where the K/V of its prompt came from. */
 
-export function ChatPage({ api, feed }: { readonly api: Api; readonly feed: FeedConnection }) {
+export interface ChatPageProps {
+  readonly api: Api;
+  readonly feed: FeedConnection;
+  readonly log: ChatLog;
+}
+
+export function ChatPage({ api, feed, log }: ChatPageProps) {
   const model = useStore(feed.model, 500);
   const { hello, workers } = model;
-  const chat = useAnswers(api, hello?.model ?? '');
-  const traces = useKeptTraces(model, chat.answers);
+  const { answers, busy, traces } = useStore(log.chat);
   const serving = [...workers.values()].filter(({ state }) => state === 'serving').map(({ id }) => id);
   const nameable = hello?.routing === true ? serving : [];
   return (
     <div class="chat-page">
-      <QuestionForm chat={chat} workers={nameable} routing={hello?.routing ?? null} />
+      <QuestionForm log={log} workers={nameable} routing={hello?.routing ?? null} />
       <section class="column" aria-label="Answers" aria-live="polite">
         <SourceLegend />
-        {chat.answers.length === 0 && (
+        {answers.length === 0 && (
           <p class="card hint">
             Each answer comes with its cost: the time to its first token, and a bar that shows how much of the prompt
             was in the worker’s own memory, was fetched from another worker, or had to be computed.
           </p>
         )}
-        {chat.answers
+        {answers
           .map((answered, index) => (
             <AnswerCard
-              key={`answer ${index}`}
+              key={answered.question.request}
+              api={api}
               answered={answered}
-              earlier={costsBefore(chat.answers.slice(0, index), answered)}
+              earlier={costsBefore(answers.slice(0, index), answered)}
               rate={rateFor(answered.cost?.worker ?? '', workers.values())}
               trace={traces.get(answered.question.request)}
+              workers={workers}
               happened={model.happened}
               others={othersOf(nameable, answered, traces)}
-              busy={chat.busy}
+              busy={busy}
               onAgain={(worker) =>
-                void chat.ask(answered.asked, nameable.includes(worker) ? worker : null, answered.length)
+                void log.ask(answered.asked, nameable.includes(worker) ? worker : null, answered.length)
               }
             />
           ))
@@ -77,38 +75,23 @@ function othersOf(
   return workers.filter((id) => id !== cost?.worker && id !== last);
 }
 
-/** What the coordinator told of each answer, by the name of its request: the page forgets requests, and a new connection knows none. */
-function useKeptTraces(model: FleetModel, answers: readonly ChatAnswer[]): ReadonlyMap<string, RequestTrace> {
-  const kept = useRef(new Map<string, RequestTrace>());
-  for (const { question } of answers) {
-    const trace = traceOf(model.traces, question.request);
-    if (trace !== undefined) kept.current.set(question.request, trace);
-  }
-  return kept.current;
-}
-
 interface QuestionFormProps {
-  readonly chat: Answers;
+  readonly log: ChatLog;
   /** Those that a question may name. */
   readonly workers: readonly string[];
   /** Whether a question may name its worker at all; null until that is known. */
   readonly routing: boolean | null;
 }
 
-function QuestionForm({ chat, workers, routing }: QuestionFormProps) {
-  const [mode, setMode] = useState<Mode>('chat');
-  const [system, setSystem] = useState(`Notes:\n${SAMPLE_NOTES.join('\n')}`);
-  const [draft, setDraft] = useState(SAMPLE_QUESTION);
-  const [remember, setRemember] = useState(false);
-  const [worker, setWorker] = useState('');
-  const [tokens, setTokens] = useState<number>(LENGTHS[0]);
-  const [whole, setWhole] = useState(false);
-  const [text, setText] = useState(SAMPLE_PROMPT);
-  const { busy, answers } = chat;
-  const empty = (mode === 'completion' ? text : draft).trim() === '';
+function QuestionForm({ log, workers, routing }: QuestionFormProps) {
+  const { busy, answers } = useStore(log.chat);
+  const draft = useStore(log.draft);
+  const { mode, system, question, text, remember, worker, length } = draft;
+  const empty = (mode === 'completion' ? text : question).trim() === '';
   const send = () => {
-    const asked = mode === 'completion' ? { prompt: text } : conversation(system, remember ? answers : [], draft);
-    void chat.ask(asked, worker === '' ? null : worker, { tokens, whole });
+    const asked = mode === 'completion' ? { prompt: text } : conversation(draft, remember ? answers : []);
+    // The chosen worker may be gone meanwhile.
+    void log.ask(asked, workers.includes(worker) ? worker : null, length);
   };
   return (
     <form
@@ -119,39 +102,25 @@ function QuestionForm({ chat, workers, routing }: QuestionFormProps) {
       }}
     >
       <h1>Chat</h1>
-      <ModeChoice mode={mode} onChoose={setMode} />
-      {mode === 'completion' && <Text label="Text to continue" rows={10} value={text} onInput={setText} />}
+      <ModeChoice mode={mode} onChoose={(next) => log.write({ mode: next })} />
+      {mode === 'completion' && (
+        <Text label="Text to continue" rows={10} value={text} onInput={(next) => log.write({ text: next })} />
+      )}
       {mode === 'chat' && (
         <>
-          <Text label="System message" rows={8} value={system} onInput={setSystem} />
-          <Text label="Question" rows={2} value={draft} onInput={setDraft} submits />
+          <Text label="System message" rows={8} value={system} onInput={(next) => log.write({ system: next })} />
+          <Text label="Question" rows={2} value={question} onInput={(next) => log.write({ question: next })} submits />
         </>
       )}
-      <div class="tools">
-        {mode === 'chat' && (
-          <label class="check">
-            <input type="checkbox" checked={remember} onChange={(event) => setRemember(event.currentTarget.checked)} />
-            Send the earlier questions and answers along
-          </label>
-        )}
-        <LengthChoice tokens={tokens} onChoose={setTokens} />
-        <label class="check" title="The field ignore_eos">
-          <input type="checkbox" checked={whole} onChange={(event) => setWhole(event.currentTarget.checked)} />
-          Do not stop early, even where the model would end
-        </label>
-        {workers.length === 0 && routing === false && (
-          <p class="hint">To choose the worker, start the coordinator with --allow-routing.</p>
-        )}
-        {workers.length > 0 && <WorkerChoice workers={workers} worker={worker} onChoose={setWorker} />}
-      </div>
+      <Settings {...{ draft, workers, routing }} onChange={(change) => log.write(change)} />
       <p class="buttons">
         <button type="submit" class="primary" disabled={busy || empty}>
           Send
         </button>
-        <button type="button" disabled={!busy} onClick={chat.stop}>
+        <button type="button" disabled={!busy} onClick={() => log.stop()}>
           Stop
         </button>
-        <button type="button" disabled={busy || answers.length === 0} onClick={chat.clear}>
+        <button type="button" disabled={busy || answers.length === 0} onClick={() => log.clear()}>
           Clear
         </button>
       </p>
@@ -159,8 +128,50 @@ function QuestionForm({ chat, workers, routing }: QuestionFormProps) {
   );
 }
 
+interface SettingsProps extends Pick<QuestionFormProps, 'workers' | 'routing'> {
+  readonly draft: ChatDraft;
+  readonly onChange: (change: Partial<ChatDraft>) => void;
+}
+
+/** How the question is asked. */
+function Settings({ draft: { mode, remember, worker, length }, workers, routing, onChange }: SettingsProps) {
+  return (
+    <div class="tools">
+      {mode === 'chat' && (
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={remember}
+            onChange={(event) => onChange({ remember: event.currentTarget.checked })}
+          />
+          Send the earlier questions and answers along
+        </label>
+      )}
+      <LengthChoice tokens={length.tokens} onChoose={(tokens) => onChange({ length: { ...length, tokens } })} />
+      <label class="check" title="The field ignore_eos">
+        <input
+          type="checkbox"
+          checked={length.whole}
+          onChange={(event) => onChange({ length: { ...length, whole: event.currentTarget.checked } })}
+        />
+        Do not stop early, even where the model would end
+      </label>
+      {workers.length === 0 && routing === false && (
+        <p class="hint">To choose the worker, start the coordinator with --allow-routing.</p>
+      )}
+      {workers.length > 0 && (
+        <WorkerChoice
+          workers={workers}
+          worker={workers.includes(worker) ? worker : ''}
+          onChoose={(next) => onChange({ worker: next })}
+        />
+      )}
+    </div>
+  );
+}
+
 /** The messages of a question, after those of earlier answers of the chat. */
-function conversation(system: string, answers: readonly ChatAnswer[], question: string): ChatPrompt {
+function conversation({ system, question }: ChatDraft, answers: readonly ChatAnswer[]): ChatPrompt {
   const own: SaidMessage[] = system.trim() === '' ? [] : [{ role: 'system', content: system }];
   const said = answers.flatMap(({ asked, text }): SaidMessage[] =>
     'prompt' in asked ? [] : [asked.messages.at(-1)!, { role: 'assistant', content: text }],
@@ -169,15 +180,15 @@ function conversation(system: string, answers: readonly ChatAnswer[], question: 
 }
 
 interface ModeChoiceProps {
-  readonly mode: Mode;
-  readonly onChoose: (mode: Mode) => void;
+  readonly mode: ChatDraft['mode'];
+  readonly onChoose: (mode: ChatDraft['mode']) => void;
 }
 
 function ModeChoice({ mode, onChoose }: ModeChoiceProps) {
   return (
     <label>
       Ask for{' '}
-      <select value={mode} onChange={(event) => onChoose(event.currentTarget.value as Mode)}>
+      <select value={mode} onChange={(event) => onChoose(event.currentTarget.value as ChatDraft['mode'])}>
         <option value="chat">an answer in a chat</option>
         <option value="completion">a completion of a text</option>
       </select>

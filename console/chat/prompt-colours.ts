@@ -26,12 +26,14 @@ export async function colouredPrompt(api: Api, prompt: ChatPrompt, cached: Token
     'prompt' in prompt ? prompt : { ...prompt, add_generation_prompt: true },
   );
   const ends = [cached.local, cached.local + cached.remote, tokens.length];
-  const texts = await Promise.all(
-    ends.map(async (end) =>
-      end === 0 ? '' : (await api.post<{ prompt: string }>('/detokenize', { tokens: tokens.slice(0, end) })).prompt,
-    ),
-  );
-  return splitAt(texts);
+  // One after another, and none twice: each counts as a request of the reader's key.
+  const texts = new Map([[0, '']]);
+  for (const end of ends) {
+    if (texts.has(end)) continue;
+    const { prompt: text } = await api.post<{ prompt: string }>('/detokenize', { tokens: tokens.slice(0, end) });
+    texts.set(end, text);
+  }
+  return splitAt(ends.map((end) => texts.get(end)!));
 }
 
 /** The parts that each text adds to the one before it. Pure. @internal exported for tests. */

@@ -20,30 +20,37 @@ export interface AnswerCost {
   readonly queue_ms: number;
 }
 
+/** The cost of an answer, and its length. */
+export interface AnswerEnd extends AnswerCost {
+  /** Of the answer. */
+  readonly tokens: number;
+}
+
 interface Chunk {
   readonly choices?: readonly { readonly text?: string; readonly delta?: { readonly content?: string | null } }[];
   readonly shoal?: AnswerCost;
+  readonly usage?: { readonly completion_tokens: number } | null;
   readonly error?: { readonly message: string };
 }
 
-/** Sends the question. `onText` gets each piece of the answer. Resolves with its cost; rejects if the coordinator refuses or breaks off. */
+/** Sends the question. `onText` gets each piece of the answer. Resolves with its end; rejects if the coordinator refuses or breaks off. */
 export async function streamAnswer(
   api: Api,
   { path, body, worker, request }: ChatQuestion,
   signal: AbortSignal,
   onText: (piece: string) => void,
-): Promise<AnswerCost | null> {
+): Promise<AnswerEnd | null> {
   const headers = { 'x-request-id': request, ...(worker === null ? {} : { 'x-shoal-worker': worker }) };
-  let cost: AnswerCost | null = null;
+  let end: AnswerEnd | null = null;
   for await (const data of api.events(path, { body: streamedBody(body), headers, signal })) {
     const chunk = JSON.parse(data) as Chunk;
     if (chunk.error !== undefined) throw new Error(chunk.error.message);
     const choice = chunk.choices?.[0];
     const piece = choice?.text ?? choice?.delta?.content ?? '';
     if (piece !== '') onText(piece);
-    cost = chunk.shoal ?? cost;
+    if (chunk.shoal !== undefined) end = { ...chunk.shoal, tokens: chunk.usage?.completion_tokens ?? 0 };
   }
-  return cost;
+  return end;
 }
 
 /** The body that is sent. */

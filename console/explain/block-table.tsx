@@ -7,7 +7,14 @@ import type { ExplainedPrompt } from './use-explanation.js';
 
 const SOURCE_NAMES = { local: 'own memory', remote: 'another worker', computed: 'computed' } as const;
 
-export function BlockTable({ prompt, other }: { readonly prompt: ExplainedPrompt; readonly other?: ExplainedPrompt }) {
+interface BlockTableProps {
+  /** Tells it from the table of the other prompt. */
+  readonly name: string;
+  readonly prompt: ExplainedPrompt;
+  readonly other?: ExplainedPrompt;
+}
+
+export function BlockTable({ name, prompt, other }: BlockTableProps) {
   const { explanation, texts } = prompt;
   const keys = new Set(other?.explanation.blocks.map(({ key }) => key));
   const columns: readonly Column<ExplainedBlock>[] = [
@@ -39,7 +46,7 @@ export function BlockTable({ prompt, other }: { readonly prompt: ExplainedPrompt
   ];
   return (
     <DataTable
-      name="blocks"
+      name={name}
       rows={explanation.blocks}
       columns={columns}
       rowKey={({ index }) => String(index)}

@@ -106,7 +106,7 @@ function Explanation({ title, prompt, other }: ExplanationProps) {
       </div>
       <p role="status">{explanationSentence(explanation)}</p>
       <SourceBar cached={expectedSources(explanation)} />
-      <BlockTable prompt={prompt} {...(other !== undefined && { other })} />
+      <BlockTable name={`blocks of ${title.toLowerCase()}`} prompt={prompt} {...(other !== undefined && { other })} />
       {last !== null && (
         <p class="hint">
           {last} <span class="block-text">{tail}</span>

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { ScrolledText } from '../parts/scrolled-text.js';
 import type { Api } from '../session/api.js';
 import { cutBefore, partingPieces, partingSentence, sharedTokens } from './parting.js';
 import { type ExplainedPrompt, tokenText } from './use-explanation.js';
@@ -24,13 +25,13 @@ export function Parting({ api, first, second }: PartingProps) {
       <h2 id="parting-title">Where they part</h2>
       <p role="status">{partingSentence(first.tokens, second.tokens)}</p>
       {texts !== null && (
-        <pre class="parting">
+        <ScrolledText class="parting" label="The words around the place">
           <span class="local">{texts.before}</span>
           {'\n'}
           <Continuation name="first" text={texts.first} />
           {'\n'}
           <Continuation name="second" text={texts.second} />
-        </pre>
+        </ScrolledText>
       )}
     </section>
   );

@@ -1,5 +1,6 @@
 import type { FeedMessage } from '../../src/console/feed-messages.js';
 import { type Api, ApiFailure } from '../session/api.js';
+import { readFeedMessage } from './feed-message.js';
 import type { FeedStatus } from './feed-status.js';
 import { EMPTY_MODEL, type FleetModel, reduce } from './fleet-model.js';
 import { Store } from './store.js';
@@ -64,7 +65,7 @@ export class FeedConnection {
     try {
       for await (const data of this.api.events('/v1/fleet/events', { signal })) {
         heardMs = performance.now();
-        this.take(JSON.parse(data) as FeedMessage);
+        this.take(readFeedMessage(data));
       }
     } finally {
       clearInterval(timer);

@@ -76,8 +76,7 @@ export const EMPTY_MODEL: FleetModel = {
 export function reduce(model: FleetModel, message: FeedMessage): FleetModel {
   switch (message.type) {
     case 'hello':
-      // A new connection, perhaps to another coordinator: its request numbers start over.
-      return { ...EMPTY_MODEL, hello: message, at: message.at, happened: message.happened.toReversed() };
+      return begun(model, message);
     case 'fleet':
       return withFleet(model, message);
     case 'steps': {
@@ -112,7 +111,26 @@ export function reduce(model: FleetModel, message: FeedMessage): FleetModel {
       };
     case 'beat':
       return { ...model, at: message.at };
+    default:
+      // A newer coordinator may tell more than this page knows.
+      return model;
   }
+}
+
+/**
+ * The state at the beginning of a connection. Of the one before, the last minute stays for the replay, without the requests whose end the page may
+ * have missed; the fleet stays as it was until the new connection tells of it.
+ */
+function begun(model: FleetModel, hello: HelloMessage): FleetModel {
+  // The clock of another coordinator may be behind.
+  const isPast = ({ at }: { readonly at: number }) => at <= hello.at && at > hello.at - 2 * REPLAY_MS;
+  const ended = [...model.traces].filter(([, trace]) => trace.ended !== null && isPast(trace));
+  return {
+    ...model,
+    hello,
+    ...{ at: hello.at, skipped: 0, segments: new Map(), traces: new Map(ended), happened: hello.happened.toReversed() },
+    ...{ flows: model.flows.filter(isPast), snapshots: model.snapshots.filter(isPast) },
+  };
 }
 
 /** The workers as they were at a time; the present ones if the page does not remember that long. */

@@ -45,6 +45,9 @@ export function withStep(trace: RequestTrace | undefined, step: RequestStep): Re
       return withLast(known, { firstAt: step.at });
     case 'ended':
       return { ...known, ended: step };
+    default:
+      // A newer coordinator may tell more than this page knows.
+      return before;
   }
 }
 

@@ -1,10 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Happening, HistoryAnswer } from '../../src/console/feed-messages.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { HappenedList } from '../parts/happened-list.js';
 import { ScrollRegion } from '../parts/scroll-region.js';
 import { THEME } from '../parts/theme.js';
-import { isTrouble } from '../parts/words.js';
+import { clockText, isTrouble } from '../parts/words.js';
 import { type Api, ApiFailure } from '../session/api.js';
 import { Plot } from './plot.js';
 import { plotsOf } from './plot-contents.js';
@@ -80,7 +80,7 @@ function RangeHappened({ happened }: { readonly happened: readonly Happening[] }
         <>
           <p class="hint">A dashed line with its number in each plot, red where something went wrong.</p>
           <ScrollRegion class="happened-range" label="Events">
-            <HappenedList happened={happened} timeOf={(at) => clockText(at / 1_000)} numbered />
+            <HappenedList happened={happened} timeOf={clockText} numbered />
           </ScrollRegion>
         </>
       )}
@@ -134,7 +134,7 @@ function Tools({ chosen, range, rangeName, onChoose, onStep, problem }: ToolsPro
       <p class="hint">
         {chosen === null
           ? 'Drag over a plot to look at a part of it, or use the buttons.'
-          : `${clockText(chosen.from)} to ${clockText(chosen.to)}. Choose a range to be live again.`}
+          : `${clockText(1_000 * chosen.from)} to ${clockText(1_000 * chosen.to)}; the numbers are those at its end. Choose a range to be live again.`}
       </p>
       {problem !== null && (
         <p class="error" role="alert">
@@ -143,10 +143,6 @@ function Tools({ chosen, range, rangeName, onChoose, onStep, problem }: ToolsPro
       )}
     </div>
   );
-}
-
-function clockText(seconds: number): string {
-  return new Date(seconds * 1_000).toLocaleTimeString('en-GB');
 }
 
 /** The history, which grows every step. */

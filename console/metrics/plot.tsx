@@ -3,6 +3,7 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { PlotContent, PlotSeries } from './plot-content.js';
 import { TICK_DISTANCES, TIME_DISTANCES, timeTick } from './ticks.js';
+import { lastWithin, type TimeRange } from './time-range.js';
 
 /** One plot over time. The only file that imports uPlot. */
 
@@ -19,9 +20,9 @@ export interface PlotProps extends PlotContent {
   /** Seconds. */
   readonly at: readonly number[];
   readonly marks: readonly PlotMark[];
-  readonly range: { readonly from: number; readonly to: number };
+  readonly range: TimeRange;
   /** The reader chose a range with the mouse. */
-  readonly onRange: (range: { readonly from: number; readonly to: number }) => void;
+  readonly onRange: (range: TimeRange) => void;
   /** Changes when the colours do. */
   readonly theme: string;
 }
@@ -38,8 +39,8 @@ export function Plot({ title, help, at, series, marks, format, unit, range, onRa
   const plot = useRef<uPlot | null>(null);
   const choose = useRef(onRange);
   choose.current = onRange;
-  const latest = useRef({ at, series, marks });
-  latest.current = { at, series, marks };
+  const latest = useRef({ at, series, marks, range });
+  latest.current = { at, series, marks, range };
   const shape = `${series.map(({ label }) => label).join()} ${theme}`;
   // A new plot only where its series or colours change.
   useEffect(() => {
@@ -54,7 +55,7 @@ export function Plot({ title, help, at, series, marks, format, unit, range, onRa
     plot.current = made;
     const resized = new ResizeObserver(() => {
       made.setSize({ width: element.clientWidth, height: heightNow() });
-      showLatest(made, latest.current.at);
+      showLast(made, latest.current);
     });
     resized.observe(element);
     return () => {
@@ -66,10 +67,11 @@ export function Plot({ title, help, at, series, marks, format, unit, range, onRa
     const shown = plot.current;
     shown?.setData(dataOf(at, series), false);
     shown?.setScale('x', { min: range.from, max: range.to });
-    if (shown !== null) showLatest(shown, at);
+    if (shown !== null) showLast(shown, { at, range });
   });
-  const now = series.map(({ label, values, own }) => {
-    const value = (own ?? values).at(-1) ?? null;
+  const last = lastWithin(at, range);
+  const lastTexts = series.map(({ label, values, own }) => {
+    const value = last === null ? null : ((own ?? values)[last] ?? null);
     return `${label} ${value === null ? '–' : format(value)}`;
   });
   return (
@@ -77,16 +79,21 @@ export function Plot({ title, help, at, series, marks, format, unit, range, onRa
       <figcaption>
         <h2>{title}</h2>
         <p class="hint">{help}</p>
-        <p class="visually-hidden">Now: {now.join(', ')}</p>
+        <p class="visually-hidden">
+          {last === null ? 'No values in this time' : last === at.length - 1 ? 'Now' : `At ${timeTick(at[last]!, 1)}`}:{' '}
+          {lastTexts.join(', ')}
+        </p>
       </figcaption>
       <div ref={place} />
     </figure>
   );
 }
 
-/** Without a cursor, the legend has the latest values. */
-function showLatest(shown: uPlot, at: readonly number[]): void {
-  if (shown.cursor.idx == null && at.length > 0) shown.setLegend({ idx: at.length - 1 });
+/** Without a cursor, the legend has the last values of the range. */
+function showLast(shown: uPlot, { at, range }: Pick<PlotProps, 'at' | 'range'>): void {
+  if (shown.cursor.idx != null) return;
+  const idx = lastWithin(at, range);
+  shown.setLegend(idx === null ? { idxs: [null, ...shown.series.slice(1).map(() => null)] } : { idx });
 }
 
 /** Draws the events below the lines. */

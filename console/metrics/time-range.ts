@@ -21,3 +21,9 @@ export function stepped({ from, to }: TimeRange, step: RangeStep, known: TimeRan
   const begin = Math.min(known.to - next, Math.max(known.from, middle + shift - next / 2));
   return { from: begin, to: begin + next };
 }
+
+/** The place of the last of these times that is in the range; null if none is. */
+export function lastWithin(at: readonly number[], { from, to }: TimeRange): number | null {
+  const last = at.findLastIndex((time) => time <= to);
+  return last === -1 || at[last]! < from ? null : last;
+}

@@ -41,11 +41,11 @@ interface QuestionProps {
 }
 
 function Question({ deed, onAct, onClose }: QuestionProps) {
-  const button = useRef<HTMLButtonElement>(null);
+  const cancel = useRef<HTMLButtonElement>(null);
   // Once for each deed: the page is rendered again and again, and the reader may be at the other button by then.
   useEffect(() => {
     const before = document.activeElement;
-    button.current?.focus();
+    cancel.current?.focus();
     return () => {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
@@ -59,11 +59,12 @@ function Question({ deed, onAct, onClose }: QuestionProps) {
     >
       <p id="confirm-text">{deed.question}</p>
       <p class="buttons">
-        <button type="button" class="primary" ref={button} onClick={onAct}>
-          {deed.label}
-        </button>
-        <button type="button" onClick={onClose}>
+        {/* First, and with the focus: Enter pressed twice must do no harm. */}
+        <button type="button" ref={cancel} onClick={onClose}>
           Cancel
+        </button>
+        <button type="button" class="primary" onClick={onAct}>
+          {deed.label}
         </button>
       </p>
     </div>

@@ -35,6 +35,11 @@ export function agoText(ms: number): string {
   return minutes < 60 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
 }
 
+/** The time of day, to the second. */
+export function clockText(wallMs: number): string {
+  return new Date(wallMs).toLocaleTimeString('en-GB');
+}
+
 /** `1 block`, `2 blocks`. */
 export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
@@ -74,6 +79,9 @@ export function happeningText(happening: Happening): string {
       return 'NATS is lost: direct connections continue';
     case 'nats-back':
       return 'NATS is back';
+    default:
+      // Of a newer coordinator.
+      return [worker, kind].filter(Boolean).join(': ');
   }
 }
 
@@ -124,16 +132,41 @@ export function fetchedFrom(attempt: RequestAttempt): string | null {
   return fetched.length === 1 ? fetched[0]!.worker : null;
 }
 
-/** Why an attempt found nothing; null if it found something or has not begun. A worker may have meant to fetch blocks, and have seen that computing is faster. */
-export function missText(attempt: RequestAttempt): string | null {
+/**
+ * Why an attempt found nothing; null if it found something or has not begun. A worker may have meant to fetch blocks, and have seen that computing is
+ * faster. @param happened newest first
+ */
+export function missText(attempt: RequestAttempt, happened: readonly Happening[]): string | null {
   const { placed, started } = attempt;
   if (started === null || started.cached.local + started.cached.remote > 0) return null;
   const chosen = placed?.candidates.find(({ worker }) => worker === workerOfAttempt(attempt));
   if (chosen === undefined) return 'This page does not know why.';
   const expected = chosen.local + chosen.remote;
-  return expected === 0
-    ? 'No worker had a block of this prompt.'
-    : `${counted(expected, 'block')} could have been had, but computing was faster, or they were gone or came too slowly.`;
+  if (expected === 0) return 'No worker had a block of this prompt.';
+  const from = refusedFrom(attempt, happened);
+  return from === null
+    ? `${counted(expected, 'block')} could have been had, but computing was faster, or they were gone or came too slowly.`
+    : `${counted(expected, 'block')} could have been had, but ${workerOfAttempt(attempt)} refused blocks of ${from} at that time: their bytes did not match their digest.`;
+}
+
+/** Refusals of one worker's blocks by another are told once in this time, and some time after the fact. */
+const [REFUSALS_MS, TOLD_LATE_MS] = [10_000, 5_000];
+
+/** The worker whose blocks an attempt refused, so far as can be told: it was asked for its blocks, and some were refused about that time. */
+export function refusedFrom(
+  { placed, started }: Pick<RequestAttempt, 'placed' | 'started'>,
+  happened: readonly Happening[],
+): string | null {
+  if (placed === null || started === null) return null;
+  const refusal = happened.find(
+    ({ kind, worker, from, at }) =>
+      kind === 'damaged' &&
+      worker === started.worker &&
+      placed.sources.includes(from ?? '') &&
+      at > placed.at - REFUSALS_MS &&
+      at < started.at + TOLD_LATE_MS,
+  );
+  return refusal?.from ?? null;
 }
 
 /** The stage of a request, in one word. */

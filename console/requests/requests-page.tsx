@@ -11,12 +11,21 @@ import {
   withStep,
   workerOf,
 } from '../feed/request-trace.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { movesOf } from '../parts/moves.js';
 import { PolledState } from '../parts/polled-state.js';
 import { SourceBar, SourceLegend } from '../parts/source-bar.js';
 import { usePolled } from '../parts/use-polled.js';
-import { agoText, counted, missText, requestName, sourceSentence, stageOf, timeText } from '../parts/words.js';
+import {
+  agoText,
+  clockText,
+  counted,
+  missText,
+  requestName,
+  sourceSentence,
+  stageOf,
+  timeText,
+} from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { durationMs, PHASE_NAMES, phasesOf, type RequestOrder, shownRequests } from './waterfall.js';
 
@@ -92,13 +101,13 @@ export function RequestsPage({ api, feed, worker: named }: RequestsPageProps) {
         )}
       </div>
       {scope === 'hour' && <PolledState polled={polled} />}
-      {rows.length > 0 && <Head scaleMs={scaleMs} />}
+      {rows.length > 0 && <Head scaleMs={scaleMs} scope={scope} />}
       {rows.length === 0 && <NoRequests ofTenant={model.hello?.role === 'user'} scope={scope} />}
       <ol class="waterfall" aria-label={scaleMs === 0 ? 'Requests' : `Requests, on a scale of ${timeText(scaleMs)}`}>
         {rows.map((trace) => (
           <Row
             key={trace.id}
-            {...{ trace, now, scaleMs, happened: model.happened }}
+            {...{ trace, now, scaleMs, scope, happened: model.happened }}
             open={opened === trace.id}
             onToggle={() => setOpened(opened === trace.id ? null : trace.id)}
           />
@@ -131,9 +140,10 @@ function PhaseLegend() {
 }
 
 /** The headings of the columns; each cell repeats its heading for screen readers. */
-function Head({ scaleMs }: { readonly scaleMs: number }) {
+function Head({ scaleMs, scope }: Pick<RowProps, 'scaleMs' | 'scope'>) {
   return (
-    <div class="row" aria-hidden="true">
+    <div class={`row ${scope}`} aria-hidden="true">
+      {scope === 'hour' && <span class="number">Arrived</span>}
       <span class="number">Number</span>
       <span>Worker</span>
       <span class="number tokens">Prompt tokens</span>
@@ -183,12 +193,13 @@ interface RowProps {
   readonly trace: RequestTrace;
   readonly now: number;
   readonly scaleMs: number;
+  readonly scope: Scope;
   readonly happened: readonly Happening[];
   readonly open: boolean;
   readonly onToggle: () => void;
 }
 
-function Row({ trace, now, scaleMs, happened, open, onToggle }: RowProps) {
+function Row({ trace, now, scaleMs, scope, happened, open, onToggle }: RowProps) {
   const firstMs = firstTokenMs(trace);
   const totalMs = durationMs(trace, now);
   const stage = stageOf(trace);
@@ -198,7 +209,12 @@ function Row({ trace, now, scaleMs, happened, open, onToggle }: RowProps) {
   const unseen = trace.arrivedAt === null ? 'This page opened after the request arrived' : undefined;
   return (
     <li class={stage}>
-      <button type="button" class="row" aria-expanded={open} onClick={onToggle}>
+      <button type="button" class={`row ${scope}`} aria-expanded={open} onClick={onToggle}>
+        {scope === 'hour' && (
+          <time class="number" title="Arrived">
+            {trace.arrivedAt === null ? '–' : clockText(trace.arrivedAt)}
+          </time>
+        )}
         <span class="number id">{requestName(trace.id)}</span>
         <span class="where">{workerOf(trace) ?? '–'}</span>
         <span class="number tokens" title={unseen ?? 'Tokens of the prompt'}>
@@ -216,7 +232,7 @@ function Row({ trace, now, scaleMs, happened, open, onToggle }: RowProps) {
           {moves.length > 0 ? `${stage}, moved` : stage}
         </span>
       </button>
-      {open && <Details trace={trace} now={now} moves={moves} />}
+      {open && <Details {...{ trace, now, moves, happened }} />}
     </li>
   );
 }
@@ -249,9 +265,11 @@ interface DetailsProps {
   readonly now: number;
   /** Who was lost, and who continued. */
   readonly moves: readonly string[];
+  /** Newest first. */
+  readonly happened: readonly Happening[];
 }
 
-function Details({ trace, now, moves }: DetailsProps) {
+function Details({ trace, now, moves, happened }: DetailsProps) {
   const { arrivedAt, attempts, ended } = trace;
   return (
     <div class="details">
@@ -272,7 +290,7 @@ function Details({ trace, now, moves }: DetailsProps) {
         <div key={`attempt ${index}`}>
           {attempt.started !== null && (
             <p>
-              {sourceSentence(attempt.started.worker, attempt.started.cached, attempt)} {missText(attempt)}
+              {sourceSentence(attempt.started.worker, attempt.started.cached, attempt)} {missText(attempt, happened)}
               {resumedOf(attempt) > 0 &&
                 ` Among these tokens are ${counted(resumedOf(attempt), 'token')} of the answer so far.`}
             </p>

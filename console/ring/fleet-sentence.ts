@@ -1,3 +1,4 @@
+import type { CopyCounts } from '../../src/console/feed-messages.js';
 import type { FleetModel } from '../feed/fleet-model.js';
 import { counted } from '../parts/words.js';
 
@@ -9,7 +10,8 @@ export interface FleetSentence {
 }
 
 /** @param lost whether the page hears nothing of the fleet */
-export function fleetSentence({ workers, copies, replicas, nats, snapshots }: FleetModel, lost = false): FleetSentence {
+export function fleetSentence(model: FleetModel, lost = false): FleetSentence {
+  const { hello, workers, copies, replicas, nats, snapshots } = model;
   if (snapshots.length === 0) return { tone: 'calm', text: 'Waiting for the first news of the fleet.' };
   if (lost) return { tone: 'trouble', text: 'How the fleet is now is unknown. The page shows what it knew last.' };
   const all = [...workers.values()];
@@ -26,14 +28,25 @@ export function fleetSentence({ workers, copies, replicas, nats, snapshots }: Fl
     return { tone: 'trouble', text: [...troubles, 'No worker serves: requests wait or fail.'].join(' ') };
   const kept = Math.min(replicas, serving);
   const share = `${counted(serving, 'worker')} ${serving === 1 ? 'serves' : 'share one memory'}.`;
-  const blocks =
-    copies.blocks === 0
-      ? 'It is empty: there has been no request yet.'
-      : copies.below === 0
-        ? `${counted(copies.blocks, 'block')} of 64 tokens, each on ${counted(kept, 'worker')} or more.`
-        : `${counted(copies.blocks, 'block')} of 64 tokens; ${copies.below.toLocaleString('en')} ${copies.below === 1 ? 'has' : 'have'} fewer than ${counted(kept, 'copy').replace('copys', 'copies')}, and ${copies.below === 1 ? 'is' : 'are'} being copied while there is room.`;
+  const blocks = hello?.role === 'user' ? roundedBlocks(copies) : exactBlocks(copies, kept);
   const tone = troubles.length > 0 ? 'trouble' : copies.below > 0 ? 'busy' : 'calm';
   return { tone, text: [...troubles, share, blocks].join(' ') };
+}
+
+function exactBlocks({ blocks, below }: CopyCounts, kept: number): string {
+  if (blocks === 0) return 'It is empty until the next prompt of 64 tokens or more.';
+  const all = `${counted(blocks, 'block')} of 64 tokens`;
+  if (below === 0) return `${all}, each on ${counted(kept, 'worker')} or more.`;
+  const copies = counted(kept, 'copy').replace('copys', 'copies');
+  const [have, are] = below === 1 ? ['has', 'is'] : ['have', 'are'];
+  return `${all}; ${below.toLocaleString('en')} ${have} fewer than ${copies}, and ${are} being copied while there is room.`;
+}
+
+/** The counts of users: 0 is any number below 64. */
+function roundedBlocks({ blocks, below }: CopyCounts): string {
+  const number = blocks === 0 ? 'fewer than 64 blocks' : `about ${counted(blocks, 'block')}`;
+  const short = below === 0 ? '' : `, of which about ${below.toLocaleString('en')} lack a copy`;
+  return `It keeps ${number} of 64 tokens${short}. The counts of a user are rounded, and up to a minute old.`;
 }
 
 function list(ids: readonly string[]): string {

@@ -24,7 +24,7 @@ export function HotSegments({ segments, chosen, onChoose }: HotSegmentsProps) {
         A segment is up to eight consecutive blocks of a prompt. The ring gives each segment its homes, which keep it;
         other workers that computed or fetched it are its guests.
       </p>
-      {hottest.length === 0 && <p class="hint">Nothing yet: no request had a full block of 64 tokens.</p>}
+      {hottest.length === 0 && <p class="hint">None now: a request with a full block of 64 tokens brings one here.</p>}
       {hottest.length > 0 && (
         <ScrollRegion label="Table: hot segments" class="stacking">
           <table>

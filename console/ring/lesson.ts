@@ -1,6 +1,7 @@
+import type { Happening } from '../../src/console/feed-messages.js';
 import type { AnswerCost } from '../chat/stream-answer.js';
 import type { RequestAttempt } from '../feed/request-trace.js';
-import { counted, missText, sendersOf, timeText } from '../parts/words.js';
+import { counted, missText, refusedFrom, sendersOf, timeText } from '../parts/words.js';
 
 /** The lesson from the answers to the sample prompt: explains a local hit, a remote hit, or the reason for a miss. Pure. */
 
@@ -8,8 +9,14 @@ import { counted, missText, sendersOf, timeText } from '../parts/words.js';
  * Explains the last answer to a newcomer.
  * @param earlier the answers to the same prompt before, oldest first
  * @param attempt what the coordinator and the worker told of it; null if this page does not know
+ * @param happened newest first
  */
-export function lessonOf(cost: AnswerCost, earlier: readonly AnswerCost[], attempt: RequestAttempt | null): string {
+export function lessonOf(
+  cost: AnswerCost,
+  earlier: readonly AnswerCost[],
+  attempt: RequestAttempt | null,
+  happened: readonly Happening[],
+): string {
   const { worker, cached } = cost;
   const first = earlier[0];
   if (first === undefined) {
@@ -25,7 +32,10 @@ export function lessonOf(cost: AnswerCost, earlier: readonly AnswerCost[], attem
     return `A local hit on a worker that never computed this prompt: the fleet had copied the blocks to ${worker}, one of their homes, to survive a death. ${compared}`;
   }
   if (known) return `${worker} computed it again: its memory had no room to keep the blocks. ${compared}`;
-  const reason = attempt === null ? null : missText(attempt);
+  const from = attempt === null ? null : refusedFrom(attempt, happened);
+  if (from !== null)
+    return `No remote hit: ${worker} got blocks of ${from}, and saw by their digest that bytes were wrong. It refused them, and computed ${counted(cached.computed, 'token')} instead, so that the answer is right all the same.`;
+  const reason = attempt === null ? null : missText(attempt, happened);
   return `No remote hit: ${worker} computed ${counted(cached.computed, 'token')}. ${reason === null ? '' : `${reason} `}A worker fetches only what takes longer to compute by its measurements, and gives up a fetch that begins too slowly: with this small model a computation is short, and a busy machine delays fetches. Ask again in half a minute, or another worker. With larger models and longer prompts a fetch nearly always wins.`;
 }
 

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { FeedConnection } from '../feed/connection.js';
 import { REPLAY_MS } from '../feed/fleet-model.js';
+import { counted } from '../parts/words.js';
 
 /** The last minute of the ring, paused or played again. */
 
@@ -83,7 +84,7 @@ export function ReplaySlider({ replay, lost }: ReplaySliderProps) {
           max={0}
           step={1}
           value={-seconds}
-          aria-valuetext={replay.agoMs === null ? 'now' : `${seconds} seconds ago`}
+          aria-valuetext={replay.agoMs === null ? 'now' : `${counted(seconds, 'second')} ago`}
           onInput={(event) => {
             const ago = -1_000 * Number(event.currentTarget.value);
             replay.seek(ago === 0 ? null : ago);

@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import type { FeedConnection } from '../feed/connection.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { addressOf } from '../parts/address.js';
 import { requestName } from '../parts/words.js';
 import { type WayKind, wayOf } from './request-way.js';

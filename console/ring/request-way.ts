@@ -37,7 +37,7 @@ function stepsOf(
   const { placed, started } = attempt;
   const over = next !== undefined || trace.ended !== null;
   const steps = placed === null ? [] : [placedStep(placed)];
-  if (started !== null) steps.push(...prefixSteps(trace, attempt, started, over));
+  if (started !== null) steps.push(...prefixSteps(trace, attempt, started, over, happened));
   const streamed = streamedStep(trace, attempt, next);
   if (streamed !== null) steps.push(streamed);
   if (next !== undefined) steps.push(lostStep(attempt, next, happened));
@@ -53,12 +53,13 @@ function placedStep({ worker, candidates }: PlacedStep): WayStep {
 }
 
 function costText({ cost_ms: cost, local, remote, compute }: CandidateCost): string {
-  const parts = [
-    local > 0 ? `it has ${counted(local, 'block')}` : null,
-    remote > 0 ? `would fetch ${remote}` : null,
-    compute > 0 ? `would compute ${counted(compute, 'token')}` : null,
+  const has = local > 0 ? [`has ${counted(local, 'block')}`] : [];
+  const work = [
+    remote > 0 ? `fetch ${counted(remote, 'block')}` : null,
+    compute > 0 ? `compute ${counted(compute, 'token')}` : null,
   ].filter((part) => part !== null);
-  return `Estimated cost ${timeText(cost)}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}.`;
+  const parts = work.length === 0 ? has : [...has, `would ${work.join(' and ')}`];
+  return `Estimated cost ${timeText(cost)}${parts.length === 0 ? '' : `: it ${parts.join(', and ')}`}.`;
 }
 
 function otherText(chosen: CandidateCost, other: CandidateCost): string {
@@ -69,13 +70,19 @@ function otherText(chosen: CandidateCost, other: CandidateCost): string {
 }
 
 /** Where the K/V came from. A worker that continues an answer finds or computes the answer so far like a prompt. */
-function prefixSteps(trace: RequestTrace, attempt: RequestAttempt, started: StartedStep, over: boolean): WayStep[] {
+function prefixSteps(
+  trace: RequestTrace,
+  attempt: RequestAttempt,
+  started: StartedStep,
+  over: boolean,
+  happened: readonly Happening[],
+): WayStep[] {
   const { local, remote, computed } = started.cached;
   const steps: WayStep[] = [];
   if (local > 0)
     steps.push({ kind: 'local', title: 'Found', text: `${counted(local, 'token')} ${tierText(attempt, started)}.` });
   if (remote > 0) steps.push(remoteStep(counted(remote, 'token'), sendersOf(attempt)));
-  const missed = missText(attempt);
+  const missed = missText(attempt, happened);
   if (missed !== null) steps.push({ kind: 'computed', title: 'Not found', text: missed });
   if (computed > 0) {
     const { firstAt } = attempt;

@@ -1,8 +1,9 @@
 import { useCallback, useMemo, useState } from 'preact/hooks';
 import { ChaosPanel } from '../chaos/chaos-panel.js';
+import type { SteadyAsking } from '../chaos/steady-asking.js';
 import type { FeedConnection } from '../feed/connection.js';
 import { type FleetModel, workersAt } from '../feed/fleet-model.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { HappenedList } from '../parts/happened-list.js';
 import { agoText } from '../parts/words.js';
 import type { Api } from '../session/api.js';
@@ -25,9 +26,10 @@ const SHOWN_HAPPENINGS = 12;
 interface RingPageProps {
   readonly api: Api;
   readonly feed: FeedConnection;
+  readonly asking: SteadyAsking;
 }
 
-export function RingPage({ api, feed }: RingPageProps) {
+export function RingPage({ api, feed, asking }: RingPageProps) {
   const [selected, setSelected] = useState<string | null>(null);
   /** The worker that was chosen on the ring, not just pointed at. */
   const [followed, setFollowed] = useState<string | null>(null);
@@ -52,7 +54,7 @@ export function RingPage({ api, feed }: RingPageProps) {
       <div class="column">
         <SampleStrip api={api} feed={feed} onAsked={setAsked} />
         <Workers {...{ api, feed, selected, followed }} onSelect={setSelected} />
-        <Chaos api={api} feed={feed} />
+        <Chaos {...{ api, feed, asking }} />
         <Tables feed={feed} segment={segment} onSegment={setSegment} />
         <LatestEvents feed={feed} />
       </div>
@@ -119,10 +121,10 @@ function Workers({ api, feed, selected, followed, onSelect }: WorkersProps) {
   return <WorkerTable workers={[...workers.values()]} {...{ api, selected, followed, onSelect, operator, chaos }} />;
 }
 
-function Chaos({ api, feed }: PartProps & Pick<RingPageProps, 'api'>) {
+function Chaos({ api, feed, asking }: RingPageProps) {
   const { workers, happened, hello } = useStore(feed.model, WORDS_MS);
   if (hello?.role !== 'operator' || !hello.chaos) return null;
-  return <ChaosPanel workers={[...workers.values()]} api={api} happened={happened} now={feed.now()} />;
+  return <ChaosPanel workers={[...workers.values()]} {...{ api, asking, happened }} now={feed.now()} />;
 }
 
 interface TablesProps extends PartProps {

@@ -1,13 +1,17 @@
 import { useRef, useState } from 'preact/hooks';
+import type { CacheExplanation } from '../../src/console/cache-answers.js';
+import type { FeedWorker, Happening } from '../../src/console/feed-messages.js';
 import { type AnswerCost, newRequestId, streamAnswer } from '../chat/stream-answer.js';
 import type { FeedConnection } from '../feed/connection.js';
 import type { FleetModel } from '../feed/fleet-model.js';
 import { promptAttempt, type RequestTrace, traceOf } from '../feed/request-trace.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
+import { progressText } from '../parts/progress.js';
 import { SourceBar } from '../parts/source-bar.js';
 import { sourceSentence, timeText } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { lessonOf } from './lesson.js';
+import { otherWorkers, sampleQuestion, whyNoOther } from './other-worker.js';
 import { SAMPLE_PROMPT, SAMPLE_QUESTION } from './sample-prompt.js';
 
 /** Demonstrates the fleet in three clicks: compute a prompt, find it again, and fetch it from another worker. */
@@ -41,42 +45,21 @@ export interface SampleStripProps {
 }
 
 export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
-  const { traces, hello } = useStore(feed.model, REFRESH_MS);
+  const { traces, hello, workers, happened } = useStore(feed.model, REFRESH_MS);
   const model = () => feed.model.value;
-  const { tries, ask, elsewhere } = useTries(api, model, onAsked);
+  const { tries, ask, answered } = useTries(api, model, onAsked);
   const running = tries[0]?.running === true;
-  const routing = hello?.routing === true;
+  const noOther = hello === null ? null : whyNoOther([...workers.values()], answered, hello.routing);
   const asked = tries.some(({ cost }) => cost !== null);
   return (
     <section class="card" aria-labelledby="try-title">
       <h2 id="try-title">Try it</h2>
       <p class="hint">
-        A model computes K/V for each token of a prompt before it answers. shoal keeps them, so that no worker has to
-        compute them twice. Ask “{SAMPLE_QUESTION}” about 64 notes, ask again, then ask another worker.
+        Before a model answers, it computes keys and values (K/V) for each token of the prompt, and looks them up while
+        it writes. shoal keeps them in the memory of the workers, so that none has to compute them twice. Ask “
+        {SAMPLE_QUESTION}” about 64 notes, ask again, then ask another worker.
       </p>
-      <dl class="lessons">
-        <div>
-          <dt>
-            <span class="swatch local" aria-hidden="true" />
-            own memory
-          </dt>
-          <dd>the worker has it already</dd>
-        </div>
-        <div>
-          <dt>
-            <span class="swatch remote" aria-hidden="true" />
-            another worker
-          </dt>
-          <dd>the worker gets it from the memory of another worker, if that is faster than to compute it</dd>
-        </div>
-        <div>
-          <dt>
-            <span class="swatch computed" aria-hidden="true" />
-            computed
-          </dt>
-          <dd>no worker had it, or computing was faster</dd>
-        </div>
-      </dl>
+      <Sources />
       <p class="buttons">
         <button type="button" class="primary" disabled={running} onClick={() => ask('new')}>
           Ask
@@ -86,15 +69,16 @@ export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
         </button>
         <button
           type="button"
-          disabled={running || !asked || !routing || elsewhere() === null}
+          disabled={running || !asked || noOther !== null}
+          aria-describedby={noOther === null ? undefined : 'no-other'}
           onClick={() => ask('elsewhere')}
         >
           Ask another worker
         </button>
       </p>
-      {hello !== null && !routing && (
-        <p class="hint">
-          A request may not name its worker here: start the coordinator with --allow-routing to ask another one.
+      {noOther !== null && (
+        <p class="hint" id="no-other">
+          {noOther}
         </p>
       )}
       <ol class="tries" aria-live="polite">
@@ -104,6 +88,7 @@ export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
             result={each}
             earlier={tries.slice(index + 1)}
             trace={traceOf(traces, each.request)}
+            {...{ workers, happened }}
           />
         ))}
       </ol>
@@ -111,19 +96,50 @@ export function SampleStrip({ api, feed, onAsked }: SampleStripProps) {
   );
 }
 
+/** Where the K/V of a token may come from. */
+function Sources() {
+  return (
+    <dl class="lessons">
+      <div>
+        <dt>
+          <span class="swatch local" aria-hidden="true" />
+          own memory
+        </dt>
+        <dd>the worker has it already</dd>
+      </div>
+      <div>
+        <dt>
+          <span class="swatch remote" aria-hidden="true" />
+          another worker
+        </dt>
+        <dd>the worker gets it from the memory of another worker, if that is faster than to compute it</dd>
+      </div>
+      <div>
+        <dt>
+          <span class="swatch computed" aria-hidden="true" />
+          computed
+        </dt>
+        <dd>no worker had it, or computing was faster</dd>
+      </div>
+    </dl>
+  );
+}
+
 /** The answers, newest first, and ways to get another. */
 function useTries(api: Api, model: () => FleetModel, onAsked: (request: string) => void) {
   const [tries, setTries] = useState<readonly Try[]>([]);
   const salt = useRef('');
-  const known = tries.flatMap(({ cost }) => (cost === null ? [] : [cost.worker]));
-  /** A worker that has not answered, best one that has no copy either: the one with the fewest blocks. */
-  const elsewhere = () =>
-    [...model().workers.values()]
-      .filter(({ id, state }) => state === 'serving' && !known.includes(id))
-      .toSorted((a, b) => a.blocks - b.blocks)[0]?.id ?? null;
-  const workerFor = (kind: TryKind) => {
+  const answered = tries.flatMap(({ cost }) => (cost === null ? [] : [cost.worker]));
+  /** A worker that has not answered, best one that gets no copy either. */
+  const elsewhere = async () => {
+    const question = sampleQuestion(salt.current);
+    // It is as well to choose without the answer.
+    const explained = await api.post<CacheExplanation>('/v1/cache/explain', question).catch(() => undefined);
+    return otherWorkers([...model().workers.values()], answered, explained)[0] ?? null;
+  };
+  const workerFor = async (kind: TryKind) => {
     if (kind === 'elsewhere') return elsewhere();
-    return kind === 'again' && model().hello?.routing === true ? (known[0] ?? null) : null;
+    return kind === 'again' && model().hello?.routing === true ? (answered[0] ?? null) : null;
   };
   const ask = async (kind: TryKind) => {
     // A fresh salt, so that the first answer is computed even if the fleet has seen the prompt.
@@ -139,14 +155,14 @@ function useTries(api: Api, model: () => FleetModel, onAsked: (request: string) 
     onAsked(request);
     const body = { prompt: SAMPLE_PROMPT, max_tokens: 16, temperature: 0, stop: ['\n'], cache_salt: salt.current };
     try {
-      const question = { path: '/v1/completions' as const, body, worker: workerFor(kind), request };
+      const question = { path: '/v1/completions' as const, body, worker: await workerFor(kind), request };
       const onText = (piece: string) => show({ text: current.text + piece });
       show({ cost: await streamAnswer(api, question, new AbortController().signal, onText), running: false });
     } catch (error) {
       show({ error: (error as Error).message, running: false });
     }
   };
-  return { tries, ask, elsewhere };
+  return { tries, ask, answered };
 }
 
 interface TryRowProps {
@@ -154,9 +170,12 @@ interface TryRowProps {
   readonly earlier: readonly Try[];
   /** The same request as the coordinator saw it; undefined if this page did not. */
   readonly trace: RequestTrace | undefined;
+  readonly workers: ReadonlyMap<string, FeedWorker>;
+  /** Newest first. */
+  readonly happened: readonly Happening[];
 }
 
-function TryRow({ result, earlier, trace }: TryRowProps) {
+function TryRow({ result, earlier, trace, workers, happened }: TryRowProps) {
   const { kind, text, cost, error, running } = result;
   const costs = earlier.flatMap((each) => (each.cost === null ? [] : [each.cost])).toReversed();
   const attempt = trace === undefined ? null : (promptAttempt(trace) ?? null);
@@ -169,11 +188,11 @@ function TryRow({ result, earlier, trace }: TryRowProps) {
             first token after {timeText(cost.ttft_ms)}
           </span>
         )}
-        {running && <span class="hint">running…</span>}
+        {running && <span class="hint">{progressText(trace, workers)}</span>}
       </div>
       {cost !== null && <SourceBar cached={cost.cached} />}
       {cost !== null && <p class="sentence">{sourceSentence(cost.worker, cost.cached, attempt)}</p>}
-      {cost !== null && <p class="lesson">{lessonOf(cost, costs, attempt)}</p>}
+      {cost !== null && <p class="lesson">{lessonOf(cost, costs, attempt, happened)}</p>}
       {text !== '' && <p class="hint">Answer: {text.trim()}</p>}
       {error !== null && (
         <p class="error" role="alert">

@@ -8,6 +8,7 @@ import { ScrollRegion } from '../parts/scroll-region.js';
 import { percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { isLiving } from '../workers/living.js';
+import { RoundedCounts } from '../workers/rounded-counts.js';
 import { WorkerActions } from '../workers/worker-actions.js';
 import { WorkerMemory, WorkerState } from '../workers/worker-cells.js';
 import { shortRows } from './table-rows.js';
@@ -53,6 +54,7 @@ export function WorkerTable({ workers, api, operator, chaos, selected, followed,
           </tbody>
         </table>
       </ScrollRegion>
+      {!operator && workers.length > 0 && <RoundedCounts />}
       {short.length < workers.length && (
         <p class="buttons">
           <button type="button" class="small" aria-expanded={all} onClick={() => setAll(!all)}>

@@ -1,4 +1,5 @@
 import { SseReader } from '../feed/sse-reader.js';
+import { keyProblem } from './login-words.js';
 
 /** Calls the coordinator that served the page, with the key of the session. */
 
@@ -60,6 +61,8 @@ export class Api {
     headers: Record<string, string>,
     signal?: AbortSignal,
   ): Promise<Response> {
+    const problem = this.key === null ? null : keyProblem(this.key);
+    if (problem !== null) throw new ApiFailure(401, problem);
     const answer = await fetch(path, {
       method,
       headers: {

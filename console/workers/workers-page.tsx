@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { FeedWorker } from '../../src/console/feed-messages.js';
 import type { FeedConnection } from '../feed/connection.js';
-import { useStore } from '../feed/store.js';
+import { useStore } from '../feed/use-store.js';
 import { addressOf } from '../parts/address.js';
 import { Confirmation } from '../parts/confirmation.js';
 import { type Column, DataTable } from '../parts/data-table.js';
@@ -9,6 +9,7 @@ import type { Deed } from '../parts/deed.js';
 import { percent } from '../parts/words.js';
 import type { Api } from '../session/api.js';
 import { isLiving } from './living.js';
+import { RoundedCounts } from './rounded-counts.js';
 import { WorkerActions } from './worker-actions.js';
 import { WorkerMemory, WorkerState } from './worker-cells.js';
 
@@ -98,6 +99,7 @@ export function WorkersPage({ api, feed, filter }: WorkersPageProps) {
         })}
       />
       <Confirmation deed={deed} onClose={() => setDeed(null)} />
+      {hello?.role === 'user' && <RoundedCounts />}
       {hello?.role === 'user' && <p class="hint">Draining a worker needs the key of an operator.</p>}
     </section>
   );

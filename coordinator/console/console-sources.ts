@@ -6,6 +6,7 @@ import { CONTROL_TIMEOUT_MS } from '../../src/limits.js';
 import { WorkerProtocol } from '../../src/protocol/worker.js';
 import type { Random } from '../../src/random.js';
 import type { ConsoleSources } from './console.js';
+import { DisturbanceNews } from './disturbance-news.js';
 import { RequestJournal } from './request-journal.js';
 import { SegmentHeat } from './segment-heat.js';
 import { SlowRequests } from './slow-requests.js';
@@ -22,6 +23,7 @@ export function makeConsoleSources({
   holdings,
   replicas,
   random,
+  coordinators,
 }: {
   readonly clock: Clock;
   readonly actors: ActorSystem;
@@ -29,6 +31,8 @@ export function makeConsoleSources({
   readonly holdings: Holdings;
   readonly replicas: number;
   readonly random: Random;
+  /** How many coordinators there are, this one among them. */
+  readonly coordinators: () => number;
 }): Omit<ConsoleSources, 'runtime'> {
   const slow = new SlowRequests();
   const heat = new SegmentHeat(clock, {
@@ -45,5 +49,6 @@ export function makeConsoleSources({
   const countBlocks = (holders: number) => ({ blocks: holdings.size, below: holdings.countBelow(holders) });
   const blocksOf = (worker: string) => holdings.keysOf(worker);
   const journal = new RequestJournal(clock, slow, heat, () => random.below(LARGEST_ID));
-  return { slow, heat, activities, countBlocks, blocksOf, journal };
+  const disturbances = new DisturbanceNews({ actors, coordinators, clock });
+  return { slow, heat, activities, countBlocks, blocksOf, journal, disturbances };
 }

@@ -5,6 +5,7 @@ import type { ActorsAnswer, SlowAnswer, TenantsAnswer } from '../../src/console/
 import type { Fleet } from '../fleet.js';
 import { CoarseView } from './coarse-view.js';
 import { type ConsoleFiles, readConsoleFiles } from './console-files.js';
+import type { DisturbanceNews } from './disturbance-news.js';
 import { FleetFeed, type FleetFeedOptions } from './fleet-feed.js';
 import { History } from './history.js';
 import type { RequestJournal } from './request-journal.js';
@@ -30,6 +31,7 @@ export interface ConsoleSources {
   readonly heat: SegmentHeat;
   readonly activities: WorkerActivities;
   readonly slow: SlowRequests;
+  readonly disturbances: Pick<DisturbanceNews, 'tell' | 'listen' | 'behavior'>;
   readonly runtime: Pick<RuntimeSurvey, 'answer'>;
 }
 
@@ -49,12 +51,13 @@ export interface Console {
 
 /** Starts the feed. The caller has to stop it. */
 export function openConsole({ fleet, clock, about, ...sources }: ConsoleOptions): Console {
-  const { journal, countBlocks, blocksOf, heat, activities, slow, runtime } = sources;
+  const { journal, countBlocks, blocksOf, heat, activities, slow, runtime, disturbances } = sources;
   const history = new History();
   const tenants = new TenantCounts(clock.now());
   const view = () => fleet.view();
   const coarse = new CoarseView(clock);
-  const feed = new FleetFeed({ clock, view, coarse, countBlocks, blocksOf, heat, activities, journal, history, about });
+  const counts = { countBlocks, blocksOf, heat, activities };
+  const feed = new FleetFeed({ clock, view, coarse, ...counts, journal, history, disturbances, about });
   feed.start();
   return {
     fleet: watchedFleet(fleet, { journal, history, tenants, clock }),

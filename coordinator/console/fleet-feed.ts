@@ -10,6 +10,7 @@ import type {
 import { Overloaded } from '../../src/errors.js';
 import type { FleetView } from '../fleet.js';
 import type { CoarseView } from './coarse-view.js';
+import type { DisturbanceNews, OrderedFault } from './disturbance-news.js';
 import { FeedClient } from './feed-client.js';
 import { type FleetMoment, fleetDelta, happenings, wholeFleet } from './fleet-changes.js';
 import { Flows } from './flows.js';
@@ -49,6 +50,7 @@ export interface FleetFeedOptions {
   readonly activities: Pick<WorkerActivities, 'round'>;
   readonly journal: RequestJournal;
   readonly history: History;
+  readonly disturbances: Pick<DisturbanceNews, 'tell' | 'listen'>;
   readonly about: Pick<HelloMessage, 'version' | 'routing' | 'chaos'> & { readonly model: string };
 }
 
@@ -79,6 +81,7 @@ export class FleetFeed {
   constructor(private readonly options: FleetFeedOptions) {
     this.last = this.look();
     this.lastCoarse = this.coarse(this.last);
+    options.disturbances.listen((fault, agoMs) => this.ordered(fault, agoMs));
   }
 
   start(): void {
@@ -104,10 +107,19 @@ export class FleetFeed {
     return this.recent;
   }
 
-  /** An operator disturbs the fleet: some faults show nowhere else, if no block moves meanwhile. */
+  /** An operator disturbs the fleet: some faults show nowhere else, if no block moves meanwhile. The other coordinators are told. */
   disturbed(fault: Disturbance, worker: string | null, seconds?: number): void {
-    const at = this.options.clock.now();
-    this.happen({ at, kind: 'disturbed', worker, fault, ...(seconds !== undefined && { seconds }) });
+    const ordered = { fault, worker, seconds: seconds ?? null };
+    this.ordered(ordered, 0);
+    this.options.disturbances.tell(ordered);
+  }
+
+  private ordered({ fault, worker, seconds }: OrderedFault, agoMs: number): void {
+    // The first block that is refused after each order is news.
+    if (fault === 'corrupt')
+      for (const pair of this.damagesTold.keys()) if (pair.endsWith(` ${worker}`)) this.damagesTold.delete(pair);
+    const at = this.options.clock.now() - agoMs;
+    this.happen({ at, kind: 'disturbed', worker, fault, ...(seconds !== null && { seconds }) });
   }
 
   /** The messages for one page, until `signal` aborts, the feed stops or the page reads too slowly. @throws Overloaded if there are too many pages */

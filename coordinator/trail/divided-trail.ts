@@ -1,4 +1,4 @@
-import type { TrailEvent } from '../../src/trail/entry.js';
+import type { RequestEntry, TrailEvent } from '../../src/trail/entry.js';
 import type { Trail } from './trail.js';
 
 /**
@@ -16,5 +16,14 @@ export class DividedTrail implements Trail {
 function fileOf(event: TrailEvent): 'use' | 'refused' | 'rest' {
   if (event.event !== 'request') return 'rest';
   if (event.decision === 'refused') return 'refused';
-  return event.role === 'operator' ? 'rest' : 'use';
+  return isOfOperator(event) ? 'rest' : 'use';
+}
+
+/** The routes, and commands of the Redis protocol, by which operators change the fleet and what it keeps. Users may pin and purge as well, what their tenant has. */
+const OF_OPERATORS =
+  /^(\/v1\/fleet\/.*|\/v1\/cache\/(pin|purge)(\/:id)?|\/reset_prefix_cache|\/v1\/(un)?load_lora_adapter|FLUSHDB)$/;
+
+/** Where no key is needed, everyone is an operator, and most requests are for answers all the same. */
+function isOfOperator({ role, route }: RequestEntry): boolean {
+  return role === 'operator' || (role === null && route !== null && OF_OPERATORS.test(route));
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { readFeedMessage } from '../../../console/feed/feed-message.js';
 import {
   EMPTY_MODEL,
   FLOWS,
@@ -10,7 +11,8 @@ import {
   TRACES,
   workersAt,
 } from '../../../console/feed/fleet-model.js';
-import type { FeedMessage, FeedWorker, FleetMessage } from '../../../src/console/feed-messages.js';
+import { happeningText } from '../../../console/parts/words.js';
+import type { FeedMessage, FeedWorker, FleetMessage, Happening } from '../../../src/console/feed-messages.js';
 
 const worker = (id: string, more: Partial<FeedWorker> = {}): FeedWorker => ({
   ...{ id, state: 'serving', device: 'cpu', quarantined: false, blocks: 0, bytes: 0, budget: 100 },
@@ -32,10 +34,42 @@ const hello: FeedMessage = {
 const modelOf = (...messages: FeedMessage[]): FleetModel => messages.reduce(reduce, EMPTY_MODEL);
 
 describe('the model of the fleet', () => {
-  it('begins anew with each connection', () => {
-    const model = modelOf(hello, fleet({ workers: [worker('a')] }), { type: 'steps', steps: [], skipped: 3 }, hello);
-    expect([model.workers.size, model.skipped]).toEqual([0, 0]);
-    expect(model.happened.map(({ kind }) => kind)).toEqual(['dead', 'joined']);
+  it('begins anew with each connection, but keeps the last minute for the replay', () => {
+    const arrived = (id: number, at: number) => ({ step: 'arrived' as const, id, at, tokens: 7 });
+    const ended = (id: number, at: number) => ({ step: 'ended' as const, id, at, tokens: 1, outcome: 'done' as const });
+    const before = modelOf(
+      hello,
+      fleet({ at: 1_000, whole: true, workers: [worker('a'), worker('b')] }),
+      { type: 'steps', skipped: 3, steps: [arrived(1, 1_500), ended(1, 2_000), arrived(2, 2_100)] },
+      { type: 'flows', at: 2_200, flows: [{ from: 'a', to: 'b', fetched: 1, copied: 0 }] },
+    );
+    const again = reduce(before, { ...hello, at: 5_000 });
+    expect([again.skipped, again.at, [...again.traces.keys()], again.flows.length]).toEqual([0, 5_000, [1], 1]);
+    expect(again.happened.map(({ kind }) => kind)).toEqual(['dead', 'joined']);
+    const now = reduce(again, fleet({ at: 5_001, whole: true, workers: [worker('a')] }));
+    expect([workersAt(now, 2_000).length, workersAt(now, 6_000).length]).toEqual([2, 1]);
+    // What was long ago, and what a clock that is ahead has told, does not stay.
+    for (const at of [5_000 + 2 * REPLAY_MS, 900]) {
+      const { traces, flows, snapshots } = reduce(before, { ...hello, at });
+      expect([traces.size, flows.length, snapshots.length]).toEqual([0, 0, 0]);
+    }
+  });
+
+  it('stays as it is when a newer coordinator tells what it does not know', () => {
+    const model = modelOf(hello, fleet({ workers: [worker('a')] }));
+    expect(reduce(model, { type: 'weather', at: 2 } as unknown as FeedMessage)).toBe(model);
+    const step = { step: 'paused', id: 1, at: 2 };
+    const { traces } = reduce(model, { type: 'steps', steps: [step], skipped: 0 } as unknown as FeedMessage);
+    expect(traces.get(1)?.attempts ?? []).toEqual([]);
+    const unknown = { at: 1, kind: 'renamed', worker: 'a' } as unknown as Happening;
+    const fault = { at: 1, kind: 'disturbed', worker: 'a', fault: 'flood' } as unknown as Happening;
+    expect([unknown, fault].map(happeningText)).toEqual(['a: renamed', 'an operator began a fault: flood']);
+  });
+
+  it('takes the error with which a coordinator ends the feed for no message', () => {
+    const end = JSON.stringify({ error: { message: 'authorization: the API key was taken back' } });
+    expect(() => readFeedMessage(end)).toThrow('authorization: the API key was taken back');
+    expect(readFeedMessage('{"type":"beat","at":1}')).toEqual({ type: 'beat', at: 1 });
   });
 
   it('applies changes to what it knows, in the order of names and numbers', () => {

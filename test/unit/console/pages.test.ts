@@ -120,11 +120,26 @@ describe('the sentence about the fleet', () => {
   it('says what is well', () => {
     expect(fleetSentence(model({ workers: workers('serving', 'serving') }))).toEqual({
       tone: 'calm',
-      text: '2 workers share one memory. It is empty: there has been no request yet.',
+      text: '2 workers share one memory. It is empty until the next prompt of 64 tokens or more.',
     });
     expect(fleetSentence(model({ workers: workers('serving', 'serving'), copies: { blocks: 9, below: 0 } })).text).toBe(
       '2 workers share one memory. 9 blocks of 64 tokens, each on 2 workers or more.',
     );
+  });
+
+  it('does not take the rounded counts of a user for exact ones', () => {
+    const role = 'user' as const;
+    const hello = { type: 'hello' as const, at: 0, version: '1', model: 'm', role, routing: false, chaos: false };
+    const said = (blocks: number, below: number) =>
+      fleetSentence(
+        model({ hello: { ...hello, happened: [] }, workers: workers('serving', 'serving'), copies: { blocks, below } }),
+      ).text;
+    const rounded = 'The counts of a user are rounded, and up to a minute old.';
+    expect([said(0, 0), said(128, 0), said(256, 64)]).toEqual([
+      `2 workers share one memory. It keeps fewer than 64 blocks of 64 tokens. ${rounded}`,
+      `2 workers share one memory. It keeps about 128 blocks of 64 tokens. ${rounded}`,
+      `2 workers share one memory. It keeps about 256 blocks of 64 tokens, of which about 64 lack a copy. ${rounded}`,
+    ]);
   });
 
   it('says what is wrong, and first', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AROUND, cutBefore, partingPieces } from '../../../console/explain/parting.js';
-import { loginProblem } from '../../../console/session/login-words.js';
+import { keyProblem, loginProblem } from '../../../console/session/login-words.js';
 
 describe('the place where two prompts part', () => {
   it('is shown with marks where the texts are cut', () => {
@@ -21,8 +21,16 @@ describe('the place where two prompts part', () => {
 describe('the login', () => {
   it('says what is wrong with a key, without the header', () => {
     const why = 'authorization: has an unknown API key; send "authorization: Bearer KEY"';
-    expect(loginProblem(true, 401, why)).toBe('This key is not known here.');
-    expect(loginProblem(true, 403, 'the key is locked')).toBe('the key is locked');
-    expect(loginProblem(false, 401, why)).toBeNull();
+    expect(loginProblem('a-key', 401, why)).toBe('This key is not known here.');
+    expect(loginProblem('a-key', 403, 'the key is locked')).toBe('the key is locked');
+    expect(loginProblem(null, 401, why)).toBeNull();
+  });
+
+  it('names a character that no header can carry', () => {
+    expect(loginProblem('key-of-ann’s', 401, '')).toMatch(/^The key has the character “’”/);
+    expect(loginProblem('ключ', 401, '')).toMatch(/“к”/);
+    expect(loginProblem('key\u200b', 401, '')).toMatch(/an invisible character/);
+    expect(['key-1_~!', 'clé'].map(keyProblem)).toEqual([null, null]);
+    for (const key of ['key-1_~!', 'clé']) expect(() => new Headers({ authorization: key })).not.toThrow();
   });
 });

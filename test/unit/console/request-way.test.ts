@@ -29,7 +29,7 @@ describe('the way of a request', () => {
       { step: 'ended', id: 1, at: 90, tokens: 8, outcome: 'done' },
     );
     expect(texts(whole)).toEqual([
-      'Placed: On w2. Estimated cost 12 ms: it has 1 block, would fetch 2, would compute 40 tokens. The next best, w1, would have cost 31 ms.',
+      'Placed: On w2. Estimated cost 12 ms: it has 1 block, and would fetch 2 blocks and compute 40 tokens. The next best, w1, would have cost 31 ms.',
       'Found: 64 tokens in the memory of w2.',
       'Received: 128 tokens from another worker.',
       'Computed: 40 tokens in 20 ms.',

@@ -313,7 +313,11 @@ describe('running a request to its end', () => {
     const stage = new Stage(Array.from({ length: REQUEST_LOSSES + 1 }, () => [START, lost]));
     for (let i = 0; i <= REQUEST_LOSSES; i++) stage.dead.add(i);
     stage.killed = true;
-    expect((await stage.all()).error).toBe(lost);
+    const { error } = await stage.all();
+    expect((error as Error).message).toBe(
+      `cannot finish the answer: ${REQUEST_LOSSES} workers died that ran it; retry when /health/ready returns 200`,
+    );
+    expect((error as Error).cause).toBe(lost);
     expect(stage.placements.length).toBe(REQUEST_LOSSES);
   });
 
@@ -346,8 +350,11 @@ describe('running a request to its end', () => {
         1,
       ),
     ).toBe(lost);
-    expect(await outcomeOf([[START, lost]], 0)).toBe(lost);
-    expect(await outcomeOf([[START, lost], [lost]], 0, 1)).toBe(lost);
+    for (const error of [await outcomeOf([[START, lost]], 0), await outcomeOf([[START, lost], [lost]], 0, 1)]) {
+      expect(error).not.toBeInstanceOf(PoisonousPrompt);
+      expect(error).toBeInstanceOf(Unavailable);
+      expect((error as Error).message).toMatch(/died.*; retry when/);
+    }
   });
 
   it('does not blame a worker for a loss of the bus, but always for a full queue', async () => {

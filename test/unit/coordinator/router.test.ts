@@ -421,25 +421,36 @@ describe('a router', () => {
     expect([...unpackTokens(resumed.tokens)]).toEqual([...request.tokens, ...answer]);
   });
 
-  it('sends a request only to the worker it names', async () => {
+  it('sends a request to the worker it names, and to no other while that one does not serve', async () => {
     const [a, b] = [await hive.add('a'), await hive.add('b')];
     a.take(keysOf(prompt(2)));
     await hive.pass(10);
     const its = run(prompt(2, { worker: 'b' }));
     await hive.pass(100);
     expect(startedBy(its)).toBe('b');
-    b.generate = async function* () {
-      yield* [] as never[];
-      throw new Unavailable('gone');
-    };
-    const failed = run(prompt(2, { worker: 'b' }));
     const unknown = run(prompt(2, { worker: 'c' }));
     await b.die();
     await hive.pass(4_000);
     const dead = run(prompt(2, { worker: 'b' }));
     await hive.pass(100);
-    for (const { error } of [failed, unknown, dead]) expect(error).toBeInstanceOf(Unavailable);
+    for (const { error } of [unknown, dead]) expect(error).toBeInstanceOf(Unavailable);
+    expect((dead.error as Error).message).toContain("worker 'b' is not serving; leave out x-shoal-worker, or name");
     expect(a.requests).toEqual([]);
+  });
+
+  it('continues a request elsewhere if the worker it names is lost', async () => {
+    const [a, b] = [await hive.add('a'), await hive.add('b')];
+    b.generate = async function* () {
+      yield { type: 'start', cached: { local: 0, remote: 0, computed: 1 }, queueMs: 0 };
+      yield { type: 'tokens', ids: [1] };
+      throw new Unavailable('gone');
+    };
+    a.generate = () => saying([2]);
+    const its = run(prompt(2, { worker: 'b' }));
+    await hive.pass(4_000);
+    expect([its.error, startedBy(its)]).toEqual([null, 'b']);
+    expect(its.events.flatMap((event) => (event.type === 'tokens' ? event.ids : []))).toEqual([1, 2]);
+    expect(a.requests.map(({ resumeTokens }) => resumeTokens)).toEqual([1]);
   });
 
   it('is Overloaded if the worker it names is full', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CoarseView } from '../../../../coordinator/console/coarse-view.js';
+import type { OrderedFault } from '../../../../coordinator/console/disturbance-news.js';
 import { FEED_BACKLOG } from '../../../../coordinator/console/feed-client.js';
 import {
   ACTIVITY_INTERVAL_MS,
@@ -41,6 +42,9 @@ class Scene {
   blocks = { blocks: 4, below: 0 };
   /** Blocks by worker, as the coordinator counts them. */
   readonly held = new Map<string, number>();
+  readonly toldOthers: OrderedFault[] = [];
+  /** Another coordinator tells of a fault. */
+  hear!: (fault: OrderedFault, agoMs: number) => void;
   readonly feed = new FleetFeed({
     clock: this.clock,
     view: () => this.fleet.view(),
@@ -57,6 +61,12 @@ class Scene {
       },
     },
     about: { version: '1.2.3', model: 'recall', routing: true, chaos: false },
+    disturbances: {
+      tell: (fault) => void this.toldOthers.push(fault),
+      listen: (listener) => {
+        this.hear = listener;
+      },
+    },
   });
 
   constructor() {
@@ -233,6 +243,31 @@ describe('the feed of the console', () => {
     scene.fleet.workers = [{ ...refusing(2), incarnation: 'w1-2' }, member('w2')];
     await scene.clock.advance(FEED_INTERVAL_MS);
     expect(scene.happened().slice(2)).toEqual(['damaged w1', 'restarted w1', 'damaged w1']);
+  });
+
+  it('tells of faults that were ordered here or at another coordinator, and only the others of those ordered here', async () => {
+    const scene = new Scene();
+    scene.feed.disturbed('kill', 'w1');
+    await scene.clock.advance(10_000);
+    scene.hear({ fault: 'stop', worker: null, seconds: 5 }, 4_000);
+    expect(scene.feed.happened).toEqual([
+      { at: expect.any(Number), kind: 'disturbed', worker: 'w1', fault: 'kill' },
+      { at: scene.clock.now() - 4_000, kind: 'disturbed', worker: null, fault: 'stop', seconds: 5 },
+    ]);
+    expect(scene.toldOthers).toEqual([{ fault: 'kill', worker: 'w1', seconds: null }]);
+  });
+
+  it('tells of the first block that is refused after an order to send corrupt ones', async () => {
+    const scene = new Scene();
+    const refusing = (blocks: number) => ({ ...member('w1'), damaged: [{ peer: 'w2', blocks }] });
+    scene.fleet.workers = [member('w1'), member('w2')];
+    await scene.clock.advance(FEED_INTERVAL_MS);
+    for (const blocks of [1, 2]) {
+      scene.feed.disturbed('corrupt', 'w2', 2);
+      scene.fleet.workers = [refusing(blocks), member('w2')];
+      await scene.clock.advance(FEED_INTERVAL_MS);
+    }
+    expect(scene.happened().slice(-4)).toEqual(['disturbed w2', 'damaged w1', 'disturbed w2', 'damaged w1']);
   });
 
   it('tells the steps of all requests to an operator, and those of the own tenant to a user', async () => {

@@ -190,6 +190,7 @@ export async function testServer(
       countBlocks: () => ({ blocks: 7, below: 0 }),
       blocksOf: () => null,
       slow,
+      disturbances: { tell: () => {}, listen: () => {}, behavior: () => ({ ordered: () => {} }) },
       runtime: { answer: async () => ({ nodes: [], actors: [], tasks: [], silent: [], more: false }) },
     },
     random: new SeededRandom(1),

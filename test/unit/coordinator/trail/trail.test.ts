@@ -225,8 +225,13 @@ it('An audit log keeps what users ask for, and what is refused, apart from all e
     { ...REQUEST, role: 'operator', route: '/v1/fleet/workers/:id/drain' },
     { event: 'purge_complete', purge: 'p1', tenant: 'acme', blocks: 3 },
   ];
-  for (const event of [REQUEST, failed, ...refusals, ...others]) trail.write(event);
-  expect(use).toEqual([REQUEST, failed]);
+  // Without keys, everyone has the rights of an operator.
+  const anyone = { ...REQUEST, tenant: null, key: null, role: null };
+  others.push({ ...anyone, route: '/v1/cache/purge' }, { ...anyone, method: 'DELETE', route: '/v1/cache/pin/:id' });
+  others.push({ ...anyone, route: '/v1/fleet/workers/:id/kill' }, { ...anyone, method: 'REDIS', route: 'FLUSHDB' });
+  const used = [REQUEST, failed, { ...REQUEST, route: '/v1/cache/purge' }, anyone, { ...anyone, route: '/tokenize' }];
+  for (const event of [...used, ...refusals, ...others]) trail.write(event);
+  expect(use).toEqual(used);
   expect(refused).toEqual(refusals);
   expect(rest).toEqual(others);
 });
