@@ -1,6 +1,7 @@
 import { within } from '../../async/within.js';
 import type { Clock } from '../../clock.js';
 import type { Log } from '../../log.js';
+import { packThrown } from '../values/error-value.js';
 
 /** Lets actors that end give back what they hold, such as timers, files and connections, which do not end with them. */
 
@@ -18,11 +19,11 @@ export class Disposals {
   ) {}
 
   /**
-   * Calls an actor's `[Symbol.asyncDispose]` or `[Symbol.dispose]`, through `run`; null if its class has neither. Never rejects.
+   * Calls an actor's `[Symbol.asyncDispose]` or `[Symbol.dispose]`, through `run`; null if it has neither, or none that can be read. Never rejects.
    * @param actor names it in the log
    */
   of(value: object, actor: string, run: (dispose: Dispose) => unknown): Promise<void> | null {
-    const dispose = disposeOf(value);
+    const dispose = this.disposeOf(value, actor);
     if (dispose === null) return null;
     const disposal = this.dispose(actor, async () => void (await run(dispose))).finally(() =>
       this.running.delete(disposal),
@@ -40,15 +41,27 @@ export class Disposals {
     try {
       if (await within(this.clock, DISPOSAL_MS, act())) return;
       this.log.error({ actor }, `an actor that ended did not give back what it holds within ${DISPOSAL_MS} ms`);
-    } catch (err) {
-      this.log.error({ actor, err }, 'an actor that ended failed to give back what it holds');
+    } catch (thrown) {
+      this.failed(actor, thrown);
     }
   }
-}
 
-/** Its method with which it gives back what it holds, of its class or a base class. */
-function disposeOf(value: object): Dispose | null {
-  const { [Symbol.asyncDispose]: later, [Symbol.dispose]: now } = value as Partial<AsyncDisposable & Disposable>;
-  const dispose = later ?? now;
-  return typeof dispose === 'function' ? dispose.bind(value) : null;
+  /** Its method with which it gives back what it holds, of its class or a base class. */
+  private disposeOf(value: object, actor: string): Dispose | null {
+    try {
+      const { [Symbol.asyncDispose]: later, [Symbol.dispose]: now } = value as Partial<AsyncDisposable & Disposable>;
+      const dispose: unknown = later ?? now;
+      return typeof dispose === 'function' ? () => Reflect.apply(dispose, value, []) as unknown : null;
+    } catch (thrown) {
+      // It may be a getter.
+      this.failed(actor, thrown);
+      return null;
+    }
+  }
+
+  /** The code of users may throw values that cannot be logged as they are. */
+  private failed(actor: string, thrown: unknown): void {
+    const { name, message, stack } = packThrown(thrown);
+    this.log.error({ actor, err: { name, message, stack } }, 'an actor that ended failed to give back what it holds');
+  }
 }

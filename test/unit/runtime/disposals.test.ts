@@ -70,4 +70,29 @@ describe('giving back', () => {
     await disposals.done();
     expect(lines.map((line) => (JSON.parse(line) as { actor: string }).actor)).toEqual(['fails', 'slow']);
   });
+
+  it('may not be readable, or throw what cannot be read, which the log tells', async () => {
+    const lines: string[] = [];
+    const log = createLog({ level: 'error', write: (line) => lines.push(line) });
+    const disposals = new Disposals(new SimulatedClock(), log);
+    const run = (dispose: () => unknown) => dispose();
+    const fail = () => {
+      throw new Error('cannot be read');
+    };
+    expect(disposals.of(Object.defineProperty({}, Symbol.dispose, { get: fail }), 'getter', run)).toBeNull();
+    expect(disposals.of(new Proxy({}, { get: fail }), 'proxy', run)).toBeNull();
+    let isBack = false;
+    const giveBack = () => {
+      isBack = true;
+    };
+    await disposals.of({ [Symbol.dispose]: Object.assign(giveBack, { bind: fail }) }, 'bind', run);
+    expect(isBack).toBe(true);
+    const unreadable = Object.defineProperty(new Error(), 'message', { get: fail });
+    await disposals.of({ [Symbol.dispose]: () => Promise.reject(unreadable) }, 'unreadable', run);
+    expect(lines.map((line) => (JSON.parse(line) as { actor: string }).actor)).toEqual([
+      'getter',
+      'proxy',
+      'unreadable',
+    ]);
+  });
 });
