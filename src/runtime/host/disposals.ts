@@ -10,8 +10,19 @@ const DISPOSAL_MS = 5_000;
 
 type Dispose = () => unknown;
 
+/** An actor that has ended. */
+interface Ended {
+  readonly value: object;
+  /** Names it in the log. */
+  readonly actor: string;
+  /** Resolves when none of its methods runs any more; null if none does. */
+  readonly idle: Promise<void> | null;
+}
+
 export class Disposals {
   private readonly running = new Set<Promise<void>>();
+  /** Names of actors whose methods still run. */
+  private readonly waiting = new Set<string>();
 
   constructor(
     private readonly clock: Clock,
@@ -19,22 +30,37 @@ export class Disposals {
   ) {}
 
   /**
-   * Calls an actor's `[Symbol.asyncDispose]` or `[Symbol.dispose]`, through `run`; null if it has neither, or none that can be read. Never rejects.
-   * @param actor names it in the log
+   * Calls an actor's `[Symbol.asyncDispose]` or `[Symbol.dispose]`, through `run`, once none of its methods runs; null if it has neither, or none that can
+   * be read. Never rejects.
    */
-  of(value: object, actor: string, run: (dispose: Dispose) => unknown): Promise<void> | null {
+  of({ value, actor, idle }: Ended, run: (dispose: Dispose) => unknown): Promise<void> | null {
     const dispose = this.disposeOf(value, actor);
     if (dispose === null) return null;
-    const disposal = this.dispose(actor, async () => void (await run(dispose))).finally(() =>
-      this.running.delete(disposal),
-    );
+    const disposal = this.whenIdle(actor, idle)
+      .then(() => this.dispose(actor, async () => void (await run(dispose))))
+      .finally(() => this.running.delete(disposal));
     this.running.add(disposal);
     return disposal;
   }
 
-  /** Resolves when all that have begun are done. */
+  get isEmpty(): boolean {
+    return this.running.size === 0;
+  }
+
+  /** Resolves when all that have begun are done, or have had their time. */
   async done(): Promise<void> {
-    await Promise.all(this.running);
+    const all = Promise.all(this.running).then(() => undefined);
+    if (await within(this.clock, DISPOSAL_MS, all)) return;
+    for (const actor of this.waiting) {
+      this.log.error({ actor }, 'an actor could not give back what it holds, because one of its methods still runs');
+    }
+  }
+
+  private async whenIdle(actor: string, idle: Promise<void> | null): Promise<void> {
+    if (idle === null) return;
+    this.waiting.add(actor);
+    await idle;
+    this.waiting.delete(actor);
   }
 
   private async dispose(actor: string, act: () => Promise<void>): Promise<void> {

@@ -1,5 +1,6 @@
 import type { NodeAddress } from '../../actors/envelope.js';
 import type { Behavior, Call } from '../../actors/protocol.js';
+import { Deferred } from '../../async/deferred.js';
 import type { Clock } from '../../clock.js';
 import { InvalidRequest, NoSuchActor, Unavailable } from '../../errors.js';
 import type { Log } from '../../log.js';
@@ -43,7 +44,7 @@ export interface InstanceHost {
 }
 
 /** What keeps other nodes from having an actor too. */
-interface ActorLease {
+export interface ActorLease {
   readonly valid: boolean;
   /** Renews a lease that is over. Whether it is valid again. Never rejects. */
   revived(): Promise<boolean>;
@@ -80,8 +81,8 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
   private running = 0;
   private calls = 0;
   private errors = 0;
-  /** Runs when the last running call is over. */
-  private onIdle: (() => void) | null = null;
+  /** Set while code of the actor runs that is waited for. */
+  private idling: Deferred<void> | null = null;
 
   constructor(readonly options: InstanceOptions) {
     this.createdMs = options.host.clock.now();
@@ -143,10 +144,11 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     }
   }
 
-  /** Runs `then` once no code of the actor runs. To be called once, when the actor takes no more calls. */
-  whenIdle(then: () => void): void {
-    if (this.running === 0) then();
-    else this.onIdle = then;
+  /** Resolves once no code of the actor runs; null if none does. To be asked when the actor takes no more calls. */
+  get idle(): Promise<void> | null {
+    if (this.running === 0) return null;
+    this.idling ??= new Deferred<void>();
+    return this.idling.promise;
   }
 
   print(level: LogLine['level'], text: string): void {
@@ -196,7 +198,7 @@ export class Instance implements Behavior<typeof InstanceProtocol>, Printer {
     const end = outcome === null ? 'lost' : outcome.type === 'threw' ? 'threw' : 'ok';
     host.observer.called(spec.class, run && method, { outcome: end, waitedMs: call.waitedMs, tookMs });
     span.end(thrownIn(outcome));
-    if (this.running === 0) this.onIdle?.();
+    if (this.running === 0) this.idling?.resolve();
   }
 
   /** The code of an actor may have kept the event loop busy for longer than the lease was valid. */

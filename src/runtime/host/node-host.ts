@@ -1,6 +1,6 @@
 import type { NodeAddress } from '../../actors/envelope.js';
 import type { Behavior, Call, RequestOf, ResponseOf } from '../../actors/protocol.js';
-import { Overloaded } from '../../errors.js';
+import { Cancelled, Overloaded, Unavailable } from '../../errors.js';
 import type { Lifecycle } from '../../lifecycle.js';
 import { CALLS_IN_FLIGHT } from '../../limits.js';
 import type { Log } from '../../log.js';
@@ -8,7 +8,7 @@ import { PacedLog } from '../../paced-log.js';
 import { PASSING_TRACER, type Tracer } from '../../trace/span.js';
 import type { FleetClient } from '../client/fleet-client.js';
 import { runInScope } from '../context.js';
-import { lanesOf, requireGroupMethods } from '../core/lane.js';
+import { lanesOf } from '../core/lane.js';
 import { type NodeGrant, NodeResources } from '../core/node-resources.js';
 import { describeResources, type Resources } from '../core/resources.js';
 import type { Library } from '../library.js';
@@ -17,24 +17,21 @@ import {
   HOST_ACTOR,
   HostProtocol,
   InstanceProtocol,
-  type InstanceSpec,
   instanceActor,
   LISTED_AT_A_TIME,
   OWNER_ACTOR,
   OwnerProtocol,
-  type WireValue,
 } from '../messages.js';
 import { packThrown } from '../values/error-value.js';
 import { ActorLines, listenToConsole } from './actor-lines.js';
-import { Checkpoints, savedBy, savingOf } from './checkpoints.js';
+import { Creation, GivenUp } from './creation.js';
 import { DetachedHost } from './detached-host.js';
 import { Disposals } from './disposals.js';
 import { type HostObserver, NO_OBSERVER } from './host-observer.js';
-import { Instance, type InstanceHost } from './instance.js';
-import { KeptSpecs } from './kept-specs.js';
+import type { ActorLease, Instance, InstanceHost } from './instance.js';
+import { type ActorLife, InstanceMaker } from './instance-maker.js';
 import { lifeScope } from './life-scope.js';
 import { NodeTasks } from './node-tasks.js';
-import { checkedArguments, methodSchema } from './schemas.js';
 
 /** A node: hosts instances of the classes of its library, and runs its functions. */
 
@@ -58,20 +55,23 @@ type Created = ResponseOf<typeof HostProtocol, 'create'>;
 
 export class NodeHost {
   private readonly instances = new Map<string, Instance>();
-  private readonly creating = new Set<string>();
+  private readonly creating = new Map<string, Creation>();
   private readonly detached: DetachedHost;
   private readonly resources: NodeResources;
   private readonly shared: InstanceHost;
   private readonly tasks: NodeTasks;
-  private readonly kept: KeptSpecs;
+  private readonly maker: InstanceMaker;
   private readonly disposals: Disposals;
+  private isStopping = false;
 
   constructor(private readonly options: NodeHostOptions) {
     this.resources = new NodeResources(options.total, options.gpuIds);
     this.detached = new DetachedHost(options.member, options.fleet.records, () => this.fenced());
-    const { library } = options;
+    const { member, fleet, library } = options;
+    const { detached } = this;
     this.shared = this.share();
-    this.kept = new KeptSpecs(library);
+    const discard = (life: ActorLife, value: object | null) => this.leave(life, value, null);
+    this.maker = new InstanceMaker({ host: this.shared, member, fleet, library, detached, discard });
     this.disposals = new Disposals(this.shared.clock, this.shared.log);
     this.tasks = new NodeTasks({
       host: this.shared,
@@ -125,7 +125,7 @@ export class NodeHost {
     });
     life.use(unlisten, (end) => end());
     member.offers(() => ({
-      exports: library.offered,
+      exports: this.isStopping ? [] : library.offered,
       total: this.resources.total,
       free: this.resources.free,
       actors: this.instances.size,
@@ -148,101 +148,93 @@ export class NodeHost {
   }
 
   private async create(request: CreateRequest, call: Call): Promise<Created> {
-    const { spec, epoch } = request;
+    const { spec, owner, epoch } = request;
     const { id } = spec;
     const known = this.instances.get(id);
     if (known && known.options.epoch >= epoch) return { type: 'created' };
+    if (this.isStopping) throw new Overloaded('cannot create an actor: this node stops');
     if (this.creating.has(id)) throw new Overloaded(`cannot create the actor ${id}: it is being created`);
     if (this.instances.size + this.creating.size >= INSTANCES) {
       throw new Overloaded(`cannot create an actor: this node hosts ${INSTANCES} already`);
     }
-    this.creating.add(id);
+    const creation = new Creation(spec, owner, epoch);
+    this.creating.set(id, creation);
     try {
       if (known) await this.end(known);
-      return await this.begin(request, call);
+      return await this.begin(creation, request, call);
     } finally {
       this.creating.delete(id);
+      creation.finish();
     }
   }
 
-  private async begin({ spec, owner, epoch, from, state }: CreateRequest, call: Call): Promise<Created> {
+  private async begin(creation: Creation, { from, state }: CreateRequest, call: Call): Promise<Created> {
+    const { spec, owner, epoch } = creation;
     const grant = this.grant(spec.resources, spec.bundle);
+    let lease: ActorLease | null = null;
     try {
-      if (owner === null && !(await this.detached.adopt(spec, epoch, from))) {
-        this.release(grant);
-        return { type: 'elsewhere' };
+      if (owner === null) {
+        lease = await this.detached.adopt(spec, epoch, from);
+        if (lease === null) {
+          this.release(grant);
+          return { type: 'elsewhere' };
+        }
       }
     } catch (error) {
       this.release(grant);
       throw error;
     }
     try {
-      const isSaved = owner === null && spec.checkpointEvery !== null;
-      const last = isSaved ? await this.detached.restored(spec, epoch) : state;
-      await this.spawn(await this.instantiate({ spec, owner, epoch, state: last }, grant, call));
+      await this.spawn(creation, await this.instantiate(creation, { grant, lease, state, call }));
       return { type: 'created' };
     } catch (error) {
-      this.release(grant);
-      if (owner === null) await this.detached.ended(spec, epoch, false);
-      return { type: 'threw', error: packThrown(error) };
-    }
-  }
-
-  private async instantiate(
-    { spec, owner, epoch, state }: Omit<CreateRequest, 'from'>,
-    grant: NodeGrant,
-    call: Call,
-  ): Promise<Instance> {
-    const { library, fleet } = this.options;
-    const Class = library.classOf(spec.class, spec.version);
-    const { args: given } = await fleet.values.unpackArguments(spec.args);
-    const args = checkedArguments(methodSchema(Class, 'constructor'), `the constructor of ${spec.class}`, given);
-    const scope = lifeScope(this.shared, { spec, owner, epoch, grant }, call);
-    let value: object;
-    let checkpoints: Checkpoints | null;
-    try {
-      value = runInScope(scope, () => Reflect.construct(Class, args) as object);
-      requireGroupMethods(value, spec);
-      checkpoints = this.checkpointsOf(spec, owner, epoch, value);
-      if (checkpoints && state) {
-        const [saved] = (await fleet.values.unpackArguments(state)).args;
-        await runInScope(scope, () => savingOf(value, spec.class).restore(saved));
+      if (!(error instanceof GivenUp)) {
+        if (owner === null) await this.detached.failed(spec, epoch);
+        return { type: 'threw', error: packThrown(error) };
       }
-    } finally {
-      scope.isOver = true;
+      if (owner !== null) throw new Overloaded(error.message);
+      void this.detached.giveBack(spec, epoch);
+      return { type: 'elsewhere' };
     }
-    const lease = owner === null ? this.detached.lease : null;
-    const own = { host: this.shared, spec: this.kept.spec(spec), owner: this.kept.owner(owner) };
-    return new Instance({ ...own, lease, epoch, value, checkpoints, grant: this.kept.grant(grant) });
   }
 
-  private checkpointsOf(spec: InstanceSpec, owner: NodeAddress | null, epoch: number, value: object) {
-    const { id, checkpointEvery: every } = spec;
-    if (every === null) return null;
-    const { member, fleet } = this.options;
-    const saving = savingOf(value, spec.class);
-    const save = async () => fleet.values.packResult([await savedBy(saving)]);
-    const keep = async (sequence: number, state: WireValue) => {
-      if (owner === null) return this.detached.keep(spec, epoch, state);
-      const ref = member.actors.ref(OwnerProtocol, { ...owner, actor: OWNER_ACTOR });
-      return (await ref.ask('checkpoint', { id, epoch, sequence, state })).kept;
-    };
-    return new Checkpoints({ every, save, keep });
+  /** @throws what the code of the class throws, GivenUp; the grant is given back then */
+  private async instantiate(creation: Creation, using: Parameters<InstanceMaker['make']>[1]): Promise<Instance> {
+    const { spec, owner, epoch } = creation;
+    let { state } = using;
+    try {
+      if (owner === null && spec.checkpointEvery !== null) state = await this.detached.restored(spec, epoch);
+      creation.requireWanted();
+    } catch (error) {
+      this.release(using.grant);
+      throw error instanceof Unavailable ? new GivenUp(error.message) : error;
+    }
+    return this.maker.make(creation, { ...using, state });
   }
 
-  private async spawn(instance: Instance): Promise<void> {
+  /** @throws GivenUp; the instance has ended then */
+  private async spawn(creation: Creation, instance: Instance): Promise<void> {
     const { spec } = instance.options;
     const { actors } = this.options.member;
-    for (const { name, max } of lanesOf(spec)) {
-      const options = { concurrency: max, mailbox: spec.maxPending, listed: false };
-      await actors.spawn(InstanceProtocol, instanceActor(name), instance.behavior, options);
-    }
     this.instances.set(spec.id, instance);
+    try {
+      for (const { name, max } of lanesOf(spec)) {
+        creation.requireWanted();
+        const options = { concurrency: max, mailbox: spec.maxPending, listed: false };
+        await actors.spawn(InstanceProtocol, instanceActor(name), instance.behavior, options);
+      }
+      creation.requireWanted();
+    } catch (error) {
+      await this.end(instance);
+      throw error instanceof Unavailable ? new GivenUp(error.message) : error;
+    }
     if (instance.options.epoch > 0) this.shared.observer.restarted(spec.class);
     this.options.member.directory.soon();
   }
 
+  /** Waits for the actor while it is being created. */
   private async kill(id: string, restart: boolean, upTo: number | null): Promise<{ known: boolean }> {
+    await this.creating.get(id)?.done;
     const instance = this.instances.get(id);
     if (!instance || instance.options.epoch > (upTo ?? Number.POSITIVE_INFINITY)) return { known: false };
     await this.end(instance);
@@ -257,37 +249,41 @@ export class NodeHost {
   }
 
   private async end(instance: Instance): Promise<void> {
-    const { spec, grant } = instance.options;
+    const { spec } = instance.options;
     if (this.instances.get(spec.id) !== instance) return;
     this.instances.delete(spec.id);
     const { actors } = this.options.member;
     await Promise.all(lanesOf(spec).map(({ name }) => actors.stopActor(instanceActor(name))));
     // A method does not end with its actor, and may go on with the GPU.
-    instance.whenIdle(() => {
-      const disposal = this.dispose(instance);
-      if (disposal === null) this.release(grant);
-      else void disposal.then(() => this.release(grant));
-    });
+    this.leave(instance.options, instance.options.value, instance.idle);
   }
 
-  private dispose({ options: { spec, owner, epoch, value, grant } }: Instance): Promise<void> | null {
-    return this.disposals.of(value, spec.name ?? spec.id, (dispose) => {
-      const call = { signal: new AbortController().signal, trace: null };
-      return runInScope(lifeScope(this.shared, { spec, owner, epoch, grant }, call), dispose);
-    });
+  /** Lets an object that is no actor any more, or never was, give back what it holds; then gives its resources back. */
+  private leave({ spec, owner, epoch, grant }: ActorLife, value: object | null, idle: Promise<void> | null): void {
+    const actor = spec.name ?? spec.id;
+    const call = { signal: new AbortController().signal, trace: null };
+    const run = (dispose: () => unknown) =>
+      runInScope(lifeScope(this.shared, { spec, owner, epoch, grant }, call), dispose);
+    const disposal = (value && this.disposals.of({ value, actor, idle }, run)) ?? idle;
+    if (disposal === null) this.release(grant);
+    else void disposal.then(() => this.release(grant));
   }
 
   private fenced(): void {
-    for (const instance of [...this.instances.values()]) if (instance.options.owner === null) void this.end(instance);
+    void this.endAll((owner) => owner === null);
   }
 
   /** Actors do not outlive the process that created them. */
   private ownerGone(incarnation: string): void {
-    this.kept.forget(incarnation);
-    for (const instance of [...this.instances.values()]) {
-      if (instance.options.owner?.incarnation === incarnation) void this.end(instance);
-    }
+    this.maker.forget(incarnation);
+    void this.endAll((owner) => owner?.incarnation === incarnation);
     for (const bundle of this.resources.bundlesOf(incarnation)) void this.unreserve(bundle);
+  }
+
+  private async endAll(concerns: (owner: NodeAddress | null) => boolean): Promise<void> {
+    for (const creation of this.creating.values()) if (concerns(creation.owner)) creation.giveUp();
+    const concerned = [...this.instances.values()].filter(({ options }) => concerns(options.owner));
+    await Promise.all(concerned.map((instance) => this.end(instance)));
   }
 
   private reserve({ bundle, owner, resources }: RequestOf<typeof HostProtocol, 'reserve'>): boolean {
@@ -300,6 +296,8 @@ export class NodeHost {
 
   private async unreserve(bundle: string): Promise<void> {
     this.resources.unreserve(bundle);
+    // Code that creates an actor may go on for long.
+    for (const { spec } of this.creating.values()) if (spec.bundle === bundle) void this.kill(spec.id, false, null);
     const within = [...this.instances.values()].filter(({ options }) => options.spec.bundle === bundle);
     await Promise.all(within.map((instance) => this.kill(instance.options.spec.id, false, null)));
     this.options.member.directory.soon();
@@ -323,8 +321,18 @@ export class NodeHost {
   }
 
   private async stop(): Promise<void> {
-    await Promise.all([...this.instances.values()].map((instance) => this.end(instance)));
+    this.isStopping = true;
+    this.options.member.directory.soon();
+    const lives = [...this.creating.values(), ...[...this.instances.values()].map(({ options }) => options)];
+    await this.endAll(() => true);
+    if (this.disposals.isEmpty) return;
+    // Others learn that this node is gone only once all have given back what they hold.
+    const handing = new AbortController();
+    for (const { spec, owner, epoch } of lives) {
+      if (owner === null) void this.detached.handOver(spec, epoch, handing.signal);
+    }
     await this.disposals.done();
+    handing.abort(new Cancelled('this node has stopped'));
   }
 }
 

@@ -173,7 +173,7 @@ describe('an actor of a user on a node', () => {
   it('ends if its creator gives up while its constructor runs', async () => {
     const abort = new AbortController();
     Announced.made = () => abort.abort();
-    const ended = vi.spyOn(Instance.prototype, 'whenIdle');
+    const ended = vi.spyOn(Instance.prototype, 'idle', 'get');
     expect(await rejection(driver.fleet.actor(Announced, { signal: abort.signal }))).toBeInstanceOf(Cancelled);
     await until(driver.member, () => ended.mock.calls.length === 1);
   });

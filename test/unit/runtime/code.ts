@@ -418,3 +418,28 @@ export class Tenant {
     Tenant.left.push(`${this.name}, life ${current().attempt}`);
   }
 }
+
+/** A sum that takes its state back once a test lets it, and tells when it gives back what it holds. */
+export class Sleeper {
+  static restoring: (life: number) => Promise<void> = async () => undefined;
+  static leaving: (life: number) => void = () => undefined;
+  private sum = 0;
+
+  add(amount: number): number {
+    this.sum += amount;
+    return this.sum;
+  }
+
+  save(): number {
+    return this.sum;
+  }
+
+  async restore(sum: number): Promise<void> {
+    await Sleeper.restoring(current().attempt);
+    this.sum = sum;
+  }
+
+  [Symbol.dispose](): void {
+    Sleeper.leaving(current().attempt);
+  }
+}

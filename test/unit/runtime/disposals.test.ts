@@ -57,14 +57,16 @@ describe('an actor that holds something', () => {
 });
 
 describe('giving back', () => {
+  const idle = (actor: string, value: object) => ({ actor, value, idle: null });
+
   it('may fail, or take too long, which the log tells', async () => {
     const lines: string[] = [];
     const clock = new SimulatedClock();
     const disposals = new Disposals(clock, createLog({ level: 'error', write: (line) => lines.push(line) }));
     const run = (dispose: () => unknown) => dispose();
-    expect(disposals.of({}, 'none', run)).toBeNull();
-    await disposals.of({ [Symbol.dispose]: () => Promise.reject(new Error('no')) }, 'fails', run);
-    const slow = disposals.of({ [Symbol.asyncDispose]: () => new Promise(() => {}) }, 'slow', run);
+    expect(disposals.of(idle('none', {}), run)).toBeNull();
+    await disposals.of(idle('fails', { [Symbol.dispose]: () => Promise.reject(new Error('no')) }), run);
+    const slow = disposals.of(idle('slow', { [Symbol.asyncDispose]: () => new Promise(() => {}) }), run);
     await clock.advance(5_000);
     await slow;
     await disposals.done();
@@ -79,20 +81,41 @@ describe('giving back', () => {
     const fail = () => {
       throw new Error('cannot be read');
     };
-    expect(disposals.of(Object.defineProperty({}, Symbol.dispose, { get: fail }), 'getter', run)).toBeNull();
-    expect(disposals.of(new Proxy({}, { get: fail }), 'proxy', run)).toBeNull();
+    expect(disposals.of(idle('getter', Object.defineProperty({}, Symbol.dispose, { get: fail })), run)).toBeNull();
+    expect(disposals.of(idle('proxy', new Proxy({}, { get: fail })), run)).toBeNull();
     let isBack = false;
     const giveBack = () => {
       isBack = true;
     };
-    await disposals.of({ [Symbol.dispose]: Object.assign(giveBack, { bind: fail }) }, 'bind', run);
+    await disposals.of(idle('bind', { [Symbol.dispose]: Object.assign(giveBack, { bind: fail }) }), run);
     expect(isBack).toBe(true);
     const unreadable = Object.defineProperty(new Error(), 'message', { get: fail });
-    await disposals.of({ [Symbol.dispose]: () => Promise.reject(unreadable) }, 'unreadable', run);
+    await disposals.of(idle('unreadable', { [Symbol.dispose]: () => Promise.reject(unreadable) }), run);
     expect(lines.map((line) => (JSON.parse(line) as { actor: string }).actor)).toEqual([
       'getter',
       'proxy',
       'unreadable',
     ]);
+  });
+
+  it('waits for running methods, within the time that a node has to stop', async () => {
+    const lines: string[] = [];
+    const clock = new SimulatedClock();
+    const disposals = new Disposals(clock, createLog({ level: 'error', write: (line) => lines.push(line) }));
+    const left: string[] = [];
+    const running = (actor: string, method: Promise<void>) => {
+      const value = { [Symbol.dispose]: () => left.push(actor) };
+      return disposals.of({ actor, value, idle: method }, (dispose) => dispose());
+    };
+    const method = new Deferred<void>();
+    void running('short', method.promise);
+    void running('long', new Promise(() => {}));
+    const done = disposals.done();
+    expect(left).toEqual([]);
+    method.resolve();
+    await clock.advance(5_000);
+    await done;
+    expect(left).toEqual(['short']);
+    expect(lines.map((line) => (JSON.parse(line) as { actor: string }).actor)).toEqual(['long']);
   });
 });
