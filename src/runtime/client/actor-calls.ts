@@ -153,11 +153,34 @@ export class ActorCalls implements HandleCalls {
       .finally(() => release(isOver));
   }
 
+  /**
+   * Ends an actor, also one that is elsewhere meanwhile.
+   * @throws ActorDied if it was dead already, Unavailable if its node does not answer, or does not have it though it should
+   */
   async kill(to: HandleState, { restart = false }: { readonly restart?: boolean }): Promise<void> {
-    const at = await this.locate(to);
-    const host = this.member.actors.ref(HostProtocol, { ...at.node, actor: HOST_ACTOR });
-    await host.ask('kill', { id: to.id, restart, epoch: null });
-    this.locations.forget(to.id, at);
+    const { actors, directory } = this.member;
+    for (let misses = 0; ; misses++) {
+      const at = await this.locate(to).catch((error: unknown) => {
+        // It has ended meanwhile.
+        if (misses > 0 && error instanceof ActorDied) return null;
+        throw error;
+      });
+      if (at === null) return;
+      const host = actors.ref(HostProtocol, { ...at.node, actor: HOST_ACTOR });
+      try {
+        const { known } = await host.ask('kill', { id: to.id, restart, epoch: null });
+        // The owner of an actor may not have heard yet that it ended.
+        if (known || (misses >= MISSES && to.owner !== null)) return;
+        if (misses >= MISSES) throw new Unavailable(`cannot end the actor ${to.class} ${to.id}: it cannot be found`);
+      } catch (error) {
+        if (misses >= MISSES || !(error instanceof Unavailable)) throw error;
+        directory.suspect(at.node.incarnation);
+        await directory.judged(at.node.incarnation, {});
+      } finally {
+        this.locations.forget(to.id, at);
+      }
+      await this.pause(MISS_PAUSE_MS * 2 ** misses);
+    }
   }
 
   /** Where an actor is. Throws the errors of `Locations.find`. */
