@@ -37,8 +37,10 @@ const PAGES = {
 type PageName = keyof typeof PAGES;
 
 export function App() {
-  const [key, setKey] = useState(storedKey);
-  const api = useMemo(() => new Api(key), [key]);
+  // An object, so that entering the same key again tries it again: it may have become valid.
+  const [login, setLogin] = useState(() => ({ key: storedKey() }));
+  const { key } = login;
+  const api = useMemo(() => new Api(login.key), [login]);
   const feed = useMemo(() => new FeedConnection(api), [api]);
   useEffect(() => {
     feed.open();
@@ -58,7 +60,7 @@ export function App() {
   }, [locked, page]);
   const enter = (next: string | null) => {
     storeKey(next);
-    setKey(next);
+    setLogin({ key: next });
   };
   if (status.state === 'locked') return <Login why={loginProblem(key, status.status, status.why)} onKey={enter} />;
   return (

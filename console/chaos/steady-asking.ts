@@ -1,7 +1,7 @@
 import { newRequestId, streamAnswer } from '../chat/stream-answer.js';
 import type { FeedConnection } from '../feed/connection.js';
 import { Store } from '../feed/store.js';
-import type { Api } from '../session/api.js';
+import { type Api, ApiFailure } from '../session/api.js';
 import { AnswerCheck, type AnswerCounts, type CheckedPrompt } from './answer-check.js';
 import { corruptWorkers } from './disturbances.js';
 import { type FreshPrefix, FreshPrefixes } from './fresh-prefix.js';
@@ -61,7 +61,8 @@ export class SteadyAsking {
     try {
       // A named worker may be gone by then, which is no fault of the fleet.
       const { pieces, tokens } = await ask(prefix.worker).catch((error: unknown) => {
-        if (prefix.worker === null || signal.aborted) throw error;
+        const isGone = error instanceof ApiFailure && error.status === 503;
+        if (prefix.worker === null || signal.aborted || !isGone) throw error;
         return ask(null);
       });
       check.answered(checked, pieces, tokens);

@@ -6,8 +6,8 @@ import type { Api } from '../session/api.js';
 import { AnswerCard } from './answer-card.js';
 import { type ChatAnswer, type ChatDraft, type ChatLog, LENGTHS } from './chat-log.js';
 import { rateFor } from './cold-cost.js';
+import { earlierCosts } from './earlier-costs.js';
 import type { ChatPrompt, SaidMessage } from './prompt-colours.js';
-import type { AnswerCost } from './stream-answer.js';
 
 /** A chat with the model that shows what each answer cost, and where the K/V of its prompt came from. */
 
@@ -23,6 +23,7 @@ export function ChatPage({ api, feed, log }: ChatPageProps) {
   const { answers, busy, traces } = useStore(log.chat);
   const serving = [...workers.values()].filter(({ state }) => state === 'serving').map(({ id }) => id);
   const nameable = hello?.routing === true ? serving : [];
+  const earlier = earlierCosts(answers);
   return (
     <div class="chat-page">
       <QuestionForm log={log} workers={nameable} routing={hello?.routing ?? null} />
@@ -40,7 +41,7 @@ export function ChatPage({ api, feed, log }: ChatPageProps) {
               key={answered.question.request}
               api={api}
               answered={answered}
-              earlier={costsBefore(answers.slice(0, index), answered)}
+              earlier={earlier[index]!}
               rate={rateFor(answered.cost?.worker ?? '', workers.values())}
               trace={traces.get(answered.question.request)}
               workers={workers}
@@ -56,12 +57,6 @@ export function ChatPage({ api, feed, log }: ChatPageProps) {
       </section>
     </div>
   );
-}
-
-/** The costs of those answers whose prompt was the same. */
-function costsBefore(before: readonly ChatAnswer[], { asked }: ChatAnswer): AnswerCost[] {
-  const prompt = JSON.stringify(asked);
-  return before.flatMap((each) => (each.cost !== null && JSON.stringify(each.asked) === prompt ? [each.cost] : []));
 }
 
 /** The workers that have no part in the answer. */

@@ -83,9 +83,10 @@ function kindOf(before: Member | undefined, { state, incarnation }: Member): Hap
   return state;
 }
 
-/** The workers of whose blocks a worker has refused more than before. */
+/** The workers of whose blocks a worker has refused more than before. What it had refused before this coordinator knew it is no news. */
 function damaging(before: Member | undefined, { incarnation, damaged = [] }: Member): string[] {
-  const old = before?.incarnation === incarnation ? (before.damaged ?? []) : [];
+  if (before === undefined) return [];
+  const old = before.incarnation === incarnation ? (before.damaged ?? []) : [];
   const known = new Map(old.map(({ peer, blocks }) => [peer, blocks]));
   return damaged.filter(({ peer, blocks }) => blocks > (known.get(peer) ?? 0)).map(({ peer }) => peer);
 }

@@ -3,6 +3,7 @@ import { CHECKED_PROMPTS } from '../../../console/chaos/answer-check.js';
 import { SteadyAsking } from '../../../console/chaos/steady-asking.js';
 import { EMPTY_MODEL, type FleetModel } from '../../../console/feed/fleet-model.js';
 import { Store } from '../../../console/feed/store.js';
+import { ApiFailure } from '../../../console/session/api.js';
 import type { FeedWorker } from '../../../src/console/feed-messages.js';
 import { type AskedAnswer, aborted, ScriptedApi } from './support/scripted-api.js';
 
@@ -21,11 +22,11 @@ const CORRUPT: FleetModel = {
   happened: [{ at: 0, kind: 'disturbed', worker: 'w2', fault: 'corrupt', seconds: 20 }],
 };
 
-/** Answers each question rightly once, then waits. @param refuses whether a request that names its worker is refused */
-function askingOf(model: FleetModel, refuses = false) {
+/** Answers each question rightly once, then waits. @param refusal the status of requests that name their worker; null if they are answered */
+function askingOf(model: FleetModel, refusal: number | null = null) {
   let answers = 0;
   const api = new ScriptedApi(async function* ({ body, headers, signal }) {
-    if (refuses && headers['x-shoal-worker'] !== undefined) throw new Error('is not serving');
+    if (refusal !== null && headers['x-shoal-worker'] !== undefined) throw new ApiFailure(refusal, 'refused');
     if (++answers > CHECKED_PROMPTS.length) await aborted(signal);
     yield CHECKED_PROMPTS.find(({ prompt }) => prompt === body.prompt)!.note;
   });
@@ -58,9 +59,15 @@ it('names no worker in calm, nor where requests may not', async () => {
 });
 
 it('asks any worker if the one that it named is gone, and counts no failure', async () => {
-  const { asking, all } = askingOf(CORRUPT, true);
+  const { asking, all } = askingOf(CORRUPT, 503);
   await all();
   expect(asking.state.value).toMatchObject({ running: true, problem: null, counts: { wrong: 0, failed: 0 } });
   asking.stop();
   expect(asking.state.value).toMatchObject({ running: false, counts: { right: CHECKED_PROMPTS.length } });
+});
+
+it('counts what else a named worker fails with', async () => {
+  const { asking } = askingOf(CORRUPT, 500);
+  await vi.waitFor(() => expect(asking.state.value.counts.failed).toBeGreaterThan(0));
+  expect(asking.state.value.problem).toBe('refused');
 });

@@ -220,6 +220,13 @@ describe('the feed of the console', () => {
     ]);
   });
 
+  it('does not tell of blocks that a worker had refused before this coordinator knew it', async () => {
+    const scene = new Scene();
+    scene.fleet.workers = [...scene.fleet.workers, { ...member('new'), damaged: [{ peer: 'w1', blocks: 9 }] }];
+    await scene.clock.advance(FEED_INTERVAL_MS);
+    expect(scene.happened()).toEqual(['joined new']);
+  });
+
   it('tells that a worker is back in the same process, and which one refuses whose blocks, now and then', async () => {
     const scene = new Scene();
     const refusing = (blocks: number) => ({ ...member('w1'), damaged: [{ peer: 'w2', blocks }] });
