@@ -1,3 +1,4 @@
+import { InvalidRequest } from '../errors.js';
 import { Deferred } from './deferred.js';
 
 /**
@@ -45,6 +46,7 @@ class BoundedMap<Item, Result> {
 
   async *results(): AsyncGenerator<Result> {
     const source = iteratorOf(this.items);
+    let failed = false;
     try {
       for (;;) {
         void this.ask(source);
@@ -56,8 +58,11 @@ class BoundedMap<Item, Result> {
         yield await this.ready.shift()!;
         this.held--;
       }
+    } catch (error) {
+      failed = true;
+      throw error;
     } finally {
-      await this.stop(source);
+      await this.stop(source, failed);
     }
   }
 
@@ -92,18 +97,24 @@ class BoundedMap<Item, Result> {
     result.then(settled, settled);
   }
 
-  /** Ends a source that has not ended. Does not wait for a source that still waits for its next item. */
-  private async stop(source: AsyncIterator<Item>): Promise<void> {
+  /** Ends a source that has not ended. Does not wait for one that still waits for its next item, and tells of no second error. */
+  private async stop(source: AsyncIterator<Item>, failed: boolean): Promise<void> {
     if (this.isOver) return;
     this.isOver = true;
-    const ended = source.return?.();
-    if (this.isAsking) ended?.catch(() => undefined);
+    const ended = (async () => source.return?.())();
+    if (this.isAsking || failed) ended.catch(() => undefined);
     else await ended;
   }
 }
 
+/** @throws InvalidRequest if nothing can be iterated */
 function iteratorOf<Item>(items: Items<Item>): AsyncIterator<Item> {
-  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : awaited(items);
+  const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = Object(items) as Partial<
+    AsyncIterable<Item> & Iterable<Item>
+  >;
+  if (later !== undefined) return later.call(items);
+  if (now !== undefined) return awaited(items as Iterable<Item>);
+  throw new InvalidRequest(`items: must be an iterable or an async iterable, got ${typeof items}`, 'items');
 }
 
 async function* awaited<Item>(items: Iterable<Item>): AsyncGenerator<Item> {

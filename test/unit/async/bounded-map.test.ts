@@ -70,6 +70,31 @@ describe.each([
     expect(isEnded).toBe(true);
   });
 
+  it('ends with the first error, whatever the end of its source throws', async () => {
+    async function* items() {
+      try {
+        for (;;) yield 1;
+      } finally {
+        // biome-ignore lint/correctness/noUnsafeFinally: what careless sources do
+        throw new Error('the end of the source');
+      }
+    }
+    const fail = () => Promise.reject(new Error('the work'));
+    await expect(map(items(), 1, fail).next()).rejects.toThrow('the work');
+    const read = async () => {
+      for await (const _ of map(items(), 1, double)) break;
+    };
+    await expect(read()).rejects.toThrow('the end of the source');
+  });
+
+  it('takes a text as its characters, and refuses what has no items', async () => {
+    const letters: string[] = [];
+    for await (const letter of map('ab', 1, async (item) => item)) letters.push(letter);
+    expect(letters).toEqual(['a', 'b']);
+    const none = map(5 as unknown as number[], 1, double);
+    await expect(none.next()).rejects.toThrow('items: must be an iterable or an async iterable, got number');
+  });
+
   it('ends with an error that the work throws at once', async () => {
     const results = map([1], 4, () => {
       throw new Error('no promise');
