@@ -24,7 +24,7 @@ class Echo:
             yield i
     def read_ms(self, refs):
         start = time.perf_counter()
-        ray.get(refs[0])
+        int(ray.get(refs[0])[::4096].sum())
         return 1000 * (time.perf_counter() - start)
 
 @ray.remote(num_cpus=0)
