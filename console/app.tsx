@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks';
 import { ActorsPage } from './actors/actors-page.js';
 import { CachePage } from './cache/cache-page.js';
 import { ChatPage } from './chat/chat-page.js';
@@ -55,7 +55,7 @@ export function App() {
   const address = useAddress();
   const page = pageOf(address.page);
   const locked = status.state === 'locked';
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = `${locked ? 'Log in' : PAGES[page]} · shoal`;
   }, [locked, page]);
   const enter = (next: string | null) => {

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { ApiFailure } from '../session/api.js';
 import type { Deed } from './deed.js';
 
@@ -43,7 +43,8 @@ interface QuestionProps {
 function Question({ deed, onAct, onClose }: QuestionProps) {
   const cancel = useRef<HTMLButtonElement>(null);
   // Once for each deed: the page is rendered again and again, and the reader may be at the other button by then.
-  useEffect(() => {
+  // Before anybody can press a key.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     cancel.current?.focus();
     return () => {

@@ -1,4 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { within } from '../async/within.js';
+import { SystemClock } from '../clock.js';
 import { Overloaded, Refused, Unavailable } from '../errors.js';
 import * as limits from '../limits.js';
 import {
@@ -167,10 +168,7 @@ export class NatsBus implements Bus {
 
   /** Sends what was published, unless the server does not read it. */
   private async drain(): Promise<void> {
-    const late = new AbortController();
-    const drained = this.connection.drain().catch(() => undefined);
-    await Promise.race([drained, pause(DRAIN_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
-    late.abort();
+    await within(new SystemClock(), DRAIN_MS, this.connection.drain()).catch(() => undefined);
   }
 
   /**

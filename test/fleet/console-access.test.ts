@@ -70,6 +70,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
       for (const name of PAGES) {
         await visit(page, name);
         await page.getByRole('heading', { level: 1, name }).waitFor({ ...PATIENCE, state: 'attached' });
+        expect(await page.title()).toBe(`${name} · shoal`);
         await check(name);
       }
 
