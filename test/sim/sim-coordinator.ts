@@ -10,6 +10,7 @@ import { storeCheck } from '../../src/fleet/store-check.js';
 import { fleetSubjects } from '../../src/fleet/subjects.js';
 import { Lifecycle } from '../../src/lifecycle.js';
 import { PacedLog } from '../../src/paced-log.js';
+import { PLAIN_HTTP } from '../support/plain-http.js';
 import { SimCompletions } from './sim-completions.js';
 import { SIM_LAYOUT } from './sim-device.js';
 import { SIM_FINGERPRINT } from './sim-model.js';
@@ -116,14 +117,7 @@ export class SimCoordinator {
       allowChaos: false,
       apiKeys: [],
       metricsKeys: [],
-      http: {
-        allowedHosts: [],
-        allowedOrigins: [],
-        bodyBudgetBytes: 2 ** 26,
-        tls: null,
-        socketPath: null,
-        shutdownMs: 8_000,
-      },
+      http: PLAIN_HTTP,
       keysFile: null,
       jwt: null,
       auditLog: null,

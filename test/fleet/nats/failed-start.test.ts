@@ -12,6 +12,7 @@ import type { WorkerConfig } from '../../../src/config/worker-config.js';
 import { Unavailable } from '../../../src/errors.js';
 import { liveHandles } from '../../../src/native/handle.js';
 import { runWorker } from '../../../workers/main.js';
+import { PLAIN_HTTP } from '../../support/plain-http.js';
 
 let dir: string;
 let nats: EmbeddedServer;
@@ -85,14 +86,7 @@ describe('a start that fails leaves no connection, timer or server', () => {
       allowChaos: false,
       apiKeys: [],
       metricsKeys: [],
-      http: {
-        allowedHosts: [],
-        allowedOrigins: [],
-        bodyBudgetBytes: 2 ** 26,
-        tls: null,
-        socketPath: null,
-        shutdownMs: 8_000,
-      },
+      http: PLAIN_HTTP,
       keysFile: null,
       jwt: null,
       auditLog: null,

@@ -17,6 +17,7 @@ import { SeededRandom } from '../../../src/random.js';
 import { Reloads } from '../../../src/reload.js';
 import { inlineText } from '../../support/inline-text.js';
 import { passTime } from '../../support/pass-time.js';
+import { PLAIN_HTTP } from '../../support/plain-http.js';
 
 const subjects = fleetSubjects('fleet');
 const MEMBER = { id: 'member', incarnation: '0001' };
@@ -41,14 +42,7 @@ const config: CoordinatorConfig = {
   allowChaos: false,
   apiKeys: [],
   metricsKeys: [],
-  http: {
-    allowedHosts: [],
-    allowedOrigins: [],
-    bodyBudgetBytes: 2 ** 26,
-    tls: null,
-    socketPath: null,
-    shutdownMs: 8_000,
-  },
+  http: PLAIN_HTTP,
   keysFile: null,
   jwt: null,
   auditLog: null,

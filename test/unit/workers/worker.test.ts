@@ -17,10 +17,10 @@ import { OrtError } from '../../../src/ort/ort-error.js';
 import { machineSurroundings } from '../../../src/surroundings.js';
 import { encode } from '../../../src/wire/msgpack.js';
 import { FINGERPRINT } from '../../support/announcement.js';
+import { PLAIN_HTTP } from '../../support/plain-http.js';
 import { type Answer, ask, keysOf, noise, tinyModel } from '../engine/support/rig.js';
 import { until } from '../peer/support/until.js';
 import { MemoryFiles } from './support/block-files.js';
-
 import { BLOCK, Fleet, HastyClock, NAMESPACE, SECRET, subjects } from './support/stations.js';
 
 let folder: ModelFolder;
@@ -55,14 +55,7 @@ async function coordinator(
       parsers: { toolCalls: 'auto', reasoning: 'auto' },
       servedModelName: 'tiny',
       modelAliases: [],
-      http: {
-        allowedHosts: [],
-        allowedOrigins: [],
-        bodyBudgetBytes: 2 ** 26,
-        tls: null,
-        socketPath: null,
-        shutdownMs: 8_000,
-      },
+      http: PLAIN_HTTP,
       contextTokens: graph.contextTokens,
     },
     ...{
