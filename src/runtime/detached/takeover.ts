@@ -17,7 +17,7 @@ import type { ActorRecords, NodeLease, Recorded } from './actor-records.js';
 /** How long one attempt to create an actor waits for room, while the others of its node wait for its end. Longer than `place` waits for a host. */
 const MOVE_MS = 5_000;
 /** Pause after some actors could not be created, because no node hosts their code or is large enough for them. */
-const HOMELESS_PAUSE_MS = 1_000;
+const UNPLACED_PAUSE_MS = 1_000;
 /** Pause between two checks whether a suspect node with an expired lease is gone. */
 const SUSPICION_PAUSE_MS = 50;
 
@@ -58,7 +58,7 @@ export class Takeovers {
   private async take(incarnation: string): Promise<void> {
     const watch = new LeaseWatch();
     const { clock } = this.member.options;
-    let homeless = 0;
+    let unplaced = 0;
     while (!this.over && !this.lives(incarnation)) {
       const lease = await this.lease(incarnation);
       if (lease === 'unknown') {
@@ -74,9 +74,9 @@ export class Takeovers {
         const left = await this.moveAll(incarnation, lease);
         if (left === null) continue;
         if (left.length === 0) return;
-        if (left.length !== homeless) this.logHomeless(left);
-        homeless = left.length;
-        await this.pause(HOMELESS_PAUSE_MS);
+        if (left.length !== unplaced) this.logUnplaced(left);
+        unplaced = left.length;
+        await this.pause(UNPLACED_PAUSE_MS);
       }
     }
   }
@@ -100,14 +100,14 @@ export class Takeovers {
   }
 
   /** Fences the node off, and creates its actors elsewhere. The actors that could not be; null if the lease has changed meanwhile. */
-  private async moveAll(incarnation: string, lease: Recorded<NodeLease>): Promise<Homeless[] | null> {
+  private async moveAll(incarnation: string, lease: Recorded<NodeLease>): Promise<Unplaced[] | null> {
     const { self, options } = this.member;
     const fenced: NodeLease = { ...lease.record, fencedBy: lease.record.fencedBy ?? self.incarnation };
     if (!lease.record.fencedBy) {
       if (!(await this.records.setLease(incarnation, fenced, lease))) return null;
       options.log.warn({ incarnation, actors: fenced.actors.length }, 'taking over the detached actors of a node');
     }
-    const left: Homeless[] = [];
+    const left: Unplaced[] = [];
     const moving = fenced.actors.map((name) => this.move(name, incarnation).catch((err) => left.push({ name, err })));
     await Promise.all(moving);
     if (left.length > 0) return left;
@@ -116,7 +116,7 @@ export class Takeovers {
     return [];
   }
 
-  private logHomeless(left: readonly Homeless[]): void {
+  private logUnplaced(left: readonly Unplaced[]): void {
     const [first] = left;
     this.member.options.log.error(
       { ...first!.name, err: first!.err, actors: left.length },
@@ -179,7 +179,7 @@ export class Takeovers {
 }
 
 /** A detached actor that no node takes, and why. */
-interface Homeless {
+interface Unplaced {
   readonly name: ActorName;
   readonly err: unknown;
 }

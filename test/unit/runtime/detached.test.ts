@@ -55,19 +55,19 @@ describe('a detached actor', () => {
   });
 
   it('is created again once a node has room for it, without being called', async () => {
-    let homeless = () => {};
-    const isHomeless = new Promise<void>((resolve) => {
-      homeless = resolve;
+    let unplaced = () => {};
+    const isUnplaced = new Promise<void>((resolve) => {
+      unplaced = resolve;
     });
     world.log = createLog({
       level: 'error',
-      write: (line) => line.includes('cannot be created again yet') && homeless(),
+      write: (line) => line.includes('cannot be created again yet') && unplaced(),
     });
     const large = await world.node('large', { resources: { cpu: 4, disk: 1 } });
     await world.node('small');
     await driver.fleet.actor(Counter, { lifetime: 'detached', name: 'one', resources: { disk: 1 } });
     await large.vanish();
-    await isHomeless;
+    await isUnplaced;
     await until(driver.member, () => driver.member.directory.get(large.member.self.incarnation) === null);
     await world.node('larger', { resources: { cpu: 4, disk: 2 } });
     const isOn = async () => (await driver.fleet.listActors()).map(({ node, restarts }) => [node, restarts]);
